@@ -1,0 +1,38 @@
+"""Picture-sized maps to a grid of blocks, and to other sizes, by exact area averaging."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_SIZE = 16
+"""Pixels. x264's macroblock and x265's quantisation group; coarser grids are averages of this one."""
+
+
+def grid_shape(width: int, height: int, block_size: int = BLOCK_SIZE) -> tuple[int, int]:
+    """Rows and columns of the block grid of a ``width`` x ``height`` frame; a partial block at an edge counts as one."""
+    return -(-height // block_size), -(-width // block_size)
+
+
+def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.float64]:
+    """``[blocks, source]``: how much of each block each of ``source`` equal cells covers, when the cells span ``length`` pixels.
+
+    Rows sum to 1. The last block may reach past ``length``; only its part inside counts.
+    """
+    blocks = -(-length // block_size)
+    cell_edges = np.linspace(0, length, source + 1)
+    starts = np.arange(blocks) * block_size
+    ends = np.minimum(starts + block_size, length)
+    overlap = np.minimum(ends[:, None], cell_edges[None, 1:]) - np.maximum(starts[:, None], cell_edges[None, :-1])
+    overlap = np.clip(overlap, 0, None)
+    weights: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
+    return weights
+
+
+def block_mean(
+    maps: NDArray[np.floating], width: int, height: int, block_size: int = BLOCK_SIZE
+) -> NDArray[np.float32]:
+    """Mean of ``maps`` ``[..., h, w]``, stretched over a ``width`` x ``height`` frame, in each block: ``[..., rows, cols]``."""
+    down = overlap_weights(maps.shape[-2], height, block_size)
+    across = overlap_weights(maps.shape[-1], width, block_size)
+    return np.asarray(down @ maps @ across.T, np.float32)

@@ -1,0 +1,54 @@
+"""libx265: regions through addroi, and the settings that would silently drop them.
+
+Measured with x265 4.3: constant QP and ``aq-mode=0`` (which *ultrafast* and *superfast* imply) drop regions without a word. A
+region that first appears on a later frame ends the process with a segmentation fault, and offsets stay on after regions end: the
+addroi chain therefore puts a region on every frame.
+"""
+
+from __future__ import annotations
+
+from gpu_saliency.channels.addroi import AddRoi
+from gpu_saliency.channels.base import EncoderSpec, Params
+from gpu_saliency.channels.libx264 import CONSTANT_QP, PRESETS, _is_zero
+from gpu_saliency.errors import UsageError
+
+_PRESETS_WITHOUT_AQ = frozenset({"ultrafast", "superfast"})
+OWNED = {
+    "qp": CONSTANT_QP,
+    "crf": "use --crf",
+    "preset": "use --preset",
+    "bitrate": "use --crf",
+    "vbv-maxrate": "use --crf",
+    "pass": "use --crf",
+    "stats": "use --crf",
+    "lossless": "no offset has a meaning in a lossless encode",
+    "cu-lossless": "no offset has a meaning in a lossless block",
+    "zones": "it sets QP itself, against the plan",
+    "zonefile": "it sets QP itself, against the plan",
+}
+
+
+def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Params:  # noqa: ARG001 - one signature for all
+    if params.get("aq-mode") == "0":
+        raise UsageError("--encoder-params aq-mode=0: libx265 ignores regions without adaptive quantisation", cure="leave it out")
+    if _is_zero(params.get("aq-strength")):
+        raise UsageError("--encoder-params aq-strength=0: libx265 may ignore regions then", cure="0.01 is as good as off")
+    if preset in _PRESETS_WITHOUT_AQ and "aq-mode" not in params:
+        # 2 is x265's own default, from veryfast on.
+        return {**params, "aq-mode": "2"}
+    return params
+
+
+LIBX265 = EncoderSpec(
+    name="libx265",
+    codec="hevc",
+    channel=AddRoi(),
+    params_option="-x265-params",
+    presets=PRESETS,
+    crf_range=(0, 51),
+    crf_default=28,
+    owned_params=OWNED,
+    protect_roi=_protect_roi,
+    # QuickTime and Safari play HEVC only under this tag.
+    container_args={".mp4": ("-tag:v", "hvc1"), ".mov": ("-tag:v", "hvc1")},
+)

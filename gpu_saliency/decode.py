@@ -1,0 +1,141 @@
+"""Clip to batches of small RGB pictures, on the CPU: libavcodec decodes, libswscale shrinks and converts in one pass.
+
+A full-resolution frame is never turned to RGB or to float: swscale reads the decoder's planes and writes the small picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from gpu_saliency.clip import Clip, open_clip
+from gpu_saliency.errors import SourceError
+from gpu_saliency.sampling import Sampling
+
+# AVColorSpace of a frame -> the coefficients that swscale offers. Numbers of ITU-T H.273, table 4.
+_SWS_COLORSPACE = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Sampled frames, shrunk; lives on the host. Produced by `decode_batches`, consumed by the device's preprocess."""
+
+    index: NDArray[np.int64]
+    """``[N]``, frame numbers in presentation order, from 0."""
+    rgb: NDArray[np.uint8]
+    """``[N, h, w, 3]``, full-range R'G'B', upright."""
+
+
+@dataclass(slots=True)
+class DecodeTally:
+    """What the decoder has met so far; filled while `decode_batches` runs."""
+
+    frames: int = 0
+    corrupt_packets: int = 0
+    bytes_read: int = field(default=0)
+
+
+def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
+    """Every frame of ``clip`` in presentation order, up to its duration. Threaded inside libavcodec.
+
+    A packet that cannot be decoded is counted and passed over, as players and ffmpeg do. Raises `SourceError` if nothing could
+    be decoded.
+    """
+    with open_clip(clip) as container:
+        video = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        video.thread_type = "AUTO"
+        start: float | None = None
+        for packet in container.demux(video):
+            tally.bytes_read += packet.size
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                tally.corrupt_packets += 1
+                continue
+            for frame in frames:
+                seconds = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
+                start = seconds if start is None else start
+                if clip.duration and seconds is not None and start is not None and seconds - start >= clip.duration:
+                    return
+                tally.frames += 1
+                yield frame
+    if tally.frames == 0:
+        raise SourceError(f"{clip.path}: not one frame could be decoded")
+
+
+def decode_batches(
+    clip: Clip, sampling: Sampling, size: tuple[int, int], batch_size: int, tally: DecodeTally
+) -> Iterator[FrameBatch]:
+    """Batches of the sampled frames of ``clip``, each shrunk to ``size`` (width, height in pixels, upright).
+
+    A clip too short for any sample gives its last frame, so that there is always at least one.
+    """
+    shrink = Shrinker(size, clip.rotation)
+    wanted = sampling.indices()
+    next_wanted = next(wanted)
+    index: list[int] = []
+    pictures: list[NDArray[np.uint8]] = []
+    sampled_any = False
+    last: av.VideoFrame | None = None
+    for number, frame in enumerate(decode_frames(clip, tally)):
+        last = frame
+        if number < next_wanted:
+            continue
+        next_wanted = next(wanted)
+        sampled_any = True
+        index.append(number)
+        pictures.append(shrink(frame))
+        if len(index) == batch_size:
+            yield FrameBatch(np.array(index, np.int64), np.stack(pictures))
+            index, pictures = [], []
+    if not sampled_any and last is not None:
+        index, pictures = [tally.frames - 1], [shrink(last)]
+    if index:
+        yield FrameBatch(np.array(index, np.int64), np.stack(pictures))
+
+
+class Shrinker:
+    """Frame to a small upright R'G'B' picture, by area averaging, with the frame's own matrix and range.
+
+    A frame that names no matrix is read as BT.709 from 720 lines on and as BT.601 below, as players do.
+    """
+
+    def __init__(self, size: tuple[int, int], rotation: int = 0) -> None:
+        self._turns = rotation // 90
+        self._size = size if self._turns % 2 == 0 else size[::-1]
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """``[h, w, 3]`` uint8."""
+        default = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        width, height = self._size
+        small = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "rgb24",
+            src_colorspace=_SWS_COLORSPACE.get(int(frame.colorspace), default),
+            src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA,
+            # Decoder and inference already keep the cores busy; a third pool of threads only adds switches.
+            threads=1,
+        )
+        picture = small.to_ndarray()
+        if self._turns:
+            picture = np.ascontiguousarray(np.rot90(picture, self._turns))
+        return picture

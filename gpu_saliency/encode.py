@@ -1,0 +1,149 @@
+"""`run_saliency_encode`: the ffmpeg command as data, and the run that ends in a verified file or in nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.codec import find_best_pix_fmt_of_list
+
+from gpu_saliency.channels import EncoderSpec, encoder_spec
+from gpu_saliency.channels.base import Params, format_params, parse_params
+from gpu_saliency.clip import Clip
+from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_pix_fmts, find_ffmpeg, run_ffmpeg
+from gpu_saliency.output import check_container, check_output, temporary_output, verify_output
+from gpu_saliency.plan import RoiPlan
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """What the user asked of the encode. Checked by `prepare_encode`, since the ranges are each encoder's own."""
+
+    encoder: str = "libx264"
+    preset: str = "medium"
+    crf: float | None = None
+    """Base quality; ``None`` takes the encoder's documented default."""
+    encoder_params: str = ""
+    """Further ``key=value:...`` in the encoder's own words; what would lose the ROI is refused."""
+    audio: bool = True
+    ffmpeg_bin: str = DEFAULT_FFMPEG
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """A checked encode, ready to run with a plan or without. Produced by `prepare_encode`."""
+
+    clip: Clip
+    spec: EncoderSpec
+    ffmpeg: Ffmpeg
+    preset: str
+    crf: float
+    params: Params
+    pix_fmt: str
+    """What the encoder gets: the source's own, or the nearest that it takes."""
+    audio: bool
+
+    @property
+    def bit_depth(self) -> int:
+        return av.VideoFormat(self.pix_fmt).components[0].bits
+
+    def command(self, output: Path, graph: Path | None) -> list[str]:
+        """The whole ffmpeg command; ``graph`` is the file with the ROI's filters, ``None`` makes a plain encode."""
+        clip, spec = self.clip, self.spec
+        command = [self.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
+        # Turning the picture would turn it away from under the plan; the file keeps its own display matrix instead.
+        command += ["-noautorotate"]
+        if clip.is_raw:
+            command += ["-f", "rawvideo"]
+            command += [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]
+        command += ["-i", clip.url]
+        if clip.duration:
+            command += ["-t", f"{clip.duration:g}"]
+        command += ["-map", "0:V:0"]
+        command += ["-map", "0:a?", "-c:a", "copy"] if self.audio else ["-an"]
+        if graph is not None:
+            command += self.ffmpeg.graph_file(graph)
+        # Every decoded frame is encoded once, with its own time stamp.
+        command += ["-fps_mode", "passthrough"]
+        command += ["-c:v", spec.name, "-preset", self.preset, "-crf", f"{self.crf:g}", "-pix_fmt", self.pix_fmt]
+        if self.params:
+            command += [spec.params_option, format_params(self.params)]
+        command += spec.container_args.get(output.suffix.lower(), ())
+        return [*command, f"file:{output}"]
+
+    def record(self) -> dict[str, Any]:
+        """The settings that make this encode again; kept in the sidecar."""
+        return {
+            "encoder": self.spec.name,
+            "preset": self.preset,
+            "crf": self.crf,
+            "encoder_params": format_params(self.params),
+            "pix_fmt": self.pix_fmt,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A finished, verified encode."""
+
+    facts: dict[str, Any]
+    """What was read back from the file: codec, geometry, frames, audio streams."""
+    size_bytes: int
+    seconds: float
+
+
+def prepare_encode(clip: Clip, settings: EncodeSettings) -> EncodeJob:
+    """Check everything about an encode that can be checked before the model runs.
+
+    Raises `UnsupportedEncoderError`, `UsageError` or `ToolMissingError`.
+    """
+    spec = encoder_spec(settings.encoder)
+    ffmpeg = find_ffmpeg(settings.ffmpeg_bin, spec.name)
+    supported = encoder_pix_fmts(ffmpeg.path, spec.name)
+    pix_fmt = clip.pix_fmt
+    if supported and pix_fmt not in supported:
+        pix_fmt = find_best_pix_fmt_of_list(list(supported), pix_fmt)[0].name
+    crf = spec.crf_default if settings.crf is None else settings.crf
+    bit_depth = av.VideoFormat(pix_fmt).components[0].bits
+    params = spec.check(settings.preset, crf, parse_params(settings.encoder_params), bit_depth)
+    audio = settings.audio and bool(clip.audio_codecs)
+    return EncodeJob(clip, spec, ffmpeg, settings.preset, crf, params, pix_fmt, audio)
+
+
+def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` unless ``output`` can take the encode."""
+    check_output(output, job.clip.path, overwrite=overwrite)
+    check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
+
+
+def run_saliency_encode(
+    job: EncodeJob,
+    plan: RoiPlan | None,
+    output: Path,
+    *,
+    frame_count: int | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Encoded:
+    """Encode ``job`` with ``plan`` (``None``: plainly) to ``output``.
+
+    The file appears under its name only after it was read back and found to have the source's geometry, colour tags, audio and
+    number of frames. Raises `EncodeError`, `OutputError` or `ToolMissingError`; then nothing is left behind.
+    """
+    started = time.perf_counter()
+    expected = plan.frame_count if plan is not None else frame_count
+    with temporary_output(output) as temporary, tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+        graph = None
+        if plan is not None:
+            graph = Path(folder, "roi.graph")
+            graph.write_text(job.spec.channel.graph(plan, job.bit_depth), encoding="ascii")
+        run_ffmpeg(job.command(temporary, graph), on_frame)
+        audio_streams = len(job.clip.audio_codecs) if job.audio else 0
+        facts = verify_output(temporary, job.clip, job.spec.codec, expected, audio_streams)
+        size = temporary.stat().st_size
+        temporary.replace(output)
+    return Encoded(facts, size, time.perf_counter() - started)

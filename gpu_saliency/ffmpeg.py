@@ -1,0 +1,164 @@
+"""Finding an ffmpeg, asking what it can do, and running it so that its last words are kept."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from gpu_saliency.errors import EncodeError, ToolMissingError
+
+DEFAULT_FFMPEG = "ffmpeg"
+_LAST_WORDS = 12
+_PROBE_TIMEOUT = 30
+# libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
+_GRAPH_FILE_AVFILTER = (10, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ffmpeg:
+    """One usable ffmpeg binary."""
+
+    path: str
+    origin: str
+    """``asked for``, ``PATH`` or ``bundled``."""
+    version: str
+    avfilter: tuple[int, int]
+    encoders: frozenset[str]
+
+    def graph_file(self, graph: Path) -> list[str]:
+        """Arguments that read the video filter graph from a file; thousands of regions overflow a command line."""
+        option = "-/filter:v" if self.avfilter >= _GRAPH_FILE_AVFILTER else "-filter_script:v"
+        return [option, str(graph)]
+
+
+def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
+    """The ffmpeg to use for ``encoder``.
+
+    ``wanted`` is a path, a command name, or the default ``ffmpeg``: then the one on PATH if it has the encoder, else the bundled
+    one. Raises `ToolMissingError` with what was looked at.
+    """
+    if wanted != DEFAULT_FFMPEG:
+        path = shutil.which(wanted)
+        if path is None:
+            raise ToolMissingError(f"--ffmpeg-bin {wanted}: no such program", cure="give a path, or leave it out")
+        found = probe_ffmpeg(path, "asked for")
+        if encoder not in found.encoders:
+            raise ToolMissingError(
+                f"--ffmpeg-bin {wanted}: ffmpeg {found.version} has no {encoder}",
+                cure="leave --ffmpeg-bin out to use the bundled one",
+            )
+        return found
+    reasons = []
+    for origin, path in _candidates():
+        try:
+            found = probe_ffmpeg(path, origin)
+        except ToolMissingError as error:
+            reasons.append(error.message)
+            continue
+        if encoder in found.encoders:
+            return found
+        reasons.append(f"{path} ({found.version}) has no {encoder}")
+    raise ToolMissingError(
+        f"no ffmpeg with {encoder}: " + ("; ".join(reasons) or "none on PATH and none bundled"),
+        cure="install ffmpeg, or pip install imageio-ffmpeg",
+    )
+
+
+def _candidates() -> list[tuple[str, str]]:
+    found = []
+    on_path = shutil.which(DEFAULT_FFMPEG)
+    if on_path:
+        found.append(("PATH", on_path))
+    import imageio_ffmpeg  # late: it searches the disk when asked, and is not needed where PATH serves
+
+    try:
+        found.append(("bundled", imageio_ffmpeg.get_ffmpeg_exe()))
+    except RuntimeError:
+        pass
+    return found
+
+
+@lru_cache(maxsize=16)
+def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
+    """Ask ``path`` for its version and its encoders. Raises `ToolMissingError` if it does not answer like ffmpeg."""
+    version = _ask(path, "-version")
+    first = re.search(r"^ffmpeg version (\S+)", version, re.MULTILINE)
+    avfilter = re.search(r"^libavfilter\s+(\d+)\.\s*(\d+)", version, re.MULTILINE)
+    if not first or not avfilter:
+        raise ToolMissingError(f"{path}: does not answer like ffmpeg")
+    encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", _ask(path, "-hide_banner", "-encoders"), re.MULTILINE)
+    return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders))
+
+
+@lru_cache(maxsize=64)
+def encoder_pix_fmts(path: str, encoder: str) -> tuple[str, ...]:
+    """The pixel formats that this binary's ``encoder`` takes, in its own order; empty where it does not say."""
+    listed = re.search(r"Supported pixel formats: (.+)", _ask(path, "-hide_banner", "-h", f"encoder={encoder}"))
+    return tuple(listed[1].split()) if listed else ()
+
+
+def _ask(path: str, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(
+            [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_PROBE_TIMEOUT, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolMissingError(f"{path}: cannot be run: {error}") from error
+    return answer.stdout
+
+
+def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+    """Run ``command`` and report each frame count that it prints with ``-progress pipe:1``.
+
+    Raises `EncodeError` with its last words when it fails. Whatever ends this call early (Ctrl-C above all) ends ffmpeg too.
+    """
+    try:
+        # A session of its own, so that Ctrl-C in a terminal reaches us alone and we end ffmpeg in our own order.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolMissingError(f"{command[0]}: cannot be run: {error.strerror}") from error
+    words: collections.deque[str] = collections.deque(maxlen=_LAST_WORDS)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    listener = threading.Thread(target=words.extend, args=(map(str.rstrip, process.stderr),), daemon=True)
+    listener.start()
+    try:
+        for line in process.stdout:
+            if on_frame is not None and line.startswith("frame="):
+                on_frame(int(line[6:]))
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        listener.join(timeout=5)
+        process.stdout.close()
+        process.stderr.close()
+    if code:
+        said = [word for word in words if word]
+        ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        raise EncodeError(
+            f"ffmpeg failed ({ending}): " + (said[-1] if said else "it said nothing"),
+            evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]},
+        )

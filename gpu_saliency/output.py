@@ -1,0 +1,104 @@
+"""The output file: checked before the work begins, written under a temporary name, verified, renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+
+from gpu_saliency.clip import Clip, ColorTags
+from gpu_saliency.errors import EncodeError, OutputError
+
+
+def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` unless ``output`` may be written: another file than ``source``, in a folder that takes files."""
+    if output.exists() and os.path.samefile(output, source):
+        raise OutputError(f"{output}: is the source itself", cure="give --output another path")
+    if output.is_dir():
+        raise OutputError(f"{output}: is a folder", cure="give --output the path of a file")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists", cure="give --overwrite, or --output another path")
+    folder = output.parent
+    if not folder.is_dir():
+        raise OutputError(f"{output}: its folder does not exist", cure=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: its folder cannot be written to", cure="give --output a path in another folder")
+
+
+@contextmanager
+def temporary_output(output: Path) -> Iterator[Path]:
+    """A name beside ``output`` with its suffix (from which ffmpeg tells the container). Whatever is left there is removed."""
+    temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
+    try:
+        with temporary.open("xb"):
+            pass
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror}", cure="give --output another path") from error
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_container(output: Path, codec: str, audio_codecs: tuple[str, ...]) -> None:
+    """Raise `OutputError` unless the container that ``output`` names can hold the video codec and the audio as it is."""
+    with temporary_output(output) as temporary:
+        try:
+            container = av.open(str(temporary), "w")
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{output}: its suffix names no container: {error}", cure="for example .mp4, .mkv or .mov"
+            ) from error
+        with container:
+            name, supported = container.format.name, container.supported_codecs
+    if codec not in supported:
+        raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="for example .mp4 or .mkv")
+    for audio in audio_codecs:
+        if audio not in supported:
+            raise OutputError(
+                f"{output}: {name} cannot hold the source's {audio} audio as it is", cure="use .mkv, or --no-audio"
+            )
+
+
+def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> dict[str, Any]:
+    """Demux what ffmpeg wrote and compare it with what was asked; raise `EncodeError` where they differ.
+
+    Checked: codec, geometry, number of frames, colour tags that the source has, number of audio streams. ``None`` skips a check.
+    """
+    try:
+        with av.open(str(path)) as container:
+            video = container.streams.video[0]
+            context = video.codec_context
+            facts = {
+                "codec": context.name,
+                "width": context.width,
+                "height": context.height,
+                "pix_fmt": context.pix_fmt,
+                "audio_streams": len(container.streams.audio),
+            }
+            color = ColorTags.of(context)
+            facts["frames"] = sum(1 for packet in container.demux(video) if packet.size)
+    except (av.FFmpegError, IndexError) as error:
+        raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}") from error
+    wanted = {"width": clip.width, "height": clip.height, "audio_streams": audio_streams}
+    if codec is not None:
+        wanted["codec"] = codec  # type: ignore[assignment]
+    if frame_count is not None:
+        wanted["frames"] = frame_count
+    for key, value in wanted.items():
+        if facts[key] != value:
+            raise EncodeError(f"ffmpeg wrote {key} {facts[key]}, the source has {value}", evidence={"written": facts})
+    _verify_color(color, clip.color)
+    return facts
+
+
+def _verify_color(written: ColorTags, source: ColorTags) -> None:
+    for key, unspecified in (("color_range", 0), ("colorspace", 2), ("color_primaries", 2), ("color_trc", 2)):
+        value = getattr(source, key)
+        if value != unspecified and getattr(written, key) != value:
+            raise EncodeError(f"ffmpeg wrote {key} {getattr(written, key)}, the source has {value}")

@@ -1,0 +1,56 @@
+"""Run an upstream generator in a thread of its own. Used at any seam between two stages that can overlap."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def prefetch(upstream: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """Yield the items of ``upstream`` in order, produced by a thread that runs at most ``depth`` items ahead.
+
+    An exception of the upstream is raised here, after the items that came before it. When the consumer stops early, the thread
+    is told, and the upstream generator is closed by the thread that ran it.
+    """
+    items: queue.Queue[object] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+    failure: list[BaseException] = []
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                items.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def run() -> None:
+        try:
+            for item in upstream:
+                if not put(item):
+                    break
+        except BaseException as error:  # handed to the consumer, which raises it
+            failure.append(error)
+        finally:
+            close = getattr(upstream, "close", None)
+            if close is not None:
+                close()
+            put(_END)
+
+    thread = threading.Thread(target=run, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := items.get()) is not _END:
+            yield item  # type: ignore[misc]  # only _END and items of T are ever put
+        if failure:
+            raise failure[0]
+    finally:
+        stopped.set()
+        thread.join()

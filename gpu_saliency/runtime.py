@@ -1,0 +1,42 @@
+"""Finding ONNX Runtime, and refusing the installation that is known to break it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from types import ModuleType
+
+from gpu_saliency.errors import ToolMissingError
+
+_WHEELS = ("onnxruntime", "onnxruntime-gpu")
+
+
+def installed_runtimes() -> dict[str, str]:
+    """The ONNX Runtime wheels that are installed, by name, with their versions."""
+    found = {}
+    for wheel in _WHEELS:
+        try:
+            found[wheel] = importlib.metadata.version(wheel)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def import_onnxruntime() -> ModuleType:
+    """The module ``onnxruntime``.
+
+    Raises `ToolMissingError` when no wheel is installed, and when both are: they unpack into one folder, so that whichever came
+    last decides which providers exist, and removing one breaks the other.
+    """
+    found = installed_runtimes()
+    if len(found) > 1:
+        raise ToolMissingError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other",
+            cure="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'gpu-saliency[cpu]' or 'gpu-saliency[gpu]'",
+        )
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ToolMissingError(
+            f"ONNX Runtime cannot be imported: {error}", cure="pip install 'gpu-saliency[cpu]', or [gpu] on an NVIDIA machine"
+        ) from error

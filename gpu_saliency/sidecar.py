@@ -1,0 +1,232 @@
+"""The sidecar: what the model found in a clip, in one file that can be kept, shared and reused. Format: docs/sidecar.md.
+
+A zip of ``header.json`` and two ``.npy`` members, so that any language reads it and ``numpy.load`` does too. Loading one from a
+stranger is safe: no pickle, every size is checked before anything is allocated, nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
+from gpu_saliency.clip import MAX_SIDE, Clip
+from gpu_saliency.errors import OutputError, SidecarError
+
+FORMAT, VERSION = "gpu_saliency.sidecar", 1
+SUFFIX = ".saliency.npz"
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_ARRAY_BYTES = 1 << 30
+_MAX_ENCODES = 64
+_ARRAYS = ("saliency", "detail")
+# Fixed, so that the same analysis gives the same bytes.
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """One clip's saliency with its provenance; lives on the host and on disk."""
+
+    saliency: NDArray[np.uint16]
+    """``[segments, rows, cols]``, block means of the aggregated saliency; 0..65535 stands for 0..1."""
+    detail: NDArray[np.uint16]
+    """``[segments, rows, cols]``, detail of each block relative to the segment's largest; 1..65535."""
+    segment_start: tuple[int, ...]
+    """Frame at which each segment begins; the first is 0."""
+    frame_count: int
+    source: dict[str, Any]
+    """``size_bytes``, ``fingerprint``, ``width``, ``height``, ``pix_fmt``, ``duration``, ``path``."""
+    model: dict[str, Any]
+    """``name``, ``sha256``."""
+    analysis: dict[str, Any]
+    """``aggregator``, ``ema_alpha``, ``step``, ``sampled_frames``, ``device``, ``provider``, ..."""
+    encodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What was encoded with it, by output file name: settings, ROI policy, size; ``inspect`` reads it."""
+
+    def saliency_maps(self) -> NDArray[np.float32]:
+        """``[segments, rows, cols]`` in 0..1."""
+        return self.saliency.astype(np.float32) / 65535
+
+    def rate_shares(self) -> NDArray[np.float64]:
+        """``[segments, rows, cols]``; each segment sums to 1."""
+        detail = self.detail.astype(np.float64)
+        shares: NDArray[np.float64] = detail / detail.sum(axis=(1, 2), keepdims=True)
+        return shares
+
+    def with_encode(self, name: str, record: dict[str, Any]) -> Sidecar:
+        """A copy that also remembers the encode ``name``; the oldest is forgotten when there are too many."""
+        encodes = {key: value for key, value in self.encodes.items() if key != name} | {name: record}
+        return replace(self, encodes=dict(list(encodes.items())[-_MAX_ENCODES:]))
+
+
+def quantise(values: NDArray[np.floating], least: int = 0) -> NDArray[np.uint16]:
+    """0..1 to ``least``..65535, as the sidecar keeps it."""
+    return np.clip(np.rint(values * 65535), least, 65535).astype(np.uint16)
+
+
+def save_sidecar(sidecar: Sidecar, path: Path) -> None:
+    """Write ``path`` in one step: a temporary name, then a rename. Raises `OutputError`."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "block_size": BLOCK_SIZE,
+        "frame_count": sidecar.frame_count,
+        "segment_start": list(sidecar.segment_start),
+        "source": sidecar.source,
+        "model": sidecar.model,
+        "analysis": sidecar.analysis,
+        "encodes": sidecar.encodes,
+    }
+    members = {"header.json": json.dumps(header, indent=1).encode()}
+    for name in _ARRAYS:
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, getattr(sidecar, name), allow_pickle=False)
+        members[f"{name}.npy"] = buffer.getvalue()
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
+            temporary = Path(file.name)
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, data in members.items():
+                    archive.writestr(zipfile.ZipInfo(name, _ZIP_TIME), data, zipfile.ZIP_DEFLATED)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}", cure="give --sidecar another path") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Load ``path``, trusting nothing in it. Raises `SidecarError`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = _read_header(path, archive)
+            arrays = {name: _read_array(path, archive, name, header) for name in _ARRAYS}
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, SidecarError):
+            raise
+        raise SidecarError(f"{path}: is not a sidecar: {error}", cure="delete it, or give another --sidecar") from error
+    starts = header["segment_start"]
+    if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)) or arrays["detail"].min() < 1:
+        raise _corrupt(path, "its segments or details make no sense")
+    return Sidecar(
+        saliency=arrays["saliency"],
+        detail=arrays["detail"],
+        segment_start=tuple(starts),
+        **{key: header[key] for key in ("frame_count", "source", "model", "analysis", "encodes")},
+    )
+
+
+def _corrupt(path: Path, what: str) -> SidecarError:
+    return SidecarError(f"{path}: is not a usable sidecar: {what}", cure="delete it, or give another --sidecar")
+
+
+_HEADER_TYPES: dict[str, type] = {
+    "frame_count": int,
+    "segment_start": list,
+    "source": dict,
+    "model": dict,
+    "analysis": dict,
+    "encodes": dict,
+    "block_size": int,
+}
+
+
+def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    try:
+        info = archive.getinfo("header.json")
+    except KeyError:
+        raise _corrupt(path, "it has no header") from None
+    if info.file_size > _MAX_HEADER_BYTES:
+        raise _corrupt(path, f"its header claims {info.file_size} bytes")
+    try:
+        header = json.loads(archive.read(info))
+    except ValueError as error:
+        raise _corrupt(path, f"its header is not JSON: {error}") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise _corrupt(path, "its header is of something else")
+    if header.get("version") != VERSION:
+        raise SidecarError(f"{path}: has version {header.get('version')}, this program reads {VERSION}", cure="delete it")
+    for key, kind in _HEADER_TYPES.items():
+        if not isinstance(header.get(key), kind):
+            raise _corrupt(path, f"its header has no {key}")
+    starts, source = header["segment_start"], header["source"]
+    sides = (source.get("width"), source.get("height"))
+    if not starts or not all(isinstance(s, int) for s in starts) or header["block_size"] != BLOCK_SIZE:
+        raise _corrupt(path, "its segments or block size make no sense")
+    if not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides) or header["frame_count"] < 1:
+        raise _corrupt(path, f"it is of a clip of {sides} pixels and {header['frame_count']} frames")
+    return header
+
+
+def _read_array(path: Path, archive: zipfile.ZipFile, name: str, header: dict[str, Any]) -> NDArray[np.uint16]:
+    rows, cols = grid_shape(header["source"]["width"], header["source"]["height"])
+    shape = (len(header["segment_start"]), rows, cols)
+    expected_bytes = 2 * shape[0] * rows * cols
+    try:
+        info = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise _corrupt(path, f"it has no {name}") from None
+    # The .npy header of a plain array is 128 bytes; a zip member longer or shorter than its array is not one that we wrote.
+    if expected_bytes > _MAX_ARRAY_BYTES or not expected_bytes < info.file_size <= expected_bytes + 1024:
+        raise _corrupt(path, f"its {name} claims {info.file_size} bytes, {expected_bytes} were expected")
+    with archive.open(info) as member:
+        try:
+            if np.lib.format.read_magic(member) != (1, 0):
+                raise ValueError("not version 1.0 of the format")
+            found, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+            if found != shape or fortran or dtype != np.dtype("<u2"):
+                raise ValueError(f"{dtype} {found}, expected uint16 {shape}")
+            return np.frombuffer(member.read(expected_bytes), "<u2").reshape(shape).astype(np.uint16)
+        except ValueError as error:
+            raise _corrupt(path, f"its {name} is {error}") from error
+
+
+def describe_source(clip: Clip) -> dict[str, Any]:
+    """What ties a sidecar to its source."""
+    return {
+        "path": str(clip.path.absolute()),
+        "size_bytes": clip.size_bytes,
+        "fingerprint": clip.fingerprint(),
+        "width": clip.width,
+        "height": clip.height,
+        "pix_fmt": clip.pix_fmt,
+        "frame_rate": str(clip.frame_rate),
+        "duration": clip.duration,
+    }
+
+
+def check_fresh(
+    sidecar: Sidecar, path: Path, source: dict[str, Any], model: dict[str, Any] | None, analysis: dict[str, Any]
+) -> None:
+    """Refuse a sidecar of another source, model or analysis, with the reason. Raises `SidecarError`.
+
+    ``analysis`` holds only what the caller insists on; ``model`` is ``None`` where any will do.
+    """
+    cure = "delete it, or give another --sidecar"
+    for key in ("size_bytes", "fingerprint", "width", "height", "pix_fmt", "frame_rate", "duration"):
+        if sidecar.source.get(key) != source[key]:
+            raise SidecarError(f"{path}: is stale: source {key} was {sidecar.source.get(key)}, is {source[key]}", cure=cure)
+    if model is not None and sidecar.model.get("sha256") != model["sha256"]:
+        old, new = str(sidecar.model.get("sha256"))[:12], model["sha256"][:12]
+        raise SidecarError(f"{path}: is stale: it was made by model {old}, the model now is {new}", cure=cure)
+    for key, value in analysis.items():
+        if sidecar.analysis.get(key) != value:
+            raise SidecarError(f"{path}: was made with {key} {sidecar.analysis.get(key)}, not {value}", cure=cure)
