@@ -52,8 +52,11 @@ class EncodeJob:
     def bit_depth(self) -> int:
         return av.VideoFormat(self.pix_fmt).components[0].bits
 
-    def command(self, output: Path, graph: Path | None) -> list[str]:
-        """The whole ffmpeg command; ``graph`` is the file with the ROI's filters, ``None`` makes a plain encode."""
+    def command(self, output: Path, graph: Path | None, *, frames: int | None = None) -> list[str]:
+        """The whole ffmpeg command.
+
+        ``graph`` is the file with the ROI's filters, ``None`` makes a plain encode; ``frames`` stops after so many.
+        """
         clip, spec = self.clip, self.spec
         command = [self.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
         # Turning the picture would turn it away from under the plan; the file keeps its own display matrix instead.
@@ -73,6 +76,8 @@ class EncodeJob:
         command += ["-c:v", spec.name, "-preset", self.preset, "-crf", f"{self.crf:g}", "-pix_fmt", self.pix_fmt]
         if self.params:
             command += [spec.params_option, format_params(self.params)]
+        if frames is not None:
+            command += ["-frames:v", str(frames)]
         command += spec.container_args.get(output.suffix.lower(), ())
         return [*command, f"file:{output}"]
 
