@@ -12,10 +12,12 @@ from typing import Any
 import av
 from av.codec.codec import find_best_pix_fmt_of_list
 
-from gpu_saliency.channels import EncoderSpec, encoder_spec
+from gpu_saliency.channels import ENCODERS, EncoderSpec, encoder_spec
 from gpu_saliency.channels.base import Params, format_params, parse_params
+from gpu_saliency.channels.plain import plain_spec
 from gpu_saliency.clip import Clip
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_pix_fmts, find_ffmpeg, run_ffmpeg
+from gpu_saliency.errors import OutputError, UsageError
+from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_options, encoder_pix_fmts, find_ffmpeg, run_ffmpeg
 from gpu_saliency.output import check_container, check_output, temporary_output, verify_output
 from gpu_saliency.plan import RoiPlan
 
@@ -25,9 +27,10 @@ class EncodeSettings:
     """What the user asked of the encode. Checked by `prepare_encode`, since the ranges are each encoder's own."""
 
     encoder: str = "libx264"
-    preset: str = "medium"
+    preset: str | None = None
+    """``None`` takes the encoder's documented default, ``medium`` for x264 and x265."""
     crf: float | None = None
-    """Base quality; ``None`` takes the encoder's documented default."""
+    """Base quality; ``None`` takes the encoder's documented default, 23 for x264 and 28 for x265."""
     encoder_params: str = ""
     """Further ``key=value:...`` in the encoder's own words; what would lose the ROI is refused."""
     audio: bool = True
@@ -41,8 +44,8 @@ class EncodeJob:
     clip: Clip
     spec: EncoderSpec
     ffmpeg: Ffmpeg
-    preset: str
-    crf: float
+    preset: str | None
+    crf: float | None
     params: Params
     pix_fmt: str
     """What the encoder gets: the source's own, or the nearest that it takes."""
@@ -73,7 +76,9 @@ class EncodeJob:
             command += self.ffmpeg.graph_file(graph)
         # Every decoded frame is encoded once, with its own time stamp.
         command += ["-fps_mode", "passthrough"]
-        command += ["-c:v", spec.name, "-preset", self.preset, "-crf", f"{self.crf:g}", "-pix_fmt", self.pix_fmt]
+        command += ["-c:v", spec.name, "-pix_fmt", self.pix_fmt]
+        command += ["-preset", self.preset] if self.preset is not None else []
+        command += ["-crf", f"{self.crf:g}"] if self.crf is not None else []
         if self.params:
             command += [spec.params_option, format_params(self.params)]
         if frames is not None:
@@ -102,22 +107,50 @@ class Encoded:
     seconds: float
 
 
-def prepare_encode(clip: Clip, settings: EncodeSettings) -> EncodeJob:
+def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
     """Check everything about an encode that can be checked before the model runs.
 
+    ``plain`` also takes encoders without an ROI channel; then only what was asked is passed on, and must be an option of theirs.
     Raises `UnsupportedEncoderError`, `UsageError` or `ToolMissingError`.
     """
-    spec = encoder_spec(settings.encoder)
+    known = settings.encoder in ENCODERS or not plain
+    spec = encoder_spec(settings.encoder) if known else plain_spec(settings.encoder)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, spec.name)
-    supported = encoder_pix_fmts(ffmpeg.path, spec.name)
-    pix_fmt = clip.pix_fmt
-    if supported and pix_fmt not in supported:
-        pix_fmt = find_best_pix_fmt_of_list(list(supported), pix_fmt)[0].name
+    if not known:
+        return _prepare_unknown(clip, settings, spec, ffmpeg)
+    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, encoder_pix_fmts(ffmpeg.path, spec.name))
     crf = spec.crf_default if settings.crf is None else settings.crf
+    preset = settings.preset or spec.preset_default
     bit_depth = av.VideoFormat(pix_fmt).components[0].bits
-    params = spec.check(settings.preset, crf, parse_params(settings.encoder_params), bit_depth)
+    params = spec.check(preset, crf, parse_params(settings.encoder_params), bit_depth)
     audio = settings.audio and bool(clip.audio_codecs)
-    return EncodeJob(clip, spec, ffmpeg, settings.preset, crf, params, pix_fmt, audio)
+    return EncodeJob(clip, spec, ffmpeg, preset, crf, params, pix_fmt, audio)
+
+
+def _prepare_unknown(clip: Clip, settings: EncodeSettings, spec: EncoderSpec, ffmpeg: Ffmpeg) -> EncodeJob:
+    options = encoder_options(ffmpeg.path, spec.name)
+    for flag, value in (("preset", settings.preset), ("crf", settings.crf)):
+        if value is not None and flag not in options:
+            raise UsageError(f"--{flag} {value}: {spec.name} has no such option", cure=f"leave --{flag} out")
+    if settings.encoder_params:
+        raise UsageError(f"--encoder-params: not known how {spec.name} takes them", cure="leave it out")
+    supported = encoder_pix_fmts(ffmpeg.path, spec.name)
+    return EncodeJob(
+        clip,
+        spec,
+        ffmpeg,
+        settings.preset,
+        settings.crf,
+        {},
+        _nearest_pix_fmt(clip.pix_fmt, supported),
+        settings.audio and bool(clip.audio_codecs),
+    )
+
+
+def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
+    if not supported or pix_fmt in supported:
+        return pix_fmt
+    return find_best_pix_fmt_of_list(list(supported), pix_fmt)[0].name
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
@@ -133,22 +166,31 @@ def run_saliency_encode(
     *,
     frame_count: int | None = None,
     on_frame: Callable[[int], None] | None = None,
+    before_publishing: Callable[[Path], None] | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: plainly) to ``output``.
 
     The file appears under its name only after it was read back and found to have the source's geometry, colour tags, audio and
-    number of frames. Raises `EncodeError`, `OutputError` or `ToolMissingError`; then nothing is left behind.
+    number of frames, and after ``before_publishing`` was given its temporary name and raised nothing. Raises `EncodeError`,
+    `OutputError` or `ToolMissingError`; then nothing is left behind.
     """
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     with temporary_output(output) as temporary, tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         graph = None
         if plan is not None:
+            if job.spec.channel is None:
+                raise ValueError(f"{job.spec.name} has no ROI channel")
             graph = Path(folder, "roi.graph")
             graph.write_text(job.spec.channel.graph(plan, job.bit_depth), encoding="ascii")
         run_ffmpeg(job.command(temporary, graph), on_frame)
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
         facts = verify_output(temporary, job.clip, job.spec.codec, expected, audio_streams)
-        size = temporary.stat().st_size
-        temporary.replace(output)
-    return Encoded(facts, size, time.perf_counter() - started)
+        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started)
+        if before_publishing is not None:
+            before_publishing(temporary)
+        try:
+            temporary.replace(output)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+    return encoded

@@ -106,6 +106,12 @@ def encoder_pix_fmts(path: str, encoder: str) -> tuple[str, ...]:
     return tuple(listed[1].split()) if listed else ()
 
 
+@lru_cache(maxsize=64)
+def encoder_options(path: str, encoder: str) -> frozenset[str]:
+    """The names of the private options of this binary's ``encoder``."""
+    return frozenset(re.findall(r"^ {2,}-(\S+)", _ask(path, "-hide_banner", "-h", f"encoder={encoder}"), re.MULTILINE))
+
+
 def _ask(path: str, *arguments: str) -> str:
     try:
         answer = subprocess.run(

@@ -45,7 +45,7 @@ def temporary_output(output: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_container(output: Path, codec: str, audio_codecs: tuple[str, ...]) -> None:
+def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ...]) -> None:
     """Raise `OutputError` unless the container that ``output`` names can hold the video codec and the audio as it is."""
     with temporary_output(output) as temporary:
         try:
@@ -56,7 +56,7 @@ def check_container(output: Path, codec: str, audio_codecs: tuple[str, ...]) -> 
             ) from error
         with container:
             name, supported = container.format.name, container.supported_codecs
-    if codec not in supported:
+    if codec is not None and codec not in supported:
         raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="for example .mp4 or .mkv")
     for audio in audio_codecs:
         if audio not in supported:

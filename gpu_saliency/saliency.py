@@ -49,11 +49,13 @@ def load_saliency_sidecar(
     settings: AnalysisSettings | None = None,
     path: Path | None = None,
     *,
+    reuse: bool = True,
     on_progress: ProgressHook | None = None,
 ) -> tuple[Sidecar, bool]:
     """The saliency of ``clip``, and whether it was reused.
 
-    A file at ``path`` is loaded and must belong to this clip, model and aggregator. Otherwise the model runs, and what it finds
+    A file at ``path`` is loaded and must belong to this clip, model and aggregator (``reuse=False`` replaces it instead).
+    Without one the model runs, and what it finds
     is written to ``path`` (``None``: kept in memory only). Raises `SidecarError`, `SourceError`, `ModelError`,
     `ToolMissingError`, `UsageError` or `OutputError`.
     """
@@ -62,7 +64,7 @@ def load_saliency_sidecar(
     device, why = choose_device(settings.device)
     model = device.load_model(settings.model)
     source = describe_source(clip)
-    if path is not None and path.exists():
+    if reuse and path is not None and path.exists():
         insisted: dict[str, Any] = {"aggregator": settings.aggregator}
         if settings.aggregator == "ema":
             insisted["ema_alpha"] = settings.ema_alpha

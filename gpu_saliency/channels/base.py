@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from gpu_saliency.errors import UsageError
@@ -29,11 +28,13 @@ class EncoderSpec:
     """Everything known about one encoder."""
 
     name: str
-    codec: str
-    """As ffmpeg names what it decodes to: ``h264``, ``hevc``."""
-    channel: Channel
+    codec: str | None
+    """As ffmpeg names what it decodes to: ``h264``, ``hevc``; ``None`` where nothing is known of the encoder."""
+    channel: Channel | None
+    """How a plan reaches it; ``None`` for plain encodes only."""
     params_option: str
     presets: tuple[str, ...]
+    preset_default: str
     crf_range: tuple[float, float]
     crf_default: float
     owned_params: Mapping[str, str]
@@ -70,7 +71,3 @@ def parse_params(text: str) -> Params:
 
 def format_params(params: Params) -> str:
     return ":".join(f"{key}={value}" for key, value in params.items())
-
-
-def write_graph(text: str, path: Path) -> None:
-    path.write_text(text, encoding="ascii")

@@ -61,6 +61,7 @@ LIBX264 = EncoderSpec(
     channel=AddRoi(),
     params_option="-x264-params",
     presets=PRESETS,
+    preset_default="medium",
     crf_range=(0, 51),
     crf_default=23,
     owned_params=OWNED,

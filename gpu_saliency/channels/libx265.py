@@ -34,8 +34,8 @@ def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Par
     if _is_zero(params.get("aq-strength")):
         raise UsageError("--encoder-params aq-strength=0: libx265 may ignore regions then", cure="0.01 is as good as off")
     if preset in _PRESETS_WITHOUT_AQ and "aq-mode" not in params:
-        # 2 is x265's own default, from veryfast on.
-        return {**params, "aq-mode": "2"}
+        # Mode 2 at strength 1 is what x265 itself uses from veryfast on; these two presets set both to 0.
+        return {"aq-mode": "2", "aq-strength": "1", **params}
     return params
 
 
@@ -45,6 +45,7 @@ LIBX265 = EncoderSpec(
     channel=AddRoi(),
     params_option="-x265-params",
     presets=PRESETS,
+    preset_default="medium",
     crf_range=(0, 51),
     crf_default=28,
     owned_params=OWNED,

@@ -1,0 +1,39 @@
+"""Saliency-aware video encodes whose bits really move to where people look, proven from the output.
+
+>>> from pathlib import Path
+>>> from gpu_saliency import EncodeRequest, encode_clip, probe_clip
+>>> result = encode_clip(EncodeRequest(probe_clip("clip.mp4"), Path("roi.mp4")))  # doctest: +SKIP
+
+The steps of it are `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("gpu-saliency")
+
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.pipeline import EncodeRequest, encode_clip
+from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.sidecar import Sidecar
+
+__all__ = [
+    "AnalysisSettings",
+    "Clip",
+    "EncodeJob",
+    "EncodeRequest",
+    "EncodeSettings",
+    "GpuSaliencyError",
+    "RoiPlan",
+    "RoiPolicy",
+    "Sidecar",
+    "__version__",
+    "build_roi_plan",
+    "encode_clip",
+    "load_saliency_sidecar",
+    "prepare_encode",
+    "probe_clip",
+    "run_saliency_encode",
+]

@@ -1,0 +1,84 @@
+"""The command line: each verb in its own file parses, calls, prints. Here: the program, its exit codes, its way to fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from gpu_saliency import __version__
+from gpu_saliency.cli.encode import encode
+from gpu_saliency.cli.inspect import inspect
+from gpu_saliency.cli.plan import plan
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
+from gpu_saliency.progress import Reporter
+
+EXIT_CODES = """
+Exit codes: 0 done · 2 no ROI channel for the encoder · 64 wrong usage · 65 source, model or sidecar unusable ·
+66 source missing · 69 ffmpeg, encoder, ONNX Runtime or device missing · 70 a defect of this program ·
+73 output cannot be written · 74 the encode failed · 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="gpu-saliency",
+    help="Saliency-aware video encodes, proven from the output.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command(epilog=EXIT_CODES)(encode)
+app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")(encode)
+app.command(epilog=EXIT_CODES)(plan)
+app.command(epilog=EXIT_CODES)(inspect)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"gpu-saliency {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the program; every error ends in one line on stderr (and an object on stdout with ``--json``) and its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+    except GpuSaliencyError as error:
+        code = _fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail(Interrupted("interrupted; nothing was left behind"))
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        # Typer's usage errors have no public base class, but all of them can format themselves.
+        if not hasattr(error, "format_message"):
+            raise
+        code = _fail(UsageError(error.format_message(), cure="see --help"))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: GpuSaliencyError) -> int:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": error.to_json()}, indent=2))
+    reporter = Reporter()
+    for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
+        reporter.say(f"ffmpeg: {word}")
+    reporter.error(str(error))
+    return error.exit_code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

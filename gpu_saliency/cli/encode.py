@@ -1,0 +1,131 @@
+"""``gpu-saliency encode``: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.cli import options as opt
+from gpu_saliency.encode import EncodeSettings
+from gpu_saliency.errors import UsageError
+from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.pipeline import PROVE, EncodeRequest, dry_run, encode_clip, fallback_allowed
+from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.progress import Reporter
+
+_ENCODE = "Encode"
+
+
+def encode(
+    src: opt.Src,
+    output: Annotated[Path, typer.Option(help="Encoded output; its suffix names the container.", rich_help_panel=_ENCODE)],
+    width: opt.Width = None,
+    height: opt.Height = None,
+    pix_fmt: opt.PixFmt = None,
+    framerate: opt.FrameRate = None,
+    duration: opt.Duration = 0.0,
+    encoder: Annotated[str, typer.Option(help="libx264 or libx265.", rich_help_panel=_ENCODE)] = "libx264",
+    preset: Annotated[
+        str | None, typer.Option(help="Speed preset.", show_default="medium", rich_help_panel=_ENCODE)
+    ] = None,
+    crf: Annotated[
+        float | None,
+        typer.Option(help="Base quality before offsets.", show_default="23 libx264, 28 libx265", rich_help_panel=_ENCODE),
+    ] = None,
+    encoder_params: Annotated[
+        str, typer.Option(help="Further key=value:... of the encoder; what would lose the ROI is refused.", rich_help_panel=_ENCODE)
+    ] = "",
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=_ENCODE)] = False,
+    ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG,
+    saliency_offset: opt.Offset = DEFAULT_OFFSET,
+    roi_mapping: opt.Mapping = DEFAULT_MAPPING,
+    saliency_model: opt.Model = None,
+    saliency_aggregator: opt.Aggregator = DEFAULT_AGGREGATOR,
+    saliency_ema_alpha: opt.EmaAlpha = DEFAULT_EMA_ALPHA,
+    analysis_fps: opt.AnalysisFps = None,
+    every: opt.Every = None,
+    device: opt.DeviceName = "auto",
+    sidecar: opt.SidecarPath = None,
+    saliency_fallback_plain: Annotated[
+        bool,
+        typer.Option(
+            "--saliency-fallback-plain",
+            help="Accept a plain encode where no ROI reaches the encoder; also GPU_SALIENCY_FALLBACK_OK=1.",
+            rich_help_panel=_ENCODE,
+        ),
+    ] = False,
+    prove: Annotated[
+        str,
+        typer.Option(
+            help="Compare with a plain encode: of an excerpt, of the full clip, or none.", rich_help_panel="Run"
+        ),
+    ] = "excerpt",
+    dry: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the ffmpeg command only.", rich_help_panel="Run")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Run")] = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find what is salient in a clip and encode it so that its bits go there."""
+    if prove not in PROVE:
+        raise UsageError(f"--prove {prove}: unknown", cure="one of " + ", ".join(PROVE))
+    policy = RoiPolicy(saliency_offset, roi_mapping)
+    analysis = opt.analysis_from(saliency_model, saliency_aggregator, saliency_ema_alpha, analysis_fps, every, device)
+    request = EncodeRequest(
+        clip=opt.clip_from(src, width, height, pix_fmt, framerate, duration),
+        output=output,
+        analysis=analysis,
+        policy=policy,
+        encode=EncodeSettings(encoder, preset, crf, encoder_params, not no_audio, ffmpeg_bin),
+        sidecar=sidecar,
+        fallback_plain=saliency_fallback_plain or fallback_allowed(),
+        overwrite=overwrite,
+        prove=prove,
+    )
+    reporter = Reporter(quiet=quiet)
+    result = dry_run(request, reporter) if dry else encode_clip(request, reporter)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    elif dry:
+        Console().print(_table(result))
+        print(result["command"])
+    else:
+        Console().print(_table(result))
+
+
+def _table(result: dict[str, Any]) -> Table:
+    """What was done, for people."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    source, ffmpeg, roi, analysis = result["source"], result["ffmpeg"], result["roi"], result["analysis"]
+    table.add_row("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
+    if analysis is not None:
+        how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
+        table.add_row("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}")
+    if roi is not None:
+        table.add_row(
+            "ROI plan",
+            f"{roi['mapping']} {roi['offset']:+d} by {roi['channel']}: {roi['effective_min']:+.2f} to {roi['effective_max']:+.2f} QP, "
+            f"{roi['improved_blocks']:.0%} of the blocks improved",
+        )
+    else:
+        table.add_row("ROI plan", "none: a plain encode")
+    quality = " ".join(f"{key} {result[key]}" for key in ("preset", "crf") if result[key] is not None)
+    table.add_row("encoder", f"{result['encoder']} {quality}, ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}: {ffmpeg['path']})")
+    if source["pix_fmt"] != result["pix_fmt"]:
+        table.add_row("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, since {result['encoder']} does not take it")
+    if source["left_out"]:
+        table.add_row("left out", ", ".join(source["left_out"]))
+    if "output" in result:
+        output, seconds = result["output"], result["seconds"]
+        table.add_row("output", f"{output['path']}: {output['size_bytes']:,} bytes, {output['frames']} frames")
+        table.add_row("seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
+    if result.get("proof"):
+        table.add_row("proof", result["proof"]["summary"])
+    return table

@@ -1,0 +1,90 @@
+"""Options that several verbs share, each declared once."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpu_saliency.aggregate import AGGREGATORS
+from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
+from gpu_saliency.errors import UsageError
+from gpu_saliency.plan import MAPPINGS
+from gpu_saliency.saliency import AnalysisSettings
+
+_SOURCE, _SALIENCY, _ENCODE, _RUN = "Source", "Saliency", "Encode", "Run"
+
+Src = Annotated[Path, typer.Option("--src", help="Source clip: any container, .y4m, or raw .yuv.", rich_help_panel=_SOURCE)]
+Width = Annotated[int | None, typer.Option(help="Width in pixels; needed for raw video.", rich_help_panel=_SOURCE)]
+Height = Annotated[int | None, typer.Option(help="Height in pixels; needed for raw video.", rich_help_panel=_SOURCE)]
+PixFmt = Annotated[
+    str | None, typer.Option(help="Pixel format of raw video.", show_default="yuv420p", rich_help_panel=_SOURCE)
+]
+FrameRate = Annotated[
+    str | None, typer.Option("--framerate", help="Frame rate of raw video.", show_default="24.0", rich_help_panel=_SOURCE)
+]
+Duration = Annotated[float, typer.Option(help="Seconds to use from the start; 0 for all.", rich_help_panel=_SOURCE)]
+
+Model = Annotated[
+    Path | None, typer.Option("--saliency-model", help="ONNX model.", show_default="shipped model", rich_help_panel=_SALIENCY)
+]
+Aggregator = Annotated[
+    str, typer.Option("--saliency-aggregator", help="One of " + ", ".join(AGGREGATORS) + ".", rich_help_panel=_SALIENCY)
+]
+EmaAlpha = Annotated[
+    float,
+    typer.Option("--saliency-ema-alpha", help="Weight of the current frame in ema, (0, 1].", rich_help_panel=_SALIENCY),
+]
+AnalysisFps = Annotated[
+    float | None, typer.Option(help="Saliency maps per second of clip.", show_default="6", rich_help_panel=_SALIENCY)
+]
+Every = Annotated[
+    int | None, typer.Option(help="One saliency map every so many frames; instead of --analysis-fps.", rich_help_panel=_SALIENCY)
+]
+DeviceName = Annotated[
+    str, typer.Option("--device", help="auto, cpu or cuda; auto says why it fell back.", rich_help_panel=_SALIENCY)
+]
+SidecarPath = Annotated[
+    Path | None, typer.Option("--sidecar", help="Saliency sidecar: reused if it exists, else written.", rich_help_panel=_SALIENCY)
+]
+Offset = Annotated[
+    int,
+    typer.Option("--saliency-offset", help="QP offset of salient regions, -12..12; negative is better.", rich_help_panel=_SALIENCY),
+]
+Mapping = Annotated[
+    str,
+    typer.Option(
+        "--roi-mapping",
+        help="One of " + ", ".join(MAPPINGS) + "; balanced keeps the size of a plain encode.",
+        rich_help_panel=_SALIENCY,
+    ),
+]
+FfmpegBin = Annotated[
+    str, typer.Option(help="FFmpeg binary; by default that on PATH if it has the encoder, else the bundled one.", rich_help_panel=_ENCODE)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_RUN)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.", rich_help_panel=_RUN)]
+
+
+def clip_from(
+    src: Path, width: int | None, height: int | None, pix_fmt: str | None, framerate: str | None, duration: float
+) -> Clip:
+    """The probed source. Raises what `probe_clip` does."""
+    rate = parse_frame_rate(framerate) if framerate is not None else None
+    return probe_clip(src, width=width, height=height, pix_fmt=pix_fmt, frame_rate=rate, duration=duration)
+
+
+def analysis_from(
+    model: Path | None, aggregator: str, ema_alpha: float, analysis_fps: float | None, every: int | None, device: str
+) -> AnalysisSettings:
+    """The settings of the analysis. Raises `UsageError`."""
+    try:
+        fps = Fraction(str(analysis_fps)) if analysis_fps is not None else None
+    except ValueError:  # inf and nan are floats, but no rates
+        raise UsageError(f"--analysis-fps {analysis_fps}: is not a rate", cure="a number above 0") from None
+    settings = AnalysisSettings(aggregator=aggregator, ema_alpha=ema_alpha, analysis_fps=fps, every=every, device=device)
+    if model is None:
+        return settings
+    return AnalysisSettings(model, aggregator, ema_alpha, fps, every, device)

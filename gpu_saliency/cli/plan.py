@@ -1,0 +1,65 @@
+"""``gpu-saliency plan``: the sidecar only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.cli import options as opt
+from gpu_saliency.output import check_output
+from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
+from gpu_saliency.progress import Reporter
+from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.sidecar import SUFFIX
+
+
+def plan(
+    src: opt.Src,
+    sidecar: Annotated[
+        Path | None, typer.Option("--sidecar", "--output", help="Where it goes.", show_default=f"SRC{SUFFIX}")
+    ] = None,
+    width: opt.Width = None,
+    height: opt.Height = None,
+    pix_fmt: opt.PixFmt = None,
+    framerate: opt.FrameRate = None,
+    duration: opt.Duration = 0.0,
+    saliency_offset: opt.Offset = DEFAULT_OFFSET,
+    roi_mapping: opt.Mapping = DEFAULT_MAPPING,
+    saliency_model: opt.Model = None,
+    saliency_aggregator: opt.Aggregator = DEFAULT_AGGREGATOR,
+    saliency_ema_alpha: opt.EmaAlpha = DEFAULT_EMA_ALPHA,
+    analysis_fps: opt.AnalysisFps = None,
+    every: opt.Every = None,
+    device: opt.DeviceName = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar.")] = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find what is salient in a clip and write the sidecar; nothing is encoded."""
+    policy = RoiPolicy(saliency_offset, roi_mapping)
+    settings = opt.analysis_from(saliency_model, saliency_aggregator, saliency_ema_alpha, analysis_fps, every, device)
+    clip = opt.clip_from(src, width, height, pix_fmt, framerate, duration)
+    path = sidecar or src.with_name(src.name + SUFFIX)
+    check_output(path, src, overwrite=overwrite)
+    with Reporter(quiet=quiet).stage("finding saliency") as advance:
+        found, _ = load_saliency_sidecar(clip, settings, path, on_progress=advance, reuse=False)
+    stats = build_roi_plan(found, policy).statistics()
+    result = {
+        "sidecar": str(path),
+        "size_bytes": path.stat().st_size,
+        "frames": found.frame_count,
+        "model": found.model,
+        "analysis": found.analysis,
+        "roi": {"offset": policy.offset, "mapping": policy.mapping} | stats,
+    }
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    print(
+        f"{path}: {result['size_bytes']:,} bytes, {found.frame_count} frames, {found.analysis['sampled_frames']} maps, "
+        f"{stats['rows']}x{stats['cols']} blocks, {stats['effective_min']:+.2f} to {stats['effective_max']:+.2f} QP"
+    )
