@@ -35,6 +35,7 @@ class Analysis:
     """Frames decoded, which is what an encode must come to."""
     sampled_frames: int
     corrupt_packets: int
+    variable_frame_rate: bool
     seconds: float
 
 
@@ -74,6 +75,7 @@ def analyse_clip(
         frame_count=tally.frames,
         sampled_frames=sampled,
         corrupt_packets=tally.corrupt_packets,
+        variable_frame_rate=tally.variable_frame_rate,
         seconds=time.perf_counter() - started,
     )
 

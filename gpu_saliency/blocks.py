@@ -29,9 +29,7 @@ def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.flo
     return weights
 
 
-def block_mean(
-    maps: NDArray[np.floating], width: int, height: int, block_size: int = BLOCK_SIZE
-) -> NDArray[np.float32]:
+def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: int = BLOCK_SIZE) -> NDArray[np.float32]:
     """Mean of ``maps`` ``[..., h, w]``, stretched over a ``width`` x ``height`` frame, in each block: ``[..., rows, cols]``."""
     down = overlap_weights(maps.shape[-2], height, block_size)
     across = overlap_weights(maps.shape[-1], width, block_size)

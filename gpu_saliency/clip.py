@@ -27,7 +27,13 @@ DEFAULT_RAW_FRAME_RATE = Fraction(24)
 MAX_SIDE = 16384
 _NTSC_RATES = {
     name: Fraction(thousands * 1000, 1001)
-    for thousands, names in {24: ("23.976", "23.98"), 30: ("29.97",), 48: ("47.952", "47.95"), 60: ("59.94",), 120: ("119.88",)}.items()
+    for thousands, names in {
+        24: ("23.976", "23.98"),
+        30: ("29.97",),
+        48: ("47.952", "47.95"),
+        60: ("59.94",),
+        120: ("119.88",),
+    }.items()
     for name in names
 }
 
@@ -172,7 +178,7 @@ def _probe_raw(
     frames, rest = divmod(size, frame_bytes)
     if rest:
         raise SourceError(
-            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} ({frame_bytes} bytes each) and {rest} bytes more",
+            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} and {rest} of the {frame_bytes} bytes of another",
             cure="check --width, --height and --pix-fmt; or the file is truncated",
         )
     return Clip(
@@ -234,9 +240,7 @@ def _probe_container(path: Path, duration: float) -> Clip:
         )
 
 
-def _first_frame(
-    path: Path, container: av.container.InputContainer, video: av.video.stream.VideoStream
-) -> av.VideoFrame:
+def _first_frame(path: Path, container: av.container.InputContainer, video: av.video.stream.VideoStream) -> av.VideoFrame:
     """Decode one frame: a file whose header is fine may still hold none, and only a frame tells the rotation."""
     try:
         return next(container.decode(video))
@@ -260,9 +264,7 @@ def _cut(frames: int, frame_rate: Fraction, duration: float) -> int:
     return min(frames, max(1, math.ceil(Fraction(duration).limit_denominator(10**6) * frame_rate))) if duration else frames
 
 
-def _check_flags(
-    clip: Clip, width: int | None, height: int | None, pix_fmt: str | None, frame_rate: Fraction | None
-) -> None:
+def _check_flags(clip: Clip, width: int | None, height: int | None, pix_fmt: str | None, frame_rate: Fraction | None) -> None:
     def refuse(flag: str, given: object, found: object) -> UsageError:
         return UsageError(f"{clip.path}: {flag} {given} contradicts the file, which has {found}", cure=f"leave {flag} out")
 

@@ -6,7 +6,7 @@ A full-resolution frame is never turned to RGB or to float: swscale reads the de
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import av
 import numpy as np
@@ -28,6 +28,9 @@ _SWS_COLORSPACE = {
     10: Colorspace.BT2020,
 }
 
+_GRID_TOLERANCE = 0.0015
+"""Seconds. Containers that count in milliseconds round by half of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:
@@ -45,7 +48,8 @@ class DecodeTally:
 
     frames: int = 0
     corrupt_packets: int = 0
-    bytes_read: int = field(default=0)
+    variable_frame_rate: bool = False
+    """Whether a frame's time lies off the grid of the clip's average rate."""
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
@@ -59,7 +63,6 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
         video.thread_type = "AUTO"
         start: float | None = None
         for packet in container.demux(video):
-            tally.bytes_read += packet.size
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -70,6 +73,9 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
                 start = seconds if start is None else start
                 if clip.duration and seconds is not None and start is not None and seconds - start >= clip.duration:
                     return
+                if seconds is not None and start is not None:
+                    off_grid = abs(seconds - start - tally.frames / clip.frame_rate)
+                    tally.variable_frame_rate |= off_grid > _GRID_TOLERANCE
                 tally.frames += 1
                 yield frame
     if tally.frames == 0:
@@ -135,7 +141,5 @@ class Shrinker:
             # Decoder and inference already keep the cores busy; a third pool of threads only adds switches.
             threads=1,
         )
-        picture = small.to_ndarray()
-        if self._turns:
-            picture = np.ascontiguousarray(np.rot90(picture, self._turns))
-        return picture
+        picture = np.asarray(small.to_ndarray(), np.uint8)
+        return np.ascontiguousarray(np.rot90(picture, self._turns))

@@ -47,17 +47,14 @@ class CpuDevice:
     def load_model(self, path: Path) -> SaliencyModel:
         return SaliencyModel(path, providers=("CPUExecutionProvider",))
 
-    def decode(
-        self, clip: Clip, sampling: Sampling, size: InputSize, batch_size: int, tally: DecodeTally
-    ) -> Iterator[FrameBatch]:
+    def decode(self, clip: Clip, sampling: Sampling, size: InputSize, batch_size: int, tally: DecodeTally) -> Iterator[FrameBatch]:
         return decode_batches(clip, sampling, size.content, batch_size, tally)
 
     def preprocess(self, batch: FrameBatch, size: InputSize) -> NDArray[np.float32]:
         return normalise(batch.rgb, size.padded)
 
     def luma(self, batch: FrameBatch) -> NDArray[np.float32]:
-        luma: NDArray[np.float32] = batch.rgb @ _LUMA
-        return luma
+        return np.asarray(batch.rgb @ _LUMA, np.float32)
 
 
 def _no_cuda() -> Device:

@@ -50,6 +50,8 @@ class EncodeJob:
     pix_fmt: str
     """What the encoder gets: the source's own, or the nearest that it takes."""
     audio: bool
+    variable_frame_rate: bool = False
+    """As the analysis found it: then the encoder counts time as the source does."""
 
     @property
     def bit_depth(self) -> int:
@@ -76,6 +78,8 @@ class EncodeJob:
             command += self.ffmpeg.graph_file(graph)
         # Every decoded frame is encoded once, with its own time stamp.
         command += ["-fps_mode", "passthrough"]
+        if self.variable_frame_rate:
+            command += self.ffmpeg.source_time_base()
         command += ["-c:v", spec.name, "-pix_fmt", self.pix_fmt]
         command += ["-preset", self.preset] if self.preset is not None else []
         command += ["-crf", f"{self.crf:g}"] if self.crf is not None else []
@@ -150,7 +154,8 @@ def _prepare_unknown(clip: Clip, settings: EncodeSettings, spec: EncoderSpec, ff
 def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
     if not supported or pix_fmt in supported:
         return pix_fmt
-    return find_best_pix_fmt_of_list(list(supported), pix_fmt)[0].name
+    best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)
+    return best.name if best is not None else pix_fmt
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ _LAST_WORDS = 12
 _PROBE_TIMEOUT = 30
 # libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
+# libavfilter 9.12 came with FFmpeg 6.1, which gave the time base -1 a name and deprecated the number.
+_NAMED_TIME_BASE_AVFILTER = (9, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Ffmpeg:
     version: str
     avfilter: tuple[int, int]
     encoders: frozenset[str]
+
+    def source_time_base(self) -> list[str]:
+        """Arguments that make the encoder count time as the source does, so that no time stamp is rounded to a frame's length."""
+        return ["-enc_time_base", "demux" if self.avfilter >= _NAMED_TIME_BASE_AVFILTER else "-1"]
 
     def graph_file(self, graph: Path) -> list[str]:
         """Arguments that read the video filter graph from a file; thousands of regions overflow a command line."""
@@ -80,10 +87,8 @@ def _candidates() -> list[tuple[str, str]]:
         found.append(("PATH", on_path))
     import imageio_ffmpeg  # late: it searches the disk when asked, and is not needed where PATH serves
 
-    try:
+    with contextlib.suppress(RuntimeError):  # it has none for this platform
         found.append(("bundled", imageio_ffmpeg.get_ffmpeg_exe()))
-    except RuntimeError:
-        pass
     return found
 
 

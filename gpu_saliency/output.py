@@ -14,10 +14,12 @@ import av.container
 from gpu_saliency.clip import Clip, ColorTags
 from gpu_saliency.errors import EncodeError, OutputError
 
+_LIMITED = 1
+
 
 def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` unless ``output`` may be written: another file than ``source``, in a folder that takes files."""
-    if output.exists() and os.path.samefile(output, source):
+    if output.exists() and output.samefile(source):
         raise OutputError(f"{output}: is the source itself", cure="give --output another path")
     if output.is_dir():
         raise OutputError(f"{output}: is a folder", cure="give --output the path of a file")
@@ -51,18 +53,14 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
         try:
             container = av.open(str(temporary), "w")
         except (av.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{output}: its suffix names no container: {error}", cure="for example .mp4, .mkv or .mov"
-            ) from error
+            raise OutputError(f"{output}: its suffix names no container: {error}", cure="for example .mp4, .mkv or .mov") from error
         with container:
             name, supported = container.format.name, container.supported_codecs
     if codec is not None and codec not in supported:
         raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="for example .mp4 or .mkv")
     for audio in audio_codecs:
         if audio not in supported:
-            raise OutputError(
-                f"{output}: {name} cannot hold the source's {audio} audio as it is", cure="use .mkv, or --no-audio"
-            )
+            raise OutputError(f"{output}: {name} cannot hold the source's {audio} audio as it is", cure="use .mkv, or --no-audio")
 
 
 def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> dict[str, Any]:
@@ -99,6 +97,8 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
 
 def _verify_color(written: ColorTags, source: ColorTags) -> None:
     for key, unspecified in (("color_range", 0), ("colorspace", 2), ("color_primaries", 2), ("color_trc", 2)):
-        value = getattr(source, key)
-        if value != unspecified and getattr(written, key) != value:
-            raise EncodeError(f"ffmpeg wrote {key} {getattr(written, key)}, the source has {value}")
+        value, found = getattr(source, key), getattr(written, key)
+        # Limited range is what a stream that does not say means, and x264 leaves it unsaid where it is the only tag.
+        implied = key == "color_range" and value == _LIMITED and found == unspecified
+        if value != unspecified and found != value and not implied:
+            raise EncodeError(f"ffmpeg wrote {key} {found}, the source has {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def encode_clip(request: EncodeRequest, reporter: Reporter | None = None) -> dic
         return _encode_plainly(request, reporter, started)
     _check_destinations(job, request)
     sidecar, reused, analysis_seconds = _analyse(request, reporter)
+    job = timed_like(job, sidecar)
     plan = build_roi_plan(sidecar, request.policy)
     sidecar_path = request.sidecar or sidecar_beside(request.output)
     proof: Proof | None = None
@@ -100,6 +101,7 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
     job = prepare_encode(request.clip, request.encode)
     _check_destinations(job, request)
     sidecar, reused, seconds = _analyse(request, reporter or Reporter(quiet=True), write=False)
+    job = timed_like(job, sidecar)
     plan = build_roi_plan(sidecar, request.policy)
     assert job.spec.channel is not None
     graph = job.spec.channel.graph(plan, job.bit_depth)
@@ -112,6 +114,11 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
         "graph": graph,
         "seconds": {"analysis": round(seconds, 3)},
     }
+
+
+def timed_like(job: EncodeJob, sidecar: Sidecar) -> EncodeJob:
+    """``job`` with the timing that the analysis found."""
+    return replace(job, variable_frame_rate=sidecar.analysis.get("variable_frame_rate") is True)
 
 
 def sidecar_beside(output: Path) -> Path:
@@ -166,9 +173,7 @@ def _encode_plainly(request: EncodeRequest, reporter: Reporter, started: float) 
     with reporter.stage(f"encoding plainly with {job.spec.name}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None
-        encoded = run_saliency_encode(
-            job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total)
-        )
+        encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
     return _common(request, job) | {
         "analysis": None,
         "roi": None,
@@ -206,5 +211,3 @@ def _roi_facts(job: EncodeJob, plan: RoiPlan) -> dict[str, Any]:
     assert job.spec.channel is not None
     policy = {"channel": job.spec.channel.name, "offset": plan.policy.offset, "mapping": plan.policy.mapping}
     return policy | plan.statistics()
-
-

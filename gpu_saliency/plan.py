@@ -6,11 +6,10 @@ Let ``s`` be a block's saliency in 0..1 and ``o`` the asked offset (negative is 
 file shrinks.
 
 ``balanced``: ``q = round(k * s + c)`` with the contrast ``k`` and the shift ``c`` chosen so that the file stays as large as a plain
-encode's. A block's bits follow ``2 ** (-q / 6)`` (the quantiser's step doubles every 6 QP, and the rate of a block is nearly
-inverse to it), so for rate shares ``w`` (``sum w = 1``, estimated from the detail of the picture) the size is kept when
-``sum w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` is what makes the most salient
-blocks come out at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP
-leaves of the balance is kept as ``recentre``, a fraction of a QP that channels add to every block alike.
+encode's. A block's bits follow ``2 ** (-q / 6)``: the quantiser's step doubles every 6 QP, and the rate is nearly inverse to it. So
+for rate shares ``w`` (``sum w = 1``, estimated from the picture's detail, see detail.py) the size is kept when
+``sum w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` makes the most salient blocks come out at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP leaves
+of the balance is kept as ``recentre``, a fraction of a QP that channels add to every block alike.
 """
 
 from __future__ import annotations
@@ -145,4 +144,5 @@ def balanced_offsets(
 
 
 def _to_int8(offsets: NDArray[np.floating]) -> NDArray[np.int8]:
-    return np.clip(np.rint(offsets), -MAX_OFFSET, MAX_OFFSET).astype(np.int8)
+    rounded: NDArray[np.int8] = np.clip(np.rint(offsets), -MAX_OFFSET, MAX_OFFSET).astype(np.int8)
+    return rounded

@@ -95,6 +95,7 @@ def load_saliency_sidecar(
             "step": str(sampling.step),
             "sampled_frames": found.sampled_frames,
             "corrupt_packets": found.corrupt_packets,
+            "variable_frame_rate": found.variable_frame_rate,
             "device": device.name,
             "device_reason": why,
             "provider": model.provider,

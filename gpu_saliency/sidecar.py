@@ -7,6 +7,7 @@ stranger is safe: no pickle, every size is checked before anything is allocated,
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import tempfile
@@ -54,7 +55,7 @@ class Sidecar:
 
     def saliency_maps(self) -> NDArray[np.float32]:
         """``[segments, rows, cols]`` in 0..1."""
-        return self.saliency.astype(np.float32) / 65535
+        return self.saliency.astype(np.float32) / np.float32(65535)
 
     def rate_shares(self) -> NDArray[np.float64]:
         """``[segments, rows, cols]``; each segment sums to 1."""
@@ -70,7 +71,8 @@ class Sidecar:
 
 def quantise(values: NDArray[np.floating], least: int = 0) -> NDArray[np.uint16]:
     """0..1 to ``least``..65535, as the sidecar keeps it."""
-    return np.clip(np.rint(values * 65535), least, 65535).astype(np.uint16)
+    quantised: NDArray[np.uint16] = np.clip(np.rint(values * 65535), least, 65535).astype(np.uint16)
+    return quantised
 
 
 def save_sidecar(sidecar: Sidecar, path: Path) -> None:
@@ -124,7 +126,7 @@ def read_sidecar(path: Path) -> Sidecar:
             raise
         raise SidecarError(f"{path}: is not a sidecar: {error}", cure="delete it, or give another --sidecar") from error
     starts = header["segment_start"]
-    if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)) or arrays["detail"].min() < 1:
+    if starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts)) or arrays["detail"].min() < 1:
         raise _corrupt(path, "its segments or details make no sense")
     return Sidecar(
         saliency=arrays["saliency"],

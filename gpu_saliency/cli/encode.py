@@ -31,9 +31,7 @@ def encode(
     framerate: opt.FrameRate = None,
     duration: opt.Duration = 0.0,
     encoder: Annotated[str, typer.Option(help="libx264 or libx265.", rich_help_panel=_ENCODE)] = "libx264",
-    preset: Annotated[
-        str | None, typer.Option(help="Speed preset.", show_default="medium", rich_help_panel=_ENCODE)
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed preset.", show_default="medium", rich_help_panel=_ENCODE)] = None,
     crf: Annotated[
         float | None,
         typer.Option(help="Base quality before offsets.", show_default="23 libx264, 28 libx265", rich_help_panel=_ENCODE),
@@ -62,11 +60,11 @@ def encode(
     ] = False,
     prove: Annotated[
         str,
-        typer.Option(
-            help="Compare with a plain encode: of an excerpt, of the full clip, or none.", rich_help_panel="Run"
-        ),
+        typer.Option(help="Compare with a plain encode: of an excerpt, of the full clip, or none.", rich_help_panel="Run"),
     ] = "excerpt",
-    dry: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the ffmpeg command only.", rich_help_panel="Run")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and the ffmpeg command only.", rich_help_panel="Run")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Run")] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -104,15 +102,19 @@ def _table(result: dict[str, Any]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     source, ffmpeg, roi, analysis = result["source"], result["ffmpeg"], result["roi"], result["analysis"]
-    table.add_row("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
+    table.add_row(
+        "source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps"
+    )
     if analysis is not None:
         how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
-        table.add_row("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}")
+        table.add_row(
+            "saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}"
+        )
     if roi is not None:
         table.add_row(
             "ROI plan",
-            f"{roi['mapping']} {roi['offset']:+d} by {roi['channel']}: {roi['effective_min']:+.2f} to {roi['effective_max']:+.2f} QP, "
-            f"{roi['improved_blocks']:.0%} of the blocks improved",
+            f"{roi['mapping']} {roi['offset']:+d} by {roi['channel']}: "
+            f"{roi['effective_min']:+.2f} to {roi['effective_max']:+.2f} QP, {roi['improved_blocks']:.0%} of the blocks improved",
         )
     else:
         table.add_row("ROI plan", "none: a plain encode")

@@ -17,7 +17,7 @@ from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.output import check_output
-from gpu_saliency.pipeline import sidecar_beside
+from gpu_saliency.pipeline import sidecar_beside, timed_like
 from gpu_saliency.plan import RoiPolicy, build_roi_plan
 from gpu_saliency.progress import Reporter
 from gpu_saliency.proof import prove_encode, write_picture
@@ -119,4 +119,4 @@ def _job_of(
             f"{file}: was encoded with parameters {format_params(parse_params(str(record.get('encoder_params'))))!r}",
             cure="repeat what was given as --encoder-params",
         )
-    return job, policy
+    return timed_like(job, sidecar), policy

@@ -19,9 +19,7 @@ _SOURCE, _SALIENCY, _ENCODE, _RUN = "Source", "Saliency", "Encode", "Run"
 Src = Annotated[Path, typer.Option("--src", help="Source clip: any container, .y4m, or raw .yuv.", rich_help_panel=_SOURCE)]
 Width = Annotated[int | None, typer.Option(help="Width in pixels; needed for raw video.", rich_help_panel=_SOURCE)]
 Height = Annotated[int | None, typer.Option(help="Height in pixels; needed for raw video.", rich_help_panel=_SOURCE)]
-PixFmt = Annotated[
-    str | None, typer.Option(help="Pixel format of raw video.", show_default="yuv420p", rich_help_panel=_SOURCE)
-]
+PixFmt = Annotated[str | None, typer.Option(help="Pixel format of raw video.", show_default="yuv420p", rich_help_panel=_SOURCE)]
 FrameRate = Annotated[
     str | None, typer.Option("--framerate", help="Frame rate of raw video.", show_default="24.0", rich_help_panel=_SOURCE)
 ]
@@ -62,7 +60,10 @@ Mapping = Annotated[
     ),
 ]
 FfmpegBin = Annotated[
-    str, typer.Option(help="FFmpeg binary; by default that on PATH if it has the encoder, else the bundled one.", rich_help_panel=_ENCODE)
+    str,
+    typer.Option(
+        help="FFmpeg binary; by default that on PATH if it has the encoder, else the bundled one.", rich_help_panel=_ENCODE
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.", rich_help_panel=_RUN)]

@@ -1,0 +1,5 @@
+"""``python -m gpu_saliency``."""
+
+from gpu_saliency.cli import main
+
+main()
