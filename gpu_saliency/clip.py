@@ -178,7 +178,7 @@ def _probe_raw(
     frames, rest = divmod(size, frame_bytes)
     if rest:
         raise SourceError(
-            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} and {rest} of the {frame_bytes} bytes of another",
+            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} and {rest} of {frame_bytes} bytes more",
             cure="check --width, --height and --pix-fmt; or the file is truncated",
         )
     return Clip(

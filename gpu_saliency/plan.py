@@ -5,10 +5,11 @@ Let ``s`` be a block's saliency in 0..1 and ``o`` the asked offset (negative is 
 ``symmetric``: ``q = round((2 s - 1) * o)``. Salient blocks gain what the others lose; since most of a picture is not salient, the
 file shrinks.
 
-``balanced``: ``q = round(k * s + c)`` with the contrast ``k`` and the shift ``c`` chosen so that the file stays as large as a plain
-encode's. A block's bits follow ``2 ** (-q / 6)``: the quantiser's step doubles every 6 QP, and the rate is nearly inverse to it. So
-for rate shares ``w`` (``sum w = 1``, estimated from the picture's detail, see detail.py) the size is kept when
-``sum w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` makes the most salient blocks come out at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP leaves
+``balanced``: ``q = round(k * s + c)`` with the contrast ``k`` and the shift ``c`` chosen so that the file stays as large as a
+plain encode's. A block's bits follow ``2 ** (-q / 6)``: the quantiser's step doubles every 6 QP, and the rate is nearly inverse
+to it. So for rate shares ``w`` (``sum w = 1``, estimated from the picture's detail, see detail.py) the size is kept when ``sum
+w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` makes the most salient blocks come out
+at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP leaves
 of the balance is kept as ``recentre``, a fraction of a QP that channels add to every block alike.
 """
 
