@@ -20,6 +20,7 @@ class Reporter:
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = console or Console(stderr=True)
         self._quiet = quiet
+        self._bars: Progress | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
@@ -32,10 +33,21 @@ class Reporter:
             yield from self._lines(name)
 
     def _bar(self, name: str) -> Iterator[Advance]:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(name, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+        # Stages may nest, and rich before 14.1 has one live display at a time: the outermost stage owns it.
+        if self._bars is None:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            with Progress(*columns, console=self.console, transient=True) as self._bars:
+                try:
+                    yield from self._task(self._bars, name)
+                finally:
+                    self._bars = None
+        else:
+            yield from self._task(self._bars, name)
+
+    def _task(self, bars: Progress, name: str) -> Iterator[Advance]:
+        task = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+        bars.remove_task(task)
 
     def _lines(self, name: str) -> Iterator[Advance]:
         started = shown = time.monotonic()

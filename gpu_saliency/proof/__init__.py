@@ -1,0 +1,7 @@
+"""Did the bits move? A finished encode compared with a plain one, block by block. The method: docs/proof.md."""
+
+from gpu_saliency.proof.picture import write_picture
+from gpu_saliency.proof.prove import prove_encode
+from gpu_saliency.proof.verdict import Proof
+
+__all__ = ["Proof", "prove_encode", "write_picture"]

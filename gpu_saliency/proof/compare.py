@@ -1,0 +1,86 @@
+"""Two encodes to the realised change of every block; a stream over the frames, whose sums are as large as the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.errors import SourceError
+from gpu_saliency.plan import RoiPlan
+from gpu_saliency.proof.block_error import read_errors
+from gpu_saliency.proof.qp import read_qp, sent_qp
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a plan changed, ROI encode against plain encode."""
+
+    change: NDArray[np.float64]
+    """``[segments, rows, cols]``; negative is better quality; NaN where nothing could be measured."""
+    weight: NDArray[np.int64]
+    """``[segments, rows, cols]``, frames that were counted for each block."""
+    frames: int
+    unit: str
+    """``QP`` (realised QP minus plain QP) or ``dB`` (10 log10 of the ratio of squared errors)."""
+
+
+def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison:
+    """Mean QP difference of each block over those of the first ``frames`` frames in which both encodes sent the block a QP.
+
+    Raises `SourceError` when a file is no progressive H.264, has another size than the plan, or too few frames.
+    """
+    total = np.zeros(plan.qp_offset.shape, np.float64)
+    count = np.zeros(plan.qp_offset.shape, np.int64)
+    done = 0
+    for done, (a, b) in enumerate(islice(zip(read_qp(roi), read_qp(plain), strict=False), frames), 1):
+        for path, qp in ((roi, a), (plain, b)):
+            if qp.shape != plan.qp_offset.shape[1:]:
+                raise SourceError(f"{path}: is {qp.shape[::-1]} blocks, the plan {plan.qp_offset.shape[:0:-1]}")
+        both = sent_qp(a) & sent_qp(b)
+        segment = segment_of(plan, done - 1)
+        total[segment] += np.where(both, a - b, 0)
+        count[segment] += both
+    _check_length(done, frames, roi, plain)
+    return Comparison(_divide(total, count), count, done, "QP")
+
+
+def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int) -> Comparison:
+    """Change in squared luma error of each block over the first ``frames`` frames, in dB.
+
+    A block that either encode reproduces without any error has no ratio and is not counted. Raises `SourceError`.
+    """
+    sums = np.zeros((2, *plan.qp_offset.shape), np.float64)
+    count = np.zeros(plan.qp_offset.shape, np.int64)
+    done = 0
+    encodes = (probe_clip(roi), probe_clip(plain))
+    for done, (a, b) in enumerate(islice(read_errors(source, encodes), frames), 1):
+        segment = segment_of(plan, done - 1)
+        sums[0, segment] += a
+        sums[1, segment] += b
+        count[segment] += 1
+    _check_length(done, frames, roi, plain)
+    usable = (sums > 0).all(axis=0)
+    ratio = _divide(sums[0], np.where(usable, sums[1], 0))
+    return Comparison(10 * np.log10(ratio), np.where(usable, count, 0), done, "dB")
+
+
+def segment_of(plan: RoiPlan, frame: int) -> int:
+    """The number of the plan's segment that holds ``frame``."""
+    return int(np.searchsorted(plan.segment_start, frame, side="right")) - 1
+
+
+def _divide(a: NDArray[np.floating], b: NDArray[np.generic]) -> NDArray[np.float64]:
+    """``a / b``, NaN where ``b`` is 0."""
+    quotient = np.full(a.shape, np.nan)
+    np.divide(a, b, out=quotient, where=b != 0)
+    return quotient
+
+
+def _check_length(done: int, frames: int, roi: Path, plain: Path) -> None:
+    if done < frames:
+        raise SourceError(f"{roi} and {plain}: have {done} frames in common, {frames} were to be compared")

@@ -1,0 +1,84 @@
+"""`prove_encode`: an ROI encode against a plain encode of the same source with the same settings."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import av
+
+from gpu_saliency.encode import EncodeJob
+from gpu_saliency.errors import SourceError, UsageError
+from gpu_saliency.ffmpeg import run_ffmpeg
+from gpu_saliency.plan import RoiPlan
+from gpu_saliency.proof.compare import compare_error, compare_qp
+from gpu_saliency.proof.qp import exports_qp
+from gpu_saliency.proof.verdict import Proof, judge
+
+LOOKAHEAD_FRAMES = 60
+"""Frames that a plain excerpt is encoded beyond those compared: x264 and x265 set a frame's QP by what follows it, at most 60
+frames at their slowest presets (``rc-lookahead``), so an excerpt cut sharply would differ from the whole at its end."""
+
+
+def prove_encode(
+    job: EncodeJob,
+    plan: RoiPlan,
+    output: Path,
+    *,
+    max_frames: int | None,
+    on_frame: Callable[[int], None] | None = None,
+    plain: Path | None = None,
+) -> Proof:
+    """Compare ``output``, the encode of ``job`` with ``plan``, with a plain encode of ``job``.
+
+    ``max_frames`` compares so many frames from the first; ``None`` all. ``plain`` is a plain encode of the whole clip that already
+    exists; without one it is made here and thrown away. ``on_frame`` is called with the frames that the plain encode has reached.
+    Progressive H.264 is compared by QP, everything else by error. Raises `SourceError`, `EncodeError`, `ToolMissingError` or
+    `UsageError`.
+    """
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"{max_frames} frames: is nothing to compare", cure="1 or more")
+    frames = plan.frame_count if max_frames is None else min(max_frames, plan.frame_count)
+    with _plain_encode(job, plan, output.suffix, frames, on_frame) if plain is None else _existing(plain) as other:
+        if exports_qp(output) and exports_qp(other):
+            found = compare_qp(plan, output, other, frames)
+        else:
+            found = compare_error(plan, job.clip, output, other, frames)
+        ratio = video_bytes(output, frames) / video_bytes(other, frames)
+    return judge(plan, found, ratio)
+
+
+@contextmanager
+def _plain_encode(
+    job: EncodeJob, plan: RoiPlan, suffix: str, frames: int, on_frame: Callable[[int], None] | None
+) -> Iterator[Path]:
+    needed = frames + LOOKAHEAD_FRAMES
+    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+        path = Path(folder, "plain" + suffix)
+        whole = needed >= plan.frame_count
+        run_ffmpeg(replace(job, audio=False).command(path, None, frames=None if whole else needed), on_frame)
+        yield path
+
+
+@contextmanager
+def _existing(path: Path) -> Iterator[Path]:
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file")
+    yield path
+
+
+def video_bytes(path: Path, frames: int) -> int:
+    """Sum of the sizes of the first ``frames`` video packets in decode order. Raises `SourceError`."""
+    try:
+        with av.open(f"file:{path}") as container:
+            packets = (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)
+            total = sum(islice(packets, frames))
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+    if not total:
+        raise SourceError(f"{path}: holds no video")
+    return total

@@ -1,0 +1,162 @@
+"""From realised changes to numbers and a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.plan import RoiPlan
+from gpu_saliency.proof.compare import Comparison
+
+INSIDE_BELOW = -0.5
+"""Effective offset below which a block counts as inside, as in `RoiPlan.statistics`."""
+LEAST_SHARE = {"QP": 0.3, "dB": 0.1}
+"""Realised difference inside minus outside, per planned QP, from which on bits are said to have moved."""
+LEAST_BLOCKS = 8
+"""Measured blocks needed on either side for any verdict."""
+LEAST_CONTRAST = 0.5
+"""QP of planned difference below which there is nothing to prove."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An ROI encode compared with a plain one. Changes are ROI minus plain; negative is better quality."""
+
+    unit: str
+    """``QP`` read from the stream, or ``dB`` of squared error where the codec's decoders export none."""
+    frames: int
+    """Frames compared, from the first."""
+    whole_clip: bool
+    blocks: int
+    """Blocks of the plan, over all segments, in which something could be measured."""
+    blocks_planned: int
+    """Blocks of the plan in the segments compared."""
+    inside_below: float
+    """Effective offset, QP, that parts inside from outside."""
+    inside_planned: float | None
+    """Mean effective offset of the measured blocks inside, QP; ``None`` without any. So the next three."""
+    outside_planned: float | None
+    inside_change: float | None
+    """Mean realised change, in ``unit``."""
+    outside_change: float | None
+    blocks_inside: int
+    blocks_outside: int
+    correlation: float | None
+    """Pearson's, of realised change with effective offset; ``None`` when either is constant."""
+    slope: float | None
+    """Realised change, in ``unit``, per planned QP, by least squares; ``None`` for a constant plan."""
+    size_ratio: float | None
+    """Video bytes of the ROI encode by those of the plain one; ``None`` for an excerpt."""
+    excerpt_size_ratio: float | None
+    """The same of the excerpt's first packets in decode order, which end where the next frames' bits begin: a hint, not a size."""
+    change: NDArray[np.float64] = field(repr=False, compare=False)
+    """``[segments, rows, cols]`` in ``unit``, NaN where not measured; left out of `to_json`."""
+
+    @property
+    def share(self) -> float | None:
+        """Realised difference inside minus outside, in ``unit``, per QP of planned difference; ``None`` if there is none."""
+        if self.inside_planned is None or self.outside_planned is None:
+            return None
+        if self.inside_change is None or self.outside_change is None:
+            return None
+        planned = self.inside_planned - self.outside_planned
+        if abs(planned) < LEAST_CONTRAST:
+            return None
+        return (self.inside_change - self.outside_change) / planned
+
+    @property
+    def moved(self) -> bool | None:
+        """Whether bits moved where the plan says: `share` is at least `LEAST_SHARE`.
+
+        ``None`` where this cannot be told: a plan (almost) without contrast, or too few measurable blocks on either side.
+        """
+        if self.share is None or min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS:
+            return None
+        return self.share >= LEAST_SHARE[self.unit]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it but the maps; plain types, rounded to 4 places."""
+        names = [name for name in self.__dataclass_fields__ if name != "change"]
+        values = {name: getattr(self, name) for name in names} | {"share": self.share, "moved": self.moved}
+        return {name: round(v, 4) if isinstance(v, float) else v for name, v in values.items()}
+
+    def summary(self) -> str:
+        """One sentence with the measured numbers, for people."""
+        if self.moved is None:
+            return f"Undecided over {self.frames} frames: {self._why_undecided()}."
+        what = "QP" if self.unit == "QP" else "dB of error"
+        text = (
+            f"Bits {'moved' if self.moved else 'did not move'} as planned: {self.inside_change:+.2f} {what} inside "
+            f"(plan {self.inside_planned:+.2f} QP), {self.outside_change:+.2f} outside (plan {self.outside_planned:+.2f}), "
+        )
+        text += "correlation undefined" if self.correlation is None else f"correlation {self.correlation:.2f}"
+        text += f" over {self.blocks} of {self.blocks_planned} blocks, {self.frames} frames"
+        if self.size_ratio is not None:
+            text += f"; {100 * (self.size_ratio - 1):+.1f} % size"
+        return text + "."
+
+    def _why_undecided(self) -> str:
+        if self.blocks == 0:
+            return "no block could be measured"
+        if min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS:
+            return f"only {self.blocks_inside} blocks inside and {self.blocks_outside} outside could be measured"
+        return "the plan treats all blocks (almost) alike"
+
+
+def judge(plan: RoiPlan, found: Comparison, size_ratio: float | None) -> Proof:
+    """The numbers of ``found`` against ``plan``; every measured block of every segment weighs as many frames as were counted."""
+    effective = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
+    reached = plan.segment_start < found.frames
+    below = _split(effective[reached])
+    inside = effective < below
+    measured = found.weight > 0
+    whole = found.frames >= plan.frame_count
+    correlation, slope = _regress(effective[measured], found.change[measured], found.weight[measured])
+    return Proof(
+        unit=found.unit,
+        frames=found.frames,
+        whole_clip=whole,
+        blocks=int(measured.sum()),
+        blocks_planned=int(effective[reached].size),
+        inside_below=below,
+        inside_planned=_mean(effective, found.weight, inside),
+        outside_planned=_mean(effective, found.weight, ~inside),
+        inside_change=_mean(found.change, found.weight, inside),
+        outside_change=_mean(found.change, found.weight, ~inside),
+        blocks_inside=int((measured & inside).sum()),
+        blocks_outside=int((measured & ~inside).sum()),
+        correlation=correlation,
+        slope=slope,
+        size_ratio=size_ratio if whole else None,
+        excerpt_size_ratio=None if whole else size_ratio,
+        change=found.change,
+    )
+
+
+def _split(effective: NDArray[np.float64]) -> float:
+    """`INSIDE_BELOW` if it parts the plan, else the middle of its range (a plan that only worsens, or improves, every block)."""
+    low, high = float(effective.min()), float(effective.max())
+    return INSIDE_BELOW if low < INSIDE_BELOW <= high else (low + high) / 2
+
+
+def _mean(values: NDArray[np.float64], weight: NDArray[np.int64], where: NDArray[np.bool_]) -> float | None:
+    where = where & (weight > 0)
+    return float(np.average(values[where], weights=weight[where])) if where.any() else None
+
+
+def _regress(
+    planned: NDArray[np.float64], realised: NDArray[np.float64], weight: NDArray[np.int64]
+) -> tuple[float | None, float | None]:
+    """Weighted Pearson correlation and slope of ``realised`` on ``planned``, all ``[N]``."""
+    if len(planned) < 2:
+        return None, None
+    share = weight / weight.sum()
+    x, y = planned - share @ planned, realised - share @ realised
+    xx, yy, xy = (float(share @ (p * q)) for p, q in ((x, x), (y, y), (x, y)))
+    # What rounding leaves of a constant is no variance.
+    if xx < 1e-9:
+        return None, None
+    return (xy / np.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx
