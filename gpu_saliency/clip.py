@@ -145,8 +145,8 @@ def probe_clip(
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
     path = Path(path)
-    if duration < 0:
-        raise UsageError(f"--duration {duration:g}: is negative", cure="give seconds, or 0 for the whole clip")
+    if not 0 <= duration < math.inf:  # also refuses nan
+        raise UsageError(f"--duration {duration:g}: out of range", cure="give seconds, or 0 for the whole clip")
     if not path.exists():
         raise SourceMissingError(f"{path}: no such file")
     if not path.is_file():

@@ -71,7 +71,7 @@ class EncodeJob:
             command += [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]
         command += ["-i", clip.url]
         if clip.duration:
-            command += ["-t", f"{clip.duration:g}"]
+            command += ["-t", f"{clip.duration:.6f}"]
         command += ["-map", "0:V:0"]
         command += ["-map", "0:a?", "-c:a", "copy"] if self.audio else ["-an"]
         if graph is not None:
