@@ -23,6 +23,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 from rich.console import Console
@@ -64,7 +65,7 @@ def stages(clip: Clip, model_path: Path, rounds: int) -> dict[str, dict[str, flo
     model = device.load_model(model_path)
     sampling = Sampling.choose(clip.frame_rate)
     size = model.input_size(clip.width / clip.height)
-    kept = []
+    kept: list[av.VideoFrame] = []
     frames = 0
     for frame in decode_frames(clip, DecodeTally()):
         if frames % 8 == 0 and len(kept) < 32:

@@ -40,7 +40,7 @@ def test_block_mean_keeps_the_mean_when_blocks_fit() -> None:
 def test_overlap_weights_by_hand() -> None:
     """Three cells over 40 pixels are 13.33 px each; the last of three 16 px blocks has 8 pixels, all in the last cell."""
     weights = overlap_weights(3, 40, 16)
-    np.testing.assert_allclose(weights, [[5 / 6, 1 / 6, 0], [0, 2 / 3, 1 / 3], [0, 0, 1]], atol=1e-9)
+    np.testing.assert_allclose(weights, np.array([[5 / 6, 1 / 6, 0], [0, 2 / 3, 1 / 3], [0, 0, 1]]), atol=1e-9)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 5])

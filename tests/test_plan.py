@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,7 +107,6 @@ def test_offset_out_of_range(offset: int) -> None:
     ],
 )
 def test_a_plan_is_checked_at_birth(change: dict[str, np.ndarray]) -> None:
-    good = {"qp_offset": np.zeros((1, 2, 4), np.int8), "recentre": np.zeros(1, np.float32), "segment_start": np.array([0])}
-    RoiPlan(**good, frame_count=1, width=64, height=32, policy=RoiPolicy())
+    good = RoiPlan(np.zeros((1, 2, 4), np.int8), np.zeros(1, np.float32), np.array([0]), 1, 64, 32, RoiPolicy())
     with pytest.raises(ValueError, match=r"plan|segments"):
-        RoiPlan(**(good | change), frame_count=1, width=64, height=32, policy=RoiPolicy())
+        replace(good, **change)  # type: ignore[arg-type]  # the parametrisation mixes its fields

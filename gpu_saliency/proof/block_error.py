@@ -66,5 +66,6 @@ def block_mean_square(difference: NDArray[np.int32]) -> BlockError:
 def luma(frame: av.VideoFrame) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The first plane of a planar frame, ``[height, width]``, without the padding of its lines; not a copy."""
     plane = frame.planes[0]
-    kind = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else "<u2")
-    return np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)[: frame.height, : frame.width]
+    if frame.format.components[0].bits <= 8:
+        return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    return np.frombuffer(memoryview(plane), np.uint16).reshape(-1, plane.line_size // 2)[: frame.height, : frame.width]

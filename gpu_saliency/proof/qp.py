@@ -63,7 +63,8 @@ def _qp_of(path: Path, frame: av.VideoFrame) -> QpMap:
         raise SourceError(f"{path}: is interlaced; its macroblocks do not lie on the plan's grid")
     # The side data is a header and an array of (x, y, width, height, delta), all int32; `qp_map` reads it block by block.
     step = params.block_size // 4
-    table = np.frombuffer(params, np.int32, params.nb_blocks * step, params.blocks_offset).reshape(-1, step)
+    raw = memoryview(params)  # type: ignore[arg-type]  # side data is a buffer, which PyAV's stubs leave out
+    table = np.frombuffer(raw, np.int32, params.nb_blocks * step, params.blocks_offset).reshape(-1, step)
     qp = np.empty((rows, cols), np.int16)
     qp[table[:, 1] // BLOCK_SIZE, table[:, 0] // BLOCK_SIZE] = params.qp + table[:, 4]
     return qp

@@ -1,0 +1,118 @@
+"""Export a checkpoint's averaged weights as one ONNX file with the project's contract; checked, then renamed.
+
+    python scripts/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_student_v1.onnx
+
+Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
+multiples of 16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from saliency_training.network import SIZE_MULTIPLE, SaliencyMapNet, SaliencyNet
+from saliency_training.settings import Settings
+
+VERSION = "saliency_student_v1"
+OPSET = 17
+DEFAULT_SIZE = (256, 144)
+TOLERANCE = 1e-4
+MAX_BYTES = 5_000_000
+_CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
+_CHECKED_BATCHES = (1, 3)
+
+
+class ExportError(RuntimeError):
+    """The written file does not do what the contract says."""
+
+
+def load_average(checkpoint: Path) -> SaliencyNet:
+    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    settings = Settings.parse(state["config"])
+    net = SaliencyNet(settings.widths, settings.dilations)
+    net.load_state_dict(state["average"])
+    net.eval()
+    return net
+
+
+def _metadata() -> dict[str, str]:
+    return {
+        "gpu_saliency.contract": "image-v1",
+        "gpu_saliency.version": VERSION,
+        "gpu_saliency.size_multiple": str(SIZE_MULTIPLE),
+        "gpu_saliency.default_width": str(DEFAULT_SIZE[0]),
+        "gpu_saliency.default_height": str(DEFAULT_SIZE[1]),
+    }
+
+
+def verify(path: Path, net: SaliencyMapNet) -> float:
+    """Raise `ExportError` unless ONNX Runtime agrees with PyTorch; return the largest difference."""
+    model = onnx.load(str(path))
+    onnx.checker.check_model(model, full_check=True)
+    if path.stat().st_size > MAX_BYTES:
+        raise ExportError(f"{path}: {path.stat().st_size} bytes, more than {MAX_BYTES}")
+    if any(node.op_type == "BatchNormalization" for node in model.graph.node):
+        raise ExportError(f"{path}: batch norm is not folded into the convolutions")
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng, worst = np.random.default_rng(0), 0.0
+    for width, height in _CHECKED_SIZES:
+        for batch in _CHECKED_BATCHES:
+            x = rng.standard_normal((batch, 3, height, width), np.float32)
+            found = session.run(["saliency_map"], {"input": x})[0]
+            with torch.inference_mode():
+                expected = net(torch.from_numpy(x)).numpy()
+            if found.shape != (batch, 1, height, width):
+                raise ExportError(f"{path}: {found.shape} for an input of {x.shape}")
+            worst = max(worst, float(np.abs(found - expected).max()))
+    if not worst < TOLERANCE:
+        raise ExportError(f"{path}: differs from PyTorch by {worst:.2g}, more than {TOLERANCE}")
+    return worst
+
+
+def export(net: SaliencyNet, path: Path) -> float:
+    """Write, verify, then rename to ``path``; return the largest difference from PyTorch."""
+    wrapped = SaliencyMapNet(net).eval()
+    temporary = path.with_suffix(".partial.onnx")
+    try:
+        with warnings.catch_warnings():
+            # The TorchScript exporter says on every call that it is deprecated; its successor needs one more package.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                wrapped,
+                (torch.zeros(2, 3, DEFAULT_SIZE[1], DEFAULT_SIZE[0]),),
+                str(temporary),
+                input_names=["input"],
+                output_names=["saliency_map"],
+                dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in ("input", "saliency_map")},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        model = onnx.load(str(temporary))
+        onnx.helper.set_model_props(model, _metadata())
+        onnx.save(model, str(temporary))
+        worst = verify(temporary, wrapped)
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return worst
+
+
+def main() -> None:
+    """Parse, export, say what was written."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("output", type=Path)
+    args = parser.parse_args()
+    worst = export(load_average(args.checkpoint), args.output)
+    print(f"{args.output}: {args.output.stat().st_size} bytes, within {worst:.1e} of PyTorch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Make the demo's clip: a subject that crosses a textured background, with a tone, so that everything an encode keeps is there.
+
+    python scripts/make_demo_clip.py OUT.mp4 [--seconds 4]
+
+640x360, 24 fps, H.264 with AAC. The truth: a shaded red ball, a fifth of the picture's height in radius, moves from the left
+quarter to the right quarter along a slow arc; the background is a fixed fractal texture of low contrast in grey-green.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT, FPS = 640, 360, 24
+RADIUS = HEIGHT / 5
+
+
+def background(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sum of five octaves of smoothed noise, ``[HEIGHT, WIDTH, 3]`` in 0..255."""
+    texture = np.zeros((HEIGHT, WIDTH))
+    for octave in range(5):
+        cell = 64 >> octave
+        coarse = rng.standard_normal((HEIGHT // cell + 2, WIDTH // cell + 2))
+        rows, cols = np.arange(HEIGHT) / cell, np.arange(WIDTH) / cell
+        top, left = rows.astype(int), cols.astype(int)
+        y, x = (rows - top)[:, None], cols - left
+        corners = [coarse[np.ix_(top + i, left + j)] for i in (0, 1) for j in (0, 1)]
+        texture += ((corners[0] * (1 - x) + corners[1] * x) * (1 - y) + (corners[2] * (1 - x) + corners[3] * x) * y) / 1.5**octave
+    tinted: NDArray[np.float64] = 110 + 18 * texture[..., None] * np.array([0.9, 1.0, 0.8]) - np.array([15, 0, 25])
+    return tinted
+
+
+def center(position: float) -> tuple[float, float]:
+    """Where the ball is, (x, y) in pixels, at ``position`` 0..1 of the clip."""
+    return WIDTH * (0.25 + 0.5 * position), HEIGHT * (0.55 - 0.15 * np.sin(np.pi * position))
+
+
+def frames(count: int) -> Iterator[NDArray[np.uint8]]:
+    """``count`` pictures ``[HEIGHT, WIDTH, 3]``, R'G'B'."""
+    rng = np.random.default_rng(1)
+    ground = background(rng)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    for i in range(count):
+        cx, cy = center(i / max(1, count - 1))
+        u, v = (x - cx) / RADIUS, (y - cy) / RADIUS
+        inside = np.clip((1 - np.hypot(u, v)) * RADIUS, 0, 1)[..., None]
+        height = np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
+        light = np.clip(-0.45 * u - 0.6 * v + 0.66 * height, 0, 1)
+        spots = np.where(np.sin(9 * (u + i / 40)) * np.sin(9 * v) > 0.45, 0.6, 1.0)
+        ball = (60 + 195 * light * spots)[..., None] * np.array([1.0, 0.25, 0.2]) + 200 * (light**24)[..., None]
+        noise = rng.normal(0, 2, (HEIGHT, WIDTH, 1))
+        yield np.clip(ground * (1 - inside) + ball * inside + noise, 0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seconds", type=float, default=4)
+    options = parser.parse_args()
+    count = max(1, round(options.seconds * FPS))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
+    command += ["-f", "rawvideo", "-video_size", f"{WIDTH}x{HEIGHT}", "-pixel_format", "rgb24", "-framerate", str(FPS), "-i", "-"]
+    command += ["-f", "lavfi", "-i", f"sine=frequency=330:duration={count / FPS}"]
+    command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-crf", "14", "-pix_fmt", "yuv420p"]
+    command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv", "-c:a", "aac"]
+    with subprocess.Popen([*command, str(options.output)], stdin=subprocess.PIPE) as ffmpeg:
+        assert ffmpeg.stdin is not None
+        for frame in frames(count):
+            ffmpeg.stdin.write(frame.tobytes())
+        ffmpeg.stdin.close()
+    if ffmpeg.returncode:
+        raise SystemExit(f"ffmpeg failed with exit status {ffmpeg.returncode}")
+
+
+if __name__ == "__main__":
+    main()

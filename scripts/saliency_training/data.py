@@ -1,0 +1,94 @@
+"""Training data: folders or tars -> one uint8 memory map per set -> batches drawn in a fixed, resumable order."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MASK_SET = "train_s224"
+FIXATION_SET = "train_fixation_s224"
+CACHE_WIDTH, CACHE_HEIGHT = 256, 192
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image and its truth, as encoded files."""
+
+    name: str
+    source: str
+    image: bytes
+    truth: bytes
+
+
+def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[Pair]:
+    """Yield the pairs of the set ``name`` in its index's order, from ``data/name/`` or else ``data/name.tar``."""
+    folder, archive = data / name, archive or data / f"{name}.tar"
+    if folder.is_dir():
+        for row in csv.DictReader((folder / "index.csv").read_text().splitlines()):
+            image = (folder / "images" / f"{row['id']}.jpg").read_bytes()
+            yield Pair(row["id"], row["source"], image, (folder / "masks" / f"{row['id']}.png").read_bytes())
+        return
+    if not archive.is_file():
+        raise FileNotFoundError(f"{data} holds neither {name}/ nor {archive.name}")
+    with tarfile.open(archive) as tar:
+        members = {str(Path(*Path(m.name).parts[-2:])): m for m in tar.getmembers() if m.isfile()}
+        index = next(m for key, m in members.items() if key.endswith("index.csv"))
+
+        def content(member: tarfile.TarInfo) -> bytes:
+            handle = tar.extractfile(member)
+            assert handle is not None
+            return handle.read()
+
+        for row in csv.DictReader(content(index).decode().splitlines()):
+            image = content(members[f"images/{row['id']}.jpg"])
+            yield Pair(row["id"], row["source"], image, content(members[f"masks/{row['id']}.png"]))
+
+
+@dataclass(frozen=True, slots=True)
+class CachedSet:
+    """A whole set, decoded and squashed to one size."""
+
+    images: NDArray[np.uint8]
+    """``[count, CACHE_HEIGHT, CACHE_WIDTH, 3]`` R'G'B'."""
+    truths: NDArray[np.uint8]
+    """``[count, CACHE_HEIGHT, CACHE_WIDTH]``: a mask or a fixation density, 0..255."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def cached_set(data: Path, name: str, cache: Path) -> CachedSet:
+    """Decode the set ``name`` once into two .npy files under ``cache`` and map them."""
+    paths = [cache / f"{name}_{CACHE_WIDTH}x{CACHE_HEIGHT}_{part}.npy" for part in ("images", "truths")]
+    if not all(path.is_file() for path in paths):
+        cache.mkdir(parents=True, exist_ok=True)
+        images, truths = [], []
+        size = (CACHE_WIDTH, CACHE_HEIGHT)
+        for pair in read_pairs(data, name):
+            with Image.open(io.BytesIO(pair.image)) as image, Image.open(io.BytesIO(pair.truth)) as truth:
+                images.append(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC)))
+                truths.append(np.asarray(truth.convert("L").resize(size, Image.Resampling.BILINEAR)))
+        for path, arrays in zip(paths, (images, truths), strict=True):
+            temporary = path.with_suffix(".partial.npy")
+            np.save(temporary, np.stack(arrays))
+            temporary.rename(path)
+    return CachedSet(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"))
+
+
+def draw(count: int, total: int, step: int, seed: int) -> NDArray[np.intp]:
+    """The ``count`` indices into a set of ``total`` that belong to ``step``: each epoch is one seeded shuffle."""
+    positions = np.arange(step * count, (step + 1) * count)
+    chosen = np.empty(count, np.intp)
+    for epoch in np.unique(positions // total):
+        order = np.random.default_rng((seed, int(epoch))).permutation(total)
+        here = positions // total == epoch
+        chosen[here] = order[positions[here] % total]
+    return chosen

@@ -1,0 +1,48 @@
+"""Losses on logits; each averages over the batch and is computed in float32 whatever the network ran in."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_EPS = 1e-7
+_EMPTY_SHARE = 0.003
+
+
+def soft_iou_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """1 - soft intersection over union; ``[N, 1, H, W]`` each, masks in 0..1.
+
+    Rahman and Wang, "Optimizing intersection-over-union in deep neural networks" (ISVC 2016). An (almost) empty mask
+    has no useful IoU and is left out.
+    """
+    predicted = torch.sigmoid(logits.float())
+    intersection = (predicted * masks).sum(dim=(1, 2, 3))
+    union = (predicted + masks - predicted * masks).sum(dim=(1, 2, 3))
+    used = (masks.mean(dim=(1, 2, 3)) > _EMPTY_SHARE).float()
+    return ((1 - intersection / (union + _EPS)) * used).mean()
+
+
+def mask_loss(logits: Tensor, auxiliary: Tensor, masks: Tensor, auxiliary_weight: float = 0.4) -> Tensor:
+    """BCE + (1 - soft IoU) + ``auxiliary_weight`` x BCE of the deepest level's logits, resized to the masks' size."""
+    main = F.binary_cross_entropy_with_logits(logits.float(), masks)
+    small = F.adaptive_avg_pool2d(masks, auxiliary.shape[-2:])
+    deep = F.binary_cross_entropy_with_logits(auxiliary.float(), small)
+    return main + soft_iou_loss(logits, masks) + auxiliary_weight * deep
+
+
+def fixation_loss(logits: Tensor, density: Tensor) -> Tensor:
+    """0.5 KL(density || map) + 1 - CC, over ``[N, 1, H, W]``; both made to sum to 1 for the KL.
+
+    The two metrics as in Bylinskii et al., "What do different evaluation metrics tell us about saliency models?" (PAMI
+    2019).
+    """
+    predicted = torch.sigmoid(logits.float()).flatten(1)
+    target = density.flatten(1)
+    p = predicted / (predicted.sum(1, keepdim=True) + _EPS)
+    q = target / (target.sum(1, keepdim=True) + _EPS)
+    kl = (q * torch.log(_EPS + q / (p + _EPS))).sum(1)
+    a = predicted - predicted.mean(1, keepdim=True)
+    b = target - target.mean(1, keepdim=True)
+    cc = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + _EPS)
+    return (0.5 * kl + 1 - cc).mean()

@@ -1,0 +1,96 @@
+"""The student network: a residual encoder to 1/16, a global context branch and a light decoder at half resolution.
+
+Every resize takes its target from the tensor it is added to, so any input whose sides are multiples of 16 gives a map
+of exactly that size, in PyTorch and in the exported graph.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIZE_MULTIPLE = 16
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _resize_like(x: Tensor, reference: Tensor) -> Tensor:
+    return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """Two 3x3 convolutions and a skip (He et al., CVPR 2016); channels, height and width stay."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = _conv(channels, channels, dilation=dilation)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, dilation, dilation, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        return F.relu(x + self.second(self.first(x)))
+
+
+class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`."""
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 64, 96), dilations: tuple[int, ...] = (1, 2, 4)) -> None:
+        super().__init__()
+        half, quarter, eighth, deep = widths
+        self.stage_half = _conv(3, half, stride=2)
+        self.stage_quarter = nn.Sequential(_conv(half, quarter, stride=2), Residual(quarter))
+        self.stage_eighth = nn.Sequential(_conv(quarter, eighth, stride=2), Residual(eighth), Residual(eighth))
+        self.stage_deep = nn.Sequential(_conv(eighth, deep, stride=2), *(Residual(deep, d) for d in dilations))
+        # The mean over the whole frame: what the picture is about (ParseNet, Liu et al., 2015). No batch norm here: a
+        # batch of global means is too small a sample.
+        self.context = nn.Sequential(nn.Conv2d(deep, eighth, 1), nn.ReLU(inplace=True))
+        self.fuse = _conv(deep + eighth, eighth, kernel=1)
+        self.auxiliary_head = nn.Conv2d(eighth, 1, 1)
+        self.lateral_eighth = _conv(eighth, eighth, kernel=1)
+        self.decode_eighth = _conv(eighth, quarter)
+        self.lateral_quarter = _conv(quarter, quarter, kernel=1)
+        self.decode_quarter = _conv(quarter, quarter)
+        self.decode_half = _conv(quarter + half, 16)
+        self.head = nn.Conv2d(16, 1, 3, padding=1)
+
+    def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``[N, 1, H, W]`` and the deepest level's own logits ``[N, 1, H/16, W/16]``."""
+        half = self.stage_half(x)
+        quarter = self.stage_quarter(half)
+        eighth = self.stage_eighth(quarter)
+        deep = self.stage_deep(eighth)
+        context = self.context(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, deep.shape[2], deep.shape[3])
+        deep = self.fuse(torch.cat((deep, context), dim=1))
+        up = self.decode_eighth(_resize_like(deep, eighth) + self.lateral_eighth(eighth))
+        up = self.decode_quarter(_resize_like(up, quarter) + self.lateral_quarter(quarter))
+        up = self.decode_half(torch.cat((_resize_like(up, half), half), dim=1))
+        return _resize_like(self.head(up), x), self.auxiliary_head(deep)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` to logits ``[N, 1, H, W]``."""
+        return self.forward_with_auxiliary(x)[0]
+
+
+class SaliencyMapNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """What is exported: the network with its sigmoid; ``[N, 3, H, W]`` to a map ``[N, 1, H, W]`` in 0..1."""
+
+    def __init__(self, net: SaliencyNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The saliency map."""
+        return torch.sigmoid(self.net(x))
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Parameters, batch norm's scale and shift included."""
+    return sum(p.numel() for p in net.parameters())

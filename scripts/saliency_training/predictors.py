@@ -1,0 +1,117 @@
+"""What can be evaluated: ONNX files with the project's contract, and two baselines that learn nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+_RESIDUAL_SIDE = 64
+
+
+class Predictor(Protocol):
+    """Maps the whole frame, squashed to ``size`` (width, height), to a map ``[height, width]`` in 0..1."""
+
+    def __call__(self, image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+        """The map at ``size``."""
+
+
+def centre_gaussian(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:  # noqa: ARG001
+    """A Gaussian on the centre, sigma a quarter of each side: where photographers put their subject."""
+    x, y = ((np.arange(side) + 0.5) / side - 0.5 for side in size)
+    return np.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * 0.25**2)).astype(np.float32)
+
+
+def spectral_residual(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Hou and Zhang, "Saliency detection: a spectral residual approach" (CVPR 2007), at 64x64; peak 1."""
+    grey = np.asarray(image.convert("L").resize((_RESIDUAL_SIDE, _RESIDUAL_SIDE), Image.Resampling.BILINEAR), np.float64) / 255
+    spectrum = np.fft.fft2(grey)
+    log_amplitude = np.log(np.abs(spectrum) + 1e-9)
+    residual = log_amplitude - ndimage.uniform_filter(log_amplitude, 3, mode="nearest")
+    raw = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    smooth = ndimage.gaussian_filter(raw, 2.5)
+    return resize_map((smooth / smooth.max()).astype(np.float32), size)
+
+
+def resize_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear, to (width, height)."""
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR), np.float32)
+
+
+class OnnxPredictor:
+    """An ONNX file: input float32 ``[N, 3, H, W]``, output ``[N, 1, H, W]`` in 0..1; N may be fixed at 1."""
+
+    def __init__(self, path: Path, threads: int = 2) -> None:
+        self.path = path
+        self.session = self._session(threads)
+        self.input = self.session.get_inputs()[0]
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def _session(self, threads: int) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def batch_limit(self) -> int | None:
+        """The batch size if it is fixed."""
+        first = self.input.shape[0]
+        return first if isinstance(first, int) else None
+
+    @property
+    def default_size(self) -> tuple[int, int] | None:
+        """(width, height) from the file's metadata."""
+        sides = [self.metadata.get(f"gpu_saliency.default_{side}") for side in ("width", "height")]
+        return (int(sides[0]), int(sides[1])) if sides[0] and sides[1] else None
+
+    def __call__(self, image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+        """The map at ``size``."""
+        small = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        x = ((np.asarray(small, np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1)[None]
+        output = self.session.run(None, {self.input.name: np.ascontiguousarray(x)})[0]
+        return np.asarray(output[0, 0], np.float32)
+
+    def gflop(self, size: tuple[int, int]) -> float:
+        """GFLOP a frame, counting a multiply and its addition as two, in convolutions and matrix products.
+
+        The shapes are taken from a real run whose graph also outputs every counted node's result.
+        """
+        model = onnx.load(str(self.path))
+        weights = {w.name: list(w.dims) for w in model.graph.initializer}
+        counted = {n.output[0]: n for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
+        model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in counted)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        values = session.run(list(counted), {self.input.name: np.zeros((1, 3, size[1], size[0]), np.float32)})
+        macs = 0
+        for node, value in zip(counted.values(), values, strict=True):
+            shape = weights[node.input[1]]
+            if node.op_type == "ConvTranspose":
+                raise ValueError(f"{self.path}: transposed convolutions are not counted")
+            # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's own width.
+            macs += value.size * int(np.prod(shape)) // (shape[0] if node.op_type == "Conv" else value.shape[-1])
+        return 2 * macs / 1e9
+
+    def milliseconds(self, size: tuple[int, int], threads: int, batch: int = 8, repeats: int = 5) -> float:
+        """Median wall milliseconds a frame in batches of ``batch`` (or of the fixed size)."""
+        session = self._session(threads)
+        count = self.batch_limit or batch
+        x = np.random.default_rng(0).standard_normal((count, 3, size[1], size[0]), np.float32)
+        times = []
+        for _ in range(repeats + 1):
+            began = time.perf_counter()
+            for _ in range(max(1, batch // count)):
+                session.run(None, {self.input.name: x})
+            times.append((time.perf_counter() - began) / (count * max(1, batch // count)))
+        return 1000 * float(np.median(times[1:]))

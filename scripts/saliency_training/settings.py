@@ -1,0 +1,82 @@
+"""The training settings, read from a TOML file, and the schedule that follows from them."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What batches are made of from a share of the schedule on."""
+
+    start: float
+    """0..1."""
+    sizes: tuple[tuple[int, int], ...]
+    """(width, height), in turn."""
+    masks: int
+    """Images with a mask, as they are."""
+    composites: int
+    """Objects cut out by their masks and pasted on a scene without one."""
+    fixations: int
+    """Images with a fixation density."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One training run; ``phases`` rise from 0."""
+
+    widths: tuple[int, int, int, int]
+    dilations: tuple[int, ...]
+    steps: int
+    peak_lr: float
+    warmup_steps: int
+    weight_decay: float
+    clip_norm: float
+    ema: float
+    auxiliary_weight: float
+    fixation_weight: float
+    phases: tuple[Phase, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Settings:
+        """From TOML; a missing or an unknown key is an error."""
+        table = tomllib.loads(text)
+        network, optimiser, loss = (table.pop(key) for key in ("network", "optimiser", "loss"))
+        phases = tuple(Phase(sizes=tuple((w, h) for w, h in phase.pop("sizes")), **phase) for phase in table.pop("phases"))
+        starts = [phase.start for phase in phases]
+        if table or starts != sorted(starts) or starts[0] != 0:
+            raise ValueError("unknown tables, or phases that do not rise from 0")
+        widths, dilations = tuple(network.pop("widths")), tuple(network.pop("dilations"))
+        settings = cls(
+            widths=widths,
+            dilations=dilations,
+            auxiliary_weight=loss.pop("auxiliary"),
+            fixation_weight=loss.pop("fixation"),
+            phases=phases,
+            **optimiser,
+        )
+        if unknown := {**network, **loss}:
+            raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        return settings
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """From a TOML file."""
+        return cls.parse(path.read_text())
+
+    def learning_rate(self, step: int, progress: float) -> float:
+        """Linear warm-up, times a cosine from 1 to 0 over ``progress`` in 0..1 (Loshchilov and Hutter, ICLR 2017)."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        return self.peak_lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+    def phase(self, progress: float) -> Phase:
+        """The phase that ``progress`` in 0..1 falls into."""
+        return next(phase for phase in reversed(self.phases) if progress >= phase.start)
+
+
+def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:
+    """How far the run is, 0..1: by steps or by time, whichever is further, so that a slow machine ends its cosine."""
+    return min(1.0, max(step / steps, seconds / max_seconds))
