@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from types import FrameType
 
 import typer
@@ -64,9 +65,11 @@ def main() -> None:
         code = 0
     except Exception as error:
         # Typer's usage errors have no public base class, but all of them can format themselves.
-        if not hasattr(error, "format_message"):
-            raise
-        code = _fail(UsageError(error.format_message(), cure="see --help"))
+        if hasattr(error, "format_message"):
+            code = _fail(UsageError(error.format_message(), cure="see --help"))
+        else:
+            traceback.print_exc()
+            code = _fail(GpuSaliencyError(f"a defect of this program: {type(error).__name__}: {error}", cure="please report it"))
     sys.exit(code if isinstance(code, int) else 0)
 
 

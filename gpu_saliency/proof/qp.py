@@ -43,7 +43,9 @@ def read_qp(path: Path) -> Iterator[QpMap]:
             if video.codec_context.name != "h264":
                 raise SourceError(f"{path}: is {video.codec_context.name}; a quantiser per block is read from H.264 alone")
             video.codec_context.options = {"export_side_data": "venc_params"}
-            video.thread_type = "AUTO"
+            # With frame threads libavcodec exports the table while another thread still fills it: the same file then reads
+            # differently each time. Slice threads hand out finished frames only.
+            video.thread_type = "SLICE"
             for frame in container.decode(video):
                 yield _qp_of(path, frame)
                 frames += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +96,7 @@ class Proof:
         text += "correlation undefined" if self.correlation is None else f"correlation {self.correlation:.2f}"
         text += f" over {self.blocks} of {self.blocks_planned} blocks, {self.frames} frames"
         if self.size_ratio is not None:
-            text += f"; {100 * (self.size_ratio - 1):+.1f} % size"
+            text += f"; size {100 * (self.size_ratio - 1):+.1f}%"
         return text + "."
 
     def _why_undecided(self) -> str:
@@ -159,4 +160,4 @@ def _regress(
     # What rounding leaves of a constant is no variance.
     if xx < 1e-9:
         return None, None
-    return (xy / np.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx
+    return (xy / math.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx

@@ -1,0 +1,245 @@
+"""Acceptance table: what an ROI encode gains where the object is, what it costs elsewhere, and whether the size holds.
+
+    python benchmarks/roi_gain.py --clips DIR [--model ONNX | --truth] [--crf libx264=23,32] [--offset -3] [--json OUT]
+
+DIR holds ``davis_NAME.mp4`` and ``davis_NAME_masks/NNNNN.png``, one object mask per frame (above 127: object). Each clip is encoded
+whole, plainly and with its plan, with identical settings. PSNR is that of the mean squared luma error over the pixels, in all
+frames, that the true mask calls inside (or outside); a gain is ROI minus plain. ``found`` compares the blocks that the plan
+improves with those more than half object: a plan for the whole clip cannot reach 1 when the object moves. ``--truth`` plans from
+the mean of the true masks instead of a model's saliency (the rate shares stay those of the analysis).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from gpu_saliency import __version__
+from gpu_saliency.blocks import block_mean
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.decode import DecodeTally, decode_frames
+from gpu_saliency.encode import EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.model import DEFAULT_MODEL
+from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.proof import prove_encode
+from gpu_saliency.proof.block_error import luma
+from gpu_saliency.proof.verdict import INSIDE_BELOW
+from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.sidecar import quantise
+
+DEFAULT_CRF = {"libx264": (23.0, 32.0), "libx265": (28.0, 36.0)}
+FOUND_FROM = 0.2
+"""Overlap from which on the model is taken to have found the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One clip, encoder and CRF."""
+
+    clip: str
+    encoder: str
+    crf: float
+    plain_bytes: int
+    size_percent: float
+    """ROI file's size minus the plain one's, in per cent of it."""
+    inside_db: float
+    outside_db: float
+    """Gain in luma PSNR."""
+    found_iou: float
+    unit: str
+    correlation: float | None
+    slope: float | None
+    inside_change: float | None
+    outside_change: float | None
+    moved: bool | None
+
+
+def read_masks(folder: Path) -> list[NDArray[np.bool_]]:
+    """``[height, width]`` of each frame."""
+    masks = []
+    for path in sorted(folder.glob("*.png")):
+        with av.open(str(path)) as container:
+            masks.append(next(container.decode(video=0)).to_ndarray(format="gray") > 127)
+    return masks
+
+
+def object_blocks(masks: list[NDArray[np.bool_]], clip: Clip) -> NDArray[np.float32]:
+    """Share of object in each block: ``[frames, rows, cols]``."""
+    return np.stack([block_mean(mask.astype(np.float32), clip.width, clip.height) for mask in masks])
+
+
+def found_iou(plan: RoiPlan, blocks: NDArray[np.float32]) -> float:
+    """Intersection over union of improved blocks and object blocks, pooled over the frames."""
+    improved = (plan.qp_offset[0] + plan.recentre[0]) < INSIDE_BELOW
+    true = blocks > 0.5
+    return float((true & improved).sum() / max(1, (true | improved).sum()))
+
+
+def psnr(source: Clip, encode: Path, masks: list[NDArray[np.bool_]]) -> tuple[float, float]:
+    """Luma PSNR in dB inside and outside ``masks``."""
+    total, pixels = np.zeros(2), np.zeros(2)
+    pairs = zip(decode_frames(source, DecodeTally()), decode_frames(probe_clip(encode), DecodeTally()), masks, strict=True)
+    for a, b, mask in pairs:
+        square = (luma(a).astype(np.int32) - luma(b)) ** 2
+        inside = int(square[mask].sum())
+        total += (inside, int(square.sum()) - inside)
+        pixels += (mask.sum(), mask.size - mask.sum())
+    peak = 2 ** av.VideoFormat(source.pix_fmt).components[0].bits - 1
+    inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
+    return float(inside_db), float(outside_db)
+
+
+def measure(clip: Clip, plan: RoiPlan, masks: list[NDArray[np.bool_]], encoder: str, crf: float) -> Row:
+    """Encode twice and compare."""
+    job = prepare_encode(clip, EncodeSettings(encoder=encoder, crf=crf, audio=False))
+    with tempfile.TemporaryDirectory() as folder:
+        plain, roi = Path(folder, "plain.mp4"), Path(folder, "roi.mp4")
+        plain_bytes = run_saliency_encode(job, None, plain, frame_count=plan.frame_count).size_bytes
+        roi_bytes = run_saliency_encode(job, plan, roi).size_bytes
+        proof = prove_encode(job, plan, roi, max_frames=None, plain=plain)
+        (in_plain, out_plain), (in_roi, out_roi) = psnr(clip, plain, masks), psnr(clip, roi, masks)
+    return Row(
+        clip=clip.path.stem.removeprefix("davis_"),
+        encoder=encoder,
+        crf=crf,
+        plain_bytes=plain_bytes,
+        size_percent=100 * (roi_bytes / plain_bytes - 1),
+        inside_db=in_roi - in_plain,
+        outside_db=out_roi - out_plain,
+        found_iou=found_iou(plan, object_blocks(masks, clip)),
+        unit=proof.unit,
+        correlation=proof.correlation,
+        slope=proof.slope,
+        inside_change=proof.inside_change,
+        outside_change=proof.outside_change,
+        moved=proof.moved,
+    )
+
+
+def run(options: argparse.Namespace) -> list[Row]:
+    rows = []
+    policy = RoiPolicy(options.offset, options.mapping)
+    analysis = AnalysisSettings(model=options.model)
+    for path in track(sorted(options.clips.glob("davis_*.mp4")), console=Console(stderr=True), description="clips"):
+        clip, masks = probe_clip(path), read_masks(path.with_name(f"{path.stem}_masks"))
+        sidecar, _ = load_saliency_sidecar(clip, analysis)
+        if options.truth:
+            sidecar = replace(sidecar, saliency=quantise(object_blocks(masks, clip).mean(axis=0, keepdims=True)))
+        plan = build_roi_plan(sidecar, policy)
+        for encoder, crfs in options.crf.items():
+            rows += [measure(clip, plan, masks, encoder, crf) for crf in crfs]
+    return rows
+
+
+def averages(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """By encoder: means, the largest size change, and the least correlation."""
+    result = {}
+    for encoder in dict.fromkeys(row.encoder for row in rows):
+        own = [row for row in rows if row.encoder == encoder]
+        columns = ("size_percent", "inside_db", "outside_db", "found_iou")
+        summary = {name: float(np.mean([getattr(row, name) for row in own])) for name in columns}
+        summary["size_percent_largest"] = max((row.size_percent for row in own), key=abs)
+        summary["correlation_least"] = min((row.correlation for row in own if row.correlation is not None), default=float("nan"))
+        result[encoder] = summary
+    return result
+
+
+def misses(rows: list[Row]) -> list[str]:
+    """What falls short of the targets, in words."""
+    found = []
+    for row in rows:
+        where = f"{row.clip} {row.encoder} crf {row.crf:g}"
+        if row.inside_db <= 0:
+            blame = "" if row.found_iou >= FOUND_FROM else f" (the plan misses the object: IoU {row.found_iou:.2f})"
+            found.append(f"{where}: inside PSNR {row.inside_db:+.2f} dB{blame}")
+        if abs(row.size_percent) > 10:
+            found.append(f"{where}: size {row.size_percent:+.1f} %, more than 10 %")
+        if row.unit == "QP" and (row.correlation is None or row.correlation < 0.8):
+            found.append(f"{where}: correlation {row.correlation}, less than 0.8")
+    for encoder, mean in averages(rows).items():
+        if abs(mean["size_percent"]) > 5:
+            found.append(f"{encoder}: size {mean['size_percent']:+.1f} % on average, more than 5 %")
+    return found
+
+
+def show(rows: list[Row], title: str, console: Console) -> None:
+    table = Table(title=title)
+    heads = ("clip", "encoder", "crf", "size %", "inside dB", "outside dB", "found", "realised in / out", "corr.", "slope")
+    for head in heads:
+        table.add_column(head, justify="left" if head in heads[:2] else "right", no_wrap=True)
+
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    for row in rows:
+        realised = f"{number(row.inside_change, '+.2f')} / {number(row.outside_change, '+.2f')} {row.unit}"
+        gain = (f"{row.size_percent:+.1f}", f"{row.inside_db:+.2f}", f"{row.outside_db:+.2f}", f"{row.found_iou:.2f}")
+        proof = (realised, number(row.correlation, ".2f"), number(row.slope, ".2f"))
+        table.add_row(row.clip, row.encoder, f"{row.crf:g}", *gain, *proof)
+    for encoder, mean in averages(rows).items():
+        forms = {"size_percent": "+.1f", "inside_db": "+.2f", "outside_db": "+.2f", "found_iou": ".2f"}
+        means = [format(mean[name], form) for name, form in forms.items()]
+        table.add_row("average", encoder, "", *means, "", f">= {mean['correlation_least']:.2f}", "", style="bold")
+    console.print(table)
+    for line in misses(rows) or ["all targets are met"]:
+        console.print(line, markup=False, highlight=False)
+
+
+def parse_crf(given: list[str], encoders: list[str]) -> dict[str, tuple[float, ...]]:
+    """``["libx264=23,32"]`` over the defaults."""
+    asked = {name: tuple(map(float, values.split(","))) for name, _, values in (item.partition("=") for item in given)}
+    return {encoder: asked.get(encoder, DEFAULT_CRF.get(encoder, ())) for encoder in encoders}
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """The run, so that its figures can be had again."""
+    ffmpeg = prepare_encode(probe_clip(next(options.clips.glob("davis_*.mp4"))), EncodeSettings()).ffmpeg
+    return {
+        "date": str(date.today()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"gpu_saliency": __version__, "ffmpeg": ffmpeg.version, "av": av.__version__, "numpy": np.__version__},
+        "saliency": "true masks" if options.truth else options.model.name,
+        "mapping": options.mapping,
+        "offset": options.offset,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--truth", action="store_true")
+    parser.add_argument("--encoders", default="libx264,libx265")
+    parser.add_argument("--crf", action="append", default=[], metavar="ENCODER=CRF,CRF")
+    parser.add_argument("--mapping", choices=MAPPINGS, default=DEFAULT_MAPPING)
+    parser.add_argument("--offset", type=int, default=DEFAULT_OFFSET)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    options.crf = parse_crf(options.crf, options.encoders.split(","))
+    if not list(options.clips.glob("davis_*.mp4")):
+        parser.error(f"{options.clips}: holds no davis_*.mp4")
+    rows = run(options)
+    facts = about(options)
+    saliency = facts["saliency"]
+    show(rows, f"ROI against plain encode: {options.mapping} {options.offset:+d}, {saliency}", Console(width=130))
+    if options.json:
+        table = [asdict(row) for row in rows]
+        options.json.write_text(json.dumps(facts | {"averages": averages(rows), "misses": misses(rows), "rows": table}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
