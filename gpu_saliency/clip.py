@@ -229,7 +229,7 @@ def _probe_container(path: Path, duration: float) -> Clip:
             frame_rate=frame_rate,
             frame_count=_declared_frames(container, video, frame_rate, duration),
             duration=duration,
-            codec=context.name,
+            codec=context.codec.canonical_name,
             color=ColorTags.of(context),
             sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
             rotation=round(first.rotation / 90) * 90 % 360,

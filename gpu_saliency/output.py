@@ -26,7 +26,9 @@ def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise OutputError(f"{output}: exists", cure="give --overwrite, or --output another path")
     folder = output.parent
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{output}: {folder} is no folder", cure="give --output another path")
+    if not folder.exists():
         raise OutputError(f"{output}: its folder does not exist", cure=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{output}: its folder cannot be written to", cure="give --output a path in another folder")
@@ -66,14 +68,15 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
 def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> dict[str, Any]:
     """Demux what ffmpeg wrote and compare it with what was asked; raise `EncodeError` where they differ.
 
-    Checked: codec, geometry, number of frames, colour tags that the source has, number of audio streams. ``None`` skips a check.
+    Checked: codec, geometry, number of frames, colour tags that the source has, number of audio streams. ``None`` skips a
+    check, and for an unknown ``codec`` changed colour tags are only returned.
     """
     try:
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             context = video.codec_context
             facts = {
-                "codec": context.name,
+                "codec": context.codec.canonical_name,
                 "width": context.width,
                 "height": context.height,
                 "pix_fmt": context.pix_fmt,
@@ -91,14 +94,20 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
     for key, value in wanted.items():
         if facts[key] != value:
             raise EncodeError(f"ffmpeg wrote {key} {facts[key]}, the source has {value}", evidence={"written": facts})
-    _verify_color(color, clip.color)
-    return facts
+    changed = changed_color_tags(color, clip.color)
+    if changed and codec is not None:
+        raise EncodeError(f"ffmpeg wrote {'; '.join(changed)}", cure="use .mp4 or .mkv, which keep colour tags")
+    # Of an encoder that nothing is known of, nothing is expected: the caller tells the user.
+    return facts | {"changed_color_tags": changed}
 
 
-def _verify_color(written: ColorTags, source: ColorTags) -> None:
+def changed_color_tags(written: ColorTags, source: ColorTags) -> list[str]:
+    """What differs from the tags that the source has, a sentence each; the numbers are those of ITU-T H.273."""
+    changed = []
     for key, unspecified in (("color_range", 0), ("colorspace", 2), ("color_primaries", 2), ("color_trc", 2)):
         value, found = getattr(source, key), getattr(written, key)
         # Limited range is what a stream that does not say means, and x264 leaves it unsaid where it is the only tag.
         implied = key == "color_range" and value == _LIMITED and found == unspecified
         if value != unspecified and found != value and not implied:
-            raise EncodeError(f"ffmpeg wrote {key} {found}, the source has {value}")
+            changed.append(f"{key} {found}, the source has {value}")
+    return changed

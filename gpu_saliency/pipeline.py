@@ -20,7 +20,7 @@ from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
 from gpu_saliency.sidecar import SUFFIX, Sidecar, save_sidecar
 
 EXCERPT_FRAMES = 48
-"""Frames that ``--prove excerpt`` encodes plainly and compares: two seconds, whatever the length of the clip."""
+"""Frames that ``--prove excerpt`` compares, whatever the length of the clip; the plain encode runs on for a lookahead more."""
 PROVE = ("excerpt", "full", "none")
 _FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK")
 
@@ -174,6 +174,8 @@ def _encode_plainly(request: EncodeRequest, reporter: Reporter, started: float) 
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None
         encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
+    for change in encoded.facts["changed_color_tags"]:
+        reporter.warn(f"{request.output}: {job.spec.name} wrote {change}")
     return _common(request, job) | {
         "analysis": None,
         "roi": None,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from types import ModuleType
 
 from gpu_saliency.errors import ToolMissingError
 
+# Recent Linux wheels of ONNX Runtime report to their maker and keep an identifier on disk; only a variable that is set before the
+# import stops all of it (microsoft/onnxruntime#27379, #29843; its name differs between releases). Set to 0 by a user, it stays so.
+_TELEMETRY_SWITCHES = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
@@ -34,6 +38,8 @@ def import_onnxruntime() -> ModuleType:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other",
             cure="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'gpu-saliency[cpu]' or 'gpu-saliency[gpu]'",
         )
+    for variable in _TELEMETRY_SWITCHES:
+        os.environ.setdefault(variable, "1")
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:

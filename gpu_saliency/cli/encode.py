@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
+from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.encode import EncodeSettings
 from gpu_saliency.errors import UsageError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
@@ -89,45 +88,42 @@ def encode(
     result = dry_run(request, reporter) if dry else encode_clip(request, reporter)
     if as_json:
         print(json.dumps(result, indent=2))
-    elif dry:
-        Console().print(_table(result))
+        return
+    print_rows(_rows(result))
+    if dry:
         print(result["command"])
-    else:
-        Console().print(_table(result))
 
 
-def _table(result: dict[str, Any]) -> Table:
+def _rows(result: dict[str, Any]) -> Rows:
     """What was done, for people."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    rows: Rows = []
+
+    def add(name: str, text: str) -> None:
+        rows.append((name, text))
+
     source, ffmpeg, roi, analysis = result["source"], result["ffmpeg"], result["roi"], result["analysis"]
-    table.add_row(
-        "source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps"
-    )
+    add("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
     if analysis is not None:
         how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
-        table.add_row(
-            "saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}"
-        )
+        add("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}")
     if roi is not None:
-        table.add_row(
+        add(
             "ROI plan",
             f"{roi['mapping']} {roi['offset']:+d} by {roi['channel']}: "
             f"{roi['effective_min']:+.2f} to {roi['effective_max']:+.2f} QP, {roi['improved_blocks']:.0%} of the blocks improved",
         )
     else:
-        table.add_row("ROI plan", "none: a plain encode")
-    quality = " ".join(f"{key} {result[key]}" for key in ("preset", "crf") if result[key] is not None)
-    table.add_row("encoder", f"{result['encoder']} {quality}, ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}: {ffmpeg['path']})")
+        add("ROI plan", "none: a plain encode")
+    quality = "".join(f" {key} {result[key]}" for key in ("preset", "crf") if result[key] is not None)
+    add("encoder", f"{result['encoder']}{quality}, ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}: {ffmpeg['path']})")
     if source["pix_fmt"] != result["pix_fmt"]:
-        table.add_row("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, since {result['encoder']} does not take it")
+        add("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, since {result['encoder']} does not take it")
     if source["left_out"]:
-        table.add_row("left out", ", ".join(source["left_out"]))
+        add("left out", ", ".join(source["left_out"]))
     if "output" in result:
         output, seconds = result["output"], result["seconds"]
-        table.add_row("output", f"{output['path']}: {output['size_bytes']:,} bytes, {output['frames']} frames")
-        table.add_row("seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
+        add("output", f"{output['path']}: {output['size_bytes']:,} bytes, {output['frames']} frames")
+        add("seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     if result.get("proof"):
-        table.add_row("proof", result["proof"]["summary"])
-    return table
+        add("proof", result["proof"]["summary"])
+    return rows

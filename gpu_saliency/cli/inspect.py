@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from gpu_saliency.channels.base import format_params, parse_params
 from gpu_saliency.cli import options as opt
+from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
 from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
@@ -20,7 +19,7 @@ from gpu_saliency.output import check_output
 from gpu_saliency.pipeline import sidecar_beside, timed_like
 from gpu_saliency.plan import RoiPolicy, build_roi_plan
 from gpu_saliency.progress import Reporter
-from gpu_saliency.proof import prove_encode, write_picture
+from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
 
 
@@ -54,9 +53,13 @@ def inspect(
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
     roi_plan = build_roi_plan(found, policy)
     with Reporter(quiet=quiet).stage("comparing with a plain encode") as advance:
-        total = frames or found.frame_count
         proof = prove_encode(
-            job, roi_plan, file, max_frames=frames or None, on_frame=lambda done: advance(done, total), plain=plain
+            job,
+            roi_plan,
+            file,
+            max_frames=frames or None,
+            on_frame=lambda done: advance(done, None if frames else found.frame_count),
+            plain=plain,
         )
     if picture is not None:
         write_picture(picture, clip, roi_plan, proof)
@@ -64,13 +67,31 @@ def inspect(
         extra = {"file": str(file), "sidecar": str(path), "picture": picture and str(picture)}
         print(json.dumps(extra | proof.to_json() | {"summary": proof.summary()}, indent=2))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in proof.to_json().items():
-        table.add_row(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+    print_rows(_rows(proof))
     print(proof.summary())
+
+
+def _rows(proof: Proof) -> Rows:
+    """The numbers of ``proof``, for people."""
+    unit = proof.unit if proof.unit == "QP" else "dB of error"
+
+    def side(planned: float | None, change: float | None, blocks: int) -> str:
+        if planned is None or change is None:
+            return "no block could be measured"
+        return f"plan {planned:+.2f} QP, realised {change:+.2f} {unit}, {blocks} blocks"
+
+    agreement = "undefined: the plan or the effect is the same everywhere"
+    if proof.correlation is not None and proof.slope is not None:
+        agreement = f"correlation {proof.correlation:.3f}, slope {proof.slope:.2f} {unit} per planned QP"
+    what = "the whole clip" if proof.whole_clip else "an excerpt"
+    ratio = proof.size_ratio if proof.whole_clip else proof.excerpt_size_ratio
+    return [
+        ("compared", f"{proof.frames} frames, {what}; {proof.blocks} of {proof.blocks_planned} blocks could be measured"),
+        ("inside", side(proof.inside_planned, proof.inside_change, proof.blocks_inside)),
+        ("outside", side(proof.outside_planned, proof.outside_change, proof.blocks_outside)),
+        ("agreement", agreement),
+        ("size", "unknown" if ratio is None else f"{100 * (ratio - 1):+.1f} % of a plain encode's video bytes, {what}"),
+    ]
 
 
 def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
