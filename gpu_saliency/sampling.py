@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from gpu_saliency.errors import UsageError
 
-DEFAULT_ANALYSIS_FPS = Fraction(6)
-"""Maps per second of clip. A subject that crosses the frame in two seconds moves by a twelfth of it between two maps, less than
-its own size; and at 24 fps three frames in four need no inference, so that decoding stays the longest stage."""
+DEFAULT_ANALYSIS_FPS = Fraction(4)
+"""Maps per second of clip. A subject that crosses the frame in two seconds moves by an eighth of it between two maps, less than its
+own size; and at 24 fps five frames in six need no inference, so that decoding stays the longest stage (benchmarks/stages.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ EmaAlpha = Annotated[
     typer.Option("--saliency-ema-alpha", help="Weight of the current frame in ema, (0, 1].", rich_help_panel=_SALIENCY),
 ]
 AnalysisFps = Annotated[
-    float | None, typer.Option(help="Saliency maps per second of clip.", show_default="6", rich_help_panel=_SALIENCY)
+    float | None, typer.Option(help="Saliency maps per second of clip.", show_default="4", rich_help_panel=_SALIENCY)
 ]
 Every = Annotated[
     int | None, typer.Option(help="One saliency map every so many frames; instead of --analysis-fps.", rich_help_panel=_SALIENCY)

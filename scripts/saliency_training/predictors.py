@@ -97,13 +97,16 @@ class OnnxPredictor:
         macs = 0
         for node, value in zip(counted.values(), values, strict=True):
             shape = weights[node.input[1]]
-            if node.op_type == "ConvTranspose":
-                raise ValueError(f"{self.path}: transposed convolutions are not counted")
             # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's own width.
-            macs += value.size * int(np.prod(shape)) // (shape[0] if node.op_type == "Conv" else value.shape[-1])
+            outputs = shape[0] if node.op_type == "Conv" else value.shape[-1]
+            if node.op_type == "ConvTranspose":
+                # [in, out / groups, kh, kw], used once for every input pixel: one in stride_h x stride_w output pixels.
+                stride = next((list(a.ints) for a in node.attribute if a.name == "strides"), [1, 1])
+                outputs = value.shape[1] * int(np.prod(stride))
+            macs += value.size * int(np.prod(shape)) // outputs
         return 2 * macs / 1e9
 
-    def milliseconds(self, size: tuple[int, int], threads: int, batch: int = 8, repeats: int = 5) -> float:
+    def milliseconds(self, size: tuple[int, int], threads: int, batch: int = 8, repeats: int = 15) -> float:
         """Median wall milliseconds a frame in batches of ``batch`` (or of the fixed size)."""
         session = self._session(threads)
         count = self.batch_limit or batch
