@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,28 @@ class EncodeJob:
     def bit_depth(self) -> int:
         return av.VideoFormat(self.pix_fmt).components[0].bits
 
+    @property
+    def conversion(self) -> str:
+        """The filters that make `pix_fmt` of the source's, before any region is set; empty where it is the source's own."""
+        if self.pix_fmt == self.clip.pix_fmt:
+            return ""
+        if self.converts_rgb:
+            # Left alone, ffmpeg converts by BT.601 and tags nothing.
+            tags = "setparams=colorspace=bt709:range=tv"
+            return f"scale=out_color_matrix=bt709:out_range=tv,format={self.pix_fmt},{tags}"
+        return f"format={self.pix_fmt}"
+
+    @property
+    def converts_rgb(self) -> bool:
+        """Whether an R'G'B' source becomes Y'CbCr, and so must change its matrix and range."""
+        return av.VideoFormat(self.clip.pix_fmt).is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
+
+    def graph(self, plan: RoiPlan) -> str:
+        """The text of the filter graph that carries ``plan``. Raises `ValueError` for an encoder without an ROI channel."""
+        if self.spec.channel is None:
+            raise ValueError(f"{self.spec.name} has no ROI channel")
+        return ",\n".join(filter(None, (self.conversion, self.spec.channel.graph(plan, self.bit_depth))))
+
     def command(self, output: Path, graph: Path | None, *, frames: int | None = None) -> list[str]:
         """The whole ffmpeg command.
 
@@ -76,6 +98,8 @@ class EncodeJob:
         command += ["-map", "0:a?", "-c:a", "copy"] if self.audio else ["-an"]
         if graph is not None:
             command += self.ffmpeg.graph_file(graph)
+        elif self.conversion:
+            command += ["-vf", self.conversion]
         # Every decoded frame is encoded once, with its own time stamp.
         command += ["-fps_mode", "passthrough"]
         if self.variable_frame_rate:
@@ -122,7 +146,8 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, spec.name)
     if not known:
         return _prepare_unknown(clip, settings, spec, ffmpeg)
-    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, encoder_pix_fmts(ffmpeg.path, spec.name))
+    supported = encoder_pix_fmts(ffmpeg.path, spec.name)
+    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, tuple(name for name in supported if _divides(name, clip.width, clip.height)))
     crf = spec.crf_default if settings.crf is None else settings.crf
     preset = settings.preset or spec.preset_default
     bit_depth = av.VideoFormat(pix_fmt).components[0].bits
@@ -152,10 +177,23 @@ def _prepare_unknown(clip: Clip, settings: EncodeSettings, spec: EncoderSpec, ff
 
 
 def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
+    """The source's own format if it is among ``supported`` (or nothing is known of those), else the one that loses least."""
     if not supported or pix_fmt in supported:
         return pix_fmt
     best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)
     return best.name if best is not None else pix_fmt
+
+
+def _divides(pix_fmt: str, width: int, height: int) -> bool:
+    """Whether the chroma planes of ``pix_fmt`` divide the picture evenly.
+
+    H.264 and HEVC crop in whole chroma samples (H.264, 7.4.2.1.1; HEVC, 7.4.3.2.1), so that an odd side needs chroma at full
+    resolution in that direction.
+    """
+    form = av.VideoFormat(pix_fmt)
+    return form.chroma_width(width) * (16 // form.chroma_width(16)) == width and (
+        form.chroma_height(height) * (16 // form.chroma_height(16)) == height
+    )
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
@@ -184,13 +222,11 @@ def run_saliency_encode(
     with temporary_output(output) as temporary, tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         graph = None
         if plan is not None:
-            if job.spec.channel is None:
-                raise ValueError(f"{job.spec.name} has no ROI channel")
             graph = Path(folder, "roi.graph")
-            graph.write_text(job.spec.channel.graph(plan, job.bit_depth), encoding="ascii")
+            graph.write_text(job.graph(plan), encoding="ascii")
         run_ffmpeg(job.command(temporary, graph), on_frame)
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
-        facts = verify_output(temporary, job.clip, job.spec.codec, expected, audio_streams)
+        facts = verify_output(temporary, _expected(job), job.spec.codec, expected, audio_streams)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started)
         if before_publishing is not None:
             before_publishing(temporary)
@@ -199,3 +235,10 @@ def run_saliency_encode(
         except OSError as error:
             raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
     return encoded
+
+
+def _expected(job: EncodeJob) -> Clip:
+    """The source as the encode must come out: with the matrix and range of its conversion, if there is one from R'G'B'."""
+    if not job.converts_rgb:
+        return job.clip
+    return replace(job.clip, color=replace(job.clip.color, color_range=1, colorspace=1))

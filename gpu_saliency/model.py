@@ -67,7 +67,9 @@ class SaliencyModel:
     """An ONNX saliency model in a session. Call it with ``[N, 3, H, W]`` to get ``[N, H, W]``."""
 
     def __init__(self, path: str | Path, *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0) -> None:
-        """Load and check ``path``. ``threads`` 0 means half the usable cores, since the decoder has the others. Raises `ModelError` or `ToolMissingError`."""
+        """Load and check ``path``. ``threads`` 0 means half the usable cores, since the decoder has the others.
+
+        Raises `ModelError` or `ToolMissingError`."""
         self.path = Path(path)
         try:
             data = self.path.read_bytes()

@@ -55,8 +55,7 @@ def encode_clip(request: EncodeRequest, reporter: Reporter | None = None) -> dic
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
-        reporter.error(f"{error.message}; encoding plainly, as --saliency-fallback-plain allows")
-        return _encode_plainly(request, reporter, started)
+        return _encode_plainly(request, error, reporter, started)
     _check_destinations(job, request)
     sidecar, reused, analysis_seconds = _analyse(request, reporter)
     job = timed_like(job, sidecar)
@@ -103,15 +102,13 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
     sidecar, reused, seconds = _analyse(request, reporter or Reporter(quiet=True), write=False)
     job = timed_like(job, sidecar)
     plan = build_roi_plan(sidecar, request.policy)
-    assert job.spec.channel is not None
-    graph = job.spec.channel.graph(plan, job.bit_depth)
     command = job.command(request.output, request.output.with_name(request.output.name + ".graph"))
     return _common(request, job) | {
         "dry_run": True,
         "analysis": _analysis_facts(sidecar, reused),
         "roi": _roi_facts(job, plan),
         "command": shlex.join(command),
-        "graph": graph,
+        "graph": job.graph(plan),
         "seconds": {"analysis": round(seconds, 3)},
     }
 
@@ -167,9 +164,12 @@ def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, 
     return proof
 
 
-def _encode_plainly(request: EncodeRequest, reporter: Reporter, started: float) -> dict[str, Any]:
+def _encode_plainly(
+    request: EncodeRequest, reason: UnsupportedEncoderError, reporter: Reporter, started: float
+) -> dict[str, Any]:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output, overwrite=request.overwrite)
+    reporter.error(f"{reason.message}; encoding plainly, as --saliency-fallback-plain allows")
     with reporter.stage(f"encoding plainly with {job.spec.name}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None

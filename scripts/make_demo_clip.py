@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, FPS = 640, 360, 24
 RADIUS = HEIGHT / 5
+TAGS = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
 
 
 def background(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -67,8 +68,8 @@ def main() -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
     command += ["-f", "rawvideo", "-video_size", f"{WIDTH}x{HEIGHT}", "-pixel_format", "rgb24", "-framerate", str(FPS), "-i", "-"]
     command += ["-f", "lavfi", "-i", f"sine=frequency=330:duration={count / FPS}"]
-    command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-crf", "14", "-pix_fmt", "yuv420p"]
-    command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv", "-c:a", "aac"]
+    command += ["-vf", f"scale=out_color_matrix=bt709:out_range=tv,{TAGS}", "-c:v", "libx264", "-crf", "14", "-pix_fmt", "yuv420p"]
+    command += ["-c:a", "aac"]
     with subprocess.Popen([*command, str(options.output)], stdin=subprocess.PIPE) as ffmpeg:
         assert ffmpeg.stdin is not None
         for frame in frames(count):

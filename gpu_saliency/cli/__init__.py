@@ -56,6 +56,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
+        if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit of that code
+            raise KeyboardInterrupt
     except GpuSaliencyError as error:
         code = _fail(error)
     except (KeyboardInterrupt, typer.Abort):

@@ -117,7 +117,7 @@ def _rows(result: dict[str, Any]) -> Rows:
     quality = "".join(f" {key} {result[key]}" for key in ("preset", "crf") if result[key] is not None)
     add("encoder", f"{result['encoder']}{quality}, ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}: {ffmpeg['path']})")
     if source["pix_fmt"] != result["pix_fmt"]:
-        add("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, since {result['encoder']} does not take it")
+        add("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, which {result['encoder']} takes at this size")
     if source["left_out"]:
         add("left out", ", ".join(source["left_out"]))
     if "output" in result:

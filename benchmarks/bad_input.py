@@ -1,0 +1,28 @@
+"""Print what the program says to every bad input that the tests know, as a Markdown table.
+
+python benchmarks/bad_input.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from bad_input import CASES
+from support import run
+
+
+def main() -> None:
+    print("| Input | Exit | Says |\n|---|---|---|")
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("encode", *case.arguments(Path(folder)))
+            said = " ".join(done.errors).removeprefix("ERROR: ").replace(f"{folder}/", "").replace(folder, ".").replace("|", "/")
+        print(f"| {case.name} | {done.code} | {said} |")
+
+
+if __name__ == "__main__":
+    main()
