@@ -164,9 +164,7 @@ def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, 
     return proof
 
 
-def _encode_plainly(
-    request: EncodeRequest, reason: UnsupportedEncoderError, reporter: Reporter, started: float
-) -> dict[str, Any]:
+def _encode_plainly(request: EncodeRequest, reason: UnsupportedEncoderError, reporter: Reporter, started: float) -> dict[str, Any]:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output, overwrite=request.overwrite)
     reporter.error(f"{reason.message}; encoding plainly, as --saliency-fallback-plain allows")
