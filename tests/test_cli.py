@@ -158,7 +158,7 @@ def test_models_of_batch_1(clip: Path, tmp_path: Path, name: str) -> None:
 def test_ffmpeg_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One on PATH without the encoder is passed over; one with it is taken."""
     on_path = tmp_path / "ffmpeg"
-    on_path.write_text(f'#!/bin/sh\n{FFMPEG} "$@" | grep -v libx265\n')
+    on_path.write_text(f'#!/bin/sh\n"{FFMPEG}" "$@" | grep -v libx265\n')
     on_path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert find_ffmpeg("ffmpeg", "libx264").origin == "PATH"
