@@ -74,9 +74,14 @@ class Proof:
 
         ``None`` where this cannot be told: a plan (almost) without contrast, or too few measurable blocks on either side.
         """
-        if self.share is None or min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS:
+        if self.share is None or self.has_few_blocks:
             return None
         return self.share >= LEAST_SHARE[self.unit]
+
+    @property
+    def has_few_blocks(self) -> bool:
+        """Whether too few blocks were measured, inside or outside, for any verdict."""
+        return min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS
 
     def to_json(self) -> dict[str, Any]:
         """All of it but the maps; plain types, rounded to 4 places."""
@@ -102,7 +107,7 @@ class Proof:
     def _why_undecided(self) -> str:
         if self.blocks == 0:
             return "no block could be measured"
-        if min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS:
+        if self.has_few_blocks:
             return f"only {self.blocks_inside} blocks inside and {self.blocks_outside} outside could be measured"
         return "the plan treats all blocks (almost) alike"
 
