@@ -129,6 +129,8 @@ def _check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     if request.sidecar is None:
         if beside.exists() and not request.overwrite:
             raise OutputError(f"{beside}: exists", cure="give --overwrite, or --sidecar to reuse it")
+    elif request.sidecar.absolute() == request.output.absolute():
+        raise OutputError(f"{request.output}: is the sidecar too", cure="give --sidecar another path")
     elif request.sidecar.is_dir():
         raise SidecarError(f"{request.sidecar}: is a folder", cure="give --sidecar the path of a file")
     elif not request.sidecar.parent.is_dir():
