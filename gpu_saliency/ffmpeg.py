@@ -65,7 +65,7 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
             )
         return found
     reasons = []
-    for origin, path in _candidates():
+    for origin, path in candidates():
         try:
             found = probe_ffmpeg(path, origin)
         except ToolMissingError as error:
@@ -80,7 +80,8 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
     )
 
 
-def _candidates() -> list[tuple[str, str]]:
+def candidates() -> list[tuple[str, str]]:
+    """The ffmpeg binaries that the default looks at, in order: (origin, path)."""
     found = []
     on_path = shutil.which(DEFAULT_FFMPEG)
     if on_path:

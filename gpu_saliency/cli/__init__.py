@@ -11,6 +11,7 @@ from types import FrameType
 import typer
 
 from gpu_saliency import __version__
+from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
 from gpu_saliency.cli.plan import plan
@@ -36,6 +37,7 @@ app.command(epilog=EXIT_CODES)(encode)
 app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")(encode)
 app.command(epilog=EXIT_CODES)(plan)
 app.command(epilog=EXIT_CODES)(inspect)
+app.command(epilog=EXIT_CODES)(doctor)
 
 
 def _show_version(value: bool) -> None:

@@ -1,0 +1,36 @@
+"""``gpu-saliency doctor``: what this machine can do."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from gpu_saliency.cli import options as opt
+from gpu_saliency.cli.rows import Rows, print_rows
+from gpu_saliency.doctor import examine
+from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.progress import Reporter
+
+
+def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False, quiet: opt.Quiet = False) -> None:
+    """Find out what works here: packages, ffmpeg, and for each encoder whether a test encode really moved bits."""
+    with Reporter(quiet=quiet).stage("testing each encoder"):
+        found = examine(ffmpeg_bin)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        rows: Rows = [("python", found["python"])]
+        rows += [("package", f"{name} {version or 'not installed'}") for name, version in found["packages"].items()]
+        runtime = found["runtime"]
+        rows.append(("runtime", runtime["error"] or f"{', '.join(runtime['providers'])}; model {runtime['model']['name']}"))
+        rows += [("ffmpeg", f"{f['origin']}: {f['path']}: {f['error'] or f['version']}") for f in found["ffmpeg"]]
+        for name, result in found["encoders"].items():
+            rows.append((name, result["error"] or f"{result['channel']} by {result['ffmpeg']}: {result['summary']}"))
+        gpu = found["gpu"]
+        libraries = ", ".join(f"{name} {'found' if loads else 'not found'}" for name, loads in gpu.items() if name != "backend")
+        rows.append(("gpu", f"{libraries}; CUDA backend: {gpu['backend']}"))
+        print_rows(rows)
+    if not found["healthy"]:
+        raise typer.Exit(ToolMissingError.exit_code)

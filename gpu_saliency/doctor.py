@@ -1,0 +1,111 @@
+"""What this machine can do, found out by doing it: each encoder gets a small clip and a known plan, and the bits are looked for."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpu_saliency.blocks import grid_shape
+from gpu_saliency.channels import ENCODERS
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.encode import EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
+from gpu_saliency.model import DEFAULT_MODEL, SaliencyModel
+from gpu_saliency.plan import RoiPlan, RoiPolicy
+from gpu_saliency.proof import prove_encode
+from gpu_saliency.runtime import import_onnxruntime, installed_runtimes
+
+_PACKAGES = ("gpu-saliency", "numpy", "av", "rich", "typer", "imageio-ffmpeg", "cupy-cuda13x", "PyNvVideoCodec")
+_GPU_LIBRARIES = ("libcuda.so.1", "libnvcuvid.so.1")
+_WIDTH, _HEIGHT, _FRAMES = 320, 192, 48
+
+
+def examine(ffmpeg_bin: str = DEFAULT_FFMPEG) -> dict[str, Any]:
+    """Everything that ``gpu-saliency doctor`` prints. Raises nothing for what is missing: that is what it reports."""
+    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+        clip = make_test_clip(Path(folder, "test.yuv"))
+        encoders = {name: _try_encoder(name, clip, ffmpeg_bin, Path(folder)) for name in ENCODERS}
+    runtime = _try_runtime()
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES} | installed_runtimes(),
+        "runtime": runtime,
+        "ffmpeg": [_describe_ffmpeg(origin, path) for origin, path in candidates()],
+        "encoders": encoders,
+        "gpu": {library: _loads(library) for library in _GPU_LIBRARIES} | {"backend": "none in this version"},
+        "healthy": all(result["moved"] is True for result in encoders.values()) and runtime["error"] is None,
+    }
+
+
+def make_test_clip(path: Path) -> Clip:
+    """Two seconds of raw 320x192 video: a texture of uneven contrast that drifts, with grain, so that every block takes bits."""
+    rng = np.random.default_rng(11)
+    texture = np.zeros((_HEIGHT, _WIDTH))
+    for cell in (32, 16, 8, 4, 2):
+        coarse = rng.standard_normal((_HEIGHT // cell, _WIDTH // cell))
+        texture += np.kron(coarse, np.ones((cell, cell))) * cell**0.5
+    contrast = np.kron(rng.uniform(1, 6, (_HEIGHT // 16, _WIDTH // 16)), np.ones((16, 16)))
+    chroma = np.full(_HEIGHT * _WIDTH // 2, 128, np.uint8).tobytes()
+    with path.open("wb") as file:
+        for i in range(_FRAMES):
+            luma = 128 + np.roll(texture * contrast, 2 * i, axis=1) + rng.normal(0, 3, texture.shape)
+            file.write(np.clip(luma, 16, 235).astype(np.uint8).tobytes() + chroma)
+    return probe_clip(path, width=_WIDTH, height=_HEIGHT)
+
+
+def _try_encoder(name: str, clip: Clip, ffmpeg_bin: str, folder: Path) -> dict[str, Any]:
+    """Encode ``clip`` with its left half 6 QP better, and look whether that is so."""
+    result: dict[str, Any] = {"channel": None, "ffmpeg": None, "moved": None, "summary": None, "error": None}
+    rows, cols = grid_shape(clip.width, clip.height)
+    offsets = np.zeros((1, rows, cols), np.int8)
+    offsets[:, :, : cols // 2] = -6
+    plan = RoiPlan(offsets, np.zeros(1, np.float32), np.array([0]), _FRAMES, clip.width, clip.height, RoiPolicy())
+    output = folder / f"{name}.mkv"
+    try:
+        job = prepare_encode(clip, EncodeSettings(name, "veryfast", ffmpeg_bin=ffmpeg_bin))
+        result["ffmpeg"] = job.ffmpeg.path
+        result["channel"] = job.spec.channel.name if job.spec.channel is not None else None
+        run_saliency_encode(job, plan, output)
+        proof = prove_encode(job, plan, output, max_frames=None)
+    except GpuSaliencyError as error:
+        return result | {"error": str(error)}
+    return result | {"moved": proof.moved, "summary": proof.summary()}
+
+
+def _try_runtime() -> dict[str, Any]:
+    try:
+        providers = import_onnxruntime().get_available_providers()
+        model = SaliencyModel(DEFAULT_MODEL)
+    except GpuSaliencyError as error:
+        return {"providers": [], "model": None, "error": str(error)}
+    return {"providers": providers, "model": model.describe(), "error": None}
+
+
+def _describe_ffmpeg(origin: str, path: str) -> dict[str, Any]:
+    try:
+        found = probe_ffmpeg(path, origin)
+    except GpuSaliencyError as error:
+        return {"origin": origin, "path": path, "version": None, "error": str(error)}
+    return {"origin": origin, "path": path, "version": found.version, "error": None}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
