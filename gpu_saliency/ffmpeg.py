@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from gpu_saliency.errors import EncodeError, ToolMissingError
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
+# What ffmpeg's own stages say before it gives up. A damaged source makes its decoders talk on, and that would bury it.
+_REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
 _PROBE_TIMEOUT = 30
 # libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
@@ -149,7 +152,15 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
     words: collections.deque[str] = collections.deque(maxlen=_LAST_WORDS)
     assert process.stdout is not None
     assert process.stderr is not None
-    listener = threading.Thread(target=words.extend, args=(map(str.rstrip, process.stderr),), daemon=True)
+    reasons: list[str] = []
+
+    def listen(stderr: IO[str]) -> None:
+        for line in map(str.rstrip, stderr):
+            words.append(line)
+            if not reasons and _REASON.search(line):
+                reasons.append(line)
+
+    listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
     listener.start()
     try:
         for line in process.stdout:
@@ -168,9 +179,10 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
         process.stdout.close()
         process.stderr.close()
     if code:
-        said = [word for word in words if word]
+        said = [word for word in words if word and "Last message repeated" not in word]
+        reason = reasons[0] if reasons else said[-1] if said else "it said nothing"
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(
-            f"ffmpeg failed ({ending}): " + (said[-1] if said else "it said nothing"),
+            f"ffmpeg failed ({ending}): {reason}",
             evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]},
         )
