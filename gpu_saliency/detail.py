@@ -1,8 +1,8 @@
 """How many of a picture's bits each part will take, guessed from the luma of the sampled frames.
 
-Measured on eight clips with libx264 and libx265 at two CRFs each: a uniform guess misses the plain encode's size by up to 8 %,
-the gradient alone by up to 7 % (too much for a still background, which costs nothing after its first frame), this mix by less.
-``benchmarks/roi_gain.py`` prints what it comes to.
+A uniform guess makes files too large where the salient part holds the detail, and the gradient alone counts a still background,
+which costs nothing after its first frame; so it is a mix of gradient and change. What it comes to in size against a plain encode,
+``benchmarks/roi_gain.py`` prints.
 """
 
 from __future__ import annotations

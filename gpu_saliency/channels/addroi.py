@@ -13,9 +13,6 @@ import numpy as np
 from gpu_saliency.plan import RoiPlan
 from gpu_saliency.rectangles import merge_blocks
 
-MAX_FILTERS = 3000
-"""A chain of 500 filters costs some 3 ms a frame, one of 3,600 some 240 ms."""
-
 
 class AddRoi:
     """The channel ``addroi``."""

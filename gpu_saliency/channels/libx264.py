@@ -41,14 +41,14 @@ def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Par
         raise UsageError("--crf 0: is lossless in libx264 at 8 bit, where no offset has a meaning", cure="use --crf 1 or more")
     if params.get("aq-mode") == "0":
         raise UsageError("--encoder-params aq-mode=0: libx264 ignores regions without adaptive quantisation", cure="leave it out")
-    if _is_zero(params.get("aq-strength")):
+    if is_zero(params.get("aq-strength")):
         raise UsageError("--encoder-params aq-strength=0: libx264 may ignore regions then", cure="0.01 is as good as off")
     if preset == "ultrafast" and "aq-mode" not in params:
         return {**params, "aq-mode": "1"}
     return params
 
 
-def _is_zero(value: str | None) -> bool:
+def is_zero(value: str | None) -> bool:
     try:
         return value is not None and float(value) == 0
     except ValueError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gpu_saliency.channels.addroi import AddRoi
 from gpu_saliency.channels.base import EncoderSpec, Params
-from gpu_saliency.channels.libx264 import CONSTANT_QP, PRESETS, _is_zero
+from gpu_saliency.channels.libx264 import CONSTANT_QP, PRESETS, is_zero
 from gpu_saliency.errors import UsageError
 
 _PRESETS_WITHOUT_AQ = frozenset({"ultrafast", "superfast"})
@@ -31,7 +31,7 @@ OWNED = {
 def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Params:  # noqa: ARG001 - one signature for all
     if params.get("aq-mode") == "0":
         raise UsageError("--encoder-params aq-mode=0: libx265 ignores regions without adaptive quantisation", cure="leave it out")
-    if _is_zero(params.get("aq-strength")):
+    if is_zero(params.get("aq-strength")):
         raise UsageError("--encoder-params aq-strength=0: libx265 may ignore regions then", cure="0.01 is as good as off")
     if preset in _PRESETS_WITHOUT_AQ and "aq-mode" not in params:
         # Mode 2 at strength 1 is what x265 itself uses from veryfast on; these two presets set both to 0.

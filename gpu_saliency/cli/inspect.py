@@ -11,7 +11,7 @@ import typer
 from gpu_saliency.channels.base import format_params, parse_params
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
-from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
+from gpu_saliency.clip import RAW_SUFFIXES, Clip, parse_frame_rate, probe_clip
 from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
@@ -98,7 +98,7 @@ def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
     """The clip that the sidecar belongs to; only named by it, and used only if its fingerprint fits."""
     facts = sidecar.source
     source = src or Path(str(facts.get("path")))
-    is_raw = source.suffix.lower() in (".yuv", ".raw")
+    is_raw = source.suffix.lower() in RAW_SUFFIXES
     clip = probe_clip(
         source,
         width=facts["width"] if is_raw else None,
