@@ -32,14 +32,15 @@ from gpu_saliency import __version__
 from gpu_saliency.blocks import block_mean
 from gpu_saliency.clip import Clip, probe_clip
 from gpu_saliency.decode import DecodeTally, decode_frames
-from gpu_saliency.encode import EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPlan, RoiPolicy, build_roi_plan
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.proof.block_error import luma
 from gpu_saliency.proof.verdict import INSIDE_BELOW
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sidecar import quantise
+from gpu_saliency.track import encode_saliency
 
 DEFAULT_CRF = {"libx264": (23.0, 32.0), "libx265": (28.0, 36.0)}
 FOUND_FROM = 0.2
@@ -138,7 +139,8 @@ def run(options: argparse.Namespace) -> list[Row]:
         clip, masks = probe_clip(path), read_masks(path.with_name(f"{path.stem}_masks"))
         sidecar, _ = load_saliency_sidecar(clip, analysis)
         if options.truth:
-            sidecar = replace(sidecar, saliency=quantise(object_blocks(masks, clip).mean(axis=0, keepdims=True)))
+            blocks = object_blocks(masks, clip)[sidecar.track.sample_frame]
+            sidecar = replace(sidecar, track=replace(sidecar.track, saliency=encode_saliency(blocks)))
         plan = build_roi_plan(sidecar, policy)
         for encoder, crfs in options.crf.items():
             rows += [measure(clip, plan, masks, encoder, crf) for crf in crfs]

@@ -12,8 +12,9 @@ from importlib.metadata import version
 __version__ = version("gpu-saliency")
 
 from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.encode import run_saliency_encode
 from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.pipeline import EncodeRequest, encode_clip
 from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar

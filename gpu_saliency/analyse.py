@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, make_aggregator
 from gpu_saliency.blocks import block_mean
 from gpu_saliency.clip import Clip
 from gpu_saliency.decode import DecodeTally
-from gpu_saliency.detail import DetailMeter
+from gpu_saliency.detail import detail_map
 from gpu_saliency.device import Device
 from gpu_saliency.model import SaliencyModel
 from gpu_saliency.prefetch import prefetch
 from gpu_saliency.sampling import Sampling
+from gpu_saliency.track import SaliencyTrack, encode_detail, encode_saliency
 
 ProgressHook = Callable[[int, int | None], None]
 """Called with (frames done, frames in all or None)."""
@@ -27,13 +27,7 @@ ProgressHook = Callable[[int, int | None], None]
 class Analysis:
     """What the model found in a clip; lives on the host. Produced by `analyse_clip`, kept in the sidecar."""
 
-    saliency: NDArray[np.float32]
-    """``[segments, rows, cols]``, 0..1, mean over each 16x16 block of the aggregated map."""
-    detail: NDArray[np.float32]
-    """``[segments, rows, cols]``, share of the picture's detail in each block; a segment sums to 1."""
-    frame_count: int
-    """Frames decoded, which is what an encode must come to."""
-    sampled_frames: int
+    track: SaliencyTrack
     corrupt_packets: int
     variable_frame_rate: bool
     seconds: float
@@ -45,39 +39,43 @@ def analyse_clip(
     device: Device,
     sampling: Sampling,
     *,
-    aggregator: str = DEFAULT_AGGREGATOR,
-    ema_alpha: float = DEFAULT_EMA_ALPHA,
     on_progress: ProgressHook | None = None,
 ) -> Analysis:
-    """Decode, sample, shrink, infer and aggregate ``clip``. Memory does not grow with its length.
+    """Decode, sample, shrink, infer and reduce ``clip`` to blocks. Memory grows by two bytes per block and sampled frame.
 
     Raises `SourceError`, `ModelError` or `UsageError`.
     """
     started = time.perf_counter()
-    reducer = make_aggregator(aggregator, ema_alpha)
     aspect = clip.width * clip.sample_aspect_ratio / clip.height
     size = model.input_size(aspect if clip.rotation % 180 == 0 else 1 / aspect)
-    tally, meter, sampled = DecodeTally(), DetailMeter(), 0
+    tally = DecodeTally()
+    saliency: list[NDArray[np.uint8]] = []
+    detail: list[NDArray[np.uint8]] = []
+    sample_frame: list[int] = []
+    motion: list[float] = []
     previous: NDArray[np.float32] | None = None
     for batch in prefetch(device.decode(clip, sampling, size, model.batch_size, tally)):
         maps = _to_coded(model(device.preprocess(batch, size)), size.content, clip.rotation)
-        for saliency_map, luma in zip(maps, device.luma(batch), strict=True):
-            reducer.add(saliency_map, 0.0 if previous is None else float(np.abs(luma - previous).mean()))
-            meter.add(luma)
+        saliency += list(encode_saliency(block_mean(maps, clip.width, clip.height)))
+        for luma in device.luma(batch):
+            part = _to_coded(detail_map(luma, previous)[None], size.content, clip.rotation)
+            detail += list(encode_detail(block_mean(part, clip.width, clip.height)))
+            motion.append(0.0 if previous is None else float(np.abs(luma - previous).mean()))
             previous = luma
-        sampled += len(batch.index)
+        sample_frame += batch.index.tolist()
         if on_progress is not None:
-            on_progress(int(batch.index[-1]) + 1, clip.frame_count)
-    detail = block_mean(_to_coded(meter.result()[None], size.content, clip.rotation), clip.width, clip.height)
-    return Analysis(
-        saliency=block_mean(reducer.result()[None], clip.width, clip.height),
-        detail=detail / detail.sum(),
+            on_progress(sample_frame[-1] + 1, clip.frame_count)
+    track = SaliencyTrack(
+        saliency=np.stack(saliency),
+        detail=np.stack(detail),
+        sample_frame=np.array(sample_frame, np.int64),
+        motion=np.array(motion, np.float32),
         frame_count=tally.frames,
-        sampled_frames=sampled,
-        corrupt_packets=tally.corrupt_packets,
-        variable_frame_rate=tally.variable_frame_rate,
-        seconds=time.perf_counter() - started,
+        cuts=tally.scene.cuts(),
+        frame_pts=tally.frame_pts(),
+        time_base=tally.time_base,
     )
+    return Analysis(track, tally.corrupt_packets, tally.variable_frame_rate, time.perf_counter() - started)
 
 
 def _to_coded(maps: NDArray[np.float32], content: tuple[int, int], rotation: int) -> NDArray[np.float32]:

@@ -34,3 +34,20 @@ def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: 
     down = overlap_weights(maps.shape[-2], height, block_size)
     across = overlap_weights(maps.shape[-1], width, block_size)
     return np.asarray(down @ maps @ across.T, np.float32)
+
+
+def pool_blocks(grid: NDArray[np.generic], side: int, how: str) -> NDArray[np.float64]:
+    """``grid`` ``[rows, cols]`` in squares of ``side`` x ``side`` blocks, by ``mean`` or ``min``; at the edges of what there is.
+
+    ``[ceil(rows / side), ceil(cols / side)]``. Raises `ValueError` for another ``how``.
+    """
+    rows, cols = grid.shape
+    down, across = np.arange(0, rows, side), np.arange(0, cols, side)
+    values = grid.astype(np.float64)
+    if how == "min":
+        return np.asarray(np.minimum.reduceat(np.minimum.reduceat(values, down, axis=0), across, axis=1))
+    if how != "mean":
+        raise ValueError(f"{how!r} is no way to pool")
+    sums = np.add.reduceat(np.add.reduceat(values, down, axis=0), across, axis=1)
+    high, wide = np.minimum(side, rows - down), np.minimum(side, cols - across)
+    return np.asarray(sums / (high[:, None] * wide))

@@ -5,8 +5,10 @@ A full-resolution frame is never turned to RGB or to float: swscale reads the de
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from gpu_saliency.clip import Clip, open_clip
 from gpu_saliency.errors import SourceError
 from gpu_saliency.sampling import Sampling
+from gpu_saliency.scene import SceneMeter
 
 # AVColorSpace of a frame -> the coefficients that swscale offers. Numbers of ITU-T H.273, table 4.
 _SWS_COLORSPACE = {
@@ -50,6 +53,19 @@ class DecodeTally:
     corrupt_packets: int = 0
     variable_frame_rate: bool = False
     """Whether a frame's time lies off the grid of the clip's average rate."""
+    time_base: Fraction = Fraction(1)
+    """Seconds; of ``pts``."""
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    """Time stamp of each frame so far, until one is missing."""
+    scene: SceneMeter = field(default_factory=SceneMeter)
+
+    def frame_pts(self) -> NDArray[np.int64] | None:
+        """``[frames]``, strictly rising: one that repeats is moved on by a tick. ``None`` where one is missing or steps back."""
+        pts = np.array(self.pts, np.int64)
+        if len(pts) != self.frames or np.any(np.diff(pts) < 0):
+            return None
+        ticks = np.arange(len(pts))
+        return np.maximum.accumulate(pts - ticks) + ticks
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
@@ -61,6 +77,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
     with open_clip(clip) as container:
         video = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
         video.thread_type = "AUTO"
+        tally.time_base = video.time_base or Fraction(1)
         start: float | None = None
         for packet in container.demux(video):
             try:
@@ -76,6 +93,9 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
                 if seconds is not None and start is not None:
                     off_grid = abs(seconds - start - tally.frames / clip.frame_rate)
                     tally.variable_frame_rate |= off_grid > _GRID_TOLERANCE
+                if frame.pts is not None:
+                    tally.pts.append(frame.pts)
+                tally.scene.add(frame)
                 tally.frames += 1
                 yield frame
     if tally.frames == 0:

@@ -14,35 +14,15 @@ TEMPORAL_WEIGHT = 0.75
 """Share of the temporal difference in the mix; the rest is the spatial gradient."""
 
 
-class DetailMeter:
-    """``(1 - TEMPORAL_WEIGHT) * gradient + TEMPORAL_WEIGHT * change`` of luma, averaged over frames, as a stream.
+def detail_map(luma: NDArray[np.float32], previous: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """``(1 - TEMPORAL_WEIGHT) * gradient + TEMPORAL_WEIGHT * change + 1/255`` for ``luma`` ``[h, w]`` in 0..1.
 
-    The change is taken between sampled frames, so it shows what moves at all rather than what motion compensation will miss.
+    ``change`` is against the sampled frame before, so it shows what moves at all rather than what motion compensation will miss;
+    without one the gradient stands in for it. The constant is a floor of one code value, so that a flat picture weighs evenly.
     """
-
-    def __init__(self) -> None:
-        self._gradient: NDArray[np.float64] | None = None
-        self._change: NDArray[np.float64] | None = None
-        self._previous: NDArray[np.float32] | None = None
-        self._count = 0
-
-    def add(self, luma: NDArray[np.float32]) -> None:
-        """``luma`` ``[h, w]`` in 0..1."""
-        across = np.abs(np.diff(luma, axis=1, append=luma[:, -1:]))
-        down = np.abs(np.diff(luma, axis=0, append=luma[-1:]))
-        if self._gradient is None or self._change is None or self._previous is None:
-            self._gradient, self._change = np.zeros(luma.shape), np.zeros(luma.shape)
-        else:
-            self._change += np.abs(luma - self._previous)
-        self._gradient += across + down
-        self._previous = luma
-        self._count += 1
-
-    def result(self) -> NDArray[np.float32]:
-        """``[h, w]``, with a floor of one code value so that a flat picture weighs evenly."""
-        if self._gradient is None or self._change is None:
-            raise ValueError("no frame was added")
-        gradient = self._gradient / self._count
-        change = self._change / (self._count - 1) if self._count > 1 else gradient
-        mix = (1 - TEMPORAL_WEIGHT) * gradient + TEMPORAL_WEIGHT * change
-        return (mix + 1 / 255).astype(np.float32)
+    across = np.abs(np.diff(luma, axis=1, append=luma[:, -1:]))
+    down = np.abs(np.diff(luma, axis=0, append=luma[-1:]))
+    gradient = across + down
+    change = gradient if previous is None else np.abs(luma - previous)
+    detail: NDArray[np.float32] = ((1 - TEMPORAL_WEIGHT) * gradient + TEMPORAL_WEIGHT * change + 1 / 255).astype(np.float32)
+    return detail

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.blocks import grid_shape
-from gpu_saliency.channels import ENCODERS
 from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.encoders import ENCODERS, SOFTWARE, EncoderSpec
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
+from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.model import DEFAULT_MODEL, SaliencyModel
 from gpu_saliency.plan import RoiPlan, RoiPolicy
 from gpu_saliency.proof import prove_encode
@@ -31,7 +32,7 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG) -> dict[str, Any]:
     """Everything that ``gpu-saliency doctor`` prints. Raises nothing for what is missing: that is what it reports."""
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         clip = make_test_clip(Path(folder, "test.yuv"))
-        encoders = {name: _try_encoder(name, clip, ffmpeg_bin, Path(folder)) for name in ENCODERS}
+        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, Path(folder)) for spec in ENCODERS.values()}
     runtime = _try_runtime()
     return {
         "python": platform.python_version(),
@@ -40,7 +41,7 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG) -> dict[str, Any]:
         "ffmpeg": [_describe_ffmpeg(origin, path) for origin, path in candidates()],
         "encoders": encoders,
         "gpu": {library: _loads(library) for library in _GPU_LIBRARIES} | {"backend": "none in this version"},
-        "healthy": all(result["moved"] is True for result in encoders.values()) and runtime["error"] is None,
+        "healthy": all(encoders[spec.name]["moved"] is True for spec in SOFTWARE) and runtime["error"] is None,
     }
 
 
@@ -60,18 +61,20 @@ def make_test_clip(path: Path) -> Clip:
     return probe_clip(path, width=_WIDTH, height=_HEIGHT)
 
 
-def _try_encoder(name: str, clip: Clip, ffmpeg_bin: str, folder: Path) -> dict[str, Any]:
-    """Encode ``clip`` with its left half 6 QP better, and look whether that is so."""
-    result: dict[str, Any] = {"channel": None, "ffmpeg": None, "moved": None, "summary": None, "error": None}
+def _try_encoder(spec: EncoderSpec, clip: Clip, ffmpeg_bin: str, folder: Path) -> dict[str, Any]:
+    """Encode ``clip`` with its left half 6 QP better than its right one, and look whether that is so."""
+    result: dict[str, Any] = {"channel": None, "passed_over": [], "ffmpeg": None, "moved": None, "summary": None, "error": None}
     rows, cols = grid_shape(clip.width, clip.height)
-    offsets = np.zeros((1, rows, cols), np.int8)
-    offsets[:, :, : cols // 2] = -6
-    plan = RoiPlan(offsets, np.zeros(1, np.float32), np.array([0]), _FRAMES, clip.width, clip.height, RoiPolicy())
-    output = folder / f"{name}.mkv"
+    offsets = np.full((1, rows, cols), 2, np.int8)
+    offsets[:, :, : cols // 2] = -4
+    policy = RoiPolicy(offset=-4, segments="clip")
+    plan = RoiPlan(offsets, np.zeros(1, np.float32), np.array([0]), _FRAMES, clip.width, clip.height, policy)
+    output = folder / f"{spec.name}{spec.suffixes[0] if spec.suffixes else '.mkv'}"
     try:
-        job = prepare_encode(clip, EncodeSettings(name, "veryfast", ffmpeg_bin=ffmpeg_bin))
+        job = prepare_encode(clip, EncodeSettings(spec.name, spec.fastest_preset, ffmpeg_bin=ffmpeg_bin))
         result["ffmpeg"] = job.ffmpeg.path
-        result["channel"] = job.spec.channel.name if job.spec.channel is not None else None
+        result["channel"] = job.channel and job.channel.name
+        result["passed_over"] = [{"channel": name, "reason": reason} for name, reason in job.passed_over]
         run_saliency_encode(job, plan, output)
         proof = prove_encode(job, plan, output, max_frames=None)
     except GpuSaliencyError as error:

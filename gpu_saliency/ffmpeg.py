@@ -25,8 +25,6 @@ _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)
 _PROBE_TIMEOUT = 30
 # libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
-# libavfilter 9.12 came with FFmpeg 6.1, which gave the time base -1 a name and deprecated the number.
-_NAMED_TIME_BASE_AVFILTER = (9, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,7 @@ class Ffmpeg:
     version: str
     avfilter: tuple[int, int]
     encoders: frozenset[str]
-
-    def source_time_base(self) -> list[str]:
-        """Arguments that make the encoder count time as the source does, so that no time stamp is rounded to a frame's length."""
-        return ["-enc_time_base", "demux" if self.avfilter >= _NAMED_TIME_BASE_AVFILTER else "-1"]
+    filters: frozenset[str]
 
     def graph_file(self, graph: Path) -> list[str]:
         """Arguments that read the video filter graph from a file; thousands of regions overflow a command line."""
@@ -98,14 +93,15 @@ def candidates() -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=16)
 def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
-    """Ask ``path`` for its version and its encoders. Raises `ToolMissingError` if it does not answer like ffmpeg."""
+    """Ask ``path`` for its version, its encoders and its filters. Raises `ToolMissingError` if it does not answer like ffmpeg."""
     version = _ask(path, "-version")
     first = re.search(r"^ffmpeg version (\S+)", version, re.MULTILINE)
     avfilter = re.search(r"^libavfilter\s+(\d+)\.\s*(\d+)", version, re.MULTILINE)
     if not first or not avfilter:
         raise ToolMissingError(f"{path}: does not answer like ffmpeg")
     encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", _ask(path, "-hide_banner", "-encoders"), re.MULTILINE)
-    return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders))
+    filters = re.findall(r"^ [T.][S.][C.]? (\S+) +\S+->", _ask(path, "-hide_banner", "-filters"), re.MULTILINE)
+    return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders), frozenset(filters))
 
 
 @lru_cache(maxsize=64)
@@ -131,10 +127,11 @@ def _ask(path: str, *arguments: str) -> str:
     return answer.stdout
 
 
-def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None, *, pass_fd: int | None = None) -> None:
     """Run ``command`` and report each frame count that it prints with ``-progress pipe:1``.
 
-    Raises `EncodeError` with its last words when it fails. Whatever ends this call early (Ctrl-C above all) ends ffmpeg too.
+    ``pass_fd`` is a file descriptor that ffmpeg inherits (it writes to it as ``pipe:N``); ours is closed as soon as it runs. Raises
+    `EncodeError` with its last words when it fails. Whatever ends this call early (Ctrl-C above all) ends ffmpeg too.
     """
     try:
         # A session of its own, so that Ctrl-C in a terminal reaches us alone and we end ffmpeg in our own order.
@@ -146,19 +143,28 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=() if pass_fd is None else (pass_fd,),
         )
     except OSError as error:
         raise ToolMissingError(f"{command[0]}: cannot be run: {error.strerror}") from error
+    finally:
+        if pass_fd is not None:
+            os.close(pass_fd)
     words: collections.deque[str] = collections.deque(maxlen=_LAST_WORDS)
     assert process.stdout is not None
     assert process.stderr is not None
     reasons: list[str] = []
+    encoder = command[command.index("-c:v") + 1] if "-c:v" in command else None
 
     def listen(stderr: IO[str]) -> None:
+        of_encoder = ""
         for line in map(str.rstrip, stderr):
             words.append(line)
+            if encoder is not None and line.startswith(f"[{encoder} @ "):
+                of_encoder = line
             if not reasons and _REASON.search(line):
-                reasons.append(line)
+                # That an encoder could not be opened says less than what the encoder itself said just before.
+                reasons.append(of_encoder or line if "opening encoder" in line else line)
 
     listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
     listener.start()

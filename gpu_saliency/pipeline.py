@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gpu_saliency import __version__
 from gpu_saliency.clip import Clip
-from gpu_saliency.encode import EncodeJob, EncodeSettings, check_destination, prepare_encode, run_saliency_encode
+from gpu_saliency.command import part_command, part_graph
+from gpu_saliency.encode import check_destination, run_saliency_encode, shifted_quality
 from gpu_saliency.errors import EncodeError, OutputError, SidecarError, UnsupportedEncoderError
+from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
 from gpu_saliency.progress import Reporter
 from gpu_saliency.proof import Proof, prove_encode
@@ -58,8 +61,8 @@ def encode_clip(request: EncodeRequest, reporter: Reporter | None = None) -> dic
         return _encode_plainly(request, error, reporter, started)
     _check_destinations(job, request)
     sidecar, reused, analysis_seconds = _analyse(request, reporter)
-    job = timed_like(job, sidecar)
-    plan = build_roi_plan(sidecar, request.policy)
+    job = job.timed_like(sidecar)
+    plan = plan_for(job, sidecar, request.policy)
     sidecar_path = request.sidecar or sidecar_beside(request.output)
     proof: Proof | None = None
     proof_started = 0.0
@@ -68,8 +71,7 @@ def encode_clip(request: EncodeRequest, reporter: Reporter | None = None) -> dic
         nonlocal proof, proof_started
         proof_started = time.perf_counter()
         proof = _prove(request, job, plan, encode, reporter)
-        record = job.record() | {"offset": request.policy.offset, "mapping": request.policy.mapping}
-        record["size_bytes"] = encode.stat().st_size
+        record = job.record() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
         save_sidecar(sidecar.with_encode(request.output.name, record), sidecar_path)
 
     with reporter.stage(f"encoding with {job.spec.name}") as advance:
@@ -83,7 +85,7 @@ def encode_clip(request: EncodeRequest, reporter: Reporter | None = None) -> dic
     finished = time.perf_counter()
     return _common(request, job) | {
         "analysis": _analysis_facts(sidecar, reused) | {"sidecar": str(sidecar_path)},
-        "roi": _roi_facts(job, plan),
+        "roi": _roi_facts(job, plan) | {"parts": encoded.parts},
         "proof": proof and proof.to_json() | {"summary": proof.summary()},
         "output": {"path": str(request.output), "size_bytes": encoded.size_bytes} | encoded.facts,
         "seconds": {
@@ -100,22 +102,41 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
     job = prepare_encode(request.clip, request.encode)
     _check_destinations(job, request)
     sidecar, reused, seconds = _analyse(request, reporter or Reporter(quiet=True), write=False)
-    job = timed_like(job, sidecar)
-    plan = build_roi_plan(sidecar, request.policy)
-    command = job.command(request.output, request.output.with_name(request.output.name + ".graph"))
+    job = job.timed_like(sidecar)
+    plan = plan_for(job, sidecar, request.policy)
+    commands, graphs = _commands(job, plan)
     return _common(request, job) | {
         "dry_run": True,
         "analysis": _analysis_facts(sidecar, reused),
-        "roi": _roi_facts(job, plan),
-        "command": shlex.join(command),
-        "graph": job.graph(plan),
+        "roi": _roi_facts(job, plan) | {"parts": len(commands)},
+        "commands": commands,
+        "graphs": graphs,
         "seconds": {"analysis": round(seconds, 3)},
     }
 
 
-def timed_like(job: EncodeJob, sidecar: Sidecar) -> EncodeJob:
-    """``job`` with the timing that the analysis found."""
-    return replace(job, variable_frame_rate=sidecar.analysis.get("variable_frame_rate") is True)
+def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[list[str], list[str]]:
+    """The command and the filter graph of each part, with names for files that only the encode makes."""
+    assert job.channel is not None
+    crf = shifted_quality(job, job.channel.quality_shift(job, plan))
+    commands, graphs = [], []
+    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+        for number, part in enumerate(job.channel.split(plan)):
+            delivery = job.channel.deliver(job, plan, part, Path(folder))
+            seek = part.start > 0 and job.frame_pts is not None
+            target = "pipe:1" if delivery.program else f"part{number}{job.spec.part_suffix}"
+            command = part_command(job, part, delivery, Path(f"part{number}.graph"), target, seek=seek, crf=crf)
+            text = shlex.join(command)
+            if delivery.program:
+                text += " | " + shlex.join([*delivery.program, f"part{number}.ivf"])
+            commands.append(text.replace(folder + os.sep, f"part{number}."))
+            graphs.append(part_graph(job, part, delivery, seek=seek).replace(folder + os.sep, f"part{number}."))
+    return commands, graphs
+
+
+def plan_for(job: EncodeJob, sidecar: Sidecar, policy: RoiPolicy) -> RoiPlan:
+    """The plan of ``sidecar`` as finely cut as the job's channel takes it."""
+    return build_roi_plan(sidecar, policy, per_map=job.channel is not None and job.channel.per_map)
 
 
 def sidecar_beside(output: Path) -> Path:
@@ -188,6 +209,7 @@ def _encode_plainly(request: EncodeRequest, reason: UnsupportedEncoderError, rep
 def _common(request: EncodeRequest, job: EncodeJob) -> dict[str, Any]:
     clip = request.clip
     facts = job.record()
+    facts.pop("roi_channel")
     return {
         "version": __version__,
         "source": {
@@ -210,6 +232,11 @@ def _analysis_facts(sidecar: Sidecar, reused: bool) -> dict[str, Any]:
 
 
 def _roi_facts(job: EncodeJob, plan: RoiPlan) -> dict[str, Any]:
-    assert job.spec.channel is not None
-    policy = {"channel": job.spec.channel.name, "offset": plan.policy.offset, "mapping": plan.policy.mapping}
-    return policy | plan.statistics()
+    assert job.channel is not None
+    shift = job.channel.quality_shift(job, plan)
+    facts = {
+        "channel": job.channel.name,
+        "passed_over": [{"channel": name, "reason": reason} for name, reason in job.passed_over],
+        "crf_used": shifted_quality(job, shift),
+    }
+    return facts | plan.policy.to_json() | plan.statistics()

@@ -15,15 +15,18 @@ of the balance is kept as ``recentre``, a fraction of a QP that channels add to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
 from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
 from gpu_saliency.errors import UsageError
+from gpu_saliency.segments import DEFAULT_SEGMENTS, check_segments, reduce_detail, reduce_saliency, split_track
 from gpu_saliency.sidecar import Sidecar
+from gpu_saliency.track import decode_detail, encode_detail
 
 DEFAULT_OFFSET = -3
 MAX_OFFSET = 12
@@ -38,12 +41,30 @@ class RoiPolicy:
     offset: int = DEFAULT_OFFSET
     """QP offset of salient blocks, -12..12; negative is better quality."""
     mapping: str = DEFAULT_MAPPING
+    aggregator: str = DEFAULT_AGGREGATOR
+    """How the maps of a segment become one."""
+    ema_alpha: float = DEFAULT_EMA_ALPHA
+    """Weight of the current map in ``ema``, (0, 1]."""
+    segments: str = DEFAULT_SEGMENTS
+    """``auto``, ``clip``, or how many."""
 
     def __post_init__(self) -> None:
         if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
             raise UsageError(f"--saliency-offset {self.offset}: out of range", cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
         if self.mapping not in MAPPINGS:
             raise UsageError(f"--roi-mapping {self.mapping}: unknown", cure="one of " + ", ".join(MAPPINGS))
+        check_aggregator(self.aggregator, self.ema_alpha)
+        check_segments(self.segments)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was asked, for results and for the sidecar's memory."""
+        return {
+            "offset": self.offset,
+            "mapping": self.mapping,
+            "aggregator": self.aggregator,
+            "ema_alpha": self.ema_alpha,
+            "asked_segments": self.segments,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,10 @@ class RoiPlan:
     height: int
     policy: RoiPolicy
     block_size: int = BLOCK_SIZE
+    cuts: tuple[int, ...] = ()
+    """Frames with which a new scene begins, rising."""
+    detail: NDArray[np.uint8] | None = None
+    """``[segments, rows, cols]`` as `encode_detail` writes it: how a plain encode's bits spread; ``None``: evenly."""
 
     def __post_init__(self) -> None:
         segments = len(self.segment_start)
@@ -70,46 +95,98 @@ class RoiPlan:
             raise ValueError("a plan needs a segment that starts at frame 0, and one recentre for each")
         if segments > 1 and np.diff(self.segment_start).min() <= 0:
             raise ValueError("the segments of a plan must start one after the other")
+        if self.segment_start[-1] >= self.frame_count:
+            raise ValueError(f"a segment at frame {self.segment_start[-1]} of {self.frame_count}")
+        if self.detail is not None and self.detail.shape != self.qp_offset.shape:
+            raise ValueError(f"detail of shape {self.detail.shape} for a plan of {self.qp_offset.shape}")
         if int(np.abs(self.qp_offset.astype(int)).max()) > MAX_OFFSET:
             raise ValueError(f"a plan's offsets must lie in -{MAX_OFFSET}..{MAX_OFFSET}")
 
+    @property
+    def segment_end(self) -> NDArray[np.int64]:
+        """``[segments]``, the frame before which each ends."""
+        return np.append(self.segment_start[1:], self.frame_count)
+
+    def effective(self, segment: int) -> NDArray[np.float32]:
+        """``[rows, cols]``, QP: the offsets of one segment with its ``recentre``."""
+        total: NDArray[np.float32] = self.qp_offset[segment] + self.recentre[segment]
+        return total
+
+    def rate_share(self, segment: int) -> NDArray[np.float32]:
+        """``[rows, cols]``, sum 1: which part of a plain encode's bits each block is guessed to take."""
+        detail = np.ones(self.qp_offset.shape[1:], np.float32) if self.detail is None else decode_detail(self.detail[segment])
+        share: NDArray[np.float32] = detail / detail.sum()
+        return share
+
+    def segment_of(self, frame: int) -> int:
+        """The number of the segment that holds ``frame``."""
+        return int(np.searchsorted(self.segment_start, frame, side="right")) - 1
+
+    def between(self, start: int, end: int) -> RoiPlan:
+        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames that it does not have."""
+        if not 0 <= start < end <= self.frame_count:
+            raise ValueError(f"frames {start} to {end} of a plan of {self.frame_count}")
+        chosen = slice(self.segment_of(start), self.segment_of(end - 1) + 1)
+        return replace(
+            self,
+            qp_offset=self.qp_offset[chosen],
+            recentre=self.recentre[chosen],
+            segment_start=np.maximum(self.segment_start[chosen] - start, 0),
+            frame_count=end - start,
+            cuts=tuple(cut - start for cut in self.cuts if start < cut < end),
+            detail=None if self.detail is None else self.detail[chosen],
+        )
+
     def statistics(self) -> dict[str, Any]:
         """Numbers for people and for ``--json``; QP, with ``recentre`` included where it says effective."""
-        effective = self.qp_offset + self.recentre[:, None, None]
+        # Segment by segment: a plan of an hour has thousands of them, and floats take four times the room.
+        effective = [self.effective(segment) for segment in range(len(self.segment_start))]
         return {
             "segments": len(self.segment_start),
+            "scenes": len(self.cuts) + 1,
             "rows": self.qp_offset.shape[1],
             "cols": self.qp_offset.shape[2],
             "block_size": self.block_size,
             "qp_offset_min": int(self.qp_offset.min()),
             "qp_offset_max": int(self.qp_offset.max()),
             "recentre": [round(float(r), 4) for r in self.recentre[:16]],
-            "effective_min": round(float(effective.min()), 3),
-            "effective_mean": round(float(effective.mean()), 3),
-            "effective_max": round(float(effective.max()), 3),
-            "improved_blocks": round(float((effective < -0.5).mean()), 4),
+            "effective_min": round(min(float(e.min()) for e in effective), 3),
+            "effective_mean": round(float(np.mean([e.mean() for e in effective])), 3),
+            "effective_max": round(max(float(e.max()) for e in effective), 3),
+            "improved_blocks": round(float(np.mean([(e < -0.5).mean() for e in effective])), 4),
         }
 
 
-def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None) -> RoiPlan:
-    """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; the same sidecar always gives the same plan."""
+def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
+    """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; the same sidecar always gives the same plan.
+
+    ``per_map`` gives each map a segment of its own where ``policy`` says ``auto``: for channels to which a change costs nothing.
+    Raises `UsageError` when the sidecar cannot be cut as asked.
+    """
     policy = policy or RoiPolicy()
-    maps, shares = sidecar.saliency_maps(), sidecar.rate_shares()
+    track = sidecar.track
+    every_map = per_map and policy.segments == "auto"
+    starts = np.arange(len(track.sample_frame)) if every_map else split_track(track, policy.segments)
+    maps = reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
+    detail = encode_detail(reduce_detail(track, starts))
     offsets = np.empty(maps.shape, np.int8)
     recentre = np.zeros(len(maps), np.float32)
-    for i, (saliency, share) in enumerate(zip(maps, shares, strict=True)):
+    for i, saliency in enumerate(maps):
         if policy.mapping == "symmetric":
             offsets[i] = symmetric_offsets(saliency, policy.offset)
         else:
-            offsets[i], recentre[i] = balanced_offsets(saliency, share, policy.offset)
+            weight = decode_detail(detail[i]).astype(np.float64)
+            offsets[i], recentre[i] = balanced_offsets(saliency, weight / weight.sum(), policy.offset)
     return RoiPlan(
         qp_offset=offsets,
         recentre=recentre,
-        segment_start=np.array(sidecar.segment_start, np.int64),
-        frame_count=sidecar.frame_count,
+        segment_start=track.sample_starts()[starts],
+        frame_count=track.frame_count,
         width=sidecar.source["width"],
         height=sidecar.source["height"],
         policy=policy,
+        cuts=track.cuts,
+        detail=detail,
     )
 
 

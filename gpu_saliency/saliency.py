@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
 from gpu_saliency.analyse import ProgressHook, analyse_clip
 from gpu_saliency.clip import Clip
 from gpu_saliency.device import choose_device
@@ -17,7 +16,6 @@ from gpu_saliency.sidecar import (
     Sidecar,
     check_fresh,
     describe_source,
-    quantise,
     read_sidecar,
     save_sidecar,
 )
@@ -25,22 +23,17 @@ from gpu_saliency.sidecar import (
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """How saliency is found. Raises `UsageError` when a value is out of range."""
+    """How saliency is found."""
 
     model: Path = DEFAULT_MODEL
-    aggregator: str = DEFAULT_AGGREGATOR
-    ema_alpha: float = DEFAULT_EMA_ALPHA
-    """Weight of the current frame in ``ema``, (0, 1]."""
     analysis_fps: Fraction | None = None
     """Maps per second of clip; ``None`` takes the default of `Sampling`, or any rate that a sidecar was made with."""
     every: int | None = None
     """Frames per map; excludes ``analysis_fps``."""
     device: str = "auto"
 
-    def __post_init__(self) -> None:
-        check_aggregator(self.aggregator, self.ema_alpha)
-
     def sampling(self, clip: Clip) -> Sampling:
+        """Raises `UsageError` when a rate is out of range."""
         return Sampling.choose(clip.frame_rate, analysis_fps=self.analysis_fps, every=self.every)
 
 
@@ -54,10 +47,9 @@ def load_saliency_sidecar(
 ) -> tuple[Sidecar, bool]:
     """The saliency of ``clip``, and whether it was reused.
 
-    A file at ``path`` is loaded and must belong to this clip, model and aggregator (``reuse=False`` replaces it instead).
-    Without one the model runs, and what it finds
-    is written to ``path`` (``None``: kept in memory only). Raises `SidecarError`, `SourceError`, `ModelError`,
-    `ToolMissingError`, `UsageError` or `OutputError`.
+    A file at ``path`` is loaded and must belong to this clip and model (``reuse=False`` replaces it instead). Without one the model
+    runs, and what it finds is written to ``path`` (``None``: kept in memory only). Raises `SidecarError`, `SourceError`,
+    `ModelError`, `ToolMissingError`, `UsageError` or `OutputError`.
     """
     settings = settings or AnalysisSettings()
     sampling = settings.sampling(clip)
@@ -65,35 +57,20 @@ def load_saliency_sidecar(
     model = device.load_model(settings.model)
     source = describe_source(clip)
     if reuse and path is not None and path.exists():
-        insisted: dict[str, Any] = {"aggregator": settings.aggregator}
-        if settings.aggregator == "ema":
-            insisted["ema_alpha"] = settings.ema_alpha
+        insisted: dict[str, Any] = {}
         if settings.analysis_fps is not None or settings.every is not None:
             insisted["step"] = str(sampling.step)
         sidecar = read_sidecar(path)
         check_fresh(sidecar, path, source, model.describe(), insisted)
         return sidecar, True
-    found = analyse_clip(
-        clip,
-        model,
-        device,
-        sampling,
-        aggregator=settings.aggregator,
-        ema_alpha=settings.ema_alpha,
-        on_progress=on_progress,
-    )
+    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress)
     sidecar = Sidecar(
-        saliency=quantise(found.saliency),
-        detail=quantise(found.detail / found.detail.max(axis=(1, 2), keepdims=True), least=1),
-        segment_start=(0,),
-        frame_count=found.frame_count,
+        track=found.track,
         source=source,
         model=model.describe(),
         analysis={
-            "aggregator": settings.aggregator,
-            "ema_alpha": settings.ema_alpha,
             "step": str(sampling.step),
-            "sampled_frames": found.sampled_frames,
+            "sampled_frames": len(found.track.sample_frame),
             "corrupt_packets": found.corrupt_packets,
             "variable_frame_rate": found.variable_frame_rate,
             "device": device.name,

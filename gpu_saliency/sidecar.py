@@ -1,18 +1,19 @@
 """The sidecar: what the model found in a clip, in one file that can be kept, shared and reused. Format: docs/sidecar.md.
 
-A zip of ``header.json`` and two ``.npy`` members, so that any language reads it and ``numpy.load`` does too. Loading one from a
+A zip of ``header.json`` and a few ``.npy`` members, so that any language reads it and ``numpy.load`` does too. Loading one from a
 stranger is safe: no pickle, every size is checked before anything is allocated, nothing in it is executed.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import json
+import math
 import os
 import tempfile
 import zipfile
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from numpy.typing import NDArray
 from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
 from gpu_saliency.clip import MAX_SIDE, Clip
 from gpu_saliency.errors import OutputError, SidecarError
+from gpu_saliency.track import SaliencyTrack
 
-FORMAT, VERSION = "gpu_saliency.sidecar", 1
+FORMAT, VERSION = "gpu_saliency.sidecar", 2
 SUFFIX = ".saliency.npz"
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 30
 _MAX_ENCODES = 64
-_ARRAYS = ("saliency", "detail")
+_MAX_FRAMES = 1 << 27
 # Fixed, so that the same analysis gives the same bytes.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -37,31 +39,20 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 class Sidecar:
     """One clip's saliency with its provenance; lives on the host and on disk."""
 
-    saliency: NDArray[np.uint16]
-    """``[segments, rows, cols]``, block means of the aggregated saliency; 0..65535 stands for 0..1."""
-    detail: NDArray[np.uint16]
-    """``[segments, rows, cols]``, detail of each block relative to the segment's largest; 1..65535."""
-    segment_start: tuple[int, ...]
-    """Frame at which each segment begins; the first is 0."""
-    frame_count: int
+    track: SaliencyTrack
     source: dict[str, Any]
     """``size_bytes``, ``fingerprint``, ``width``, ``height``, ``pix_fmt``, ``duration``, ``path``."""
     model: dict[str, Any]
     """``name``, ``sha256``."""
     analysis: dict[str, Any]
-    """``aggregator``, ``ema_alpha``, ``step``, ``sampled_frames``, ``device``, ``provider``, ..."""
+    """``step``, ``sampled_frames``, ``device``, ``provider``, ..."""
     encodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What was encoded with it, by output file name: settings, ROI policy, size; ``inspect`` reads it."""
 
-    def saliency_maps(self) -> NDArray[np.float32]:
-        """``[segments, rows, cols]`` in 0..1."""
-        return self.saliency.astype(np.float32) / np.float32(65535)
-
-    def rate_shares(self) -> NDArray[np.float64]:
-        """``[segments, rows, cols]``; each segment sums to 1."""
-        detail = self.detail.astype(np.float64)
-        shares: NDArray[np.float64] = detail / detail.sum(axis=(1, 2), keepdims=True)
-        return shares
+    @property
+    def frame_count(self) -> int:
+        """Frames of the clip as decoded."""
+        return self.track.frame_count
 
     def with_encode(self, name: str, record: dict[str, Any]) -> Sidecar:
         """A copy that also remembers the encode ``name``; the oldest is forgotten when there are too many."""
@@ -69,29 +60,27 @@ class Sidecar:
         return replace(self, encodes=dict(list(encodes.items())[-_MAX_ENCODES:]))
 
 
-def quantise(values: NDArray[np.floating], least: int = 0) -> NDArray[np.uint16]:
-    """0..1 to ``least``..65535, as the sidecar keeps it."""
-    quantised: NDArray[np.uint16] = np.clip(np.rint(values * 65535), least, 65535).astype(np.uint16)
-    return quantised
-
-
 def save_sidecar(sidecar: Sidecar, path: Path) -> None:
     """Write ``path`` in one step: a temporary name, then a rename. Raises `OutputError`."""
+    track = sidecar.track
     header = {
         "format": FORMAT,
         "version": VERSION,
         "block_size": BLOCK_SIZE,
-        "frame_count": sidecar.frame_count,
-        "segment_start": list(sidecar.segment_start),
+        "frame_count": track.frame_count,
+        "samples": len(track.sample_frame),
+        "cuts": list(track.cuts),
+        "time_base": str(track.time_base),
+        "has_frame_pts": track.frame_pts is not None,
         "source": sidecar.source,
         "model": sidecar.model,
         "analysis": sidecar.analysis,
         "encodes": sidecar.encodes,
     }
     members = {"header.json": json.dumps(header, indent=1).encode()}
-    for name in _ARRAYS:
+    for name, array in _arrays_of(track).items():
         buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, getattr(sidecar, name), allow_pickle=False)
+        np.lib.format.write_array(buffer, array, allow_pickle=False)
         members[f"{name}.npy"] = buffer.getvalue()
     temporary = None
     try:
@@ -109,6 +98,19 @@ def save_sidecar(sidecar: Sidecar, path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _arrays_of(track: SaliencyTrack) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "saliency": track.saliency,
+        "detail": track.detail,
+        "sample_frame": track.sample_frame,
+        "motion": track.motion,
+    }
+    if track.frame_pts is not None:
+        # Steps instead of stamps: a steady clip's are all alike and take no room.
+        arrays["frame_pts"] = np.diff(track.frame_pts, prepend=0)
+    return arrays
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -120,20 +122,35 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _read_header(path, archive)
-            arrays = {name: _read_array(path, archive, name, header) for name in _ARRAYS}
+            track = _read_track(path, archive, header)
     except SidecarError:
         raise
     except Exception as error:  # zipfile raises a dozen types on damaged files, those of its decompressors among them
         raise SidecarError(f"{path}: is not a sidecar: {error}", cure="delete it, or give another --sidecar") from error
-    starts = header["segment_start"]
-    if starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts)) or arrays["detail"].min() < 1:
-        raise _corrupt(path, "its segments or details make no sense")
-    return Sidecar(
-        saliency=arrays["saliency"],
-        detail=arrays["detail"],
-        segment_start=tuple(starts),
-        **{key: header[key] for key in ("frame_count", "source", "model", "analysis", "encodes")},
-    )
+    return Sidecar(track, **{key: header[key] for key in ("source", "model", "analysis", "encodes")})
+
+
+def _read_track(path: Path, archive: zipfile.ZipFile, header: dict[str, Any]) -> SaliencyTrack:
+    samples, frames = header["samples"], header["frame_count"]
+    grid = (samples, *grid_shape(header["source"]["width"], header["source"]["height"]))
+    # Zip and npy are checked before anything is allocated, so that a small hostile file cannot ask for much.
+    pts = _read_array(path, archive, "frame_pts", (frames,), "<i8") if header["has_frame_pts"] else None
+    arrays = {
+        "saliency": _read_array(path, archive, "saliency", grid, "|u1"),
+        "detail": _read_array(path, archive, "detail", grid, "|u1"),
+        "sample_frame": _read_array(path, archive, "sample_frame", (samples,), "<i8"),
+        "motion": _read_array(path, archive, "motion", (samples,), "<f4"),
+    }
+    try:
+        return SaliencyTrack(
+            **arrays,
+            frame_count=frames,
+            cuts=tuple(header["cuts"]),
+            frame_pts=None if pts is None else np.cumsum(pts),
+            time_base=Fraction(header["time_base"]),
+        )
+    except (ValueError, ZeroDivisionError) as error:
+        raise _corrupt(path, str(error)) from error
 
 
 def _corrupt(path: Path, what: str) -> SidecarError:
@@ -142,7 +159,10 @@ def _corrupt(path: Path, what: str) -> SidecarError:
 
 _HEADER_TYPES: dict[str, type] = {
     "frame_count": int,
-    "segment_start": list,
+    "samples": int,
+    "cuts": list,
+    "time_base": str,
+    "has_frame_pts": bool,
     "source": dict,
     "model": dict,
     "analysis": dict,
@@ -169,19 +189,19 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     for key, kind in _HEADER_TYPES.items():
         if not isinstance(header.get(key), kind):
             raise _corrupt(path, f"its header has no {key}")
-    starts, source = header["segment_start"], header["source"]
+    source = header["source"]
     sides = (source.get("width"), source.get("height"))
-    if not starts or not all(isinstance(s, int) for s in starts) or header["block_size"] != BLOCK_SIZE:
-        raise _corrupt(path, "its segments or block size make no sense")
-    if not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides) or header["frame_count"] < 1:
-        raise _corrupt(path, f"it is of a clip of {sides} pixels and {header['frame_count']} frames")
+    if not all(isinstance(cut, int) for cut in header["cuts"]) or header["block_size"] != BLOCK_SIZE:
+        raise _corrupt(path, "its cuts or block size make no sense")
+    if not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides):
+        raise _corrupt(path, f"it is of a clip of {sides} pixels")
+    if not 1 <= header["samples"] <= header["frame_count"] <= _MAX_FRAMES:
+        raise _corrupt(path, f"it is of a clip of {header['frame_count']} frames, with maps of {header['samples']}")
     return header
 
 
-def _read_array(path: Path, archive: zipfile.ZipFile, name: str, header: dict[str, Any]) -> NDArray[np.uint16]:
-    rows, cols = grid_shape(header["source"]["width"], header["source"]["height"])
-    shape = (len(header["segment_start"]), rows, cols)
-    expected_bytes = 2 * shape[0] * rows * cols
+def _read_array(path: Path, archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    expected_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
@@ -193,10 +213,10 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str, header: dict[st
         try:
             if np.lib.format.read_magic(member) != (1, 0):
                 raise ValueError("not version 1.0 of the format")
-            found, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-            if found != shape or fortran or dtype != np.dtype("<u2"):
-                raise ValueError(f"{dtype} {found}, expected uint16 {shape}")
-            return np.frombuffer(member.read(expected_bytes), "<u2").reshape(shape).astype(np.uint16)
+            found, fortran, kind = np.lib.format.read_array_header_1_0(member)
+            if found != shape or fortran or kind != np.dtype(dtype):
+                raise ValueError(f"{kind} {found}, expected {np.dtype(dtype)} {shape}")
+            return np.frombuffer(member.read(expected_bytes), dtype).reshape(shape).astype(np.dtype(dtype).newbyteorder("="))
         except ValueError as error:
             raise _corrupt(path, f"its {name} is {error}") from error
 

@@ -91,6 +91,12 @@ def audio_bytes(path: Path, index: int = 0) -> bytes:
         return b"".join(bytes(packet) for packet in container.demux(container.streams.audio[index]) if packet.size)
 
 
+def video_bytes(path: Path) -> bytes:
+    """The packets of the video stream in decode order, joined."""
+    with av.open(str(path)) as container:
+        return b"".join(bytes(packet) for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
 def leftovers(folder: Path, before: set[str]) -> set[str]:
     """Names in ``folder`` that were not there ``before``."""
     return {path.name for path in folder.iterdir()} - before

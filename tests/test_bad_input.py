@@ -34,11 +34,14 @@ def test_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert leftovers(temporary, set()) == set()
 
 
+MISSION = ["libx264", "libx265", "libaom-av1", "libsvtav1", "libvvenc"]
+
+
 def test_an_unsupported_encoder_says_which_are_supported(tmp_path: Path) -> None:
-    done = run("encode", "--src", make_clip(tmp_path / "in.mp4"), "--output", tmp_path / "o.mp4", "--encoder", "libvvenc", "--json")
+    done = run("encode", "--src", make_clip(tmp_path / "in.mp4"), "--output", tmp_path / "o.mp4", "--encoder", "mpeg4", "--json")
     assert done.code == 2
     assert done.json["error"]["kind"] == "unsupported-encoder"
-    assert done.json["error"]["supported_encoders"] == ["libx264", "libx265"]
+    assert done.json["error"]["supported_encoders"][:5] == MISSION
 
 
 def test_last_words_of_ffmpeg_are_shown(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from bad_input import save_model
@@ -21,6 +23,10 @@ from gpu_saliency import (
     probe_clip,
     run_saliency_encode,
 )
+from gpu_saliency.channels.addroi import AddRoi, addroi_graph
+from gpu_saliency.channels.base import Delivery
+from gpu_saliency.command import part_command, part_graph, plain_command
+from gpu_saliency.parts import Part
 from gpu_saliency.proof import prove_encode
 
 
@@ -49,39 +55,54 @@ def job(busy: Path) -> EncodeJob:
     return prepare_encode(probe_clip(busy), EncodeSettings())
 
 
-def test_graph_of_a_plan(job: EncodeJob) -> None:
+def test_graph_of_a_plan() -> None:
     """Two rectangles and a background of +1, all shifted by a quarter QP; the last column is 9 pixels wide, the last row 8."""
     plan = plan_of([[1, 1, 1, 1], [-3, -3, 1, -2], [-3, -3, 1, 1]], 0.25, width=57, height=40)
-    assert job.graph(plan).split(",\n") == [
+    assert addroi_graph(plan, 51).split(",\n") == [
         "addroi=x=0:y=16:w=32:h=24:qoffset=-275/5100",
         "addroi=x=48:y=16:w=9:h=16:qoffset=-175/5100",
-        "addroi=x=0:y=0:w=57:h=40:qoffset=125/5100\n",
+        "addroi=x=0:y=0:w=57:h=40:qoffset=125/5100",
     ]
 
 
 def test_graph_at_10_bit_has_the_longer_scale(job: EncodeJob) -> None:
     deep = replace(job, pix_fmt="yuv420p10le")
-    plan = plan_of([[-6]], width=16, height=16)
-    assert deep.graph(plan) == "format=yuv420p10le,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300\n"
+    delivery = AddRoi().deliver(deep, plan_of([[-6]], width=16, height=16), Part(0, 24), Path())
+    graph = part_graph(deep, Part(0, 24), delivery, seek=False)
+    assert "format=yuv420p10le,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300,\n" in graph
 
 
-def test_command(job: EncodeJob) -> None:
-    command = job.command(Path("out.mp4"), Path("roi.graph"))
+def test_command_of_a_part(job: EncodeJob) -> None:
+    command = part_command(job, Part(0, 24), Delivery(), Path("roi.graph"), "part.mp4", seek=False, crf=21)
     assert command[0] == job.ffmpeg.path
-    assert command[-1] == "file:out.mp4"
+    assert command[-1] == "part.mp4"
     joined = " ".join(command)
-    for part in ("-i file:", "-map 0:V:0", "-fps_mode passthrough", "-c:v libx264", "-preset medium", "-crf 23", "-noautorotate"):
+    wanted = ("-i file:", "-map 0:V:0", "-an", "-fps_mode passthrough", "-enc_time_base 1/24", "-c:v libx264", "-preset medium")
+    for part in (*wanted, "-crf 21", "-noautorotate"):
         assert part in joined, part
-    assert "-enc_time_base" not in joined
-    assert "-enc_time_base demux" in " ".join(replace(job, variable_frame_rate=True).command(Path("out.mp4"), None))
-    assert "addroi" not in " ".join(job.command(Path("out.mp4"), None))
+    assert "-ss" not in command
+
+
+def test_command_of_a_later_part(job: EncodeJob) -> None:
+    """It is entered a second before its first frame, and cut by time stamp; an excerpt that starts at 0 is cut by counting."""
+    timed = replace(job, frame_pts=np.arange(24) * 512 + 100, time_base=Fraction(1, 256))
+    later = Part(12, 18)
+    joined = " ".join(part_command(timed, later, Delivery(), Path("g"), "p.mp4", seek=True, crf=21))
+    assert f"-copyts -seek_timestamp 1 -ss {(12 * 512 + 100) / 256 - 1:.6f}" in joined
+    graph = part_graph(timed, later, Delivery(), seek=True)
+    assert graph == f"settb=expr=1/256,trim=start_pts={12 * 512 + 100}:end_pts={17 * 512 + 101},\nsettb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 6), Delivery(), seek=False) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 24), Delivery(), seek=False) == "settb=expr=1/(24),setpts=N\n"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_hevc_gets_the_tag_that_players_want(busy: Path, suffix: str) -> None:
-    hevc = prepare_encode(probe_clip(busy), EncodeSettings("libx265"))
-    assert "-tag:v hvc1" in " ".join(hevc.command(Path(f"out{suffix}"), None))
-    assert "-tag:v" not in hevc.command(Path("out.mkv"), None)
+def test_hevc_gets_the_tag_that_players_want(busy: Path, suffix: str, tmp_path: Path) -> None:
+    hevc = prepare_encode(probe_clip(busy), EncodeSettings("libx265", "ultrafast"))
+    assert "-tag:v hvc1" in " ".join(plain_command(hevc, Path(f"out{suffix}")))
+    assert "-tag:v" not in plain_command(hevc, Path("out.mkv"))
+    run_saliency_encode(hevc, half_plan(320, 192), tmp_path / f"out{suffix}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +136,7 @@ def test_the_plan_lies_where_the_picture_is_coded(tmp_path: Path, turn: int) -> 
     ffmpeg("-display_rotation", turn, "-i", base, "-c", "copy", source)
     model = save_model(tmp_path / "model.onnx", scale=1.0)
     sidecar, _ = load_saliency_sidecar(probe_clip(source), AnalysisSettings(model=model, every=2))
-    saliency = sidecar.saliency_maps()[0]
+    saliency = sidecar.track.saliency_maps()[0]
     assert saliency.shape == (8, 12)
     assert saliency[:3, :5].min() > 0.9
     assert max(saliency[5:].max(), saliency[:, 7:].max()) < 0.1
@@ -128,7 +149,7 @@ def test_a_model_of_fixed_size_sees_the_whole_picture(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", box, "-pix_fmt", "yuv420p", source)
     model = save_model(tmp_path / "model.onnx", scale=1.0)
     sidecar, _ = load_saliency_sidecar(probe_clip(source), AnalysisSettings(model=model))
-    saliency = sidecar.saliency_maps()[0]
+    saliency = sidecar.track.saliency_maps()[0]
     assert saliency[:, 37:].min() > 0.9
     assert saliency[:, :35].max() < 0.1
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpu_saliency.blocks import block_mean, grid_shape, overlap_weights
-from gpu_saliency.detail import DetailMeter
+from gpu_saliency.detail import detail_map
 from gpu_saliency.errors import UsageError
 from gpu_saliency.model import InputSize
 from gpu_saliency.rectangles import merge_blocks
@@ -95,18 +95,17 @@ def test_detail_follows_texture_and_change() -> None:
     """Left: still and flat. Middle: still texture. Right: texture that changes every frame."""
     rng = np.random.default_rng(5)
     still = rng.random((8, 8))
-    meter = DetailMeter()
-    for _ in range(4):
-        meter.add(np.hstack([np.full((8, 8), 0.5), still, rng.random((8, 8))]).astype(np.float32))
-    detail = meter.result()
+    pictures = [np.hstack([np.full((8, 8), 0.5), still, rng.random((8, 8))]).astype(np.float32) for _ in range(2)]
+    detail = detail_map(pictures[1], pictures[0])
     left, middle, right = detail[:, :7].mean(), detail[:, 8:15].mean(), detail[:, 16:23].mean()
     assert 0 < left < middle < right
 
 
-def test_detail_of_one_frame() -> None:
-    meter = DetailMeter()
-    meter.add(np.full((4, 4), 0.5, np.float32))
-    np.testing.assert_allclose(meter.result(), 1 / 255, atol=1e-6)
+def test_detail_of_a_first_frame() -> None:
+    """Without a frame before, the gradient stands in for the change; a flat picture keeps the floor of one code value."""
+    np.testing.assert_allclose(detail_map(np.full((4, 4), 0.5, np.float32), None), 1 / 255, atol=1e-6)
+    edge = np.array([[0, 1, 1]], np.float32)
+    np.testing.assert_allclose(detail_map(edge, None)[0, 0], 1 + 1 / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize(

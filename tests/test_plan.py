@@ -9,15 +9,22 @@ import pytest
 
 from gpu_saliency.errors import UsageError
 from gpu_saliency.plan import RoiPlan, RoiPolicy, balanced_offsets, build_roi_plan, symmetric_offsets
-from gpu_saliency.sidecar import Sidecar, quantise
+from gpu_saliency.sidecar import Sidecar
+from gpu_saliency.track import SaliencyTrack, encode_detail, encode_saliency
 
 
 def sidecar_of(saliency: np.ndarray, detail: np.ndarray | None = None) -> Sidecar:
-    """A sidecar in memory whose blocks have this saliency and detail, ``[segments, rows, cols]``."""
+    """A sidecar in memory with a map every sixth frame, whose blocks have this saliency and detail, ``[maps, rows, cols]``."""
     detail = np.ones_like(saliency) if detail is None else detail
-    segments, rows, cols = saliency.shape
-    source = {"width": cols * 16, "height": rows * 16}
-    return Sidecar(quantise(saliency), quantise(detail, 1), tuple(range(segments)), segments, source, {}, {})
+    maps, rows, cols = saliency.shape
+    track = SaliencyTrack(
+        saliency=encode_saliency(saliency),
+        detail=encode_detail(detail),
+        sample_frame=np.arange(maps) * 6 + 3,
+        motion=np.zeros(maps, np.float32),
+        frame_count=maps * 6,
+    )
+    return Sidecar(track, {"width": cols * 16, "height": rows * 16}, {}, {})
 
 
 def predicted_size(offsets: np.ndarray, recentre: float, share: np.ndarray) -> float:
@@ -72,6 +79,7 @@ def test_plan_follows_each_segment() -> None:
     saliency = np.zeros((2, 4, 6), np.float32)
     saliency[0, :, :3], saliency[1, :, 3:] = 1, 1
     plan = build_roi_plan(sidecar_of(saliency), RoiPolicy(-3, "symmetric"))
+    assert plan.segment_start.tolist() == [0, 6]
     assert plan.qp_offset[0, 0].tolist() == [-3, -3, -3, 3, 3, 3]
     assert plan.qp_offset[1, 0].tolist() == [3, 3, 3, -3, -3, -3]
     assert plan.statistics()["improved_blocks"] == 0.5

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from gpu_saliency.blocks import grid_shape
 from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode, run_saliency_encode
+from gpu_saliency.command import plain_command
+from gpu_saliency.encode import run_saliency_encode
 from gpu_saliency.errors import SourceError, UsageError
 from gpu_saliency.ffmpeg import run_ffmpeg
+from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.plan import RoiPlan, RoiPolicy
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.proof.block_error import block_mean_square, read_errors
@@ -266,7 +268,7 @@ def test_a_lossless_encode_is_undecided(clip: Clip, tmp_path: Path) -> None:
     """x265's lossless mode: no block has an error, and no ratio of errors exists."""
     path = tmp_path / "lossless.mp4"
     job = job_for(clip, "libx265")
-    command = job.command(path, None)
+    command = plain_command(job, path)
     command[-1:-1] = ["-x265-params", "lossless=1:log-level=none"]
     run_ffmpeg(command)
     proof = prove_encode(job, plan_of(clip, left_half(clip, -6)), path, max_frames=None, plain=path)

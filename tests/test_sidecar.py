@@ -8,6 +8,8 @@ import random
 import resource
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,26 @@ import numpy as np
 import pytest
 
 from gpu_saliency.errors import OutputError, SidecarError
-from gpu_saliency.sidecar import Sidecar, quantise, read_sidecar, save_sidecar
+from gpu_saliency.sidecar import Sidecar, read_sidecar, save_sidecar
+from gpu_saliency.track import SaliencyTrack
 
 SOURCE = {"width": 50, "height": 40, "size_bytes": 9, "fingerprint": "f", "path": "/x", "pix_fmt": "yuv420p", "duration": 0.0}
 
 
 def example() -> Sidecar:
-    """Two segments of a 50x40 clip: 3 x 4 blocks."""
+    """Two maps of a 50x40 clip, 3 x 4 blocks, with a cut and uneven time stamps."""
     rng = np.random.default_rng(1)
-    maps = [quantise(rng.random((2, 3, 4)), least) for least in (0, 1)]
-    return Sidecar(maps[0], maps[1], (0, 5), 9, SOURCE, {"name": "m", "sha256": "0"}, {"aggregator": "mean"})
+    track = SaliencyTrack(
+        saliency=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        detail=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        sample_frame=np.array([2, 7]),
+        motion=np.array([0, 0.125], np.float32),
+        frame_count=9,
+        cuts=(5,),
+        frame_pts=np.array([7, 10, 13, 17, 20, 23, 27, 30, 33]),
+        time_base=Fraction(1, 1000),
+    )
+    return Sidecar(track, SOURCE, {"name": "m", "sha256": "0"}, {"step": "5"})
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -32,9 +44,13 @@ def test_round_trip(tmp_path: Path) -> None:
     kept = example().with_encode("a.mp4", {"crf": 23})
     save_sidecar(kept, path)
     found = read_sidecar(path)
-    np.testing.assert_array_equal(found.saliency, kept.saliency)
-    np.testing.assert_array_equal(found.detail, kept.detail)
-    for name in ("segment_start", "frame_count", "source", "model", "analysis", "encodes"):
+    for name in ("saliency", "detail", "sample_frame", "motion", "frame_pts"):
+        one, other = getattr(found.track, name), getattr(kept.track, name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    for name in ("frame_count", "cuts", "time_base"):
+        assert getattr(found.track, name) == getattr(kept.track, name)
+    for name in ("source", "model", "analysis", "encodes"):
         assert getattr(found, name) == getattr(kept, name)
     assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
 
@@ -42,7 +58,13 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_numpy_reads_it(tmp_path: Path) -> None:
     save_sidecar(example(), tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
-        np.testing.assert_array_equal(file["saliency"], example().saliency)
+        np.testing.assert_array_equal(file["saliency"], example().track.saliency)
+
+
+def test_without_time_stamps(tmp_path: Path) -> None:
+    kept = example()
+    save_sidecar(replace(kept, track=replace(kept.track, frame_pts=None)), tmp_path / "s.npz")
+    assert read_sidecar(tmp_path / "s.npz").track.frame_pts is None
 
 
 def test_same_analysis_same_bytes(tmp_path: Path) -> None:
@@ -91,13 +113,19 @@ HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda _: [1],
     "deep": lambda _: b"[" * 100_000,
     "other format": lambda h: h | {"format": "x"},
-    "version 2": lambda h: h | {"version": 2},
+    "version 1": lambda h: h | {"version": 1},
     "huge": lambda h: h | {"pad": "x" * (1 << 21)},
-    "segments gone": lambda h: h | {"segment_start": []},
-    "segments falling": lambda h: h | {"segment_start": [5, 0]},
-    "segments negative": lambda h: h | {"segment_start": [-1, 5]},
-    "segments of text": lambda h: h | {"segment_start": ["0", "5"]},
-    "billions of segments": lambda h: h | {"segment_start": [0] * 3},
+    "no maps": lambda h: h | {"samples": 0},
+    "other number of maps": lambda h: h | {"samples": 3},
+    "more maps than frames": lambda h: h | {"samples": 10},
+    "billions of frames": lambda h: h | {"frame_count": 10**12},
+    "other number of frames": lambda h: h | {"frame_count": 8},
+    "cuts falling": lambda h: h | {"cuts": [5, 3]},
+    "cuts beyond": lambda h: h | {"cuts": [9]},
+    "cuts of text": lambda h: h | {"cuts": ["5"]},
+    "time base of nothing": lambda h: h | {"time_base": "1/0"},
+    "time base backwards": lambda h: h | {"time_base": "-1/24"},
+    "time base of text": lambda h: h | {"time_base": "x"},
     "no frames": lambda h: h | {"frame_count": 0},
     "frames of nan": lambda h: h | {"frame_count": float("nan")},
     "wide": lambda h: h | {"source": h["source"] | {"width": 10**9}},
@@ -123,14 +151,14 @@ HOSTILE_ARRAYS: dict[str, bytes | None] = {
     "junk": b"junk" * 40,
     "pickle": array_bytes(np.array([[print]], object), pickle=True),
     "floats": array_bytes(np.zeros((2, 3, 4))),
-    "other shape": array_bytes(np.zeros((2, 4, 3), np.uint16)),
-    "fortran": array_bytes(np.asfortranarray(np.ones((2, 3, 4), np.uint16))),
-    "short": array_bytes(np.ones((2, 3, 4), np.uint16))[:-8],
-    "claims more": array_bytes(np.ones((2, 3, 4), np.uint16)).replace(b"(2, 3, 4)", b"(9, 9, 9)"),
+    "other shape": array_bytes(np.zeros((2, 4, 3), np.uint8)),
+    "fortran": array_bytes(np.asfortranarray(np.ones((2, 3, 4), np.uint8))),
+    "short": array_bytes(np.ones((2, 3, 4), np.uint8))[:-8],
+    "claims more": array_bytes(np.ones((2, 3, 4), np.uint8)).replace(b"(2, 3, 4)", b"(9, 9, 9)"),
 }
 
 
-@pytest.mark.parametrize("member", ["saliency", "detail"])
+@pytest.mark.parametrize("member", ["saliency", "detail", "sample_frame", "motion", "frame_pts"])
 @pytest.mark.parametrize("name", HOSTILE_ARRAYS)
 def test_hostile_array(tmp_path: Path, name: str, member: str) -> None:
     rewrite(tmp_path / "s.npz", None, **{member: HOSTILE_ARRAYS[name]})
@@ -138,9 +166,20 @@ def test_hostile_array(tmp_path: Path, name: str, member: str) -> None:
         read_sidecar(tmp_path / "s.npz")
 
 
-def test_details_of_zero_would_divide_by_zero(tmp_path: Path) -> None:
-    rewrite(tmp_path / "s.npz", detail=array_bytes(np.zeros((2, 3, 4), np.uint16)))
-    with pytest.raises(SidecarError, match="details"):
+WRONG_TIMES: dict[str, dict[str, np.ndarray]] = {
+    "maps fall": {"sample_frame": np.array([7, 2])},
+    "maps before the first frame": {"sample_frame": np.array([-1, 2])},
+    "maps after the last frame": {"sample_frame": np.array([2, 9])},
+    "stamps stand still": {"frame_pts": np.array([7, 3, 0, 4, 3, 3, 4, 3, 3])},
+    "motion of nan": {"motion": np.array([0, np.nan], np.float32)},
+    "motion backwards": {"motion": np.array([0, -1], np.float32)},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TIMES)
+def test_times_that_make_no_sense(tmp_path: Path, name: str) -> None:
+    rewrite(tmp_path / "s.npz", None, **{member: array_bytes(array) for member, array in WRONG_TIMES[name].items()})
+    with pytest.raises(SidecarError, match=r"s\.npz"):
         read_sidecar(tmp_path / "s.npz")
 
 
@@ -155,7 +194,8 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         with archive.open("saliency.npy", "w") as member:
             for _ in range(600):
                 member.write(bytes(1_000_000))
-        archive.writestr("detail.npy", b"")
+        for name in ("detail", "sample_frame", "motion", "frame_pts"):
+            archive.writestr(f"{name}.npy", array_bytes(np.cumsum(np.ones(9, np.int64))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SidecarError, match="claims 600000000 bytes"):
         read_sidecar(bomb)

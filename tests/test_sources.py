@@ -80,10 +80,10 @@ def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> 
     """A 641x361 clip, step by step as a Python caller does it."""
     source = make_clip(tmp_path / f"in{suffix}", size="641x361", seconds=0.5, extra=("-pix_fmt", "yuv444p"))
     clip = probe_clip(source)
-    sidecar, reused = load_saliency_sidecar(clip, AnalysisSettings(aggregator=name, every=3))
+    sidecar, reused = load_saliency_sidecar(clip, AnalysisSettings(every=3))
     assert not reused
     assert sidecar.analysis["sampled_frames"] == 4
-    plan = build_roi_plan(sidecar, RoiPolicy(-4, "symmetric"))
+    plan = build_roi_plan(sidecar, RoiPolicy(-4, "symmetric", aggregator=name, segments="clip"))
     assert plan.qp_offset.shape == (1, 23, 41)
     job = prepare_encode(clip, EncodeSettings("libx264", "ultrafast"))
     encoded = run_saliency_encode(job, plan, tmp_path / "out.mp4")
@@ -163,13 +163,13 @@ def test_rotation(tmp_path: Path, turn: int) -> None:
 
 
 def test_variable_frame_rate(tmp_path: Path) -> None:
-    """Frames 33 ms apart, shifted by up to 33 ms in a pattern of six."""
+    """Frames 33 ms apart, shifted by up to 33 ms in a pattern of six: two of which coincide, and the second moves on by a tick."""
     wobble = ("-vf", "settb=1/1000,setpts='PTS+13*mod(N,3)+7*mod(N,2)'", "-enc_time_base", "1:1000", "-fps_mode", "passthrough")
     source = make_clip(tmp_path / "in.mkv", rate=30, extra=wobble)
     assert len(set(np.diff(video_times(source)).round(3))) > 3
     for suffix in (".mkv", ".mp4"):
         encode(source, tmp_path / f"out{suffix}")
-        assert_same_picture(source, tmp_path / f"out{suffix}")
+        assert_same_picture(source, tmp_path / f"out{suffix}", tolerance=0.0016)
 
 
 @pytest.mark.parametrize(("rate", "frames"), [("24", 12), ("25", 13), ("30000/1001", 15)])

@@ -1,36 +1,90 @@
-"""Region side data by ffmpeg's ``addroi`` filter; read by libx264 and libx265 (and not by libaom, SVT-AV1, VVenC or NVENC).
+"""Region side data by ffmpeg's ``addroi`` filter; read by libx264, libx265, libvpx, QSV and VAAPI.
 
-Each frame carries a list of rectangles with a ``qoffset`` in -1..1, which the wrapper multiplies by the encoder's QP range (51 at
-8 bit, 6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16
-blocks. Where rectangles overlap the first one wins, so the last filter is a rectangle of the whole frame that holds the commonest
-offset; it also keeps a region on every frame, without which x265 4.3 crashes or lets old offsets stick.
+Neither libaom, SVT-AV1, VVenC nor NVENC reads it. Each frame carries a list of rectangles with a ``qoffset`` in -1..1, which the
+wrapper multiplies by the encoder's QP range (51 at 8 bit, 6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and
+hands to adaptive quantisation as offsets of 16x16 blocks. Where rectangles overlap the first one wins, so the last filter is a
+rectangle of the whole frame that holds the commonest offset; it also keeps a region on every frame, without which x265 4.3 crashes
+or lets old offsets stick.
+
+The filter's options cannot change over time, so each segment of the plan has a chain of its own, and the frames are dealt out to
+the chains and put together again: ``split``, ``trim``, ``concat``. A frame passes through one chain only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import NDArray
 
+from gpu_saliency.blocks import pool_blocks
+from gpu_saliency.channels.base import Delivery
+from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
+from gpu_saliency.parts import Part, split_by_cost
 from gpu_saliency.plan import RoiPlan
-from gpu_saliency.rectangles import merge_blocks
+from gpu_saliency.rectangles import Rectangle, merge_blocks
+
+if TYPE_CHECKING:
+    from gpu_saliency.job import EncodeJob
+
+MAX_FILTERS = 1500
+"""Filters in one graph. Setting one up takes ffmpeg longer than linearly, and parts of a clip cost a key frame each."""
+MAX_CHAIN = 600
+"""Filters that one frame passes through: each copies the list of regions, so that a chain costs its length squared."""
 
 
+def avc_range(bit_depth: int) -> int:
+    """QP that a ``qoffset`` of 1 stands for in H.264 and HEVC."""
+    return 51 + 6 * (bit_depth - 8)
+
+
+@dataclass(frozen=True, slots=True)
 class AddRoi:
     """The channel ``addroi``."""
 
-    name = "addroi"
+    qp_range: Callable[[int], int] = avc_range
+    """Bit depth -> the encoder's QP for a ``qoffset`` of 1."""
+    name: str = "addroi"
+    per_map: bool = False
 
-    def graph(self, plan: RoiPlan, bit_depth: int) -> str:
-        """One chain of addroi filters for a plan of one segment."""
-        if len(plan.segment_start) != 1:
-            raise NotImplementedError("a plan of several segments")
-        return ",\n".join(addroi_chain(plan, 0, bit_depth)) + "\n"
+    def obstacle(self, job: EncodeJob) -> GpuSaliencyError | None:
+        if "addroi" not in job.ffmpeg.filters:
+            return ToolMissingError(f"{job.ffmpeg.path}: has no filter addroi", cure="leave --ffmpeg-bin out")
+        return None
+
+    def split(self, plan: RoiPlan) -> list[Part]:
+        # A segment also takes a trim, a setpts and its place in split and concat.
+        costs = [len(_rectangles(plan, segment)[1]) + 4 for segment in range(len(plan.segment_start))]
+        return split_by_cost(plan, costs, MAX_FILTERS)
+
+    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002 - the plan is balanced by itself
+        return 0.0
+
+    def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:  # noqa: ARG002 - needs no file
+        if plan is None:
+            return Delivery()
+        return Delivery(addroi_graph(plan.between(part.start, part.end), self.qp_range(job.bit_depth)))
 
 
-def addroi_chain(plan: RoiPlan, segment: int, bit_depth: int) -> list[str]:
+def addroi_graph(plan: RoiPlan, qp_range: int) -> str:
+    """The filters for all segments of ``plan``, as one graph with an open input and an open output."""
+    chains = [",\n".join(addroi_chain(plan, segment, qp_range)) for segment in range(len(plan.segment_start))]
+    if len(chains) == 1:
+        return chains[0]
+    spans = list(zip(plan.segment_start.tolist(), plan.segment_end.tolist(), strict=True))
+    lines = [f"split={len(chains)}" + "".join(f"[in{i}]" for i in range(len(chains)))]
+    for i, ((start, end), chain) in enumerate(zip(spans, chains, strict=True)):
+        lines.append(f"[in{i}]trim=start_frame={start}:end_frame={end},setpts=PTS-STARTPTS,\n{chain}[out{i}]")
+    lines.append("".join(f"[out{i}]" for i in range(len(chains))) + f"concat=n={len(chains)}")
+    return ";\n".join(lines)
+
+
+def addroi_chain(plan: RoiPlan, segment: int, qp_range: int) -> list[str]:
     """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
-    grid = plan.qp_offset[segment]
-    values, counts = np.unique(grid, return_counts=True)
-    commonest = int(values[counts.argmax()])
+    commonest, rectangles = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
     size = plan.block_size
     chain = [
@@ -40,14 +94,33 @@ def addroi_chain(plan: RoiPlan, segment: int, bit_depth: int) -> list[str]:
             min(r.right * size, plan.width) - r.left * size,
             min(r.bottom * size, plan.height) - r.top * size,
             r.value + recentre,
-            bit_depth,
+            qp_range,
         )
-        for r in merge_blocks(grid, commonest)
+        for r in rectangles
     ]
-    return [*chain, _addroi(0, 0, plan.width, plan.height, commonest + recentre, bit_depth)]
+    return [*chain, _addroi(0, 0, plan.width, plan.height, commonest + recentre, qp_range)]
 
 
-def _addroi(x: int, y: int, width: int, height: int, qp: float, bit_depth: int) -> str:
+def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
+    """The commonest offset of a segment, and rectangles for all others, at most `MAX_CHAIN`: else the plan is made coarser."""
+    grid = plan.qp_offset[segment]
+    side = 1
+    while True:
+        values, counts = np.unique(grid, return_counts=True)
+        commonest = int(values[counts.argmax()])
+        rectangles = merge_blocks(grid, commonest)
+        if len(rectangles) <= MAX_CHAIN:
+            return commonest, rectangles
+        side *= 2
+        grid = _pooled(plan.qp_offset[segment], side)
+
+
+def _addroi(x: int, y: int, width: int, height: int, qp: float, qp_range: int) -> str:
     # The option is a rational; hundredths of a QP are finer than any encoder's rounding.
-    qp_range = 51 + 6 * (bit_depth - 8)
     return f"addroi=x={x}:y={y}:w={width}:h={height}:qoffset={round(qp * 100)}/{qp_range * 100}"
+
+
+def _pooled(grid: NDArray[np.int8], side: int) -> NDArray[np.int8]:
+    """``grid`` ``[rows, cols]`` with each square of ``side`` x ``side`` blocks at the rounded mean of its offsets."""
+    means = np.rint(pool_blocks(grid, side, "mean")).astype(np.int8)
+    return means.repeat(side, axis=0)[: grid.shape[0]].repeat(side, axis=1)[:, : grid.shape[1]]

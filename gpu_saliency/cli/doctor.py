@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import typer
 
@@ -27,10 +28,16 @@ def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False
         rows.append(("runtime", runtime["error"] or f"{', '.join(runtime['providers'])}; model {runtime['model']['name']}"))
         rows += [("ffmpeg", f"{f['origin']}: {f['path']}: {f['error'] or f['version']}") for f in found["ffmpeg"]]
         for name, result in found["encoders"].items():
-            rows.append((name, result["error"] or f"{result['channel']} by {result['ffmpeg']}: {result['summary']}"))
+            rows.append((name, _encoder_text(result)))
         gpu = found["gpu"]
         libraries = ", ".join(f"{name} {'found' if loads else 'not found'}" for name, loads in gpu.items() if name != "backend")
         rows.append(("gpu", f"{libraries}; CUDA backend: {gpu['backend']}"))
         print_rows(rows)
     if not found["healthy"]:
         raise typer.Exit(ToolMissingError.exit_code)
+
+
+def _encoder_text(result: dict[str, Any]) -> str:
+    over = "".join(f" (not {one['channel']}: {one['reason']})" for one in result["passed_over"])
+    way = f"{result['channel']}{over} by {result['ffmpeg']}: " if result["channel"] else ""
+    return f"{way}{result['error'] or result['summary']}"

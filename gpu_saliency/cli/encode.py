@@ -11,14 +11,17 @@ import typer
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
-from gpu_saliency.encode import EncodeSettings
+from gpu_saliency.encoders import CHANNELS, ENCODERS
 from gpu_saliency.errors import UsageError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.job import EncodeSettings
 from gpu_saliency.pipeline import PROVE, EncodeRequest, dry_run, encode_clip, fallback_allowed
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.progress import Reporter
+from gpu_saliency.segments import DEFAULT_SEGMENTS
 
 _ENCODE = "Encode"
+_NAMES = ", ".join(ENCODERS)
 
 
 def encode(
@@ -29,11 +32,19 @@ def encode(
     pix_fmt: opt.PixFmt = None,
     framerate: opt.FrameRate = None,
     duration: opt.Duration = 0.0,
-    encoder: Annotated[str, typer.Option(help="libx264 or libx265.", rich_help_panel=_ENCODE)] = "libx264",
-    preset: Annotated[str | None, typer.Option(help="Speed preset.", show_default="medium", rich_help_panel=_ENCODE)] = None,
+    encoder: Annotated[str, typer.Option(help=f"One of {_NAMES}.", rich_help_panel=_ENCODE)] = "libx264",
+    preset: Annotated[str | None, typer.Option(help="Speed preset.", show_default="the encoder's", rich_help_panel=_ENCODE)] = None,
     crf: Annotated[
         float | None,
-        typer.Option(help="Base quality before offsets.", show_default="23 libx264, 28 libx265", rich_help_panel=_ENCODE),
+        typer.Option(help="Base quality, on the encoder's scale.", show_default="the encoder's", rich_help_panel=_ENCODE),
+    ] = None,
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Bits per second of video, such as 2M, instead of --crf; in two passes where the encoder has them.",
+            show_default=False,
+            rich_help_panel=_ENCODE,
+        ),
     ] = None,
     encoder_params: Annotated[
         str, typer.Option(help="Further key=value:... of the encoder; what would lose the ROI is refused.", rich_help_panel=_ENCODE)
@@ -42,6 +53,11 @@ def encode(
     ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG,
     saliency_offset: opt.Offset = DEFAULT_OFFSET,
     roi_mapping: opt.Mapping = DEFAULT_MAPPING,
+    segments: opt.Segments = DEFAULT_SEGMENTS,
+    roi_channel: Annotated[
+        str | None,
+        typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel="Saliency"),
+    ] = None,
     saliency_model: opt.Model = None,
     saliency_aggregator: opt.Aggregator = DEFAULT_AGGREGATOR,
     saliency_ema_alpha: opt.EmaAlpha = DEFAULT_EMA_ALPHA,
@@ -71,14 +87,23 @@ def encode(
     """Find what is salient in a clip and encode it so that its bits go there."""
     if prove not in PROVE:
         raise UsageError(f"--prove {prove}: unknown", cure="one of " + ", ".join(PROVE))
-    policy = RoiPolicy(saliency_offset, roi_mapping)
-    analysis = opt.analysis_from(saliency_model, saliency_aggregator, saliency_ema_alpha, analysis_fps, every, device)
+    policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
+    analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
     request = EncodeRequest(
         clip=opt.clip_from(src, width, height, pix_fmt, framerate, duration),
         output=output,
         analysis=analysis,
         policy=policy,
-        encode=EncodeSettings(encoder, preset, crf, encoder_params, not no_audio, ffmpeg_bin),
+        encode=EncodeSettings(
+            encoder=encoder,
+            preset=preset,
+            crf=crf,
+            encoder_params=encoder_params,
+            audio=not no_audio,
+            ffmpeg_bin=ffmpeg_bin,
+            roi_channel=roi_channel,
+            bitrate=None if bitrate is None else opt.parse_bitrate(bitrate),
+        ),
         sidecar=sidecar,
         fallback_plain=saliency_fallback_plain or fallback_allowed(),
         overwrite=overwrite,
@@ -91,7 +116,7 @@ def encode(
         return
     print_rows(_rows(result))
     if dry:
-        print(result["command"])
+        print("\n".join(result["commands"]))
 
 
 def _rows(result: dict[str, Any]) -> Rows:
@@ -105,16 +130,17 @@ def _rows(result: dict[str, Any]) -> Rows:
     add("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
     if analysis is not None:
         how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
-        add("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames, {analysis['aggregator']}; {how}")
+        add("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames; {how}")
     if roi is not None:
         add(
             "ROI plan",
-            f"{roi['mapping']} {roi['offset']:+d} by {roi['channel']}: "
+            f"{roi['mapping']} {roi['offset']:+d}, {roi['segments']} segments by {roi['aggregator']}, {roi['scenes']} scenes: "
             f"{roi['effective_min']:+.2f} to {roi['effective_max']:+.2f} QP, {roi['improved_blocks']:.0%} of the blocks improved",
         )
+        add("channel", _channel_text(roi, result["crf"]))
     else:
         add("ROI plan", "none: a plain encode")
-    quality = "".join(f" {key} {result[key]}" for key in ("preset", "crf") if result[key] is not None)
+    quality = "".join(f" {key} {result[key]}" for key in ("preset", "crf", "bitrate") if result[key] is not None)
     add("encoder", f"{result['encoder']}{quality}, ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}: {ffmpeg['path']})")
     if source["pix_fmt"] != result["pix_fmt"]:
         add("converted", f"{source['pix_fmt']} to {result['pix_fmt']}, which {result['encoder']} takes at this size")
@@ -127,3 +153,13 @@ def _rows(result: dict[str, Any]) -> Rows:
     if result.get("proof"):
         add("proof", result["proof"]["summary"])
     return rows
+
+
+def _channel_text(roi: dict[str, Any], crf: float | None) -> str:
+    text: str = roi["channel"]
+    if roi["parts"] > 1:
+        text += f", in {roi['parts']} parts"
+    if roi["crf_used"] != crf:
+        text += f", with crf {roi['crf_used']:g} for the same size"
+    over = "; ".join(f"{one['channel']}: {one['reason']}" for one in roi["passed_over"])
+    return f"{text} (passed over: {over})" if over else text

@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.channels.base import format_params, parse_params
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.clip import RAW_SUFFIXES, Clip, parse_frame_rate, probe_clip
-from gpu_saliency.encode import EncodeJob, EncodeSettings, prepare_encode
+from gpu_saliency.encoders.spec import format_params, parse_params
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.output import check_output
-from gpu_saliency.pipeline import sidecar_beside, timed_like
-from gpu_saliency.plan import RoiPolicy, build_roi_plan
+from gpu_saliency.pipeline import plan_for, sidecar_beside
+from gpu_saliency.plan import RoiPolicy
 from gpu_saliency.progress import Reporter
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
@@ -51,7 +51,7 @@ def inspect(
     found = read_sidecar(path)
     clip = _source_of(found, path, src)
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
-    roi_plan = build_roi_plan(found, policy)
+    roi_plan = plan_for(job, found, policy)
     with Reporter(quiet=quiet).stage("comparing with a plain encode") as advance:
         proof = prove_encode(
             job,
@@ -124,13 +124,21 @@ def _job_of(
     try:
         settings = EncodeSettings(
             encoder=str(record["encoder"]),
-            preset=str(record["preset"]),
-            crf=float(record["crf"]),
+            preset=None if record["preset"] is None else str(record["preset"]),
+            crf=None if record["crf"] is None else float(record["crf"]),
             encoder_params=encoder_params,
             audio=False,
             ffmpeg_bin=ffmpeg_bin,
+            roi_channel=str(record["roi_channel"]),
+            bitrate=None if record["bitrate"] is None else int(record["bitrate"]),
         )
-        policy = RoiPolicy(int(record["offset"]), str(record["mapping"]))
+        policy = RoiPolicy(
+            int(record["offset"]),
+            str(record["mapping"]),
+            str(record["aggregator"]),
+            float(record["ema_alpha"]),
+            str(record["asked_segments"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path}: its record of {file.name} makes no sense: {error}") from error
     job = prepare_encode(clip, settings)
@@ -140,4 +148,4 @@ def _job_of(
             f"{file}: was encoded with parameters {format_params(parse_params(str(record.get('encoder_params'))))!r}",
             cure="repeat what was given as --encoder-params",
         )
-    return timed_like(job, sidecar), policy
+    return job.timed_like(sidecar), policy

@@ -11,6 +11,7 @@ import typer
 from gpu_saliency.aggregate import AGGREGATORS
 from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
 from gpu_saliency.errors import UsageError
+from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.plan import MAPPINGS
 from gpu_saliency.saliency import AnalysisSettings
 
@@ -59,6 +60,13 @@ Mapping = Annotated[
         rich_help_panel=_SALIENCY,
     ),
 ]
+Segments = Annotated[
+    str,
+    typer.Option(
+        help="How often the plan may change: auto (with the picture, and at cuts), clip (never), or so many segments.",
+        rich_help_panel=_SALIENCY,
+    ),
+]
 FfmpegBin = Annotated[
     str,
     typer.Option(
@@ -77,15 +85,19 @@ def clip_from(
     return probe_clip(src, width=width, height=height, pix_fmt=pix_fmt, frame_rate=rate, duration=duration)
 
 
-def analysis_from(
-    model: Path | None, aggregator: str, ema_alpha: float, analysis_fps: float | None, every: int | None, device: str
-) -> AnalysisSettings:
+def analysis_from(model: Path | None, analysis_fps: float | None, every: int | None, device: str) -> AnalysisSettings:
     """The settings of the analysis. Raises `UsageError`."""
     try:
         fps = Fraction(str(analysis_fps)) if analysis_fps is not None else None
     except ValueError:  # inf and nan are floats, but no rates
         raise UsageError(f"--analysis-fps {analysis_fps}: is not a rate", cure="a number above 0") from None
-    settings = AnalysisSettings(aggregator=aggregator, ema_alpha=ema_alpha, analysis_fps=fps, every=every, device=device)
-    if model is None:
-        return settings
-    return AnalysisSettings(model, aggregator, ema_alpha, fps, every, device)
+    return AnalysisSettings(model or DEFAULT_MODEL, fps, every, device)
+
+
+def parse_bitrate(text: str) -> int:
+    """``2M``, ``800k``, ``1500000`` to bits per second. Raises `UsageError`."""
+    scale = {"k": 1000, "m": 1000_000}.get(text[-1:].lower(), 1)
+    try:
+        return round(float(text[:-1] if scale > 1 else text) * scale)
+    except (ValueError, OverflowError):
+        raise UsageError(f"--bitrate {text}: is not a bit rate", cure="for example 2M or 800k") from None

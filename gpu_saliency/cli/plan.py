@@ -14,6 +14,7 @@ from gpu_saliency.output import check_output
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
 from gpu_saliency.progress import Reporter
 from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.segments import DEFAULT_SEGMENTS
 from gpu_saliency.sidecar import SUFFIX
 
 
@@ -29,6 +30,7 @@ def plan(
     duration: opt.Duration = 0.0,
     saliency_offset: opt.Offset = DEFAULT_OFFSET,
     roi_mapping: opt.Mapping = DEFAULT_MAPPING,
+    segments: opt.Segments = DEFAULT_SEGMENTS,
     saliency_model: opt.Model = None,
     saliency_aggregator: opt.Aggregator = DEFAULT_AGGREGATOR,
     saliency_ema_alpha: opt.EmaAlpha = DEFAULT_EMA_ALPHA,
@@ -40,8 +42,8 @@ def plan(
     quiet: opt.Quiet = False,
 ) -> None:
     """Find what is salient in a clip and write the sidecar; nothing is encoded."""
-    policy = RoiPolicy(saliency_offset, roi_mapping)
-    settings = opt.analysis_from(saliency_model, saliency_aggregator, saliency_ema_alpha, analysis_fps, every, device)
+    policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
+    settings = opt.analysis_from(saliency_model, analysis_fps, every, device)
     clip = opt.clip_from(src, width, height, pix_fmt, framerate, duration)
     path = sidecar or src.with_name(src.name + SUFFIX)
     check_output(path, src, overwrite=overwrite)
@@ -54,7 +56,7 @@ def plan(
         "frames": found.frame_count,
         "model": found.model,
         "analysis": found.analysis,
-        "roi": {"offset": policy.offset, "mapping": policy.mapping} | stats,
+        "roi": policy.to_json() | stats,
     }
     if as_json:
         print(json.dumps(result, indent=2))

@@ -42,7 +42,7 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison
             if qp.shape != plan.qp_offset.shape[1:]:
                 raise SourceError(f"{path}: is {qp.shape[::-1]} blocks, the plan {plan.qp_offset.shape[:0:-1]}")
         both = sent_qp(a) & sent_qp(b)
-        segment = segment_of(plan, done - 1)
+        segment = plan.segment_of(done - 1)
         total[segment] += np.where(both, a - b, 0)
         count[segment] += both
     _check_length(done, frames, roi, plain)
@@ -59,7 +59,7 @@ def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: i
     done = 0
     encodes = (probe_clip(roi), probe_clip(plain))
     for done, (a, b) in enumerate(islice(read_errors(source, encodes), frames), 1):
-        segment = segment_of(plan, done - 1)
+        segment = plan.segment_of(done - 1)
         sums[0, segment] += a
         sums[1, segment] += b
         count[segment] += 1
@@ -67,11 +67,6 @@ def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: i
     usable = (sums > 0).all(axis=0)
     ratio = _divide(sums[0], np.where(usable, sums[1], 0))
     return Comparison(10 * np.log10(ratio), np.where(usable, count, 0), done, "dB")
-
-
-def segment_of(plan: RoiPlan, frame: int) -> int:
-    """The number of the plan's segment that holds ``frame``."""
-    return int(np.searchsorted(plan.segment_start, frame, side="right")) - 1
 
 
 def _divide(a: NDArray[np.floating], b: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -16,7 +16,6 @@ from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
 from gpu_saliency.errors import OutputError, SourceError
 from gpu_saliency.output import temporary_output
 from gpu_saliency.plan import RoiPlan
-from gpu_saliency.proof.compare import segment_of
 from gpu_saliency.proof.glyphs import ADVANCE, HEIGHT, text_dots
 from gpu_saliency.proof.verdict import Proof
 
@@ -50,7 +49,7 @@ def write_picture(path: Path, clip: Clip, plan: RoiPlan, proof: Proof) -> None:
 
 def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
     number = proof.frames // 2
-    segment = segment_of(plan, number)
+    segment = plan.segment_of(number)
     effective = plan.qp_offset[segment] + float(plan.recentre[segment])
     width, height = _panel_size(clip)
     picture = _frame(clip, number, width, height)

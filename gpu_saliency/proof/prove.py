@@ -5,15 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import av
 
-from gpu_saliency.encode import EncodeJob
+from gpu_saliency.encode import encode_part
 from gpu_saliency.errors import SourceError, UsageError
-from gpu_saliency.ffmpeg import run_ffmpeg
+from gpu_saliency.job import EncodeJob
+from gpu_saliency.parts import Part
 from gpu_saliency.plan import RoiPlan
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import exports_qp
@@ -44,7 +44,7 @@ def prove_encode(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"{max_frames} frames: is nothing to compare", cure="1 or more")
     frames = plan.frame_count if max_frames is None else min(max_frames, plan.frame_count)
-    with _plain_encode(job, plan, output.suffix, frames, on_frame) if plain is None else _existing(plain) as other:
+    with _plain_encode(job, plan, frames, on_frame) if plain is None else _existing(plain) as other:
         ratio = video_bytes(output, frames) / video_bytes(other, frames)
         if exports_qp(output) and exports_qp(other):
             proof = judge(plan, compare_qp(plan, output, other, frames), ratio)
@@ -55,15 +55,10 @@ def prove_encode(
 
 
 @contextmanager
-def _plain_encode(
-    job: EncodeJob, plan: RoiPlan, suffix: str, frames: int, on_frame: Callable[[int], None] | None
-) -> Iterator[Path]:
-    needed = frames + LOOKAHEAD_FRAMES
+def _plain_encode(job: EncodeJob, plan: RoiPlan, frames: int, on_frame: Callable[[int], None] | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
-        path = Path(folder, "plain" + suffix)
-        whole = needed >= plan.frame_count
-        run_ffmpeg(replace(job, audio=False).command(path, None, frames=None if whole else needed), on_frame)
-        yield path
+        part = Part(0, min(frames + LOOKAHEAD_FRAMES, plan.frame_count))
+        yield encode_part(job, None, part, Path(folder), on_frame)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ Measured with x264 core 165: constant QP drops regions, and so do ``aq-mode=0`` 
 from __future__ import annotations
 
 from gpu_saliency.channels.addroi import AddRoi
-from gpu_saliency.channels.base import EncoderSpec, Params
+from gpu_saliency.channels.base import Params
+from gpu_saliency.channels.prefilter import Prefilter
+from gpu_saliency.encoders.spec import EncoderSpec, Quality
 from gpu_saliency.errors import UsageError
 
 PRESETS = (
@@ -27,16 +29,16 @@ OWNED = {
     "qp": CONSTANT_QP,
     "crf": "use --crf",
     "preset": "use --preset",
-    "bitrate": "use --crf",
+    "bitrate": "use --bitrate",
     "vbv-maxrate": "use --crf",
-    "pass": "use --crf",
-    "stats": "use --crf",
+    "pass": "use --bitrate",
+    "stats": "use --bitrate",
     "zones": "it sets QP itself, against the plan",
     "qpfile": "it is an option of x264's own program; ffmpeg ignores it",
 }
 
 
-def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Params:
+def _protect_regions(preset: str | None, crf: float, params: Params, bit_depth: int) -> Params:
     if crf == 0 and bit_depth == 8:
         raise UsageError("--crf 0: is lossless in libx264 at 8 bit, where no offset has a meaning", cure="use --crf 1 or more")
     if params.get("aq-mode") == "0":
@@ -58,12 +60,12 @@ def is_zero(value: str | None) -> bool:
 LIBX264 = EncoderSpec(
     name="libx264",
     codec="h264",
-    channel=AddRoi(),
+    channels=(AddRoi(), Prefilter()),
     params_option="-x264-params",
     presets=PRESETS,
     preset_default="medium",
-    crf_range=(0, 51),
-    crf_default=23,
+    quality=Quality("-crf", 0, 51, 23),
     owned_params=OWNED,
-    protect_roi=_protect_roi,
+    passes="ffmpeg",
+    protect_regions=_protect_regions,
 )

@@ -8,8 +8,10 @@ addroi chain therefore puts a region on every frame.
 from __future__ import annotations
 
 from gpu_saliency.channels.addroi import AddRoi
-from gpu_saliency.channels.base import EncoderSpec, Params
-from gpu_saliency.channels.libx264 import CONSTANT_QP, PRESETS, is_zero
+from gpu_saliency.channels.base import Params
+from gpu_saliency.channels.prefilter import Prefilter
+from gpu_saliency.encoders.libx264 import CONSTANT_QP, PRESETS, is_zero
+from gpu_saliency.encoders.spec import EncoderSpec, Quality
 from gpu_saliency.errors import UsageError
 
 _PRESETS_WITHOUT_AQ = frozenset({"ultrafast", "superfast"})
@@ -17,10 +19,10 @@ OWNED = {
     "qp": CONSTANT_QP,
     "crf": "use --crf",
     "preset": "use --preset",
-    "bitrate": "use --crf",
+    "bitrate": "use --bitrate",
     "vbv-maxrate": "use --crf",
-    "pass": "use --crf",
-    "stats": "use --crf",
+    "pass": "use --bitrate",
+    "stats": "use --bitrate",
     "lossless": "no offset has a meaning in a lossless encode",
     "cu-lossless": "no offset has a meaning in a lossless block",
     "zones": "it sets QP itself, against the plan",
@@ -28,7 +30,7 @@ OWNED = {
 }
 
 
-def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Params:  # noqa: ARG001 - one signature for all
+def _protect_regions(preset: str | None, crf: float, params: Params, bit_depth: int) -> Params:  # noqa: ARG001 - one signature for all
     if params.get("aq-mode") == "0":
         raise UsageError("--encoder-params aq-mode=0: libx265 ignores regions without adaptive quantisation", cure="leave it out")
     if is_zero(params.get("aq-strength")):
@@ -42,14 +44,14 @@ def _protect_roi(preset: str, crf: float, params: Params, bit_depth: int) -> Par
 LIBX265 = EncoderSpec(
     name="libx265",
     codec="hevc",
-    channel=AddRoi(),
+    channels=(AddRoi(), Prefilter()),
     params_option="-x265-params",
     presets=PRESETS,
     preset_default="medium",
-    crf_range=(0, 51),
-    crf_default=28,
+    quality=Quality("-crf", 0, 51, 28),
     owned_params=OWNED,
-    protect_roi=_protect_roi,
+    protect_regions=_protect_regions,
     # QuickTime and Safari play HEVC only under this tag.
-    container_args={".mp4": ("-tag:v", "hvc1"), ".mov": ("-tag:v", "hvc1")},
+    codec_tags={".mp4": "hvc1", ".mov": "hvc1"},
+    passes="params",
 )

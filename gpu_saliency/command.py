@@ -1,0 +1,121 @@
+"""The ffmpeg commands of an encode, as data: what is read, which filters it meets, how it is encoded.
+
+A part of a clip is written with its frames merely numbered, at the clip's average rate, into a file of its own with the video
+alone: so one way serves every channel, and mux.py puts the source's own time stamps and audio back. A plain encode of the whole
+clip, for which nothing was analysed, is the one exception: there ffmpeg does it all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpu_saliency.channels.base import Delivery, Params
+from gpu_saliency.encoders.spec import format_params
+from gpu_saliency.job import EncodeJob
+from gpu_saliency.parts import Part
+
+_SEEK_AHEAD = 1.0
+"""Seconds before its first frame at which a part is entered: a demuxer may land late by a frame's rounding, never by so much."""
+
+
+def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
+    """The text of the filter graph that cuts ``part`` out, numbers its frames and gives them to the encoder with their ROI."""
+    count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
+    first = [_cut(job, part, seek=seek), count, job.conversion]
+    graph = ",\n".join(filter(None, first))
+    if delivery.filters:
+        graph += ",\n" + delivery.filters + ",\n" + count
+    if job.spec.last_filters and not delivery.program:
+        graph += ",\n" + job.spec.last_filters
+    return graph + "\n"
+
+
+def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
+    """The trim that leaves ``part``; by time stamp where the input was entered in its middle, else by counting."""
+    pts = job.frame_pts
+    # The last part has no end unless the user set one: frames that the analysis did not see are then found when counting.
+    is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
+    if not seek:
+        limits = [f"start_frame={part.start}"] if part.start else []
+        limits += [] if is_last else [f"end_frame={part.end}"]
+        return "trim=" + ":".join(limits) if limits else ""
+    assert pts is not None
+    end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
+    return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def part_command(
+    job: EncodeJob,
+    part: Part,
+    delivery: Delivery,
+    graph: Path,
+    output: str,
+    *,
+    seek: bool,
+    crf: float | None,
+    further: tuple[str, ...] = (),
+) -> list[str]:
+    """Encode ``part`` to ``output``, with the filters in the file ``graph``; ``further`` arguments go before the output."""
+    command = _start(job)
+    if seek:
+        assert job.frame_pts is not None
+        time = max(0.0, float(job.frame_pts[part.start] * job.time_base) - _SEEK_AHEAD)
+        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{time:.6f}"]
+    command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
+    if delivery.program:
+        return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
+    command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
+    command += encoder_arguments(job, crf, job.params | delivery.params)
+    return [*command, *further, output]
+
+
+def plain_command(job: EncodeJob, output: Path) -> list[str]:
+    """Encode the whole clip, audio and time stamps and all, without an ROI."""
+    clip = job.clip
+    command = _start(job) + _input(job)
+    if clip.duration:
+        command += ["-t", f"{clip.duration:.6f}"]
+    command += ["-map", "0:V:0"]
+    command += ["-map", "0:a?", "-c:a", "copy"] if job.audio else ["-an"]
+    filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
+    command += ["-vf", filters] if filters else []
+    # Every decoded frame is encoded once, with its own time stamp.
+    command += ["-fps_mode", "passthrough"]
+    command += encoder_arguments(job, job.crf, job.params)
+    tag = job.spec.codec_tags.get(output.suffix.lower())
+    command += ["-tag:v", tag] if tag else []
+    return [*command, f"file:{output}"]
+
+
+def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list[str]:
+    """``-c:v`` and all that sets the encoder up."""
+    spec = job.spec
+    arguments = ["-c:v", spec.name]
+    arguments += [] if spec.last_filters else ["-pix_fmt", job.pix_fmt]
+    params = dict(params)
+    if job.preset is not None and spec.preset_option.startswith("-"):
+        arguments += [spec.preset_option, job.preset]
+    elif job.preset is not None:
+        params = {spec.preset_option: job.preset, **params}
+    if job.bitrate is not None and spec.bitrate_param:
+        params[spec.bitrate_param] = str(job.bitrate)
+    elif job.bitrate is not None:
+        arguments += ["-b:v", str(job.bitrate)]
+    elif crf is not None and spec.quality is not None:
+        if spec.quality.option.startswith("-"):
+            arguments += [spec.quality.option, f"{crf:g}", *spec.quality.extra]
+        else:
+            params[spec.quality.option] = f"{crf:g}"
+    arguments += spec.arguments
+    return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments
+
+
+def _start(job: EncodeJob) -> list[str]:
+    command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
+    # Turning the picture would turn it away from under the plan; the file keeps its own display matrix instead.
+    return [*command, *job.spec.global_arguments, "-noautorotate"]
+
+
+def _input(job: EncodeJob) -> list[str]:
+    raw = ["-f", "rawvideo"] if job.clip.is_raw else []
+    return [*raw, *(word for key, value in job.clip.demuxer_options.items() for word in (f"-{key}", value)), "-i", job.clip.url]

@@ -1,0 +1,25 @@
+"""libvpx-vp9, whose wrapper reads regions in realtime mode alone: fast speeds, no adaptive quantisation, no look-ahead.
+
+VP9 has 8 segments a frame, so that of many different offsets the wrapper keeps what fits into those; its quantiser runs to 63.
+"""
+
+from __future__ import annotations
+
+from gpu_saliency.channels.addroi import AddRoi
+from gpu_saliency.channels.base import Channel
+from gpu_saliency.channels.prefilter import Prefilter
+from gpu_saliency.encoders.spec import EncoderSpec, Quality
+
+_CHANNELS: tuple[Channel, ...] = (AddRoi(qp_range=lambda _bit_depth: 63), Prefilter())
+LIBVPX_VP9 = EncoderSpec(
+    name="libvpx-vp9",
+    codec="vp9",
+    channels=_CHANNELS,
+    quality=Quality("-crf", 0, 63, 32, whole=True, extra=("-b:v", "0")),
+    presets=("5", "6", "7", "8"),
+    preset_option="-cpu-used",
+    preset_default="5",
+    fastest_preset="8",
+    suffixes=(".mp4", ".mkv", ".webm", ".ivf"),
+    arguments=("-deadline", "realtime", "-aq-mode", "0", "-lag-in-frames", "0", "-row-mt", "1"),
+)

@@ -1,0 +1,60 @@
+"""An encoder outside ffmpeg, fed by it through a pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+
+from gpu_saliency.errors import EncodeError, ToolMissingError
+from gpu_saliency.ffmpeg import run_ffmpeg
+
+_LAST_WORDS = 12
+
+
+def run_program(
+    ffmpeg_command: Callable[[str], list[str]], program: Sequence[str], on_frame: Callable[[int], None] | None = None
+) -> None:
+    """Run ``program`` with its standard input fed by the ffmpeg that ``ffmpeg_command`` makes of an output name.
+
+    Where either dies, the other ends too, for want of a reader or of input. Raises `EncodeError` with the last words of the one
+    that failed, and `ToolMissingError` when one cannot be started.
+    """
+    read_end, write_end = os.pipe()
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        try:
+            process = subprocess.Popen(program, stdin=read_end, stdout=log, stderr=log, start_new_session=True)
+        except OSError as error:
+            os.close(write_end)
+            raise ToolMissingError(f"{program[0]}: cannot be run: {error.strerror}") from error
+        finally:
+            os.close(read_end)
+        failure: EncodeError | None = None
+        try:
+            try:
+                run_ffmpeg(ffmpeg_command(f"pipe:{write_end}"), on_frame, pass_fd=write_end)
+            except EncodeError as error:
+                failure = error
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        log.seek(0)
+        said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
+    # An encoder that gives up breaks ffmpeg's pipe: then its own words are the reason, and ffmpeg's are not.
+    if code:
+        ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        raise EncodeError(
+            f"{program[0]} failed ({ending}): {_reason(said)}",
+            evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": list(program)},
+        )
+    if failure is not None:
+        raise failure
+
+
+def _reason(said: list[str]) -> str:
+    errors = [line for line in said if "error" in line.lower()]
+    return errors[0] if errors else said[-1] if said else "it said nothing"
