@@ -16,31 +16,28 @@ import json
 import os
 import platform
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from davis import davis_clips, masks_of, object_blocks, psnr, with_truth
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from gpu_saliency import __version__
-from gpu_saliency.blocks import block_mean
 from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.decode import DecodeTally, decode_frames
 from gpu_saliency.encode import run_saliency_encode
 from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPlan, RoiPolicy, build_roi_plan
 from gpu_saliency.proof import prove_encode
-from gpu_saliency.proof.block_error import luma
 from gpu_saliency.proof.verdict import INSIDE_BELOW
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.track import encode_saliency
 
 DEFAULT_CRF = {"libx264": (23.0, 32.0), "libx265": (28.0, 36.0)}
 FOUND_FROM = 0.2
@@ -69,39 +66,11 @@ class Row:
     moved: bool | None
 
 
-def read_masks(folder: Path) -> list[NDArray[np.bool_]]:
-    """``[height, width]`` of each frame."""
-    masks = []
-    for path in sorted(folder.glob("*.png")):
-        with av.open(str(path)) as container:
-            masks.append(next(container.decode(video=0)).to_ndarray(format="gray") > 127)
-    return masks
-
-
-def object_blocks(masks: list[NDArray[np.bool_]], clip: Clip) -> NDArray[np.float32]:
-    """Share of object in each block: ``[frames, rows, cols]``."""
-    return np.stack([block_mean(mask.astype(np.float32), clip.width, clip.height) for mask in masks])
-
-
 def found_iou(plan: RoiPlan, blocks: NDArray[np.float32]) -> float:
     """Intersection over union of improved blocks and object blocks, pooled over the frames."""
     improved = (plan.qp_offset[0] + plan.recentre[0]) < INSIDE_BELOW
     true = blocks > 0.5
     return float((true & improved).sum() / max(1, (true | improved).sum()))
-
-
-def psnr(source: Clip, encode: Path, masks: list[NDArray[np.bool_]]) -> tuple[float, float]:
-    """Luma PSNR in dB inside and outside ``masks``."""
-    total, pixels = np.zeros(2), np.zeros(2)
-    pairs = zip(decode_frames(source, DecodeTally()), decode_frames(probe_clip(encode), DecodeTally()), masks, strict=True)
-    for a, b, mask in pairs:
-        square = (luma(a).astype(np.int32) - luma(b)) ** 2
-        inside = int(square[mask].sum())
-        total += (inside, int(square.sum()) - inside)
-        pixels += (mask.sum(), mask.size - mask.sum())
-    peak = 2 ** av.VideoFormat(source.pix_fmt).components[0].bits - 1
-    inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
-    return float(inside_db), float(outside_db)
 
 
 def measure(clip: Clip, plan: RoiPlan, masks: list[NDArray[np.bool_]], encoder: str, crf: float) -> Row:
@@ -135,12 +104,11 @@ def run(options: argparse.Namespace) -> list[Row]:
     rows = []
     policy = RoiPolicy(options.offset, options.mapping)
     analysis = AnalysisSettings(model=options.model)
-    for path in track(sorted(options.clips.glob("davis_*.mp4")), console=Console(stderr=True), description="clips"):
-        clip, masks = probe_clip(path), read_masks(path.with_name(f"{path.stem}_masks"))
+    for path in track(davis_clips(options.clips), console=Console(stderr=True), description="clips"):
+        clip, masks = probe_clip(path), masks_of(path)
         sidecar, _ = load_saliency_sidecar(clip, analysis)
         if options.truth:
-            blocks = object_blocks(masks, clip)[sidecar.track.sample_frame]
-            sidecar = replace(sidecar, track=replace(sidecar.track, saliency=encode_saliency(blocks)))
+            sidecar = with_truth(sidecar, object_blocks(masks, clip))
         plan = build_roi_plan(sidecar, policy)
         for encoder, crfs in options.crf.items():
             rows += [measure(clip, plan, masks, encoder, crf) for crf in crfs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from gpu_saliency.errors import EncodeError, ToolMissingError
 from gpu_saliency.ffmpeg import run_ffmpeg
 
 _LAST_WORDS = 12
+_COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
 
 
 def run_program(
@@ -44,11 +46,12 @@ def run_program(
                 process.wait()
         log.seek(0)
         said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
-    # An encoder that gives up breaks ffmpeg's pipe: then its own words are the reason, and ffmpeg's are not.
-    if code:
+    reason = _reason(said)
+    # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0: then its own words are the reason, not ffmpeg's.
+    if code or (failure is not None and reason):
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(
-            f"{program[0]} failed ({ending}): {_reason(said)}",
+            f"{program[0]} failed ({ending}): {reason or 'it said nothing'}",
             evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": list(program)},
         )
     if failure is not None:
@@ -56,5 +59,5 @@ def run_program(
 
 
 def _reason(said: list[str]) -> str:
-    errors = [line for line in said if "error" in line.lower()]
-    return errors[0] if errors else said[-1] if said else "it said nothing"
+    """The first line that complains; empty without one."""
+    return next((line for line in said if _COMPLAINT.search(line)), "")

@@ -1,4 +1,4 @@
-"""Every bad input that the program must refuse, as data: for the tests, and for the table of ``benchmarks/bad_input.py``."""
+"""Every bad input that the program must refuse, as data: for the tests, and for the table of ``benchmarks/bad_input_table.py``."""
 
 from __future__ import annotations
 

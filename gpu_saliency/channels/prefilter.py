@@ -69,7 +69,7 @@ class Prefilter:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """What the blur saves an encoder, measured by ``benchmarks/prefilter_shift.py``."""
+    """What the blur saves an encoder, measured by ``benchmarks/quality_shift.py``."""
 
     per_share: float
     """Steps of the encoder's quality scale that pay for a picture blurred in full, at sigma 1."""

@@ -37,9 +37,9 @@ MAX_LEVELS = 8
 MAX_DELTA = 255
 _UNIT_BLOCKS = 4
 """16x16 blocks across a 64x64 one."""
-DELTA_PER_QP = 5.0
+DELTA_PER_QP = 8.0
 """Steps of AV1's quantiser index, 0..255, for one QP of the plan."""
-SHIFT_PER_DELTA = 0.1
+SHIFT_PER_DELTA, SHIFT_POWER = 0.08, 1.15
 """Steps of CRF that pay for one step of the map in all of a picture."""
 
 
@@ -65,9 +65,7 @@ class SvtAv1Map:
         return whole(plan)
 
     def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002 - one encoder, one scale
-        spans = plan.segment_end - plan.segment_start
-        means = [float((_full_size(deltas(plan, i), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
-        return -SHIFT_PER_DELTA * float(np.average(means, weights=spans))
+        return -SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER
 
     def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:
         command = [find_program(), "-i", "stdin", "--progress", "0", "--preset", str(job.preset)]
@@ -125,6 +123,13 @@ def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
     levels = np.rint(raised / steps * (MAX_LEVELS - 1))
     stepped: NDArray[np.int64] = np.rint(levels * steps / (MAX_LEVELS - 1)).astype(np.int64)
     return stepped
+
+
+def mean_delta(plan: RoiPlan) -> float:
+    """Offset by which a plain encode's bits are raised on average over the clip, 0..255."""
+    spans = plan.segment_end - plan.segment_start
+    means = [float((_full_size(deltas(plan, i), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
+    return float(np.average(means, weights=spans))
 
 
 def map_text(plan: RoiPlan) -> str:

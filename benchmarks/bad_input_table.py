@@ -1,6 +1,6 @@
 """Print what the program says to every bad input that the tests know, as a Markdown table.
 
-python benchmarks/bad_input.py
+python benchmarks/bad_input_table.py
 """
 
 from __future__ import annotations

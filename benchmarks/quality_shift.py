@@ -1,0 +1,160 @@
+"""How much lower a base quality pays for what a channel takes from the rest: the constants in ``gpu_saliency/channels``.
+
+    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--json OUT]
+
+For each encoder, clip, base quality and offset: the size of a plain encode, and of the ROI encode at the same quality and at one 3
+steps better; between the last two, by the logarithm of the size, lies the quality at which the sizes are equal. The plan is that
+of the true masks. Printed for each encoder: the constants of ``shift = -k * strength**p * share`` that fit best, and what size
+errors are left with them. Of the prefilter ``strength`` is the blur's sigma and ``share`` the part of the bits that it meets; of
+SVT-AV1's map ``strength`` is the mean offset and ``share`` 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from davis import davis_clips, masks_of, object_blocks, with_truth
+from rich.console import Console
+from rich.progress import track
+
+from gpu_saliency.channels.base import Channel
+from gpu_saliency.channels.prefilter import Prefilter, blurred_share, sigma_of
+from gpu_saliency.channels.svtav1_map import SvtAv1Map, mean_delta
+from gpu_saliency.clip import probe_clip
+from gpu_saliency.encode import encode_part
+from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
+from gpu_saliency.parts import Part
+from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.proof.prove import video_bytes
+from gpu_saliency.saliency import load_saliency_sidecar
+
+QUALITIES = {
+    "libx264": ("veryfast", (23, 32)),
+    "libx265": ("veryfast", (28, 36)),
+    "libsvtav1": ("8", (30, 45)),
+    "libaom-av1": ("6", (28, 40)),
+    "libvvenc": ("faster", (27, 34)),
+    "libvpx-vp9": ("5", (28, 40)),
+}
+STEPS = 3
+
+
+class UnshiftedPrefilter(Prefilter):
+    """The prefilter at the base quality itself."""
+
+    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
+        return 0.0
+
+
+class UnshiftedMap(SvtAv1Map):
+    """SVT-AV1's map at the base quality itself."""
+
+    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
+        return 0.0
+
+
+CHANNELS: dict[str, Channel] = {"prefilter": UnshiftedPrefilter(), "svtav1-map": UnshiftedMap()}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement."""
+
+    encoder: str
+    clip: str
+    quality: float
+    offset: int
+    strength: float
+    share: float
+    size_ratio: float
+    """Prefiltered by plain, at the same quality."""
+    slope: float
+    """Change of the logarithm of the prefiltered size with one step of quality."""
+    shift: float
+    """Steps of quality to add for the plain size; negative."""
+
+
+def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> list[Point]:
+    """A point for each of ``plans``."""
+
+    def size(plan: RoiPlan | None, quality: float) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            part = encode_part(replace(job, crf=quality), plan, Part(0, frames), Path(folder))
+            return video_bytes(part, frames)
+
+    assert job.crf is not None
+    plain = size(None, job.crf)
+    points = []
+    for plan in plans:
+        same, better = size(plan, job.crf), size(plan, job.crf - STEPS)
+        slope = (math.log(same) - math.log(better)) / STEPS
+        shift = math.log(plain / same) / slope
+        excerpt = plan.between(0, frames)
+        is_map = isinstance(job.channel, SvtAv1Map)
+        strength, share = (mean_delta(excerpt), 1.0) if is_map else (sigma_of(plan), blurred_share(excerpt))
+        points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
+    return points
+
+
+def fit(points: list[Point]) -> tuple[float, float]:
+    """``k`` and ``p`` of ``-shift = k * strength**p * share``, by least squares over a grid of powers."""
+    best = (math.inf, 0.0, 0.0)
+    shift, strength, share = (np.array([getattr(point, name) for point in points]) for name in ("shift", "strength", "share"))
+    for power in np.arange(0.3, 2.01, 0.05):
+        x = strength**power * share
+        k = float((x @ -shift) / (x @ x))
+        best = min(best, (float(((-shift - k * x) ** 2).sum()), k, float(power)))
+    return best[1], best[2]
+
+
+def size_errors(points: list[Point], k: float, power: float) -> list[float]:
+    """Per cent by which each file would miss the plain one's size with the fitted shift."""
+    return [100 * (p.size_ratio * math.exp(p.slope * -k * p.strength**power * p.share) - 1) for p in points]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--channel", choices=CHANNELS, default="prefilter")
+    parser.add_argument("--encoders", default=",".join(QUALITIES))
+    parser.add_argument("--offsets", default="-1,-3,-6")
+    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    console, points = Console(width=130), []
+    for encoder in options.encoders.split(","):
+        preset, qualities = QUALITIES[encoder]
+        own: list[Point] = []
+        for path in track(davis_clips(options.clips), console=Console(stderr=True), description=encoder):
+            clip = probe_clip(path)
+            sidecar, _ = load_saliency_sidecar(clip)
+            truth = with_truth(sidecar, object_blocks(masks_of(path), clip))
+            plans = [build_roi_plan(truth, RoiPolicy(int(offset)), per_map=True) for offset in options.offsets.split(",")]
+            for quality in qualities:
+                job = prepare_encode(clip, EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel))
+                job = replace(job, channel=CHANNELS[options.channel]).timed_like(sidecar)
+                own += measure(job, plans, min(options.frames, plans[0].frame_count), path.stem.removeprefix("davis_"))
+        for p in own:
+            console.print(
+                f"{p.encoder} {p.clip} {p.quality:g} offset {p.offset} strength {p.strength:.2f} share {p.share:.2f}: "
+                f"size {100 * (p.size_ratio - 1):+.1f} %, shift {p.shift:+.2f}"
+            )
+        k, power = fit(own)
+        errors = size_errors(own, k, power)
+        worst = max(errors, key=abs)
+        console.print(
+            f"{encoder}: k {k:.2f}, p {power:.2f}; size off by {np.mean(errors):+.1f} % on average, {worst:+.1f} % at worst"
+        )
+        points += own
+    if options.json:
+        options.json.write_text(json.dumps([asdict(point) for point in points], indent=1))
+
+
+if __name__ == "__main__":
+    main()
