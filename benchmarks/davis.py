@@ -6,7 +6,6 @@ A folder holds ``davis_NAME.mp4`` and ``davis_NAME_masks/NNNNN.png``, one object
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import av
@@ -14,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.blocks import block_mean
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.decode import DecodeTally, decode_frames
-from gpu_saliency.proof.block_error import luma
+from gpu_saliency.clip import Clip
 from gpu_saliency.sidecar import Sidecar
 from gpu_saliency.track import encode_saliency
 
@@ -46,21 +43,15 @@ def object_blocks(masks: list[NDArray[np.bool_]], clip: Clip) -> NDArray[np.floa
     return np.stack([block_mean(mask.astype(np.float32), clip.width, clip.height) for mask in masks])
 
 
+OBJECT_SHARE = 1 / 16
+"""Part of a block from which on it counts as object: its edge matters as much as its middle, and a block has one quantiser."""
+
+
 def with_truth(sidecar: Sidecar, blocks: NDArray[np.float32]) -> Sidecar:
-    """``sidecar`` with the true share of object in each block, ``[frames, rows, cols]``, as its saliency."""
-    truth = encode_saliency(blocks[sidecar.track.sample_frame])
+    """``sidecar`` with the truth as its saliency: 1 for blocks in which there is object in a frame for which the map stands.
+
+    ``blocks`` ``[frames, rows, cols]`` are shares of object.
+    """
+    is_object = (blocks > OBJECT_SHARE).astype(np.float32)
+    truth = encode_saliency(np.maximum.reduceat(is_object, sidecar.track.sample_starts(), axis=0))
     return replace(sidecar, track=replace(sidecar.track, saliency=truth))
-
-
-def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
-    """Luma PSNR in dB inside and outside ``masks``, over as many frames as those are."""
-    total, pixels = np.zeros(2), np.zeros(2)
-    streams = (decode_frames(clip, DecodeTally()) for clip in (source, probe_clip(encode)))
-    for a, b, mask in zip(*(islice(stream, len(masks)) for stream in streams), masks, strict=True):
-        square = (luma(a).astype(np.int32) - luma(b)) ** 2
-        inside = int(square[mask].sum())
-        total += (inside, int(square.sum()) - inside)
-        pixels += (mask.sum(), mask.size - mask.sum())
-    peak = 2 ** av.VideoFormat(source.pix_fmt).components[0].bits - 1
-    inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
-    return float(inside_db), float(outside_db)

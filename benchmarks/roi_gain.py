@@ -23,8 +23,9 @@ from typing import Any
 
 import av
 import numpy as np
-from davis import davis_clips, masks_of, object_blocks, psnr, with_truth
+from davis import davis_clips, masks_of, object_blocks, with_truth
 from numpy.typing import NDArray
+from rate_distortion import psnr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

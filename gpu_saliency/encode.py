@@ -15,7 +15,7 @@ import av
 from gpu_saliency.channels.base import Delivery, Params, escape_param
 from gpu_saliency.clip import Clip
 from gpu_saliency.command import part_command, part_graph, plain_command
-from gpu_saliency.errors import EncodeError, OutputError
+from gpu_saliency.errors import OutputError
 from gpu_saliency.ffmpeg import run_ffmpeg
 from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.mux import join_parts
@@ -131,7 +131,7 @@ def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, 
     """Encode ``part`` with its share of ``plan`` (``None``: plainly); the file has the video alone, its frames numbered.
 
     A part that begins later is entered by seeking; where that does not give its very frames, it is reached by decoding all that
-    comes before. Raises `EncodeError`, `OutputError` or `ToolMissingError`.
+    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or `ToolMissingError`.
     """
     assert job.channel is not None or plan is None
     delivery = job.channel.deliver(job, plan, part, folder) if job.channel is not None else Delivery()
@@ -139,7 +139,10 @@ def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, 
     crf = shifted_quality(job, shift)
     seek = part.start > 0 and job.frame_pts is not None
     path = _run_part(job, part, delivery, folder, crf, seek, on_frame)
-    if seek and count_frames(path) != part.frames:
+    if job.spec.retry_params and _frames_of(path) < part.frames:
+        delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
+        path = _run_part(job, part, delivery, folder, crf, seek, on_frame)
+    if seek and _frames_of(path) != part.frames:
         path = _run_part(job, part, delivery, folder, crf, False, on_frame)
     return path
 
@@ -183,13 +186,13 @@ def _pass_arguments(job: EncodeJob, number: int, folder: Path) -> tuple[Params, 
     return {}, ("-pass", str(number), "-passlogfile", str(log))
 
 
-def count_frames(path: Path) -> int:
-    """Video packets of ``path``. Raises `EncodeError` where it cannot be read."""
+def _frames_of(path: Path) -> int:
+    """Video packets of a part; 0 where it cannot be read."""
     try:
         with av.open(f"file:{path}") as container:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise EncodeError(f"ffmpeg wrote a part that cannot be read back: {error}") from error
+    except (av.FFmpegError, OSError, IndexError):
+        return 0
 
 
 def _expected(job: EncodeJob) -> Clip:

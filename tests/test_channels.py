@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support import FFMPEG, audio_bytes, ffmpeg, make_clip, video_times
+from support import audio_bytes, ffmpeg, make_clip, video_times
 
 from gpu_saliency import EncodeSettings, RoiPlan, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.blocks import grid_shape, pool_blocks
@@ -193,7 +194,7 @@ def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str,
     folder = tmp_path / "a:b [c],d;e'f\\g%h"
     folder.mkdir()
     write_mask(folder / "mask.nut", plan, probe_clip(make_clip(tmp_path / "rate.mp4", seconds=0.25)).frame_rate)
-    (folder / "graph").write_text("settb=1/24,setpts=N," + prefilter_graph(folder / "mask.nut", plan, pix_fmt, 24))  # type: ignore[arg-type]
+    (folder / "graph").write_text("settb=1/24,setpts=N," + prefilter_graph(folder / "mask.nut", plan, pix_fmt, Fraction(24)))
     source = ("-f", "lavfi", "-i", f"mandelbrot=size={width}x{height}:rate=24,format={pix_fmt}", "-frames:v", 4)
     ffmpeg(*source, "-f", "rawvideo", tmp_path / "before.yuv")
     ffmpeg(*source, "-/filter:v", folder / "graph", "-pix_fmt", pix_fmt, "-f", "rawvideo", tmp_path / "after.yuv")
@@ -213,7 +214,7 @@ def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str,
 
 
 def test_a_mask_moves_with_the_plan_and_reaches_over_changes_but_not_over_cuts() -> None:
-    """Left until 12, right until 24 (a cut), left again; protection reaches six frames over the change at 12, none over that at 24."""
+    """Left until 12, right until 24 (a cut), left again; protection reaches six frames over the change, none over the cut."""
     grids = [half(320, 64, side) for side in ("left", "right", "left")]
     plan = plan_of(grids, [0, 12, 24], 36, 320, 64, cuts=(24,))
     masks = np.stack(list(mask_frames(plan)))
@@ -257,13 +258,7 @@ def test_paths_survive_the_graph(tmp_path: Path, text: str) -> None:
 def test_mask_on_a_full_disk() -> None:
     plan = swapping_plan(48, 320, 192, 12)
     with pytest.raises(OutputError, match="the mask cannot be written"):
-        write_mask(Path("/no/such/folder/mask.nut"), plan, probe_clip_rate())
-
-
-def probe_clip_rate() -> object:
-    from fractions import Fraction
-
-    return Fraction(24)
+        write_mask(Path("/no/such/folder/mask.nut"), plan, Fraction(24))
 
 
 def test_svt_map_has_few_levels_and_none_below_zero() -> None:
@@ -299,7 +294,9 @@ def test_kvazaar_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["1.4.1", "0.9"])
-def test_an_app_too_old_is_passed_over_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, clip_path: Path) -> None:
+def test_an_app_too_old_is_passed_over_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, clip_path: Path
+) -> None:
     app = tmp_path / "SvtAv1EncApp"
     app.write_text(f"#!/bin/sh\necho 'SVT-AV1 v{text} (release)'\n")
     app.chmod(0o755)
@@ -362,5 +359,3 @@ class TestSvtAv1EncApp:
             run_saliency_encode(job, swapping_plan(48, 320, 192, 12), tmp_path / "out.mkv")
         assert "no-such-option" in str(caught.value)
         assert list(tmp_path.iterdir()) == []
-
-

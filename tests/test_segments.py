@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +38,11 @@ def track_of(columns: list[int | None], cuts: tuple[int, ...] = (), motion: list
 
 def test_cuts_are_found_to_the_frame(tmp_path: Path) -> None:
     """A second of moving figures, then 0.5 s of grey, then a fractal: cuts at frames 24 and 36; the figures' own motion is none."""
-    parts = ("testsrc2=size=160x96:rate=24:duration=1", "color=gray:size=160x96:rate=24:duration=0.5", "mandelbrot=size=160x96:rate=24")
+    parts = (
+        "testsrc2=size=160x96:rate=24:duration=1",
+        "color=gray:size=160x96:rate=24:duration=0.5",
+        "mandelbrot=size=160x96:rate=24",
+    )
     inputs = [word for part in parts for word in ("-f", "lavfi", "-i", part)]
     graph = "[2:v]trim=end_frame=24[c];[0:v][1:v][c]concat=n=3,format=yuv420p"
     ffmpeg(*inputs, "-filter_complex", graph, "-crf", 10, tmp_path / "in.mp4")
@@ -82,7 +87,7 @@ def test_a_slow_drift_adds_up() -> None:
         track_of([None] * 32),
         saliency=encode_saliency(maps),
     )
-    assert max(distance(a, b) for a, b in zip(maps[:-1], maps[1:], strict=True)) < 0.3
+    assert max(distance(a, b) for a, b in itertools.pairwise(maps)) < 0.3
     starts = split_track(track, "auto")
     assert 3 <= len(starts) <= 12
     assert np.diff(starts).min() >= 2

@@ -71,15 +71,19 @@ class Prefilter:
 class Strength:
     """What the blur saves an encoder, measured by ``benchmarks/quality_shift.py``."""
 
-    per_share: float
-    """Steps of the encoder's quality scale that pay for a picture blurred in full, at sigma 1."""
+    steps: float
+    """Steps of the encoder's quality scale that a picture blurred in full, at sigma 1, is worth."""
+    power: float
 
     def shift(self, sigma: float, share: float) -> float:
-        """What to add to the base quality; negative, as the saved bits are to be spent."""
-        return -self.per_share * share * sigma
+        """What to add to the base quality; negative, as the saved bits are to be spent: ``-steps * sigma**power * share``."""
+        return float(-self.steps * sigma**self.power * share)
 
 
-STRENGTHS: dict[str, Strength] = {}
+STRENGTHS: dict[str, Strength] = {
+    "libsvtav1": Strength(6.05, 1.2),
+    "libaom-av1": Strength(4.73, 1.2),
+}
 
 
 def sigma_of(plan: RoiPlan) -> float:

@@ -65,7 +65,7 @@ class SvtAv1Map:
         return whole(plan)
 
     def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002 - one encoder, one scale
-        return -SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER
+        return float(-SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER)
 
     def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:
         command = [find_program(), "-i", "stdin", "--progress", "0", "--preset", str(job.preset)]

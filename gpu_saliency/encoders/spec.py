@@ -68,6 +68,8 @@ class EncoderSpec:
     suffixes: tuple[str, ...] = ()
     """The only containers that hold it well; empty: any that can."""
     part_suffix: str = ".mp4"
+    retry_params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of its own with which a run is repeated that lost frames."""
     side_multiple: int = 1
     """Pixels by which width and height must divide."""
 

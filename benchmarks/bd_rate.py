@@ -1,0 +1,172 @@
+"""Acceptance table: BD-rate inside and outside the true masks, for each encoder, with the model's plan and with the true one.
+
+    python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3] [--json OUT]
+
+DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: plainly, with the
+plan of the model, and with that of the true masks, as often as the model makes maps; this shows what the channel itself can do.
+``ENCODER/CHANNEL`` forces a channel. BD-rate: change of the bits at equal luma PSNR over the pixels, in all frames, that the
+masks call inside (or outside), in per cent; negative is fewer bits. Targets, with the true plan, inside: libx264 and libx265 -25 %,
+libsvtav1 -15 %, libaom-av1 -10 %, libvvenc -8 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from davis import davis_clips, masks_of, object_blocks, with_truth
+from rate_distortion import RatePoint, bd_rate, curve
+from rich.console import Console
+from rich.table import Table
+
+from gpu_saliency import __version__
+from gpu_saliency.clip import probe_clip
+from gpu_saliency.job import EncodeSettings, prepare_encode
+from gpu_saliency.model import DEFAULT_MODEL
+from gpu_saliency.pipeline import plan_for
+from gpu_saliency.plan import DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.segments import DEFAULT_SEGMENTS
+
+SETTINGS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "libx264": ("medium", (20, 26, 32)),
+    "libx265": ("medium", (24, 30, 36)),
+    "libaom-av1": ("6", (28, 36, 44)),
+    "libsvtav1": ("8", (30, 40, 50)),
+    "libvvenc": ("faster", (27, 32, 37)),
+}
+TARGETS = {"libx264": -25.0, "libx265": -25.0, "libsvtav1": -15.0, "libaom-av1": -10.0, "libvvenc": -8.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One clip, encoder, channel and source of the plan."""
+
+    clip: str
+    encoder: str
+    channel: str
+    saliency: str
+    """``model`` or ``truth``."""
+    inside_percent: float
+    outside_percent: float
+    size_percent: float
+    """Mean over the qualities of the ROI file's size against the plain one's at the same base quality."""
+    plain: list[RatePoint]
+    roi: list[RatePoint]
+
+
+def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
+    """The rows of one clip and one ``ENCODER[/CHANNEL]``."""
+    encoder, _, forced = name.partition("/")
+    preset, qualities = SETTINGS[encoder]
+    clip, masks = probe_clip(path), masks_of(path)
+    sidecar, _ = load_saliency_sidecar(clip, AnalysisSettings(model=options.model))
+    settings = EncodeSettings(encoder, preset, audio=False, roi_channel=forced or None)
+    job = prepare_encode(clip, settings).timed_like(sidecar)
+    assert job.channel is not None
+    policy = RoiPolicy(options.offset, segments=options.segments)
+    plans = {
+        "model": plan_for(job, sidecar, policy),
+        "truth": plan_for(job, with_truth(sidecar, object_blocks(masks, clip)), policy),
+    }
+    plain = curve(job, plans["truth"], masks, qualities, plain=True)
+    rows = []
+    for saliency, plan in plans.items():
+        roi = curve(job, plan, masks, qualities, plain=False)
+        size = float(np.mean([100 * (b.video_bytes / a.video_bytes - 1) for a, b in zip(plain, roi, strict=True)]))
+        inside, outside = bd_rate(plain, roi, "inside_db"), bd_rate(plain, roi, "outside_db")
+        clip_name = path.stem.removeprefix("davis_")
+        rows.append(Row(clip_name, encoder, job.channel.name, saliency, inside, outside, size, plain, roi))
+    return rows
+
+
+def averages(rows: list[Row]) -> list[Row]:
+    """A row over all clips for each encoder, channel and source of the plan."""
+    found = []
+    for key in dict.fromkeys((row.encoder, row.channel, row.saliency) for row in rows):
+        own = [row for row in rows if (row.encoder, row.channel, row.saliency) == key]
+        inside, outside, size = np.mean(
+            [(row.inside_percent, row.outside_percent, row.size_percent) for row in own], axis=0
+        ).tolist()
+        mean = replace(own[0], clip="average", inside_percent=inside, outside_percent=outside, size_percent=size, plain=[], roi=[])
+        found.append(mean)
+    return found
+
+
+def misses(rows: list[Row]) -> list[str]:
+    """Where the true plan, by the encoder's default channel, falls short of its target."""
+    found = []
+    first = {row.encoder: row.channel for row in reversed(rows)}
+    for row in averages(rows):
+        target = TARGETS[row.encoder]
+        if row.saliency == "truth" and row.channel == first[row.encoder] and not row.inside_percent <= target:
+            found.append(f"{row.encoder} by {row.channel}: {row.inside_percent:+.1f} % inside, the target is {target:+.0f} %")
+    return found
+
+
+def show(rows: list[Row], title: str, console: Console) -> None:
+    table = Table(title=title)
+    for head in ("encoder", "channel", "plan", "clip", "inside %", "outside %", "size %"):
+        table.add_column(head, justify="right" if "%" in head else "left", no_wrap=True)
+    summary = averages(rows)
+    for mean in summary:
+        own = [row for row in rows if (row.encoder, row.channel, row.saliency) == (mean.encoder, mean.channel, mean.saliency)]
+        for row in (*own, mean):
+            numbers = (f"{value:+.1f}" for value in (row.inside_percent, row.outside_percent, row.size_percent))
+            table.add_row(row.encoder, row.channel, row.saliency, row.clip, *numbers, style="bold" if row is mean else "")
+    console.print(table)
+    for line in misses(rows) or ["all targets are met"]:
+        console.print(line, markup=False, highlight=False)
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """The run, so that its figures can be had again."""
+    ffmpeg = prepare_encode(probe_clip(davis_clips(options.clips)[0]), EncodeSettings()).ffmpeg
+    return {
+        "date": str(date.today()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"gpu_saliency": __version__, "ffmpeg": ffmpeg.version, "av": av.__version__, "numpy": np.__version__},
+        "model": options.model.name,
+        "offset": options.offset,
+        "segments": options.segments,
+        "settings": SETTINGS,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--encoders", default=",".join(SETTINGS))
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--offset", type=int, default=DEFAULT_OFFSET)
+    parser.add_argument("--segments", default=DEFAULT_SEGMENTS)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    paths = davis_clips(options.clips)
+    if not paths:
+        parser.error(f"{options.clips}: holds no davis_*.mp4")
+    rows: list[Row] = []
+    for name in options.encoders.split(","):
+        for path in paths:
+            started = time.monotonic()
+            rows += measure(path, name, options)
+            print(f"{name} {path.stem}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+        if options.json:
+            table = [asdict(row) for row in rows]
+            summary = [asdict(row) for row in averages(rows)]
+            options.json.write_text(json.dumps(about(options) | {"averages": summary, "rows": table}, indent=1))
+    show(rows, f"BD-rate of ROI against plain encodes, offset {options.offset:+d}, segments {options.segments}", Console(width=130))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Rate and distortion: PSNR inside and outside a mask, and the Bjontegaard delta of two curves. Shared by the benchmarks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from davis import Masks
+from scipy.interpolate import PchipInterpolator
+
+from gpu_saliency.channels.base import Channel, Delivery
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.decode import DecodeTally, decode_frames
+from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.job import EncodeJob
+from gpu_saliency.parts import Part, whole
+from gpu_saliency.plan import RoiPlan
+from gpu_saliency.proof.block_error import luma
+from gpu_saliency.proof.prove import video_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """One encode of a whole clip."""
+
+    quality: float
+    video_bytes: int
+    inside_db: float
+    """Luma PSNR."""
+    outside_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plainly:
+    """A channel that brings no plan: what its encoder makes of the clip, in one part, without any ROI."""
+
+    channel: Channel | None
+    name: str = "none"
+    per_map: bool = False
+
+    def obstacle(self, job: EncodeJob) -> GpuSaliencyError | None:  # noqa: ARG002
+        return None
+
+    def split(self, plan: RoiPlan) -> list[Part]:
+        return whole(plan)
+
+    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
+        return 0.0
+
+    def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:  # noqa: ARG002
+        return Delivery() if self.channel is None else self.channel.deliver(job, None, part, folder)
+
+
+def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:
+    """Encode the clip of ``job`` with ``plan``, or plainly by the same encoder, at each base quality."""
+    points = []
+    for quality in qualities:
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder, "out" + job.spec.part_suffix)
+            own = replace(job, crf=quality)
+            run_saliency_encode(replace(own, channel=Plainly(job.channel)) if plain else own, plan, output)
+            size = video_bytes(output, plan.frame_count)
+            points.append(RatePoint(quality, size, *psnr(job.clip, output, masks)))
+    return points
+
+
+def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -> float:
+    """Mean change of the rate at equal quality, per cent; negative is fewer bits.
+
+    The logarithm of the rate is interpolated over PSNR by monotone cubics, and averaged over the PSNR that both curves reach
+    (Bjontegaard, VCEG-M33; with the interpolation of JCTVC-L1100). NaN where they reach none in common.
+    """
+    curves = []
+    for points in (plain, other):
+        ordered = sorted((getattr(p, side), float(np.log(p.video_bytes))) for p in points)
+        curves.append(PchipInterpolator(*map(np.array, zip(*ordered, strict=True))))
+    low = max(c.x[0] for c in curves)
+    high = min(c.x[-1] for c in curves)
+    if high <= low:
+        return float("nan")
+    mean = (curves[1].integrate(low, high) - curves[0].integrate(low, high)) / (high - low)
+    return float(100 * (np.exp(mean) - 1))
+
+
+def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
+    """Luma PSNR in dB inside and outside ``masks``, over as many frames as those are."""
+    total, pixels = np.zeros(2), np.zeros(2)
+    streams = (decode_frames(clip, DecodeTally()) for clip in (source, probe_clip(encode)))
+    for a, b, mask in zip(*(islice(stream, len(masks)) for stream in streams), masks, strict=True):
+        square = (luma(a).astype(np.int32) - luma(b)) ** 2
+        inside = int(square[mask].sum())
+        total += (inside, int(square.sum()) - inside)
+        pixels += (mask.sum(), mask.size - mask.sum())
+    peak = 2 ** av.VideoFormat(source.pix_fmt).components[0].bits - 1
+    inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
+    return float(inside_db), float(outside_db)
