@@ -131,7 +131,8 @@ def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, 
     """Encode ``part`` with its share of ``plan`` (``None``: plainly); the file has the video alone, its frames numbered.
 
     A part that begins later is entered by seeking; where that does not give its very frames, it is reached by decoding all that
-    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or `ToolMissingError`.
+    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or
+    `ToolMissingError`.
     """
     assert job.channel is not None or plan is None
     delivery = job.channel.deliver(job, plan, part, folder) if job.channel is not None else Delivery()
