@@ -43,7 +43,7 @@ SETTINGS: dict[str, tuple[str, tuple[float, ...]]] = {
     "libx265": ("medium", (24, 30, 36)),
     "libaom-av1": ("6", (28, 36, 44)),
     "libsvtav1": ("8", (30, 40, 50)),
-    "libvvenc": ("faster", (27, 32, 37)),
+    "libvvenc": ("faster", (22, 27, 32)),
 }
 TARGETS = {"libx264": -25.0, "libx265": -25.0, "libsvtav1": -15.0, "libaom-av1": -10.0, "libvvenc": -8.0}
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gpu_saliency.channels.base import Channel
-from gpu_saliency.channels.prefilter import Prefilter, blurred_share, sigma_of
+from gpu_saliency.channels.prefilter import Prefilter, blurred_share, strength_of
 from gpu_saliency.channels.svtav1_map import SvtAv1Map, mean_delta
 from gpu_saliency.clip import probe_clip
 from gpu_saliency.encode import encode_part
@@ -96,8 +96,10 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         slope = (math.log(same) - math.log(better)) / STEPS
         shift = math.log(plain / same) / slope
         excerpt = plan.between(0, frames)
-        is_map = isinstance(job.channel, SvtAv1Map)
-        strength, share = (mean_delta(excerpt), 1.0) if is_map else (sigma_of(plan), blurred_share(excerpt))
+        if isinstance(job.channel, SvtAv1Map):
+            strength, share = mean_delta(excerpt), 1.0
+        else:
+            strength, share = strength_of(job).sigma_per_qp * abs(plan.policy.offset), blurred_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
     return points
 

@@ -21,7 +21,7 @@ from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.job import EncodeJob
 from gpu_saliency.parts import Part, whole
 from gpu_saliency.plan import RoiPlan
-from gpu_saliency.proof.block_error import luma
+from gpu_saliency.planes import luma
 from gpu_saliency.proof.prove import video_bytes
 
 

@@ -51,6 +51,17 @@ class ColorTags:
     color_primaries: int = _UNSPECIFIED
     color_trc: int = _UNSPECIFIED
 
+    def filter(self) -> str:
+        """The ffmpeg filter that sets these tags; empty where none is specified."""
+        options = [f"range={self.color_range}"] if self.color_range else []
+        for option, value in (
+            ("colorspace", self.colorspace),
+            ("color_primaries", self.color_primaries),
+            ("color_trc", self.color_trc),
+        ):
+            options += [f"{option}={value}"] if value != _UNSPECIFIED else []
+        return "setparams=" + ":".join(options) if options else ""
+
     @classmethod
     def of(cls, codec_context: av.VideoCodecContext) -> ColorTags:
         c = codec_context

@@ -24,7 +24,8 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) ->
     first = [_cut(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
-        graph += ",\n" + delivery.filters + ",\n" + count
+        # What merges several streams may forget what it knew of their colours.
+        graph += ",\n" + ",\n".join(filter(None, (delivery.filters, count, job.color.filter())))
     if job.spec.last_filters and not delivery.program:
         graph += ",\n" + job.spec.last_filters
     return graph + "\n"

@@ -13,7 +13,6 @@ from typing import Any
 import av
 
 from gpu_saliency.channels.base import Delivery, Params, escape_param
-from gpu_saliency.clip import Clip
 from gpu_saliency.command import part_command, part_graph, plain_command
 from gpu_saliency.errors import OutputError
 from gpu_saliency.ffmpeg import run_ffmpeg
@@ -76,7 +75,7 @@ def run_saliency_encode(
         else:
             parts = _encode_parts(job, plan, temporary, output, on_frame)
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
-        facts = verify_output(temporary, _expected(job), job.spec.codec, expected, audio_streams)
+        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
             before_publishing(temporary)
@@ -194,10 +193,3 @@ def _frames_of(path: Path) -> int:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     except (av.FFmpegError, OSError, IndexError):
         return 0
-
-
-def _expected(job: EncodeJob) -> Clip:
-    """The source as the encode must come out: with the matrix and range of its conversion, if there is one from R'G'B'."""
-    if not job.converts_rgb:
-        return job.clip
-    return replace(job.clip, color=replace(job.clip.color, color_range=1, colorspace=1))

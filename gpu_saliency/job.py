@@ -12,7 +12,7 @@ from av.codec.codec import find_best_pix_fmt_of_list
 from numpy.typing import NDArray
 
 from gpu_saliency.channels.base import Channel, Params
-from gpu_saliency.clip import Clip
+from gpu_saliency.clip import Clip, ColorTags
 from gpu_saliency.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
 from gpu_saliency.encoders.spec import format_params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError
@@ -80,6 +80,11 @@ class EncodeJob:
     def converts_rgb(self) -> bool:
         """Whether an R'G'B' source becomes Y'CbCr, and so must change its matrix and range."""
         return av.VideoFormat(self.clip.pix_fmt).is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
+
+    @property
+    def color(self) -> ColorTags:
+        """The tags that the encode must have: the source's, with the matrix and range of a conversion from R'G'B'."""
+        return replace(self.clip.color, color_range=1, colorspace=1) if self.converts_rgb else self.clip.color
 
     def timed_like(self, sidecar: Sidecar) -> EncodeJob:
         """This job with the time stamps that the analysis found."""

@@ -18,8 +18,18 @@ from gpu_saliency.blocks import grid_shape, pool_blocks
 from gpu_saliency.channels import addroi
 from gpu_saliency.channels.addroi import addroi_graph
 from gpu_saliency.channels.kvazaar_roi import write_roi
-from gpu_saliency.channels.prefilter import blurred_share, escape_filter_value, mask_frames, prefilter_graph, protection, write_mask
+from gpu_saliency.channels.prefilter import (
+    blurred_share,
+    escape_filter_value,
+    mask_format,
+    mask_frames,
+    prefilter_graph,
+    protection,
+    write_mask,
+)
+from gpu_saliency.channels.rate_guide import estimate_rates, quantiser_step, wanted_rates
 from gpu_saliency.channels.svtav1_map import MAX_LEVELS, PROGRAM_VARIABLE, deltas, map_text
+from gpu_saliency.clip import ColorTags
 from gpu_saliency.doctor import make_test_clip
 from gpu_saliency.errors import OutputError, ToolMissingError, UsageError
 from gpu_saliency.job import EncodeJob
@@ -187,15 +197,18 @@ FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv444p12le"
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 @pytest.mark.parametrize("size", [(160, 96), (150, 90)])
-def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("color", [ColorTags(), ColorTags(2, 1, 1, 1), ColorTags(1, 9, 9, 16)])
+def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str, size: tuple[int, int], color: ColorTags) -> None:
     """The left half is protected, all planes of it; the right half is blurred from a block beyond the border on."""
     width, height = size
     plan = replace(plan_of([half(width, height, "left")], [0], 4, width, height), policy=RoiPolicy(-5))
     folder = tmp_path / "a:b [c],d;e'f\\g%h"
     folder.mkdir()
-    write_mask(folder / "mask.nut", plan, probe_clip(make_clip(tmp_path / "rate.mp4", seconds=0.25)).frame_rate)
-    (folder / "graph").write_text("settb=1/24,setpts=N," + prefilter_graph(folder / "mask.nut", plan, pix_fmt, Fraction(24)))
-    source = ("-f", "lavfi", "-i", f"mandelbrot=size={width}x{height}:rate=24,format={pix_fmt}", "-frames:v", 4)
+    write_mask(folder / "mask.nut", plan, Fraction(24), mask_format(pix_fmt))
+    graph = prefilter_graph(folder / "mask.nut", plan, 1.0, pix_fmt, Fraction(24), color.filter())
+    (folder / "graph").write_text("settb=1/24,setpts=N," + graph)
+    tags = "," + color.filter() if color.filter() else ""
+    source = ("-f", "lavfi", "-i", f"mandelbrot=size={width}x{height}:rate=24,format={pix_fmt}{tags}", "-frames:v", 4)
     ffmpeg(*source, "-f", "rawvideo", tmp_path / "before.yuv")
     ffmpeg(*source, "-/filter:v", folder / "graph", "-pix_fmt", pix_fmt, "-f", "rawvideo", tmp_path / "after.yuv")
     form = av.VideoFormat(pix_fmt, width, height)
@@ -291,6 +304,38 @@ def test_kvazaar_file(tmp_path: Path) -> None:
     grid[:4, :4], grid[4:, 4:] = -4, 3
     write_roi(tmp_path / "roi", plan_of([grid, grid * 0], [0, 2], 3, 96, 80))
     assert (tmp_path / "roi").read_text().split("\n") == ["2 2", "-4 0", "0 3"] * 2 + ["2 2", "0 0", "0 0", ""]
+
+
+@pytest.mark.parametrize(("encoder", "preset"), [("libaom-av1", "8"), ("libvvenc", "faster"), ("libsvtav1", "12")])
+def test_the_prefilter_keeps_colour_tags(tmp_path: Path, encoder: str, preset: str) -> None:
+    tags = "setparams=colorspace=smpte170m:color_primaries=bt470bg:color_trc=bt709:range=tv"
+    source = make_clip(tmp_path / "in.mp4", seconds=0.5, extra=("-vf", tags))
+    job = timed(prepare_encode(probe_clip(source), EncodeSettings(encoder, preset, roi_channel="prefilter")))
+    run_saliency_encode(job, plan_of([half(160, 96, "left")], [0], 12, 160, 96), tmp_path / "out.mp4")
+    assert probe_clip(tmp_path / "out.mp4").color == job.clip.color
+
+
+def test_estimated_rates_follow_the_texture(tmp_path: Path) -> None:
+    """Left flat, right noise: a flat 16x16 block takes four bits, one for each 8x8; at the edge what is in the picture counts."""
+    picture = "color=gray:size=72x40:rate=24,geq=lum='if(lt(X,32),128,random(1)*255)':cb=128:cr=128"
+    ffmpeg("-f", "lavfi", "-i", picture, "-frames:v", 3, "-pix_fmt", "yuv420p", tmp_path / "in.y4m")
+    rates = estimate_rates(probe_clip(tmp_path / "in.y4m"), Part(0, 3), quantiser_step(32))
+    assert rates.shape == (3, 5)
+    assert rates[:2, :2].tolist() == [[4, 4], [4, 4]]
+    assert rates[:2, 2:4].min() > 400
+    assert rates[2, 0] == 2
+    assert rates[0, 3] / 3 < rates[0, 4] < rates[0, 3]
+
+
+def test_wanted_rates_keep_the_sum() -> None:
+    """libaom scales by the sums: what is not asked for goes to the corner."""
+    plan = plan_of([half(160, 96, "left", -3, 1)], [0], 4, 160, 96)
+    estimate = np.random.default_rng(1).uniform(10, 100, (6, 10))
+    wanted = wanted_rates(estimate, plan)
+    np.testing.assert_allclose(wanted[:, :5], 2 * estimate[:, :5])
+    np.testing.assert_allclose(wanted[:4, 5:], 0.6 * estimate[:4, 5:])
+    gentle = wanted_rates(estimate, plan_of([half(160, 96, "left", 1, 1)], [0], 4, 160, 96))
+    assert gentle.sum() == pytest.approx(estimate.sum())
 
 
 @pytest.mark.parametrize("text", ["1.4.1", "0.9"])

@@ -56,39 +56,53 @@ class Prefilter:
         return whole(plan)
 
     def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:
-        strength = STRENGTHS.get(job.spec.name)
-        return 0.0 if strength is None else strength.shift(sigma_of(plan), blurred_share(plan))
+        strength = strength_of(job)
+        if job.crf is None or not strength.steps:
+            return 0.0
+        return strength.shift(job.crf, strength.sigma_per_qp * abs(plan.policy.offset), blurred_share(plan))
 
     def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:
         if plan is None or not plan.policy.offset:
             return Delivery()
         mask = folder / "mask.nut"
-        write_mask(mask, plan.between(part.start, part.end), job.clip.frame_rate)
-        return Delivery(prefilter_graph(mask, plan, job.pix_fmt, job.clip.frame_rate))
+        write_mask(mask, plan.between(part.start, part.end), job.clip.frame_rate, mask_format(job.pix_fmt))
+        sigma = strength_of(job).sigma_per_qp * abs(plan.policy.offset)
+        return Delivery(prefilter_graph(mask, plan, sigma, job.pix_fmt, job.clip.frame_rate, job.color.filter()))
 
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """What the blur saves an encoder, measured by ``benchmarks/quality_shift.py``."""
+    """How strongly an encoder's clips are blurred, and what that saves; measured by ``benchmarks/quality_shift.py``."""
 
-    steps: float
-    """Steps of the encoder's quality scale that a picture blurred in full, at sigma 1, is worth."""
-    power: float
+    sigma_per_qp: float = 0.2
+    """Pixels of sigma for each QP of the asked offset."""
+    steps: float = 0.0
+    """Steps of the encoder's quality scale that a picture blurred in full, at sigma 1, is worth; 0 where nobody measured it."""
+    power: float = 1.0
+    full_at: float = 0.0
+    """Base quality up to which it is worth all of that."""
+    fade: float = 0.0
+    """Part of it that is lost with each step beyond: where the quantiser blurs by itself, the prefilter saves nothing."""
 
-    def shift(self, sigma: float, share: float) -> float:
-        """What to add to the base quality; negative, as the saved bits are to be spent: ``-steps * sigma**power * share``."""
-        return float(-self.steps * sigma**self.power * share)
+    def shift(self, quality: float, sigma: float, share: float) -> float:
+        """What to add to the base quality; negative, as the saved bits are to be spent.
+
+        ``-steps * sigma**power * share * max(0, 1 - fade * (quality - full_at))``, at most all of it.
+        """
+        left = min(1.0, max(0.0, 1 - self.fade * (quality - self.full_at)))
+        return float(-self.steps * sigma**self.power * share * left)
 
 
 STRENGTHS: dict[str, Strength] = {
-    "libsvtav1": Strength(6.05, 1.2),
-    "libaom-av1": Strength(4.73, 1.2),
+    "libsvtav1": Strength(0.2, 6.05, 1.2),
+    "libaom-av1": Strength(0.2, 4.73, 1.2),
+    "libvvenc": Strength(0.3, 1.55, 1.4, full_at=27, fade=0.11),
 }
 
 
-def sigma_of(plan: RoiPlan) -> float:
-    """Standard deviation of the blur, pixels, for the offset that was asked."""
-    return 0.2 * abs(plan.policy.offset)
+def strength_of(job: EncodeJob) -> Strength:
+    """That of the job's encoder, or the mild one for encoders that nobody measured."""
+    return STRENGTHS.get(job.spec.name, Strength())
 
 
 def protection(plan: RoiPlan, segment: int) -> NDArray[np.float32]:
@@ -108,16 +122,21 @@ def blurred_share(plan: RoiPlan) -> float:
     return float(np.average(shares, weights=spans))
 
 
-def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction) -> None:
+def mask_format(pix_fmt: str) -> str:
+    """How the mask of a ``pix_fmt`` picture is kept: the mask of the chroma must say the same as that of the luma."""
+    return "gray" if len(av.VideoFormat(pix_fmt).components) == 1 else "yuv444p"
+
+
+def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, pix_fmt: str = "yuv444p") -> None:
     """Write the mask of ``plan``, a lossless video with one pixel a block and a picture a frame. Raises `OutputError`."""
     rows, cols = plan.qp_offset.shape[1:]
     try:
         with av.open(f"file:{path}", "w", format="nut") as container:
             stream = container.add_stream("ffv1", rate=frame_rate)
-            # Wide pixels in all three planes: the mask of the chroma must say the same as that of the luma.
-            stream.width, stream.height, stream.pix_fmt = cols, rows, "yuv444p"
+            stream.width, stream.height, stream.pix_fmt = cols, rows, pix_fmt
             for number, mask in enumerate(mask_frames(plan)):
-                frame = av.VideoFrame.from_ndarray(np.stack([mask] * 3), format="yuv444p")
+                planes = mask if pix_fmt == "gray" else np.stack([mask] * 3)
+                frame = av.VideoFrame.from_ndarray(planes, format=pix_fmt)
                 frame.pts, frame.time_base = number, 1 / frame_rate
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
@@ -151,8 +170,11 @@ def _reach(one: int, other: int) -> int:
     return min(REACH_FRAMES, (min(one, other) + 1) // 2)
 
 
-def prefilter_graph(mask: Path, plan: RoiPlan, pix_fmt: str, frame_rate: Fraction) -> str:
-    """The graph that blurs ``pix_fmt`` pictures outside of the mask; frames of both are numbered from 0."""
+def prefilter_graph(mask: Path, plan: RoiPlan, sigma: float, pix_fmt: str, frame_rate: Fraction, tags: str = "") -> str:
+    """The graph that blurs ``pix_fmt`` pictures by ``sigma`` pixels outside of the mask; frames of both are numbered from 0.
+
+    ``tags`` is a filter that gives the mask the picture's colour tags: ffmpeg converts between inputs whose tags differ.
+    """
     rows, cols = plan.qp_offset.shape[1:]
     size = plan.block_size
     top = 2 ** av.VideoFormat(pix_fmt).components[0].bits - 1
@@ -160,11 +182,11 @@ def prefilter_graph(mask: Path, plan: RoiPlan, pix_fmt: str, frame_rate: Fractio
     # at another depth, and of rounding, is mended by the last step: all that is almost full is full.
     enlarge = f"scale={cols * size}:{rows * size}:flags=bilinear,crop={plan.width}:{plan.height}:0:0:exact=1,format={pix_fmt}"
     fill = "lut=" + ":".join(f"c{i}=if(gt(val\\,{top * 0.985:.0f})\\,{top}\\,val)" for i in range(3))
-    count = f"settb=expr=1/({frame_rate}),setpts=N"
+    count = ",".join(filter(None, (f"settb=expr=1/({frame_rate}),setpts=N", tags)))
     return ";\n".join(
         (
             "split=2[sharp][soft]",
-            f"[soft]gblur=sigma={sigma_of(plan):g}[blurred]",
+            f"[soft]gblur=sigma={sigma:g}[blurred]",
             f"movie=filename={escape_filter_value(str(mask))}:format_name=nut,{count},{enlarge},{fill}[mask]",
             "[blurred][sharp][mask]maskedmerge",
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gpu_saliency.channels.prefilter import Prefilter
+from gpu_saliency.channels.rate_guide import RateGuide
 from gpu_saliency.encoders.spec import AV1_SUFFIXES, EncoderSpec, Quality
 
 LIBAOM = EncoderSpec(
     name="libaom-av1",
     codec="av1",
-    channels=(Prefilter(),),
+    channels=(RateGuide(), Prefilter()),
     quality=Quality("-crf", 1, 63, 32, whole=True),
     params_option="-aom-params",
     presets=tuple(str(speed) for speed in range(9)),

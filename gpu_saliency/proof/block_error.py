@@ -12,6 +12,7 @@ from gpu_saliency.blocks import BLOCK_SIZE
 from gpu_saliency.clip import Clip
 from gpu_saliency.decode import DecodeTally, decode_frames
 from gpu_saliency.errors import SourceError
+from gpu_saliency.planes import luma
 
 BlockError = NDArray[np.float64]
 
@@ -61,11 +62,3 @@ def block_mean_square(difference: NDArray[np.int32]) -> BlockError:
     height, width = (np.minimum(BLOCK_SIZE, n - np.arange(0, n, BLOCK_SIZE)) for n in difference.shape)
     means: BlockError = sums / (height[:, None] * width)
     return means
-
-
-def luma(frame: av.VideoFrame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The first plane of a planar frame, ``[height, width]``, without the padding of its lines; not a copy."""
-    plane = frame.planes[0]
-    if frame.format.components[0].bits <= 8:
-        return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    return np.frombuffer(memoryview(plane), np.uint16).reshape(-1, plane.line_size // 2)[: frame.height, : frame.width]
