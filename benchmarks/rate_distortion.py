@@ -22,6 +22,7 @@ from gpu_saliency.job import EncodeJob
 from gpu_saliency.parts import Part, whole
 from gpu_saliency.plan import RoiPlan
 from gpu_saliency.planes import luma
+from gpu_saliency.proof.block_error import as_encoded
 from gpu_saliency.proof.prove import video_bytes
 
 
@@ -91,12 +92,13 @@ def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -
 def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
     """Luma PSNR in dB inside and outside ``masks``, over as many frames as those are."""
     total, pixels = np.zeros(2), np.zeros(2)
-    streams = (decode_frames(clip, DecodeTally()) for clip in (source, probe_clip(encode)))
+    clips = (source, probe_clip(encode))
+    streams = (decode_frames(clip, DecodeTally()) for clip in clips)
     for a, b, mask in zip(*(islice(stream, len(masks)) for stream in streams), masks, strict=True):
-        square = (luma(a).astype(np.int32) - luma(b)) ** 2
+        square = (luma(as_encoded(a, b)).astype(np.int32) - luma(b)) ** 2
         inside = int(square[mask].sum())
         total += (inside, int(square.sum()) - inside)
         pixels += (mask.sum(), mask.size - mask.sum())
-    peak = 2 ** av.VideoFormat(source.pix_fmt).components[0].bits - 1
+    peak = 2 ** av.VideoFormat(clips[1].pix_fmt).components[0].bits - 1
     inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
     return float(inside_db), float(outside_db)

@@ -38,11 +38,12 @@ def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[Block
             encoded = next(stream, None)
             if encoded is None:
                 raise SourceError(f"{clip.path}: ends after {number} frames, before {source.path} does")
-            errors.append(block_error(_as_encoded(frame, encoded), encoded))
+            errors.append(block_error(as_encoded(frame, encoded), encoded))
         yield tuple(errors)
 
 
-def _as_encoded(frame: av.VideoFrame, encoded: av.VideoFrame) -> av.VideoFrame:
+def as_encoded(frame: av.VideoFrame, encoded: av.VideoFrame) -> av.VideoFrame:
+    """``frame`` in the pixel format of ``encoded``: an encoder may write 10 bits where its source has 8."""
     name = encoded.format.name
     return frame if frame.format.name == name else frame.reformat(format=name)
 
