@@ -22,6 +22,7 @@ from gpu_saliency.output import check_container, check_output, temporary_output,
 from gpu_saliency.parts import Part
 from gpu_saliency.plan import RoiPlan
 from gpu_saliency.program import run_program
+from gpu_saliency.shape import keep_pixel_shape
 
 __all__ = ["EncodeJob", "EncodeSettings", "Encoded", "check_destination", "encode_part", "prepare_encode", "run_saliency_encode"]
 
@@ -111,6 +112,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             audio=job.audio,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
         )
+        keep_pixel_shape(job.ffmpeg.path, temporary, job.clip)
     return len(parts)
 
 

@@ -3,9 +3,9 @@
 A part is what one run of an encoder made of some consecutive frames: a video-only file in which the frames are merely numbered.
 Here their packets are copied, behind one another, and get the stamps of the source's frames; nothing is encoded again.
 
-What PyAV cannot do, and so is not done: it sets the sample aspect ratio of the codec parameters but not that of the stream, which
-is what Matroska and WebM take theirs from. H.264 and HEVC also carry it in the bitstream; AV1, VP9 and VVC lose it in those two.
-And where it has no ``set_display_rotation`` (16.0 has none) it cannot turn the picture of an .ivf part: that is an error here.
+What PyAV cannot do: it sets the sample aspect ratio of the codec parameters but not that of the stream, which is what Matroska and
+WebM take theirs from. H.264 and HEVC also carry it in the bitstream; for AV1 and VP9 shape.py adds it. And where PyAV has
+no ``set_display_rotation`` (16.0 has none) it cannot turn the picture of an .ivf part: that is an error here.
 """
 
 from __future__ import annotations

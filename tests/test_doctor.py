@@ -34,8 +34,9 @@ def test_the_terminal_names_channel_and_reasons(monkeypatch: pytest.MonkeyPatch)
     assert "Bits moved as planned" in line
 
 
-def test_an_ffmpeg_that_ignores_regions(tmp_path: Path) -> None:
+def test_an_ffmpeg_that_ignores_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stub that leaves the filters out, which is what an encoder without a channel comes to."""
+    monkeypatch.setenv("GPU_SALIENCY_SVTAV1ENCAPP", "/no/such/app")
     stub = stub_ffmpeg(tmp_path, "i = a.index('-/filter:v') if '-/filter:v' in a else None\nif i: del a[i:i+2]\nreal()")
     done = run("doctor", "--ffmpeg-bin", stub, "--json")
     assert done.code == 69

@@ -261,3 +261,19 @@ def test_frame_rates() -> None:
     for text in ("abc", "0", "-24", "1/0", "1e9", "nan"):
         with pytest.raises(UsageError, match="--framerate"):
             parse_frame_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "channel", "suffix"),
+    [("libsvtav1", "prefilter", ".mkv"), ("libsvtav1", "prefilter", ".mp4"), ("libvpx-vp9", "addroi", ".webm")],
+)
+def test_pixels_that_are_not_square(encoder: str, channel: str, suffix: str, tmp_path: Path) -> None:
+    """AV1 and VP9 carry no shape of a pixel, so that the container must; the time stamps stay what they are."""
+    source = make_clip(tmp_path / "source.mp4", size="192x96", seconds=1, audio=suffix == ".mp4", extra=("-vf", "setsar=4/3"))
+    output = tmp_path / f"out{suffix}"
+    arguments = ("--encoder", encoder, "--preset", "8", "--prove", "none", "--roi-channel", channel, "--quiet")
+    done = run("encode", "--src", source, "--output", output, *arguments)
+    assert done.code == 0, done.err
+    assert_same_picture(source, output)
+    assert probe_clip(output).sample_aspect_ratio == Fraction(4, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name, f"{output.name}.saliency.npz"])
