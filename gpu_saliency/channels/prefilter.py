@@ -96,7 +96,7 @@ class Strength:
 STRENGTHS: dict[str, Strength] = {
     "libsvtav1": Strength(0.23, 6.05, 1.2),
     "libaom-av1": Strength(0.2, 4.73, 1.2),
-    "libvvenc": Strength(0.3, 1.55, 1.4, full_at=27, fade=0.11),
+    "libvvenc": Strength(0.24, 1.55, 1.4, full_at=27, fade=0.11),
 }
 
 
