@@ -100,6 +100,12 @@ class Clip:
         return f"file:{self.path}"
 
     @property
+    def upright_aspect(self) -> Fraction:
+        """Width / height as shown: with the shape of the pixels, after the rotation."""
+        aspect = self.width * self.sample_aspect_ratio / self.height
+        return aspect if self.rotation % 180 == 0 else 1 / aspect
+
+    @property
     def demuxer_options(self) -> dict[str, str]:
         """What libavformat must be told to read raw video; empty for a container, which says it itself."""
         if not self.is_raw:

@@ -91,6 +91,18 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     return np.flatnonzero(size).astype(np.int64)
 
 
+class HostReducer:
+    """The `Reducer` of a track that lies on the host."""
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        return reduce_saliency(track, starts, aggregator, ema_alpha)
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        return reduce_detail(track, starts)
+
+
 def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
     """``[segments, rows, cols]`` in 0..1: the maps of each segment through its own reducer. Raises `UsageError`."""
     motion = motion_within_scenes(track)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 DETAIL_STEPS = 24
 """Codes per doubling of detail: one code is 2.9 %."""
+
+
+class Reducer(Protocol):
+    """Makes one map of those of each segment, where the maps lie. All give the results of segments.py's, bit for bit."""
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]: ...
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class SaliencyTrack:
     """``[frames]``, presentation time stamps of the source in ``time_base``, strictly rising; ``None`` where it has none such."""
     time_base: Fraction = Fraction(1)
     """Seconds."""
+    reducer: Reducer | None = field(default=None, repr=False, compare=False)
+    """Where the maps still lie beside this copy; ``None``: only here."""
 
     def __post_init__(self) -> None:
         samples = len(self.sample_frame)

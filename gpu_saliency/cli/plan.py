@@ -47,8 +47,9 @@ def plan(
     clip = opt.clip_from(src, width, height, pix_fmt, framerate, duration)
     path = sidecar or src.with_name(src.name + SUFFIX)
     check_output(path, src, overwrite=overwrite)
-    with Reporter(quiet=quiet).stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, settings, path, on_progress=advance, reuse=False)
+    reporter = Reporter(quiet=quiet)
+    with reporter.stage("finding saliency") as advance:
+        found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
     stats = build_roi_plan(found, policy).statistics()
     result = {
         "sidecar": str(path),
