@@ -144,6 +144,11 @@ def open_clip(clip: Clip) -> Iterator[av.container.InputContainer]:
         yield container
 
 
+def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The first one that is not a cover picture. Raises `StopIteration` where there is none, which `probe_clip` has excluded."""
+    return next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+
+
 def probe_clip(
     path: str | Path,
     *,

@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from gpu_saliency.clip import Clip, open_clip
+from gpu_saliency.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.errors import SourceError
 from gpu_saliency.sampling import Sampling
 from gpu_saliency.scene import SceneMeter
@@ -31,7 +31,7 @@ _SWS_COLORSPACE = {
     10: Colorspace.BT2020,
 }
 
-_GRID_TOLERANCE = 0.0015
+GRID_TOLERANCE = 0.0015
 """Seconds. Containers that count in milliseconds round by half of one."""
 
 
@@ -75,7 +75,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
     be decoded.
     """
     with open_clip(clip) as container:
-        video = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        video = video_stream_of(container)
         video.thread_type = "AUTO"
         tally.time_base = video.time_base or Fraction(1)
         start: float | None = None
@@ -92,7 +92,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
                     return
                 if seconds is not None and start is not None:
                     off_grid = abs(seconds - start - tally.frames / clip.frame_rate)
-                    tally.variable_frame_rate |= off_grid > _GRID_TOLERANCE
+                    tally.variable_frame_rate |= off_grid > GRID_TOLERANCE
                 if frame.pts is not None:
                     tally.pts.append(frame.pts)
                 tally.scene.add(frame)
