@@ -17,9 +17,9 @@ from gpu_saliency.errors import EncodeError, OutputError
 _LIMITED = 1
 
 
-def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
+def check_output(output: Path, source: Path | None, *, overwrite: bool) -> None:
     """Raise `OutputError` unless ``output`` may be written: another file than ``source``, in a folder that takes files."""
-    if output.exists() and output.samefile(source):
+    if source is not None and output.exists() and output.samefile(source):
         raise OutputError(f"{output}: is the source itself", cure="give --output another path")
     if output.is_dir():
         raise OutputError(f"{output}: is a folder", cure="give --output the path of a file")

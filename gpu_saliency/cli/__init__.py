@@ -11,6 +11,7 @@ from types import FrameType
 import typer
 
 from gpu_saliency import __version__
+from gpu_saliency.cli.bench import bench
 from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
@@ -38,6 +39,7 @@ app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")
 app.command(epilog=EXIT_CODES)(plan)
 app.command(epilog=EXIT_CODES)(inspect)
 app.command(epilog=EXIT_CODES)(doctor)
+app.command(epilog=EXIT_CODES)(bench)
 
 
 def _show_version(value: bool) -> None:

@@ -1,0 +1,74 @@
+"""A benchmark for people and for machines."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gpu_saliency import __version__
+from gpu_saliency.bench.measure import BenchRow
+from gpu_saliency.bench.stages import STAGES
+
+_PACKAGES = ("numpy", "av", "onnxruntime", "onnxruntime-gpu", "cupy-cuda13x", "PyNvVideoCodec")
+
+
+def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
+    """Where and with what it was measured; ``gpu`` as ``doctor`` describes it, ``None`` without one."""
+    return {
+        "version": __version__,
+        "date": str(datetime.date.today()),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        "gpu": gpu,
+    }
+
+
+def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
+    """One line a row; rates in frames of the clip per second, so that all can be compared."""
+    table = Table(title=title, caption="frames of the clip per second: median of the rounds (what 95 % of them reached)")
+    for head in ("clip", "batch", *STAGES, "whole /\nslowest", "whole /\ndecode", "host MB", "device MB", "to device", "to host"):
+        table.add_column(head, justify="left" if head == "clip" else "right", no_wrap=head != "clip")
+    for row in rows:
+        rates = [
+            f"{rate.clip_fps:,.0f} ({rate.fps_p95 * rate.clip_fps / rate.fps_p50:,.0f})" for rate in (row.stages[s] for s in STAGES)
+        ]
+        ratios = [f"{ratio[0]:.2f}" for ratio in (row.whole_by_slowest, row.whole_by_decode)]
+        memory = [_megabytes(row.host_peak_bytes), _megabytes(row.facts["device_peak_bytes"])]
+        copied = [_bytes(row.facts[key]) for key in ("bytes_to_device", "bytes_to_host")]
+        name = f"{row.clip}\n{row.width}x{row.height} {row.codec} {row.pix_fmt}"
+        table.add_row(name, str(row.batch_size), *rates, *ratios, *memory, *copied)
+    console.print(table)
+
+
+def _megabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e6:,.0f}"
+
+
+def _bytes(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
