@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def prefetch(upstream: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetch(upstream: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield the items of ``upstream`` in order, produced by a thread that runs at most ``depth`` items ahead.
 
     An exception of the upstream is raised here, after the items that came before it. When the consumer stops early, the thread
@@ -21,7 +21,7 @@ def prefetch(upstream: Iterable[T], depth: int = 2) -> Iterator[T]:
     yield from merge([upstream], depth, threading.Event())
 
 
-def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event) -> Iterator[T]:
+def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event) -> Generator[T, None, None]:
     """`prefetch` of several upstreams at once, each with a thread of its own; those of one upstream stay in order.
 
     ``stopped`` is set when no more is wanted, so that an upstream that waits for something can look at it.

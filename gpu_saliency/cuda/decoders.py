@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.cuda.colour import is_full_range, resolve_colorspace
+from gpu_saliency.cuda.memory import Traffic
 from gpu_saliency.cuda.probe import GpuMachine
 from gpu_saliency.cuda.splits import FrameRange
 from gpu_saliency.cuda.surface import SampleLayout, Surface
@@ -58,19 +59,34 @@ class Decoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DecoderJob:
+    """What a `Decoder` is made for."""
+
+    clip: Clip
+    timeline: Timeline | None
+    gpu: int
+    tally: DecodeTally
+    """Filled by a decoder on the host; one on the device does not know what is in it."""
+    traffic: Traffic
+
+    def known_timeline(self) -> Timeline:
+        assert self.timeline is not None, "choose_decoder takes a backend that needs it only where there is one"
+        return self.timeline
+
+
 @dataclass(frozen=True, slots=True)
 class DecoderChoice:
     """Which backend, and why that one."""
 
     name: str
     reason: str
-    make: Callable[[Clip, Timeline | None, int, DecodeTally], Decoder]
-    """Called with the clip, its timeline, the GPU's number, and the tally that a decoder on the host fills."""
+    make: Callable[[DecoderJob], Decoder]
 
 
-def _make(module: str, name: str) -> Callable[[Clip, Timeline | None, int, DecodeTally], Decoder]:
-    def make(clip: Clip, timeline: Timeline | None, gpu: int, tally: DecodeTally) -> Decoder:
-        decoder: Decoder = getattr(importlib.import_module(f"gpu_saliency.cuda.{module}"), name)(clip, timeline, gpu, tally)
+def _make(module: str, name: str) -> Callable[[DecoderJob], Decoder]:
+    def make(job: DecoderJob) -> Decoder:
+        decoder: Decoder = getattr(importlib.import_module(f"gpu_saliency.cuda.{module}"), name)(job)
         return decoder
 
     return make

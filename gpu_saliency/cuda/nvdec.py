@@ -14,13 +14,12 @@ from typing import Any
 import av
 
 from gpu_saliency.clip import Clip, open_clip, video_stream_of
-from gpu_saliency.cuda.decoders import Colour, Decoded
+from gpu_saliency.cuda.decoders import Colour, Decoded, DecoderJob
+from gpu_saliency.cuda.memory import device_errors
 from gpu_saliency.cuda.probe_child import NVDEC_CODECS
-from gpu_saliency.cuda.session import memory_errors
 from gpu_saliency.cuda.splits import FrameRange, missing_frame, range_packets
 from gpu_saliency.cuda.surface import SampleLayout, Surface
 from gpu_saliency.cuda.timeline import Timeline
-from gpu_saliency.decode import DecodeTally
 from gpu_saliency.device import DeviceMemoryError
 from gpu_saliency.errors import GpuSaliencyError, SourceError
 
@@ -35,12 +34,12 @@ FILTERS["mpeg4"] = "dump_extra=freq=keyframe"
 class NvdecDecoder:
     meters_scenes = False
 
-    def __init__(self, clip: Clip, timeline: Timeline | None, gpu: int, _tally: DecodeTally) -> None:
+    def __init__(self, job: DecoderJob) -> None:
         import PyNvVideoCodec
 
-        assert timeline is not None, "choose_decoder takes this backend only where there is one"
         self._library: Any = PyNvVideoCodec
-        self._clip, self._timeline, self._gpu = clip, timeline, gpu
+        self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
+        clip = job.clip
         layout = SampleLayout.of(clip.pix_fmt)
         assert layout is not None
         self._bits = layout.bits
@@ -131,7 +130,7 @@ class NvdecDecoder:
     def _errors(self) -> Iterator[None]:
         """The library raises types of its own that derive from `Exception` only."""
         try:
-            with memory_errors():
+            with device_errors():
                 yield
         except (GpuSaliencyError, DeviceMemoryError):
             raise

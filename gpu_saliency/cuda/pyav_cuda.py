@@ -8,21 +8,18 @@ from typing import Any
 import av
 from av.codec.hwaccel import HWAccel
 
-from gpu_saliency.clip import Clip, open_clip, video_stream_of
-from gpu_saliency.cuda.decoders import Colour, Decoded
+from gpu_saliency.clip import open_clip, video_stream_of
+from gpu_saliency.cuda.decoders import Colour, Decoded, DecoderJob
 from gpu_saliency.cuda.splits import FrameRange, decode_range
 from gpu_saliency.cuda.surface import SampleLayout, Surface
-from gpu_saliency.cuda.timeline import Timeline
-from gpu_saliency.decode import DecodeTally
 from gpu_saliency.errors import SourceError
 
 
 class PyavCudaDecoder:
     meters_scenes = False
 
-    def __init__(self, clip: Clip, timeline: Timeline | None, gpu: int, _tally: DecodeTally) -> None:
-        assert timeline is not None, "choose_decoder takes this backend only where there is one"
-        self._clip, self._timeline, self._gpu = clip, timeline, gpu
+    def __init__(self, job: DecoderJob) -> None:
+        self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
 
     def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
         import cupy

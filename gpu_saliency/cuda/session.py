@@ -7,7 +7,6 @@ it would keep that on the CPU otherwise, which is refused here. Options and name
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.contract import TOLERANCE, InputSize, ModelContract, breach, describe_model, first_line
+from gpu_saliency.cuda.memory import device_errors, memory_errors_as_missing
 from gpu_saliency.device import DeviceMemoryError
 from gpu_saliency.errors import ModelError, ToolMissingError
 from gpu_saliency.gpu import PROVIDERS, GpuSettings
@@ -22,7 +22,6 @@ from gpu_saliency.runtime import import_onnxruntime
 
 DEFAULT_BATCH_SIZE = 16
 _ENGINE_CACHE = Path("~/.cache/gpu_saliency/tensorrt")
-_MEMORY_WORDS = ("out of memory", "failed to allocate memory", "alloc_failed", "bfcarena", "outofmemory")
 
 
 class CudaModel:
@@ -66,7 +65,13 @@ class CudaModel:
         return self._sessions[key]
 
     def forget(self, batch_size: int) -> None:
-        """Let go of the sessions of that batch, and so of their memory."""
+        """Let go of the sessions of that batch, and so of their memory, once they have finished."""
+        import cupy
+
+        for (gpu, batch, _), session in self._sessions.items():
+            if batch == batch_size:
+                with cupy.cuda.Device(gpu):
+                    session.cuda_stream.synchronize()
         self._sessions = {key: session for key, session in self._sessions.items() if key[1] != batch_size}
 
 
@@ -80,7 +85,7 @@ class CudaSession:
 
         self._contract, self._ort, self.gpu, self.provider = model.contract, ort, gpu, model.provider
         self.shape = (batch_size, 3, size.padded[1], size.padded[0])
-        with cupy.cuda.Device(gpu), memory_errors():
+        with cupy.cuda.Device(gpu), device_errors():
             self.cuda_stream = cupy.cuda.Stream(non_blocking=True)
             # Every answer goes here, at the same address: float32 [N, H, W].
             self.maps = cupy.empty((batch_size, size.padded[1], size.padded[0]), np.float32)
@@ -93,10 +98,10 @@ class CudaSession:
             options.add_free_dimension_override_by_name(name, length)
         providers = session_providers(settings, gpu, self.cuda_stream.ptr, f"{sha256[:16]}-{batch_size}")
         try:
-            with memory_errors():
+            with device_errors():
                 # enable_fallback=0: the Python wrapper would try again with other providers.
                 self._session = ort.InferenceSession(str(model.path), options, providers=providers, enable_fallback=0)
-        except DeviceMemoryError:
+        except (DeviceMemoryError, ToolMissingError):
             raise
         except Exception as error:
             raise self._refused(error) from error
@@ -145,9 +150,9 @@ class CudaSession:
     def run(self, binding: Any) -> Any:
         """Enqueue one inference on `cuda_stream`; the maps ``[N, H, W]`` hold its answer once the stream is there."""
         try:
-            with memory_errors():
+            with device_errors():
                 self._session.run_with_iobinding(binding, self._run_options)
-        except DeviceMemoryError:
+        except (DeviceMemoryError, ToolMissingError):
             raise
         except Exception as error:
             raise ModelError(f"{self._contract.path}: failed on input {list(self.shape)}: {first_line(error)}") from error
@@ -157,7 +162,7 @@ class CudaSession:
         """One inference of a grey picture, read back. Raises `ModelError`."""
         import cupy
 
-        with cupy.cuda.Device(self.gpu), memory_errors():
+        with cupy.cuda.Device(self.gpu), device_errors():
             with self.cuda_stream:
                 grey = cupy.zeros(self.shape, np.float32)
             binding = self.bind(grey)
@@ -202,29 +207,3 @@ def _load_libraries(ort: Any) -> None:
         # It prints what it does not find, which the session that needs it will say too.
         with contextlib.redirect_stdout(None):
             ort.preload_dlls()
-
-
-@contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn every library's way to run out of device memory into `DeviceMemoryError`; each has a type or only words of its own."""
-    try:
-        yield
-    except DeviceMemoryError:
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}".lower()
-        if any(word in text for word in _MEMORY_WORDS):
-            raise DeviceMemoryError(first_line(error)) from error
-        raise
-
-
-@contextlib.contextmanager
-def memory_errors_as_missing(gpu: int) -> Iterator[None]:
-    """While nothing has begun that could be made smaller."""
-    try:
-        yield
-    except DeviceMemoryError as error:
-        raise ToolMissingError(
-            f"--device cuda: GPU {gpu} has too little memory left to load the model: {error}",
-            cure="nvidia-smi shows who has it; or --gpu, or --device cpu",
-        ) from error

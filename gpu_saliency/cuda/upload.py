@@ -14,12 +14,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from gpu_saliency.clip import Clip
-from gpu_saliency.cuda.decoders import Colour, Decoded
+from gpu_saliency.cuda.decoders import Colour, Decoded, DecoderJob
 from gpu_saliency.cuda.splits import FrameRange
 from gpu_saliency.cuda.surface import SampleLayout, Surface
-from gpu_saliency.cuda.timeline import Timeline
-from gpu_saliency.decode import DecodeTally, decode_frames
+from gpu_saliency.decode import decode_frames
 
 _STAGES = 3
 """Pinned buffers, each with one on the device: the host fills one while another is copied and a third is read by the kernel."""
@@ -29,9 +27,8 @@ _BT709 = 1
 class UploadDecoder:
     meters_scenes = True
 
-    def __init__(self, clip: Clip, _timeline: Timeline | None, _gpu: int, tally: DecodeTally) -> None:
-        self._clip, self._tally = clip, tally
-        self.uploaded_bytes = 0
+    def __init__(self, job: DecoderJob) -> None:
+        self._clip, self._tally, self._traffic = job.clip, job.tally, job.traffic
         self._stages: list[_Stage] = []
         self._next = 0
 
@@ -54,7 +51,7 @@ class UploadDecoder:
         pack(frame, packing, stage.host)
         stage.device.data.copy_from_host_async(stage.host.ctypes.data, packing.total, cuda_stream)
         stage.copied.record(cuda_stream)
-        self.uploaded_bytes += packing.total
+        self._traffic.to_device += packing.total
         addresses = tuple(stage.device.data.ptr + offset for offset in packing.offsets)
         return Surface(layout, frame.width, frame.height, addresses, packing.pitches[0], packing.pitches[-1])
 
