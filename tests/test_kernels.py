@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,8 +67,12 @@ def test_picture(
     backend: Backend, pix_fmt: str, source: tuple[int, int], content: tuple[int, int], padded: tuple[int, int], turns: int
 ) -> None:
     rng = np.random.default_rng(len(pix_fmt) + turns)
-    layout = SampleLayout.of(pix_fmt)
-    assert layout is not None
+    plain = SampleLayout.of(pix_fmt)
+    assert plain is not None
+    # Chroma amid its luma samples, on the left ones, in the top left corner, below: a siting for each turn.
+    siting = ((0, 0), (2, 0), (2, 2), (0, -3))[turns]
+    offset = (siting[0] if plain.chroma_shift[0] else 0, siting[1] if plain.chroma_shift[1] else 0)
+    layout = replace(plain, chroma_offset=offset)
     planes = sample_planes(layout, source, rng)
     to_rgb = yuv_to_rgb_matrix(1, turns % 2 == 0, layout.bits, has_chroma=layout.chroma_planes > 0)
     surface, _memory = lay_out(backend, layout, planes, rng)

@@ -101,13 +101,9 @@ class Kernels:
         _check_turns(quarter_turns)
         layout = surface.layout
         plane0, plane1, plane2 = (*surface.planes, None, None)[:3]
-        shrunk_w = content_w if quarter_turns % 2 == 0 else content_h
-        # swscale, which shrinks on the CPU path, makes R'G'B' of even width from subsampled chroma with one chroma value for each
-        # two pixels of a line (SWS_FULL_CHR_H_INT is not set); two devices must not see two pictures.
-        chroma_run = 2 if shrunk_w % 2 == 0 and layout.chroma_shift != (0, 0) else 1
         arguments = [plane0, plane1, plane2, surface.luma_pitch, surface.chroma_pitch, surface.width, surface.height]
-        arguments += [*layout.chroma_shift, layout.sample_bytes, layout.sample_shift, to_rgb]
-        arguments += [content_w, content_h, padded_w, padded_h, quarter_turns, chroma_run, whole_codes, model_input, luma]
+        arguments += [*layout.chroma_shift, *layout.chroma_offset, layout.sample_bytes, layout.sample_shift, to_rgb]
+        arguments += [content_w, content_h, padded_w, padded_h, quarter_turns, whole_codes, model_input, luma]
         grid = (-(-padded_w // _TILE[0]), -(-padded_h // _TILE[1]))
         self._launch("picture_to_input", grid, _TILE, arguments)
 
