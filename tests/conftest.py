@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from kernel_backends import Backend, CudaBackend, ShimBackend, build_shim
 from requirements import need, required
@@ -23,9 +25,11 @@ def host_backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Runs a test's kernels on the host, and again on the GPU."""
-    if request.param == "host":
-        host: Backend = request.getfixturevalue("host_backend")
-        return host
-    return CudaBackend()
+def backend(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Iterator[Backend]:
+    """Runs a test's kernels on the host, where undefined behaviour fails it, and again on the GPU."""
+    if request.param == "cuda":
+        yield CudaBackend()
+        return
+    yield request.getfixturevalue("host_backend")
+    said = capfd.readouterr().err
+    assert "runtime error" not in said, said

@@ -107,6 +107,44 @@ def assert_codes(found: Array, exact: NDArray[np.floating], edge: float) -> None
     assert not wrong.any(), f"{wrong.sum()} of {wrong.size}, such as {found[wrong][:5]} for {exact[wrong][:5]}"
 
 
+@pytest.mark.parametrize("source", [(16384, 2), (2, 16384)], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("content", [(1, 1), (3, 1), (1, 4096), (4096, 1)], ids=lambda size: "x".join(map(str, size)))
+def test_the_largest_sums_fit(backend: Backend, source: tuple[int, int], content: tuple[int, int]) -> None:
+    """White of 16 bits, as wide and as high as a clip may be, weighed in eighths."""
+    layout = SampleLayout(16, 2, 0, 2, (1, 1), chroma_offset=(2, 2))
+    planes = [np.full(size[::-1], 65535, np.uint16) for size in (source, *2 * [layout.chroma_size(*source)])]
+    surface, _memory = lay_out(backend, layout, planes, np.random.default_rng(0))
+    model_input, luma = Guarded(backend, (3, *content[::-1]), np.float32), Guarded(backend, content[::-1], np.float32)
+    to_rgb = backend.put((np.eye(4)[:3] * 200 / 65535).astype(np.float32).reshape(12))
+    size = InputSize(content, content)
+    backend.kernels.picture_to_input(surface, size, 0, to_rgb, model_input.array, luma.array, whole_codes=False)
+    codes = (np.moveaxis(model_input.get(), 0, -1) * IMAGENET_STD + IMAGENET_MEAN) * 255
+    np.testing.assert_allclose(codes, 200, atol=COLOUR_TOLERANCE)
+
+
+def test_wrong_arguments_are_refused(backend: Backend) -> None:
+    """Before anything is launched: shape, type, order of the axes, turns, and a model input beyond what the sums hold."""
+    kernels, luma = backend.kernels, np.zeros((2, 6, 8), np.float32)
+    good, out = backend.put(luma), backend.put(np.zeros((2, 3, 4), np.uint8))
+    maps, breach = backend.put(luma), backend.put(np.zeros(1, np.int32))
+    kernels.detail_blocks(good, None, 0, (64, 48), out)
+    for wrong, turns, target in (
+        (backend.put(luma.astype(np.float64)), 0, out),
+        (good[:, :, ::-1], 0, out),
+        (good, 4, out),
+        (good, 0, out[:1]),
+        (good[:0], 0, out[:0]),
+    ):
+        with pytest.raises(ValueError, match=r"luma is|out is|turns"):
+            kernels.detail_blocks(wrong, None, turns, (64, 48), target)
+    for odd in (InputSize((8, 6), (8, 7)), InputSize((9, 6), (8, 6)), InputSize((8, 6), (5000, 6)), InputSize((0, 6), (8, 6))):
+        with pytest.raises(ValueError, match=r"maps is|model input"):
+            kernels.saliency_blocks(maps, odd, 0, (64, 48), 1e-3, breach, out)
+    starts, reduced = backend.put(np.array([0, 2], np.int32)), backend.put(np.zeros((1, 3, 4), np.float32))
+    with pytest.raises(ValueError, match="motion is"):
+        kernels.reduce_saliency(out, breach, starts, "mean", 0.6, reduced)
+
+
 @pytest.mark.parametrize("pix_fmt", ["nv12", "p010le", "yuv420p10le", "gray16le"])
 @pytest.mark.parametrize("size", [(640, 360), (101, 67), (95, 96), (1, 1)])
 def test_scene_change(backend: Backend, pix_fmt: str, size: tuple[int, int]) -> None:
