@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpu_saliency.clip import Clip
+from gpu_saliency.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.cuda.colour import is_full_range, resolve_colorspace
 from gpu_saliency.cuda.memory import Traffic
 from gpu_saliency.cuda.probe import GpuMachine
+from gpu_saliency.cuda.siting import chroma_offset
 from gpu_saliency.cuda.splits import FrameRange
 from gpu_saliency.cuda.surface import SampleLayout, Surface
 from gpu_saliency.cuda.timeline import Timeline
@@ -69,6 +70,8 @@ class DecoderJob:
     tally: DecodeTally
     """Filled by a decoder on the host; one on the device does not know what is in it."""
     traffic: Traffic
+    chroma_offset: tuple[int, int] = (0, 0)
+    """Of a clip that NVDEC decodes; see `SampleLayout`."""
 
     def known_timeline(self) -> Timeline:
         assert self.timeline is not None, "choose_decoder takes a backend that needs it only where there is one"
@@ -135,6 +138,15 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings, irreg
         if not fits(caps, clip.width, clip.height):
             return choice("upload", f"decoded on the CPU: NVDEC of GPU {gpu} does not decode {what} of {clip.width}x{clip.height}")
     return choice("nvdec", f"NVDEC decodes {what}")
+
+
+def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
+    """`SampleLayout.chroma_offset` of what NVDEC decodes, which does not tell: from its first frame, decoded on the CPU."""
+    layout = SampleLayout.of(clip.pix_fmt)
+    if layout is None:
+        return 0, 0
+    with open_clip(clip) as container:
+        return chroma_offset(next(container.decode(video_stream_of(container))), layout.chroma_shift)
 
 
 def fits(caps: dict[str, int], width: int, height: int) -> bool:

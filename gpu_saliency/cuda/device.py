@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import breach
-from gpu_saliency.cuda.decoders import DecoderJob, choose_decoder
+from gpu_saliency.cuda.decoders import DecoderJob, choose_decoder, clip_chroma_offset
 from gpu_saliency.cuda.lane import Lane, Slot
 from gpu_saliency.cuda.memory import Traffic, device_errors, to_host
 from gpu_saliency.cuda.probe import GpuMachine, require_cuda
@@ -62,6 +62,7 @@ class CudaRun:
         self._choice = choose_decoder(clip, machine, settings, irregular)
         # Decoded on the CPU, a clip's frames and times are what comes out, damage and all.
         self._timeline = None if self._choice.name == "upload" else timeline
+        self._chroma_offset = (0, 0) if self._timeline is None else clip_chroma_offset(clip)
         self._tally = DecodeTally()
         self._traffic = Traffic()
         self._recorder = Recorder(clip, self._size)
@@ -85,10 +86,12 @@ class CudaRun:
                     yield item
 
     def _lane(self, record: RangeRecord, stopped: threading.Event) -> Lane:
-        decoder = self._choice.make(DecoderJob(self._clip, self._timeline, record.gpu, self._tally, self._traffic))
+        clip, timeline = self._clip, self._timeline
+        job = DecoderJob(clip, timeline, record.gpu, self._tally, self._traffic, self._chroma_offset)
+        decoder = self._choice.make(job)
         session = self._model.session(record.gpu, self._batch_size, self._size)
-        wanted = _wanted(self._sampling, record.part.start if record.part else 0, self._timeline)
-        return Lane(record, decoder, session, self._size, self._clip.rotation // 90, wanted, stopped, self._traffic)
+        wanted = _wanted(self._sampling, record.part.start if record.part else 0, timeline)
+        return Lane(record, decoder, session, self._size, clip.rotation // 90, wanted, stopped, self._traffic)
 
     def infer(self, slot: Slot) -> Any:
         """Float32 ``[B, H, W]`` of the session's own; valid for what is put on its stream before the next inference."""

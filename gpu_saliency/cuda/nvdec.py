@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -41,8 +42,8 @@ class NvdecDecoder:
         self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
         clip = job.clip
         layout = SampleLayout.of(clip.pix_fmt)
-        assert layout is not None
-        self._bits = layout.bits
+        assert layout is not None, "choose_decoder takes this backend only for pixel formats that the kernels read"
+        self._bits, self._chroma_offset = layout.bits, job.chroma_offset
         self._colour = Colour.of(clip.color.colorspace, clip.color.color_range, clip.pix_fmt, clip.height, layout)
 
     def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
@@ -117,7 +118,7 @@ class NvdecDecoder:
         event = frame.decoder_stream_event
         if isinstance(event, int) and event:
             cupy.cuda.runtime.streamWaitEvent(cuda_stream.ptr, event)
-        layout = surface_layout(frame.format.name, self._bits)
+        layout = replace(surface_layout(frame.format.name, self._bits), chroma_offset=self._chroma_offset)
         addresses = [frame.GetPtrToPlane(i) for i in range(1 + layout.chroma_planes)]
         try:
             return packed_surface(layout, self._clip.width, self._clip.height, addresses, frame.framesize())

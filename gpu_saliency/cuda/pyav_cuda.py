@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -20,6 +21,7 @@ class PyavCudaDecoder:
 
     def __init__(self, job: DecoderJob) -> None:
         self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
+        self._chroma_offset = job.chroma_offset
 
     def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
         import cupy
@@ -47,6 +49,7 @@ class PyavCudaDecoder:
                 f"{self._clip.path}: NVDEC gives {held.name if held else 'host memory'}, which the kernels do not read",
                 cure="--decoders cpu",
             )
+        layout = replace(layout, chroma_offset=self._chroma_offset)
         planes = frame.planes
         chroma_pitch = planes[1].line_size if layout.chroma_planes else 0
         addresses = tuple(plane.buffer_ptr for plane in planes[: 1 + layout.chroma_planes])

@@ -6,7 +6,7 @@ Only the frames that the model looks at cross the bus: scene changes are found o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from gpu_saliency.cuda.decoders import Colour, Decoded, DecoderJob
+from gpu_saliency.cuda.siting import chroma_offset
 from gpu_saliency.cuda.splits import FrameRange
 from gpu_saliency.cuda.surface import SampleLayout, Surface
 from gpu_saliency.decode import decode_frames
@@ -31,6 +32,7 @@ class UploadDecoder:
         self._clip, self._tally, self._traffic = job.clip, job.tally, job.traffic
         self._stages: list[_Stage] = []
         self._next = 0
+        self._offsets: dict[str, tuple[int, int]] = {}
 
     def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
         assert part is None or part.start == 0, "only the whole clip: libavcodec uses all cores for one range"
@@ -39,8 +41,12 @@ class UploadDecoder:
             yield Decoded(number, colour, lambda frame=readable: self._place(frame, cuda_stream))  # type: ignore[misc]
 
     def _place(self, frame: av.VideoFrame, cuda_stream: Any) -> Surface:
-        layout = SampleLayout.of(frame.format.name)
-        assert layout is not None
+        name = frame.format.name
+        layout = SampleLayout.of(name)
+        assert layout is not None, "readable_frame makes it so"
+        if name not in self._offsets:
+            self._offsets[name] = chroma_offset(frame, layout.chroma_shift)
+        layout = replace(layout, chroma_offset=self._offsets[name])
         packing = Packing.of(layout, frame.width, frame.height)
         if len(self._stages) < _STAGES or self._stages[self._next].host.nbytes < packing.total:
             cuda_stream.synchronize()  # one that has become too small may still be read
