@@ -167,14 +167,17 @@ def fed_packets(clip: Clip, timeline: Timeline, part: FrameRange) -> Iterator[tu
 
 def surface_layout(pixel_format: str, bits: int) -> SampleLayout:
     """Of a name in PyNvVideoCodec's ``Pixel_Format``. More than 8 bits lie in the upper part of 16; only the clip says how many."""
-    wide = {"sample_bytes": 2, "sample_shift": 16 - bits}
+
+    def wide(planes: int, shift: tuple[int, int]) -> SampleLayout:
+        return SampleLayout(bits, 2, 16 - bits, planes, shift)
+
     layouts = {
         "NV12": SampleLayout(8, 1, 0, 1, (1, 1)),
         "NV16": SampleLayout(8, 1, 0, 1, (1, 0)),
         "YUV444": SampleLayout(8, 1, 0, 2, (0, 0)),
-        "P016": SampleLayout(bits, chroma_planes=1, chroma_shift=(1, 1), **wide),
-        "P216": SampleLayout(bits, chroma_planes=1, chroma_shift=(1, 0), **wide),
-        "YUV444_16Bit": SampleLayout(bits, chroma_planes=2, chroma_shift=(0, 0), **wide),
+        "P016": wide(1, (1, 1)),
+        "P216": wide(1, (1, 0)),
+        "YUV444_16Bit": wide(2, (0, 0)),
     }
     if pixel_format not in layouts:
         raise ValueError(f"pixel format {pixel_format}")

@@ -77,8 +77,9 @@ def range_packets(container: Container, video: VideoStream, timeline: Timeline, 
     for packet in _from_key(container, video, None if part.start == 0 else first):
         if not packet.size:
             continue
-        yield packet
+        # Looked at first: a bitstream filter takes the packet away.
         left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in timeline.hidden
+        yield packet
         if left == 0:
             return
     raise SourceError(f"{container.name.removeprefix('file:')}: has changed while it was read")
