@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,10 +42,11 @@ def analyse_clip(
     run = device.start(clip, model, sampling)
     while True:
         try:
-            for batch in run.batches():
-                done = run.record(batch, run.infer(batch))
-                if on_progress is not None:
-                    on_progress(done, clip.frame_count)
+            with contextlib.closing(run.batches()) as batches:
+                for batch in batches:
+                    done = run.record(batch, run.infer(batch))
+                    if on_progress is not None:
+                        on_progress(done, clip.frame_count)
             found = run.finish()
             break
         except DeviceMemoryError as error:

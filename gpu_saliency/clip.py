@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import av.container
 import av.video.stream
+from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError
 
@@ -134,10 +135,10 @@ class Clip:
 
 
 @contextmanager
-def open_clip(clip: Clip) -> Iterator[av.container.InputContainer]:
+def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
     """Open ``clip`` for demuxing. Raises `SourceError` if libavformat refuses it."""
     try:
-        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options)
+        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
     except (av.FFmpegError, OSError) as error:
         raise SourceError(f"{clip.path}: cannot be opened: {_reason(error)}") from error
     with container:

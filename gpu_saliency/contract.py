@@ -60,6 +60,8 @@ class ModelContract:
 
     path: Path
     input_name: str
+    input_dimensions: tuple[str | None, ...]
+    """``[4]``: the name of each of the input's dimensions that is free, such as ``N``."""
     output_name: str
     batch_size: int
     """1 where the model's batch is fixed, else `DEFAULT_BATCH_SIZE`."""
@@ -93,7 +95,16 @@ class ModelContract:
         if not 1 <= multiple <= 512 or not 0 <= width * height <= 4096**2:
             raise breach(path, f"its metadata asks for multiples of {multiple} and {width}x{height}")
         pixels = width * height or _DEFAULT_PIXELS
-        return cls(path, inputs[0].name, outputs[0].name, 1 if batch == 1 else DEFAULT_BATCH_SIZE, fixed, multiple, pixels)
+        return cls(
+            path,
+            inputs[0].name,
+            tuple(side if isinstance(side, str) else None for side in shape),
+            outputs[0].name,
+            1 if batch == 1 else DEFAULT_BATCH_SIZE,
+            fixed,
+            multiple,
+            pixels,
+        )
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
         """The input for a picture whose displayed width / height is ``aspect``."""

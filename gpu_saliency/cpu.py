@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ class CpuRun:
         self._motion: list[float] = []
         self._previous: NDArray[np.float32] | None = None
 
-    def batches(self) -> Iterator[FrameBatch]:
+    def batches(self) -> Generator[FrameBatch, None, None]:
         return prefetch(decode_batches(self._clip, self._sampling, self._size.content, self._model.batch_size, self._tally))
 
     def infer(self, batch: FrameBatch) -> NDArray[np.float32]:

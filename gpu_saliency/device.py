@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -49,7 +49,7 @@ class DeviceMemoryError(Exception):
 class Run(Protocol):
     """One clip on its way over one device. Batches and maps stay where the device keeps them."""
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self) -> Generator[Any, None, None]:
         """Decoded, sampled and preprocessed, by threads that run ahead."""
         ...
 

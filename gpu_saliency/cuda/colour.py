@@ -31,14 +31,19 @@ def resolve_colorspace(colorspace: int, height: int) -> int:
 
 
 def is_full_range(color_range: int, pix_fmt: str) -> bool:
-    """Whether samples span all codes; ``color_range`` as libavutil numbers it, 0 unspecified."""
-    return color_range == _FULL_RANGE or pix_fmt.startswith("yuvj")
+    """Whether samples span all codes; ``color_range`` as libavutil numbers it, 0 unspecified.
+
+    Grey does whatever it is tagged, because FFmpeg reads it so.
+    """
+    return color_range == _FULL_RANGE or pix_fmt.startswith(("yuvj", "gray"))
 
 
 def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: bool = True) -> NDArray[np.float32]:
     """``[12]``: for each of R', G', B' in 0..255 its factors of Y', Cb, Cr (sample values of ``bits`` bits) and its offset.
 
-    H.273, equations 20 to 31 (quantisation) and 38 to 40 (matrix), solved for R'G'B'. Without chroma its factors are 0.
+    H.273, equations 20 to 31 (quantisation) and 38 to 40 (matrix), solved for R'G'B'; but full range of more than 8 bits ends at
+    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, since swscale has it so on the CPU path. Without chroma its
+    factors are 0.
     Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
     """
     red, blue = _WEIGHTS[colorspace]
@@ -52,8 +57,7 @@ def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: 
         ]
     )
     unit, middle = 2.0 ** (bits - 8), 2.0 ** (bits - 1)
-    peak = 2.0**bits - 1
-    black, luma_span, chroma_span = (0.0, peak, peak) if is_full else (16 * unit, 219 * unit, 224 * unit)
+    black, luma_span, chroma_span = (0.0, 255 * unit, 255 * unit) if is_full else (16 * unit, 219 * unit, 224 * unit)
     factors = 255 * matrix / np.array([luma_span, chroma_span, chroma_span])
     if not has_chroma:
         factors[:, 1:] = 0

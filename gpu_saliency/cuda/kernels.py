@@ -24,6 +24,8 @@ BLOCK_THREADS = 256
 """Threads of a one-dimensional block; ``BLOCK_THREADS`` of portable.cuh."""
 _TILE = (16, 16)
 _MOST_BLOCKS = 65535
+_MOST_PIXELS = 4096
+"""A side of the model's input."""
 AGGREGATOR_MODES = {"mean": 0, "ema": 1, "max": 2, "motion-weighted": 3}
 
 DeviceArray = Any
@@ -95,19 +97,16 @@ class Kernels:
         as the CPU path does.
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
+        _check_size(size)
         _check("to_rgb", to_rgb, np.float32, (12,))
         _check("model_input", model_input, np.float32, (3, padded_h, padded_w))
         _check("luma", luma, np.float32, (content_h, content_w))
         _check_turns(quarter_turns)
         layout = surface.layout
         plane0, plane1, plane2 = (*surface.planes, None, None)[:3]
-        shrunk_w = content_w if quarter_turns % 2 == 0 else content_h
-        # swscale, which shrinks on the CPU path, makes R'G'B' of even width from subsampled chroma with one chroma value for each
-        # two pixels of a line (SWS_FULL_CHR_H_INT is not set); two devices must not see two pictures.
-        chroma_run = 2 if shrunk_w % 2 == 0 and layout.chroma_shift != (0, 0) else 1
         arguments = [plane0, plane1, plane2, surface.luma_pitch, surface.chroma_pitch, surface.width, surface.height]
-        arguments += [*layout.chroma_shift, layout.sample_bytes, layout.sample_shift, to_rgb]
-        arguments += [content_w, content_h, padded_w, padded_h, quarter_turns, chroma_run, whole_codes, model_input, luma]
+        arguments += [*layout.chroma_shift, *layout.chroma_offset, layout.sample_bytes, layout.sample_shift, to_rgb]
+        arguments += [content_w, content_h, padded_w, padded_h, quarter_turns, whole_codes, model_input, luma]
         grid = (-(-padded_w // _TILE[0]), -(-padded_h // _TILE[1]))
         self._launch("picture_to_input", grid, _TILE, arguments)
 
@@ -141,6 +140,7 @@ class Kernels:
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
         count, (rows, cols) = len(maps), grid_shape(*frame_size)
+        _check_size(size)
         _check("maps", maps, np.float32, (count, padded_h, padded_w))
         _check("breach", breach, np.int32, (1,))
         _check("out", out, np.uint8, (count, rows, cols))
@@ -229,6 +229,16 @@ def _linear(elements: int) -> tuple[tuple[int], tuple[int]]:
 def _check(name: str, array: DeviceArray, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
     if tuple(array.shape) != shape or array.dtype != dtype or not array.flags.c_contiguous or 0 in shape:
         raise ValueError(f"{name} is {array.dtype} {tuple(array.shape)}, not contiguous {np.dtype(dtype)} {shape}")
+
+
+def _check_size(size: InputSize) -> None:
+    """What the kernels' whole numbers of 32 bits hold, for frames up to MAX_SIDE."""
+    if (
+        max(size.padded) > _MOST_PIXELS
+        or min(size.content) < 1
+        or any(c > p for c, p in zip(size.content, size.padded, strict=True))
+    ):
+        raise ValueError(f"a model input of {size.padded} with a picture of {size.content}; at most {_MOST_PIXELS} a side")
 
 
 def _check_turns(quarter_turns: int) -> None:

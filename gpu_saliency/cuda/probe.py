@@ -136,8 +136,12 @@ def require_cuda(settings: GpuSettings) -> GpuMachine:
             raise ToolMissingError(f"{_FLAG}there is no GPU {number}", cure=f"--gpu takes: {have}")
     require_runtime(settings.provider)
     if machine.cupy_error is not None:
-        what = "CuPy is not installed" if machine.cupy_missing else f"CuPy does not work: {machine.cupy_error}"
-        raise ToolMissingError(_FLAG + what, cure=INSTALL)
+        if machine.cupy_missing:
+            raise ToolMissingError(f"{_FLAG}CuPy is not installed", cure=INSTALL)
+        raise ToolMissingError(
+            f"{_FLAG}CuPy does not work: {machine.cupy_error} (the driver runs CUDA {machine.cuda})",
+            cure=f"CUDA 13 needs driver 580 or newer; else {INSTALL}",
+        )
     return machine
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 _COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
-_CU_ERRORS = {3: "not initialised", 34: "stub library", 100: "no device", 101: "invalid device", 802: "system not ready"}
+_CU_NO_DEVICE = 100
+_CU_ERRORS = {3: "not initialised", 34: "stub library", 101: "invalid device", 802: "system not ready"}
 _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too old for this GPU", 999: "unknown"}
 # cudaVideoCodec of nvcuvid.h by FFmpeg's codec name; what PyAV calls the codec of a clip is looked up here.
 NVDEC_CODECS = {
@@ -42,6 +43,8 @@ def driver() -> dict[str, Any]:
         return f"{name} answers {code} ({_CU_ERRORS.get(code, 'see cuda.h')})" if code else None
 
     version, count = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) == _CU_NO_DEVICE:
+        return {"cuda": None, "gpus": []}
     error = call("cuInit", 0) or call("cuDriverGetVersion", ctypes.byref(version)) or call("cuDeviceGetCount", ctypes.byref(count))
     if error:
         return {"error": error}
@@ -111,10 +114,8 @@ def main() -> None:
             FOUND[name] = look()
         except Exception as error:  # whatever a broken installation raises is what was asked for
             text = str(error).strip().splitlines()
-            FOUND[name] = {
-                "error": f"{type(error).__name__}: {text[0] if text else ''}",
-                "missing": isinstance(error, ModuleNotFoundError),
-            }
+            is_missing = isinstance(error, ModuleNotFoundError) and str(error.name).lower() == name
+            FOUND[name] = {"error": f"{type(error).__name__}: {text[0] if text else ''}", "missing": is_missing}
         print(json.dumps({name: FOUND[name]}), file=answers, flush=True)
 
 

@@ -15,6 +15,9 @@ from gpu_saliency.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.cuda.timeline import Timeline
 from gpu_saliency.errors import SourceError
 
+Container = av.container.InputContainer
+VideoStream = av.video.stream.VideoStream
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRange:
@@ -63,9 +66,7 @@ def _begins(clip: Clip, timeline: Timeline, part: FrameRange) -> bool:
         return not frame.is_corrupt
 
 
-def range_packets(
-    container: av.container.InputContainer, video: av.video.stream.VideoStream, timeline: Timeline, part: FrameRange
-) -> Iterator[av.Packet[Any]]:
+def range_packets(container: Container, video: VideoStream, timeline: Timeline, part: FrameRange) -> Iterator[av.Packet[Any]]:
     """The packets that decode to the frames of ``part``, from its key frame on, in the order of decoding.
 
     They decode to other frames too: leading pictures of the key frame, and what later ones refer to. Ends with the packet after
@@ -76,16 +77,15 @@ def range_packets(
     for packet in _from_key(container, video, None if part.start == 0 else first):
         if not packet.size:
             continue
-        yield packet
+        # Looked at first: a bitstream filter takes the packet away.
         left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in timeline.hidden
+        yield packet
         if left == 0:
             return
     raise SourceError(f"{container.name.removeprefix('file:')}: has changed while it was read")
 
 
-def _from_key(
-    container: av.container.InputContainer, video: av.video.stream.VideoStream, key: int | None
-) -> Iterator[av.Packet[Any]]:
+def _from_key(container: Container, video: VideoStream, key: int | None) -> Iterator[av.Packet[Any]]:
     """From the key frame with time stamp ``key``; ``None`` for the first packet. Where seeking lands late, again, earlier."""
     if key is None:
         yield from container.demux(video)
@@ -107,7 +107,7 @@ def _from_key(
 
 
 def decode_range(
-    container: av.container.InputContainer, video: av.video.stream.VideoStream, timeline: Timeline, part: FrameRange
+    container: Container, video: VideoStream, timeline: Timeline, part: FrameRange
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """The frames of ``part`` with their numbers, all and in order, by the decoder that ``container`` was opened with.
 
@@ -131,9 +131,7 @@ def decode_range(
         raise missing_frame(container.name, expected)
 
 
-def _decoded(
-    container: av.container.InputContainer, video: av.video.stream.VideoStream, timeline: Timeline, part: FrameRange
-) -> Iterator[av.VideoFrame]:
+def _decoded(container: Container, video: VideoStream, timeline: Timeline, part: FrameRange) -> Iterator[av.VideoFrame]:
     for packet in range_packets(container, video, timeline, part):
         try:
             yield from packet.decode()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gpu_saliency.clip import MAX_SIDE
+
 # FFmpeg's names, little-endian: semi-planar (high bits of 16 hold the sample from 10 bits on), planar, and grey.
 _SEMI_PLANAR = {"nv12": (1, 1, 8), "nv16": (1, 0, 8), "nv24": (0, 0, 8)}
 _HIGH_SEMI_PLANAR = {"p0": (1, 1), "p2": (1, 0), "p4": (0, 0)}
@@ -25,12 +27,19 @@ class SampleLayout:
     """0 grey, 1 Cb and Cr by turns, 2 Cb and Cr apart."""
     chroma_shift: tuple[int, int] = (0, 0)
     """log2 of the subsampling, across and down."""
+    chroma_offset: tuple[int, int] = (0, 0)
+    """Eighths of a chroma sample, across and down, to add to a place in the chroma planes. 0 where a chroma sample lies amid the
+    luma samples that share it; (2, 0) where it lies on the left one of two, as in H.264 and HEVC if not said otherwise. See
+    `siting.chroma_offset`."""
 
     def __post_init__(self) -> None:
         if not (8 * self.sample_bytes >= self.bits + self.sample_shift and self.bits >= 8 and self.sample_bytes in (1, 2)):
             raise ValueError(f"{self.bits} bits shifted by {self.sample_shift} in {self.sample_bytes} bytes")
         if self.chroma_planes not in (0, 1, 2) or min(self.chroma_shift) < 0 or self.sample_shift < 0:
             raise ValueError(f"{self.chroma_planes} chroma planes, shifted by {self.chroma_shift}")
+        moved = zip(self.chroma_offset, self.chroma_shift, strict=True)
+        if any(abs(offset) >= 4 or (offset and not shift) for offset, shift in moved):
+            raise ValueError(f"chroma shifted by {self.chroma_shift} and moved by {self.chroma_offset}")
 
     @classmethod
     def of(cls, pix_fmt: str) -> SampleLayout | None:
@@ -74,7 +83,9 @@ class Surface:
         layout = self.layout
         if len(self.planes) != 1 + layout.chroma_planes or not all(self.planes):
             raise ValueError(f"{len(self.planes)} planes at {self.planes} for a layout with {layout.chroma_planes} of chroma")
-        if self.width < 1 or self.height < 1 or self.luma_pitch < self.width * layout.sample_bytes:
+        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+            raise ValueError(f"{self.width}x{self.height} pixels")
+        if self.luma_pitch < self.width * layout.sample_bytes:
             raise ValueError(f"a pitch of {self.luma_pitch} bytes for {self.width}x{self.height}, {layout.sample_bytes} a sample")
         line = layout.chroma_size(self.width, self.height)[0] * layout.sample_bytes * (2 if layout.chroma_planes == 1 else 1)
         if layout.chroma_planes and self.chroma_pitch < line:
