@@ -12,8 +12,8 @@ from typing import Any
 
 import av
 
-from gpu_saliency.channels.base import Delivery, Params, escape_param
-from gpu_saliency.command import part_command, part_graph, plain_command
+from gpu_saliency.channels.base import Delivery
+from gpu_saliency.command import part_command, part_graph, pass_commands, plain_command
 from gpu_saliency.errors import OutputError, UsageError
 from gpu_saliency.ffmpeg import run_ffmpeg
 from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
@@ -188,20 +188,9 @@ def _run_part(
         )
         return path
     path = folder / f"part{job.spec.part_suffix}"
-    passes = [("-f", "null"), ()] if job.bitrate is not None and job.spec.passes else [()]
-    for number, further in enumerate(passes, 1):
-        params, options = _pass_arguments(job, number, folder) if len(passes) == 2 else ({}, ())
-        own = replace(delivery, params=delivery.params | params)
-        target = "-" if further else f"file:{path}"
-        run_ffmpeg(part_command(job, part, own, graph, target, seek=seek, crf=crf, further=(*options, *further)), on_frame)
+    for command in pass_commands(job, part, delivery, graph, f"file:{path}", folder, seek=seek, crf=crf):
+        run_ffmpeg(command, on_frame)
     return path
-
-
-def _pass_arguments(job: EncodeJob, number: int, folder: Path) -> tuple[Params, tuple[str, ...]]:
-    log = folder / "pass.log"
-    if job.spec.passes == "params":
-        return {"pass": str(number), "stats": escape_param(str(log))}, ()
-    return {}, ("-pass", str(number), "-passlogfile", str(log))
 
 
 def _frames_of(path: Path) -> int:

@@ -21,6 +21,7 @@ from gpu_saliency.channels import addroi
 from gpu_saliency.channels.addroi import addroi_graph
 from gpu_saliency.channels.kvazaar_roi import write_roi
 from gpu_saliency.channels.prefilter import (
+    Strength,
     blurred_share,
     escape_filter_value,
     mask_format,
@@ -256,6 +257,16 @@ def test_a_positive_offset_blurs_what_is_salient() -> None:
     plan = plan_of([half(320, 64, "left", inside=3, outside=-1)], [0], 4, 320, 64)
     assert protection(plan, 0)[0].tolist() == [0.0] * 9 + [1.0] * 11
     assert blurred_share(plan) == pytest.approx(9 / 20)
+
+
+def test_a_stronger_quantiser_takes_a_stronger_blur_and_no_shift_crosses_a_barrier() -> None:
+    strength = Strength(0.25, 2.0, 1.0, full_at=26, fade=0.1, doubles_in=6, barrier=32)
+    assert [strength.sigma(-4, quality) for quality in (None, 20, 26, 32, 38)] == [1, 1, 1, 2, 4]
+    assert strength.shift(26, 1.0, 0.5) == -1
+    assert strength.shift(31, 2.0, 0.5) == pytest.approx(-1)
+    assert strength.shift(32, 2.0, 0.5) == 0
+    assert strength.shift(33, 8.0, 0.5) == -1
+    assert Strength(0.2, 5.0, 1.2).sigma(3, 60) == pytest.approx(0.6)
 
 
 def test_the_prefilter_protects_and_proves_it(clip_path: Path, tmp_path: Path) -> None:
