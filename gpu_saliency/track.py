@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-_DETAIL_STEPS = 24
+DETAIL_STEPS = 24
 """Codes per doubling of detail: one code is 2.9 %."""
 
 
@@ -86,12 +86,12 @@ def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def encode_detail(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """``round(24 * log2(255 * v))``, 0..255, for detail ``v`` of 1/255 or more (see detail.py)."""
-    encoded: NDArray[np.uint8] = np.clip(np.rint(_DETAIL_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
+    encoded: NDArray[np.uint8] = np.clip(np.rint(DETAIL_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
     return encoded
 
 
 def decode_detail(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The inverse of `encode_detail`."""
-    table = np.exp2(np.arange(256, dtype=np.float64) / _DETAIL_STEPS) / 255
+    table = np.exp2(np.arange(256, dtype=np.float64) / DETAIL_STEPS) / 255
     decoded: NDArray[np.float32] = table.astype(np.float32)[encoded]
     return decoded
