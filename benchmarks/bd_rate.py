@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gpu_saliency import __version__
-from gpu_saliency.clip import probe_clip
+from gpu_saliency.clip import Clip, probe_clip
 from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.pipeline import plan_for
@@ -129,13 +129,19 @@ def show(rows: list[Row], title: str, console: Console) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def about(options: argparse.Namespace) -> dict[str, Any]:
-    """The run, so that its figures can be had again."""
-    ffmpeg = prepare_encode(probe_clip(davis_clips(options.clips)[0]), EncodeSettings()).ffmpeg
+def about_run(clip: Clip) -> dict[str, Any]:
+    """Where and with what a benchmark ran that encodes ``clip``, so that its figures can be had again."""
+    ffmpeg = prepare_encode(clip, EncodeSettings()).ffmpeg
     return {
         "date": str(date.today()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"gpu_saliency": __version__, "ffmpeg": ffmpeg.version, "av": av.__version__, "numpy": np.__version__},
+    }
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """The run, and what was asked of it."""
+    return about_run(probe_clip(davis_clips(options.clips)[0])) | {
         "model": options.model.name,
         "offset": options.offset,
         "segments": options.segments,

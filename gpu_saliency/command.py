@@ -7,9 +7,10 @@ clip, for which nothing was analysed, is the one exception: there ffmpeg does it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from gpu_saliency.channels.base import Delivery, Params
+from gpu_saliency.channels.base import Delivery, Params, escape_param
 from gpu_saliency.encoders.spec import format_params
 from gpu_saliency.job import EncodeJob
 from gpu_saliency.parts import Part
@@ -68,6 +69,26 @@ def part_command(
     command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
     command += encoder_arguments(job, crf, job.params | delivery.params)
     return [*command, *further, output]
+
+
+def pass_commands(
+    job: EncodeJob, part: Part, delivery: Delivery, graph: Path, output: str, folder: Path, *, seek: bool, crf: float | None
+) -> list[list[str]]:
+    """The commands that encode ``part`` to ``output``, to be run in order: two with a bit rate, where the encoder has passes.
+
+    What the first pass finds out is kept in ``folder``.
+    """
+    if job.bitrate is None or not job.spec.passes:
+        return [part_command(job, part, delivery, graph, output, seek=seek, crf=crf)]
+    log = str(folder / "pass.log")
+    commands = []
+    for number in ("1", "2"):
+        params: Params = {"pass": number, "stats": escape_param(log)} if job.spec.passes == "params" else {}
+        further = () if params else ("-pass", number, "-passlogfile", log)
+        target, own = (output, further) if number == "2" else ("-", (*further, "-f", "null"))
+        passed = replace(delivery, params=delivery.params | params)
+        commands.append(part_command(job, part, passed, graph, target, seek=seek, crf=crf, further=own))
+    return commands
 
 
 def plain_command(job: EncodeJob, output: Path) -> list[str]:

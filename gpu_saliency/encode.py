@@ -12,9 +12,9 @@ from typing import Any
 
 import av
 
-from gpu_saliency.channels.base import Delivery, Params, escape_param
-from gpu_saliency.command import part_command, part_graph, plain_command
-from gpu_saliency.errors import OutputError
+from gpu_saliency.channels.base import Delivery
+from gpu_saliency.command import part_command, part_graph, pass_commands, plain_command
+from gpu_saliency.errors import OutputError, UsageError
 from gpu_saliency.ffmpeg import run_ffmpeg
 from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.mux import join_parts
@@ -65,8 +65,11 @@ def run_saliency_encode(
 
     The file appears under its name only after it was read back and found to have the source's geometry, colour tags, audio and
     number of frames, and after ``before_publishing`` was given its temporary name and raised nothing. Raises `EncodeError`,
-    `OutputError`, `ToolMissingError` or `ValueError` for a plan and a job without a channel; then nothing is left behind.
+    `OutputError`, `ToolMissingError`, or `ValueError` for a job without a channel or a plan of another clip; then nothing is left
+    behind.
     """
+    if plan is not None:
+        _check_plan(job, plan)
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     parts = 1
@@ -87,9 +90,22 @@ def run_saliency_encode(
     return encoded
 
 
-def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> int:
+def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
+    clip = job.clip
     if job.channel is None:
         raise ValueError(f"{job.spec.name} has no ROI channel")
+    if (plan.width, plan.height) != (clip.width, clip.height):
+        raise UsageError(
+            f"{clip.path}: is {clip.width}x{clip.height}, the plan is of {plan.width}x{plan.height}", cure="plan the clip itself"
+        )
+    if job.frame_pts is not None and len(job.frame_pts) != plan.frame_count:
+        raise UsageError(
+            f"{clip.path}: has {len(job.frame_pts)} frames, the plan {plan.frame_count}", cure="plan the clip itself, all of it"
+        )
+
+
+def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> int:
+    assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
         files = []
@@ -172,20 +188,9 @@ def _run_part(
         )
         return path
     path = folder / f"part{job.spec.part_suffix}"
-    passes = [("-f", "null"), ()] if job.bitrate is not None and job.spec.passes else [()]
-    for number, further in enumerate(passes, 1):
-        params, options = _pass_arguments(job, number, folder) if len(passes) == 2 else ({}, ())
-        own = replace(delivery, params=delivery.params | params)
-        target = "-" if further else f"file:{path}"
-        run_ffmpeg(part_command(job, part, own, graph, target, seek=seek, crf=crf, further=(*options, *further)), on_frame)
+    for command in pass_commands(job, part, delivery, graph, f"file:{path}", folder, seek=seek, crf=crf):
+        run_ffmpeg(command, on_frame)
     return path
-
-
-def _pass_arguments(job: EncodeJob, number: int, folder: Path) -> tuple[Params, tuple[str, ...]]:
-    log = folder / "pass.log"
-    if job.spec.passes == "params":
-        return {"pass": str(number), "stats": escape_param(str(log))}, ()
-    return {}, ("-pass", str(number), "-passlogfile", str(log))
 
 
 def _frames_of(path: Path) -> int:

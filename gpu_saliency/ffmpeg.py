@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -16,13 +17,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from gpu_saliency.errors import EncodeError, ToolMissingError
+from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
 # What ffmpeg's own stages say before it gives up. A damaged source makes its decoders talk on, and that would bury it.
 _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
 _PROBE_TIMEOUT = 30
+_DISK_FULL = os.strerror(errno.ENOSPC)
 # libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
 
@@ -131,7 +133,8 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
     """Run ``command`` and report each frame count that it prints with ``-progress pipe:1``.
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits (it writes to it as ``pipe:N``); ours is closed as soon as it runs. Raises
-    `EncodeError` with its last words when it fails. Whatever ends this call early (Ctrl-C above all) ends ffmpeg too.
+    `EncodeError` with its last words when it fails, `OutputError` when the disk is full. Whatever ends this call early (Ctrl-C
+    above all) ends ffmpeg too.
     """
     try:
         # A session of its own, so that Ctrl-C in a terminal reaches us alone and we end ffmpeg in our own order.
@@ -187,8 +190,16 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
     if code:
         said = [word for word in words if word and "Last message repeated" not in word]
         reason = reasons[0] if reasons else said[-1] if said else "it said nothing"
+        evidence = {"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]}
+        if any(word.endswith(_DISK_FULL) for word in said):
+            raise OutputError(
+                f"{_folder_of(command)}: {_DISK_FULL}", cure="free some space, or give --output another disk", evidence=evidence
+            )
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        raise EncodeError(
-            f"ffmpeg failed ({ending}): {reason}",
-            evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]},
-        )
+        raise EncodeError(f"ffmpeg failed ({ending}): {reason}", evidence=evidence)
+
+
+def _folder_of(command: Sequence[str]) -> str:
+    """The folder that ``command`` writes to, above our own hidden ones, of which nobody knows."""
+    path = Path(command[-1].removeprefix("file:"))
+    return str(next((folder for folder in path.parents if "/." not in str(folder)), path.parent))

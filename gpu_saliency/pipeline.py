@@ -12,7 +12,7 @@ from typing import Any
 
 from gpu_saliency import __version__
 from gpu_saliency.clip import Clip
-from gpu_saliency.command import part_command, part_graph
+from gpu_saliency.command import part_command, part_graph, pass_commands
 from gpu_saliency.encode import check_destination, run_saliency_encode, shifted_quality
 from gpu_saliency.errors import EncodeError, OutputError, SidecarError, UnsupportedEncoderError
 from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
@@ -108,7 +108,7 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
     return _common(request, job) | {
         "dry_run": True,
         "analysis": _analysis_facts(sidecar, reused),
-        "roi": _roi_facts(job, plan) | {"parts": len(commands)},
+        "roi": _roi_facts(job, plan) | {"parts": len(graphs)},
         "commands": commands,
         "graphs": graphs,
         "seconds": {"analysis": round(seconds, 3)},
@@ -124,12 +124,15 @@ def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[list[str], list[str]]:
         for number, part in enumerate(job.channel.split(plan)):
             delivery = job.channel.deliver(job, plan, part, Path(folder))
             seek = part.start > 0 and job.frame_pts is not None
-            target = "pipe:1" if delivery.program else f"part{number}{job.spec.part_suffix}"
-            command = part_command(job, part, delivery, Path(f"part{number}.graph"), target, seek=seek, crf=crf)
-            text = shlex.join(command)
+            graph = Path(f"part{number}.graph")
             if delivery.program:
-                text += " | " + shlex.join([*delivery.program, f"part{number}.ivf"])
-            commands.append(text.replace(folder + os.sep, f"part{number}."))
+                command = part_command(job, part, delivery, graph, "pipe:1", seek=seek, crf=crf)
+                texts = [shlex.join(command) + " | " + shlex.join([*delivery.program, f"part{number}.ivf"])]
+            else:
+                target = f"part{number}{job.spec.part_suffix}"
+                passes = pass_commands(job, part, delivery, graph, target, Path(folder), seek=seek, crf=crf)
+                texts = [shlex.join(command) for command in passes]
+            commands += [text.replace(folder + os.sep, f"part{number}.") for text in texts]
             graphs.append(part_graph(job, part, delivery, seek=seek).replace(folder + os.sep, f"part{number}."))
     return commands, graphs
 

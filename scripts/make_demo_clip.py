@@ -1,9 +1,10 @@
 """Make the demo's clip: a subject that crosses a textured background, with a tone, so that everything an encode keeps is there.
 
-    python scripts/make_demo_clip.py OUT.mp4 [--seconds 4]
+    python scripts/make_demo_clip.py OUT.mp4 [--seconds 4] [--reach 0.5]
 
-640x360, 24 fps, H.264 with AAC. The truth: a shaded red ball, a fifth of the picture's height in radius, moves from the left
-quarter to the right quarter along a slow arc; the background is a fixed fractal texture of low contrast in grey-green.
+640x360, 24 fps, H.264 with AAC. The truth: a shaded red ball, a fifth of the picture's height in radius, moves from left to right
+along a slow arc, over the middle ``--reach`` of the width (by default from quarter to quarter); the background is a fixed fractal
+texture of low contrast in grey-green.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, FPS = 640, 360, 24
 RADIUS = HEIGHT / 5
+REACH = 0.5
+"""Part of the picture's width that the ball's centre crosses."""
 TAGS = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
 
 
@@ -37,18 +40,25 @@ def background(rng: np.random.Generator) -> NDArray[np.float64]:
     return tinted
 
 
-def center(position: float) -> tuple[float, float]:
+def center(position: float, reach: float = REACH) -> tuple[float, float]:
     """Where the ball is, (x, y) in pixels, at ``position`` 0..1 of the clip."""
-    return WIDTH * (0.25 + 0.5 * position), HEIGHT * (0.55 - 0.15 * np.sin(np.pi * position))
+    return WIDTH * (0.5 + reach * (position - 0.5)), HEIGHT * (0.55 - 0.15 * np.sin(np.pi * position))
 
 
-def frames(count: int) -> Iterator[NDArray[np.uint8]]:
+def ball_masks(count: int, reach: float = REACH) -> list[NDArray[np.bool_]]:
+    """``[HEIGHT, WIDTH]`` of each frame: which pixels are ball."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    centers = [center(i / max(1, count - 1), reach) for i in range(count)]
+    return [np.hypot(x - cx, y - cy) < RADIUS for cx, cy in centers]
+
+
+def frames(count: int, reach: float = REACH) -> Iterator[NDArray[np.uint8]]:
     """``count`` pictures ``[HEIGHT, WIDTH, 3]``, R'G'B'."""
     rng = np.random.default_rng(1)
     ground = background(rng)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     for i in range(count):
-        cx, cy = center(i / max(1, count - 1))
+        cx, cy = center(i / max(1, count - 1), reach)
         u, v = (x - cx) / RADIUS, (y - cy) / RADIUS
         inside = np.clip((1 - np.hypot(u, v)) * RADIUS, 0, 1)[..., None]
         height = np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
@@ -59,24 +69,29 @@ def frames(count: int) -> Iterator[NDArray[np.uint8]]:
         yield np.clip(ground * (1 - inside) + ball * inside + noise, 0, 255).astype(np.uint8)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--seconds", type=float, default=4)
-    options = parser.parse_args()
-    count = max(1, round(options.seconds * FPS))
+def write_clip(output: Path, count: int, reach: float = REACH) -> None:
+    """Encode ``count`` frames, with a tone of the same length, to ``output``. Raises `SystemExit` when ffmpeg fails."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
     command += ["-f", "rawvideo", "-video_size", f"{WIDTH}x{HEIGHT}", "-pixel_format", "rgb24", "-framerate", str(FPS), "-i", "-"]
     command += ["-f", "lavfi", "-i", f"sine=frequency=330:duration={count / FPS}"]
     command += ["-vf", f"scale=out_color_matrix=bt709:out_range=tv,{TAGS}", "-c:v", "libx264", "-crf", "14", "-pix_fmt", "yuv420p"]
     command += ["-c:a", "aac"]
-    with subprocess.Popen([*command, str(options.output)], stdin=subprocess.PIPE) as ffmpeg:
+    with subprocess.Popen([*command, str(output)], stdin=subprocess.PIPE) as ffmpeg:
         assert ffmpeg.stdin is not None
-        for frame in frames(count):
+        for frame in frames(count, reach):
             ffmpeg.stdin.write(frame.tobytes())
         ffmpeg.stdin.close()
     if ffmpeg.returncode:
         raise SystemExit(f"ffmpeg failed with exit status {ffmpeg.returncode}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--reach", type=float, default=REACH, help="part of the width that the ball crosses")
+    options = parser.parse_args()
+    write_clip(options.output, max(1, round(options.seconds * FPS)), options.reach)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support import audio_bytes, ffmpeg, make_clip, video_times
+from support import audio_bytes, ffmpeg, make_clip, run, video_times
 
 from gpu_saliency import EncodeSettings, RoiPlan, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.blocks import grid_shape, pool_blocks
@@ -20,6 +21,7 @@ from gpu_saliency.channels import addroi
 from gpu_saliency.channels.addroi import addroi_graph
 from gpu_saliency.channels.kvazaar_roi import write_roi
 from gpu_saliency.channels.prefilter import (
+    Strength,
     blurred_share,
     escape_filter_value,
     mask_format,
@@ -257,6 +259,16 @@ def test_a_positive_offset_blurs_what_is_salient() -> None:
     assert blurred_share(plan) == pytest.approx(9 / 20)
 
 
+def test_a_stronger_quantiser_takes_a_stronger_blur_and_no_shift_crosses_a_barrier() -> None:
+    strength = Strength(0.25, 2.0, 1.0, full_at=26, fade=0.1, doubles_in=6, barrier=32)
+    assert [strength.sigma(-4, quality) for quality in (None, 20, 26, 32, 38)] == [1, 1, 1, 2, 4]
+    assert strength.shift(26, 1.0, 0.5) == -1
+    assert strength.shift(31, 2.0, 0.5) == pytest.approx(-1)
+    assert strength.shift(32, 2.0, 0.5) == 0
+    assert strength.shift(33, 8.0, 0.5) == -1
+    assert Strength(0.2, 5.0, 1.2).sigma(3, 60) == pytest.approx(0.6)
+
+
 def test_the_prefilter_protects_and_proves_it(clip_path: Path, tmp_path: Path) -> None:
     plan = replace(swapping_plan(48, 320, 192, 24), policy=RoiPolicy(-6))
     job = timed(prepare_encode(probe_clip(clip_path), EncodeSettings("libsvtav1", "12", roi_channel="prefilter")))
@@ -276,10 +288,43 @@ def test_paths_survive_the_graph(tmp_path: Path, text: str) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=size=32x32:rate=24:duration=0.1", "-/filter:v", tmp_path / "graph", tmp_path / "out.nut")
 
 
-def test_mask_on_a_full_disk() -> None:
+def test_mask_on_a_full_disk(tmp_path: Path) -> None:
+    """A device that the kernel answers for as a full disk."""
     plan = swapping_plan(48, 320, 192, 12)
-    with pytest.raises(OutputError, match="the mask cannot be written"):
+    (tmp_path / "mask.nut").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="the mask cannot be written: No space left on device"):
+        write_mask(tmp_path / "mask.nut", plan, Fraction(24))
+    with pytest.raises(OutputError, match="the mask cannot be written: No such file"):
         write_mask(Path("/no/such/folder/mask.nut"), plan, Fraction(24))
+
+
+@pytest.mark.parametrize("channel", ["prefilter", "addroi"])
+def test_an_encode_on_a_full_disk(tmp_path: Path, channel: str) -> None:
+    """A file system of 64 KiB, which the encode does not fit into: said so, and left as it was."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no small file system here: {mounted.stderr.strip()}")
+    try:
+        source = make_clip(tmp_path / "in.mp4", size="640x368", seconds=1)
+        wanted = ("--preset", "ultrafast", "--crf", 5, "--roi-channel", channel, "--sidecar", tmp_path / "s.npz")
+        done = run("encode", "--src", source, "--output", disk / "out.mp4", *wanted)
+        assert done.code == 73, done.err
+        assert len(done.errors) == 1
+        assert f"{disk}: No space left on device (free" in done.errors[0]
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_plan_of_another_clip(clip_path: Path, tmp_path: Path) -> None:
+    job = timed(prepare_encode(probe_clip(clip_path), EncodeSettings()))
+    with pytest.raises(UsageError, match="is 320x192, the plan is of 320x208"):
+        run_saliency_encode(job, swapping_plan(48, 320, 208, 12), tmp_path / "out.mp4")
+    with pytest.raises(UsageError, match="has 48 frames, the plan 40"):
+        run_saliency_encode(job, swapping_plan(40, 320, 192, 12), tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_svt_map_has_few_levels_and_none_below_zero() -> None:

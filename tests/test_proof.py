@@ -286,6 +286,25 @@ def test_a_constant_plan_is_undecided(h264: tuple[EncodeJob, RoiPlan, Path, Path
         assert "Undecided" in proof.summary()
 
 
+@pytest.mark.parametrize(
+    ("unit", "share", "moved", "words"),
+    [
+        ("dB", 0.12, True, "moved as planned"),
+        ("dB", 0.07, None, "moved so slightly that it proves little"),
+        ("dB", 0.02, False, "did not move as planned"),
+        ("QP", 0.31, True, "moved as planned"),
+        ("QP", 0.29, False, "did not move as planned"),
+    ],
+)
+def test_the_verdict_by_share(clip: Clip, unit: str, share: float, moved: bool | None, words: str) -> None:
+    plan = plan_of(clip, left_half(clip, -4))
+    change = plan.qp_offset.astype(np.float64) * share
+    proof = judge(plan, Comparison(change, np.ones(change.shape, np.int64), FRAMES, unit), 1.0)
+    assert proof.share == pytest.approx(share)
+    assert proof.moved is moved
+    assert words in proof.summary()
+
+
 def test_a_plan_that_worsens_only_is_split_in_its_middle(clip: Clip) -> None:
     plan = plan_of(clip, left_half(clip, 4))
     change = plan.qp_offset.astype(float)

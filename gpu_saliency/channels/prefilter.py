@@ -11,6 +11,7 @@ The mask is a small video, one value a block, that ffmpeg enlarges; it is read b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -59,14 +60,14 @@ class Prefilter:
         strength = strength_of(job)
         if job.crf is None or not strength.steps:
             return 0.0
-        return strength.shift(job.crf, strength.sigma_per_qp * abs(plan.policy.offset), blurred_share(plan))
+        return strength.shift(job.crf, strength.sigma(plan.policy.offset, job.crf), blurred_share(plan))
 
     def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:
         if plan is None or not plan.policy.offset:
             return Delivery()
         mask = folder / "mask.nut"
         write_mask(mask, plan.between(part.start, part.end), job.clip.frame_rate, mask_format(job.pix_fmt))
-        sigma = strength_of(job).sigma_per_qp * abs(plan.policy.offset)
+        sigma = strength_of(job).sigma(plan.policy.offset, job.crf)
         return Delivery(prefilter_graph(mask, plan, sigma, job.pix_fmt, job.clip.frame_rate, job.color.filter()))
 
 
@@ -82,21 +83,32 @@ class Strength:
     full_at: float = 0.0
     """Base quality up to which it is worth all of that."""
     fade: float = 0.0
-    """Part of it that is lost with each step beyond: where the quantiser blurs by itself, the prefilter saves nothing."""
+    """Part of it that is lost with each step beyond: where the quantiser blurs by itself, the prefilter saves less."""
+    doubles_in: float = math.inf
+    """Steps beyond ``full_at`` in which sigma doubles: to have an effect it must take more than the quantiser does by itself."""
+    barrier: float = -math.inf
+    """Base quality that no shift may cross from above, as the encoder's rate jumps there."""
+
+    def sigma(self, offset: float, quality: float | None) -> float:
+        """Pixels of sigma for an asked offset, QP, at a base quality (``None``: unknown, with a bit rate)."""
+        beyond = max(0.0, (quality or 0.0) - self.full_at)
+        return float(self.sigma_per_qp * abs(offset) * 2 ** (beyond / self.doubles_in))
 
     def shift(self, quality: float, sigma: float, share: float) -> float:
         """What to add to the base quality; negative, as the saved bits are to be spent.
 
-        ``-steps * sigma**power * share * max(0, 1 - fade * (quality - full_at))``, at most all of it.
+        ``-steps * sigma**power * share * max(0, 1 - fade * (quality - full_at))``, at most all of it, and never across ``barrier``.
         """
         left = min(1.0, max(0.0, 1 - self.fade * (quality - self.full_at)))
-        return float(-self.steps * sigma**self.power * share * left)
+        shift = float(-self.steps * sigma**self.power * share * left)
+        return max(shift, self.barrier - quality) if quality >= self.barrier else shift
 
 
 STRENGTHS: dict[str, Strength] = {
     "libsvtav1": Strength(0.23, 6.05, 1.2),
     "libaom-av1": Strength(0.2, 4.73, 1.2),
-    "libvvenc": Strength(0.24, 1.55, 1.4, full_at=27, fade=0.11),
+    # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) drops an eighth of the bits more than a step of QP does.
+    "libvvenc": Strength(0.24, 1.55, 1.4, full_at=27, fade=0.11, doubles_in=6, barrier=32),
 }
 
 

@@ -28,16 +28,18 @@ def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False
         rows.append(("runtime", runtime["error"] or f"{', '.join(runtime['providers'])}; model {runtime['model']['name']}"))
         rows += [("ffmpeg", f"{f['origin']}: {f['path']}: {f['error'] or f['version']}") for f in found["ffmpeg"]]
         for name, result in found["encoders"].items():
-            rows.append((name, _encoder_text(result)))
+            rows.append((name, _encoder_text(result, found["ffmpeg"])))
         rows += [("gpu", line) for line in _gpu_lines(found["gpu"])]
         print_rows(rows)
     if not found["healthy"]:
         raise typer.Exit(ToolMissingError.exit_code)
 
 
-def _encoder_text(result: dict[str, Any]) -> str:
+def _encoder_text(result: dict[str, Any], listed: list[dict[str, Any]]) -> str:
+    # The paths stand above; here their origin tells them apart.
+    origin = next((one["origin"] for one in listed if one["path"] == result["ffmpeg"]), result["ffmpeg"])
     over = "".join(f" (not {one['channel']}: {one['reason']})" for one in result["passed_over"])
-    way = f"{result['channel']}{over} by {result['ffmpeg']}: " if result["channel"] else ""
+    way = f"{result['channel']}{over} by {origin}: " if result["channel"] else ""
     return f"{way}{result['error'] or result['summary']}"
 
 

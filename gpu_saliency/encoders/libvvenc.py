@@ -24,9 +24,10 @@ LIBVVENC = EncoderSpec(
         "rcstatsfile": "use --bitrate",
     },
     passes="ffmpeg",
-    # With threads, ffmpeg's wrapper now and then takes a pause at the end of its input for the end of the encoder's output: frames
-    # are lost, sometimes all of them, with exit status 0 (seen with VVenC 1.15 in every second run of a clip of 48 frames).
-    retry_params={"threads": "1"},
+    # ffmpeg's wrapper takes a pause of VVenC's threads, after the end of its input, for the end of the output: frames are lost,
+    # sometimes all of them, with exit status 0. Of a clip of 48 frames on a busy machine every fifth run lost all with one thread;
+    # without any (which is not the same) none of 24 did.
+    retry_params={"threads": "0"},
     # Matroska lost frames of it, and most other containers have no place for it.
     suffixes=(".mp4", ".mov", ".vvc", ".266"),
 )

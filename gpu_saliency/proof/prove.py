@@ -72,9 +72,11 @@ def video_bytes(path: Path, frames: int) -> int:
     """Sum of the sizes of the first ``frames`` video packets in decode order. Raises `SourceError`."""
     try:
         with av.open(f"file:{path}") as container:
+            if not container.streams.video:
+                raise SourceError(f"{path}: holds no video")
             packets = (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)
             total = sum(islice(packets, frames))
-    except (av.FFmpegError, OSError, IndexError) as error:
+    except (av.FFmpegError, FileNotFoundError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
     if not total:
         raise SourceError(f"{path}: holds no video")

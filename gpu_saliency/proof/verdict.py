@@ -16,6 +16,9 @@ INSIDE_BELOW = -0.5
 """Effective offset below which a block counts as inside, as in `RoiPlan.statistics`."""
 LEAST_SHARE = {"QP": 0.3, "dB": 0.1}
 """Realised difference inside minus outside, per planned QP, from which on bits are said to have moved."""
+NO_SHARE = {"QP": 0.3, "dB": 0.05}
+"""The same, below which they are said not to have. Between the two an effect is there, and too slight to tell a channel that works
+on a picture with little to take from one that does not."""
 LEAST_BLOCKS = 8
 """Measured blocks needed on either side for any verdict."""
 LEAST_CONTRAST = 0.5
@@ -70,11 +73,14 @@ class Proof:
 
     @property
     def moved(self) -> bool | None:
-        """Whether bits moved where the plan says: `share` is at least `LEAST_SHARE`.
+        """Whether bits moved where the plan says: `share` is at least `LEAST_SHARE`, or below `NO_SHARE`.
 
-        ``None`` where this cannot be told: a plan (almost) without contrast, or too few measurable blocks on either side.
+        ``None`` where this cannot be told: between the two, for a plan (almost) without contrast, or with too few measurable blocks
+        on either side.
         """
         if self.share is None or self.has_few_blocks:
+            return None
+        if NO_SHARE[self.unit] <= self.share < LEAST_SHARE[self.unit]:
             return None
         return self.share >= LEAST_SHARE[self.unit]
 
@@ -91,11 +97,12 @@ class Proof:
 
     def summary(self) -> str:
         """One sentence with the measured numbers, for people."""
-        if self.moved is None:
+        if self.moved is None and (self.share is None or self.has_few_blocks):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"
+        verdict = {True: "moved as planned", False: "did not move as planned", None: "moved so slightly that it proves little"}
         text = (
-            f"Bits {'moved' if self.moved else 'did not move'} as planned: {self.inside_change:+.2f} {what} inside "
+            f"Bits {verdict[self.moved]}: {self.inside_change:+.2f} {what} inside "
             f"(plan {self.inside_planned:+.2f} QP), {self.outside_change:+.2f} outside (plan {self.outside_planned:+.2f}), "
         )
         text += "correlation undefined" if self.correlation is None else f"correlation {self.correlation:.2f}"

@@ -1,0 +1,105 @@
+"""Every encoder with its defaults on every clip: does the plan reach it, and how large is the file?
+
+    python benchmarks/defaults.py --clips DIR [--encoders libx264,...] [--seconds 2] [--json OUT]
+
+DIR holds .mp4 files. Each is encoded from its start with the encoder's default quality and channel (the presets are those of
+benchmarks/bd_rate.py where the default would take minutes), and compared whole with a plain encode. Exit status 1 if any encode did
+not move its bits: what ``gpu-saliency encode`` would refuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bd_rate import SETTINGS, about_run
+from rich.console import Console
+from rich.table import Table
+
+from gpu_saliency.clip import probe_clip
+from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.encoders import SOFTWARE
+from gpu_saliency.errors import SourceError
+from gpu_saliency.job import EncodeSettings, prepare_encode
+from gpu_saliency.pipeline import plan_for
+from gpu_saliency.plan import RoiPolicy
+from gpu_saliency.proof import prove_encode
+from gpu_saliency.saliency import load_saliency_sidecar
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One clip and encoder; as in `Proof`."""
+
+    clip: str
+    encoder: str
+    channel: str
+    crf: float | None
+    unit: str
+    share: float | None
+    inside_change: float | None
+    outside_change: float | None
+    size_ratio: float | None
+    moved: bool | None
+    error: str | None = None
+
+
+def measure(path: Path, encoder: str, seconds: float) -> Row:
+    clip = probe_clip(path, duration=seconds)
+    preset = SETTINGS[encoder][0] if encoder in SETTINGS else None
+    try:
+        job = prepare_encode(clip, EncodeSettings(encoder, preset, audio=False))
+    except SourceError as error:
+        return Row(path.stem, encoder, "", None, "", None, None, None, None, None, str(error))
+    sidecar, _ = load_saliency_sidecar(clip)
+    job = job.timed_like(sidecar)
+    plan = plan_for(job, sidecar, RoiPolicy())
+    assert job.channel is not None
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "out" + job.spec.part_suffix)
+        run_saliency_encode(job, plan, output)
+        proof = prove_encode(job, plan, output, max_frames=None)
+    changes = (proof.inside_change, proof.outside_change)
+    return Row(path.stem, encoder, job.channel.name, job.crf, proof.unit, proof.share, *changes, proof.size_ratio, proof.moved)
+
+
+def show(rows: list[Row], console: Console) -> None:
+    table = Table(title="Encoders with their defaults: realised change against a plain encode")
+    for head in ("clip", "encoder", "channel", "crf", "inside", "outside", "per planned QP", "size %", "moved"):
+        table.add_column(head, justify="left" if head in ("clip", "encoder", "channel", "moved") else "right", no_wrap=True)
+    for row in rows:
+        numbers = [f"{row.inside_change or 0:+.2f} {row.unit}", f"{row.outside_change or 0:+.2f}", f"{row.share or 0:.2f}"]
+        size = "" if row.size_ratio is None else f"{100 * (row.size_ratio - 1):+.1f}"
+        table.add_row(row.clip, row.encoder, row.channel, f"{row.crf}", *numbers, size, row.error or str(row.moved))
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--encoders", default=",".join(spec.name for spec in SOFTWARE))
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    paths = sorted(options.clips.glob("*.mp4"))
+    if not paths:
+        parser.error(f"{options.clips}: holds no .mp4")
+    rows = []
+    for encoder in options.encoders.split(","):
+        for path in paths:
+            rows.append(measure(path, encoder, options.seconds))
+            print(f"{encoder} {path.stem}: {rows[-1].moved}", file=sys.stderr)
+        if options.json:
+            table = [asdict(row) for row in rows]
+            options.json.write_text(json.dumps(about_run(probe_clip(paths[0])) | {"rows": table}, indent=1))
+    show(rows, Console(width=140))
+    if any(row.moved is False for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What a plan that follows its subject gains over one plan for the whole clip, and what cutting a clip into parts costs.
+
+    python benchmarks/moving_subject.py [--encoders libx264,libsvtav1/prefilter,...] [--seconds 6] [--json OUT]
+
+The clip is made here (scripts/make_demo_clip.py): a ball crosses 80 % of a textured picture, and its place in each frame is known.
+For each encoder, plans of the shipped model's maps and of the true ones are compared: one plan for the clip (``--segments clip``)
+against plans that follow (``--segments auto``). BD-rate of the second against the first, by luma PSNR over the ball's pixels and
+over all others, three base qualities; negative is fewer bits for the same quality. Then, for encoders with addroi, the same plan is
+encoded in one part and in several (its graph bounded to a quarter of its filters): frames and time stamps of both against those of
+the source, and the sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import av
+import numpy as np
+from bd_rate import SETTINGS, about_run
+from davis import Masks, object_blocks, with_truth
+from rate_distortion import bd_rate, curve
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from make_demo_clip import FPS, ball_masks, write_clip
+
+from gpu_saliency.channels import addroi
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.job import EncodeSettings, prepare_encode
+from gpu_saliency.pipeline import plan_for
+from gpu_saliency.plan import RoiPolicy
+from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.sidecar import Sidecar
+
+REACH = 0.8
+ENCODERS = "libx264,libx265,libsvtav1,libsvtav1/prefilter,libaom-av1,libvvenc"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoder and source of the plan: a plan that follows, against one for the clip."""
+
+    encoder: str
+    channel: str
+    saliency: str
+    segments: int
+    inside_percent: float
+    outside_percent: float
+    size_percent: float
+    """Mean over the qualities of the following plan's file size against the other's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartsRow:
+    """One encoder: the same plan in one part and in several."""
+
+    encoder: str
+    parts: int
+    frames: tuple[int, int, int]
+    """Of the source, the encode in one part, and that in several."""
+    worst_time_stamp: float
+    """Seconds: the largest difference of any frame's time from the source's, in either encode."""
+    size_percent: float
+    """Of the encode in several parts against that in one."""
+
+
+def compare(clip: Clip, sidecar: Sidecar, masks: Masks, name: str) -> list[Row]:
+    encoder, _, forced = name.partition("/")
+    preset, qualities = SETTINGS[encoder]
+    job = prepare_encode(clip, EncodeSettings(encoder, preset, audio=False, roi_channel=forced or None)).timed_like(sidecar)
+    assert job.channel is not None
+    rows = []
+    truth = with_truth(sidecar, object_blocks(masks, clip))
+    for saliency, source in (("model", sidecar), ("truth", truth)):
+        plans = [plan_for(job, source, RoiPolicy(segments=segments)) for segments in ("clip", "auto")]
+        one, following = (curve(job, plan, masks, qualities, plain=False) for plan in plans)
+        size = float(np.mean([100 * (b.video_bytes / a.video_bytes - 1) for a, b in zip(one, following, strict=True)]))
+        gains = [bd_rate(one, following, side) for side in ("inside_db", "outside_db")]
+        rows.append(Row(encoder, job.channel.name, saliency, len(plans[1].segment_start), gains[0], gains[1], size))
+    return rows
+
+
+def compare_parts(clip: Clip, sidecar: Sidecar, encoder: str) -> PartsRow:
+    job = prepare_encode(clip, EncodeSettings(encoder)).timed_like(sidecar)
+    assert job.channel is not None
+    plan = plan_for(job, sidecar, RoiPolicy())
+    filters = job.channel.deliver(job, plan, job.channel.split(plan)[0], Path()).filters.count("addroi=")
+    with tempfile.TemporaryDirectory() as folder:
+        one, many = Path(folder, "one.mp4"), Path(folder, "many.mp4")
+        whole = run_saliency_encode(job, plan, one)
+        with patch.object(addroi, "MAX_FILTERS", math.ceil(filters / 4)):
+            parted = run_saliency_encode(job, plan, many)
+        assert whole.parts == 1
+        times = [_times(path) for path in (clip.path, one, many)]
+    worst = max(float(np.abs(np.subtract(t, times[0])).max()) if len(t) == len(times[0]) else math.inf for t in times[1:])
+    counts = (len(times[0]), len(times[1]), len(times[2]))
+    return PartsRow(encoder, parted.parts, counts, worst, 100 * (parted.size_bytes / whole.size_bytes - 1))
+
+
+def _times(path: Path) -> list[float]:
+    """Presentation times, seconds, of all decoded frames."""
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0) if frame.time is not None]
+
+
+def show(rows: list[Row], parts: list[PartsRow], console: Console) -> None:
+    table = Table(title="A plan that follows the subject, against one plan for the clip: BD-rate")
+    for head in ("encoder", "channel", "plan", "segments", "inside %", "outside %", "size %"):
+        table.add_column(head, justify="left" if head in ("encoder", "channel", "plan") else "right", no_wrap=True)
+    for row in rows:
+        numbers = (f"{value:+.1f}" for value in (row.inside_percent, row.outside_percent, row.size_percent))
+        table.add_row(row.encoder, row.channel, row.saliency, str(row.segments), *numbers)
+    console.print(table)
+    table = Table(title="The same plan in one part and in several")
+    for head in ("encoder", "parts", "frames: source, one, several", "worst time stamp", "size %"):
+        table.add_column(head, justify="right" if head != "encoder" else "left", no_wrap=True)
+    for part in parts:
+        frames = " ".join(map(str, part.frames))
+        table.add_row(part.encoder, str(part.parts), frames, f"{1000 * part.worst_time_stamp:.3f} ms", f"{part.size_percent:+.1f}")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoders", default=ENCODERS)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    names = options.encoders.split(",")
+    unknown = [name for name in names if name.partition("/")[0] not in SETTINGS]
+    if unknown:
+        parser.error(f"--encoders {unknown[0]}: unknown (one of {', '.join(SETTINGS)})")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "ball.mp4")
+        count = round(options.seconds * FPS)
+        write_clip(path, count, REACH)
+        clip, masks = probe_clip(path), ball_masks(count, REACH)
+        sidecar, _ = load_saliency_sidecar(clip)
+        rows: list[Row] = []
+        for name in names:
+            rows += compare(clip, sidecar, masks, name)
+            print(f"{name}: done", file=sys.stderr)
+        parts = [compare_parts(clip, sidecar, name) for name in names if name in ("libx264", "libx265")]
+        if options.json:
+            facts: dict[str, Any] = about_run(clip) | {"seconds": options.seconds, "reach": REACH}
+            tables = {"rows": [asdict(row) for row in rows], "parts": [asdict(part) for part in parts]}
+            options.json.write_text(json.dumps(facts | tables, indent=1))
+    show(rows, parts, Console(width=120))
+
+
+if __name__ == "__main__":
+    main()
