@@ -7,9 +7,7 @@
 The steps of it are `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`.
 """
 
-from importlib.metadata import version
-
-__version__ = version("gpu-saliency")
+__version__ = "0.1.0"
 
 from gpu_saliency.clip import Clip, probe_clip
 from gpu_saliency.encode import run_saliency_encode

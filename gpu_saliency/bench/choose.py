@@ -32,7 +32,11 @@ def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batc
     device, model, reason = choose_device(settings.device, settings.model, replace(settings.gpu, batch_size=batch_size))
     if isinstance(model, SaliencyModel):
         return Loaded(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
-    from gpu_saliency.cuda.stages import cuda_stages  # late: it needs the GPU's libraries
+    # Late: nobody who has no GPU pays for it.
+    from gpu_saliency.cuda.device import CudaDevice
+    from gpu_saliency.cuda.session import CudaModel
+    from gpu_saliency.cuda.stages import CudaStages, describe_gpu
 
-    stages, gpu = cuda_stages(clip, device, model, sampling)
-    return Loaded(device.name, reason, model, stages, gpu)
+    assert isinstance(device, CudaDevice)
+    assert isinstance(model, CudaModel)
+    return Loaded(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())

@@ -37,6 +37,9 @@ def bench(
     analysis_fps: opt.AnalysisFps = None,
     every: opt.Every = None,
     device: opt.DeviceName = "auto",
+    gpu: opt.Gpu = None,
+    decoders: opt.Decoders = None,
+    provider: opt.Provider = None,
     output: Annotated[Path | None, typer.Option(help="Write the JSON object to a file too.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     as_json: opt.Json = False,
@@ -47,7 +50,7 @@ def bench(
     batches = [_number("--batch", text, 1, 1024) for text in batch.split(",")]
     _number("--rounds", str(rounds), 1, 1000)
     _number("--frames", str(frames), 1, 10**6)
-    settings = opt.analysis_from(saliency_model, analysis_fps, every, device)
+    settings = opt.analysis_from(saliency_model, analysis_fps, every, device, gpu, decoders, provider)
     reporter = Reporter(quiet=quiet)
     with ExitStack() as kept:
         if output is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import breach
-from gpu_saliency.cuda.decoders import DecoderJob, choose_decoder, clip_chroma_offset
+from gpu_saliency.cuda.decoders import Decoder, DecoderJob, choose_decoder, clip_chroma_offset
 from gpu_saliency.cuda.lane import Lane, Slot
 from gpu_saliency.cuda.memory import Traffic, device_errors, to_host
 from gpu_saliency.cuda.probe import GpuMachine, require_cuda
@@ -85,13 +87,33 @@ class CudaRun:
                 else:
                     yield item
 
-    def _lane(self, record: RangeRecord, stopped: threading.Event) -> Lane:
-        clip, timeline = self._clip, self._timeline
-        job = DecoderJob(clip, timeline, record.gpu, self._tally, self._traffic, self._chroma_offset)
-        decoder = self._choice.make(job)
+    def _lane(self, record: RangeRecord, stopped: threading.Event, wanted: Iterator[int] | None = None) -> Lane:
+        decoder = self.open_decoder(record.gpu)
         session = self._model.session(record.gpu, self._batch_size, self._size)
-        wanted = _wanted(self._sampling, record.part.start if record.part else 0, timeline)
-        return Lane(record, decoder, session, self._size, clip.rotation // 90, wanted, stopped, self._traffic)
+        wanted = wanted or _wanted(self._sampling, record.part.start if record.part else 0, self._timeline)
+        return Lane(record, decoder, session, self._size, self._clip.rotation // 90, wanted, stopped, self._traffic)
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """In the order in which they come to be used."""
+        return tuple(dict.fromkeys(record.gpu for record in self._records))
+
+    def open_decoder(self, gpu: int | None = None) -> Decoder:
+        """One more decoder of the clip, on ``gpu`` or the first."""
+        chosen = self.gpus[0] if gpu is None else gpu
+        return self._choice.make(DecoderJob(self._clip, self._timeline, chosen, self._tally, self._traffic, self._chroma_offset))
+
+    def decode_only(self) -> int:
+        """Decode all ranges and find their scenes, as in `batches`, but look at no frame: for measuring. The number of frames."""
+        records = [record.fresh() for record in self._records]
+        self._tally = DecodeTally()
+        stopped = threading.Event()
+        lanes = [self._lane(record, stopped, itertools.repeat(sys.maxsize)) for record in records]
+        with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
+            for item in items:
+                if not isinstance(item, RangeRecord):
+                    item.lane.give_back(item)
+        return sum(record.frames for record in records)
 
     def infer(self, slot: Slot) -> Any:
         """Float32 ``[B, H, W]`` of the session's own; valid for what is put on its stream before the next inference."""
@@ -180,12 +202,11 @@ class CudaRun:
         return join_changes(parts)
 
     def _facts(self) -> dict[str, Any]:
-        gpus = dict.fromkeys(record.gpu for record in self._records)
         return {
             "decoder": self._choice.name,
             "decoder_reason": self._choice.reason,
             "decoders": len(self._records),
-            "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in gpus],
+            "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in self.gpus],
             "batch_size": self._batch_size,
             "copied_to_device_bytes": self._traffic.to_device,
             "copied_to_host_bytes": self._traffic.to_host,

@@ -1,0 +1,128 @@
+"""The GPU's analysis beside the CPU's, for the same clips: codes, motion, cuts, time stamps and plan; and what crossed the bus.
+
+    python benchmarks/gpu_parity.py CLIP... [--seconds 4] [--decoders 1] [--json OUT]
+
+Each clip is analysed on both devices from its start. Of the saliency and detail codes (0..255 for 0..1): the largest and the mean
+difference; of the plan (offset -3, balanced): the share of blocks that differ, and the largest difference in QP. Exit status 1
+where a map differs by more than 2 codes, a plan in more than 0.1 % of its blocks or by more than one QP, or the cuts or time
+stamps at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.gpu import GpuSettings
+from gpu_saliency.plan import build_roi_plan
+from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.sidecar import Sidecar
+
+MAP_CODES, PLAN_SHARE, PLAN_QP = 2, 0.001, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """One clip."""
+
+    clip: str
+    decoder: str
+    saliency_max: int
+    saliency_mean: float
+    detail_max: int
+    motion_max: float
+    plan_share: float
+    """Blocks of the plan that differ, 0..1."""
+    plan_max: int
+    same_frames: bool
+    """Frames, samples, cuts and time stamps are equal."""
+    bytes_to_host: int
+    bytes_to_device: int
+    track_bytes: int
+    """What the plan is made from: the least that must cross."""
+
+    @property
+    def is_good(self) -> bool:
+        is_plan_good = self.plan_share <= PLAN_SHARE and self.plan_max <= PLAN_QP
+        return self.saliency_max <= MAP_CODES and is_plan_good and self.same_frames
+
+
+def compare(clip: Clip, decoders: str) -> Parity:
+    cpu, cuda = (_analyse(clip, device, decoders) for device in ("cpu", "cuda"))
+    a, b = cpu.track, cuda.track
+    shapes = a.saliency.shape == b.saliency.shape
+    same_pts = a.frame_pts is not None and b.frame_pts is not None and np.array_equal(a.frame_pts, b.frame_pts)
+    same = shapes and np.array_equal(a.sample_frame, b.sample_frame) and a.cuts == b.cuts and same_pts
+    if not shapes:
+        raise SystemExit(f"{clip.path}: {a.saliency.shape} maps on the CPU, {b.saliency.shape} on the GPU")
+    # Both by the GPU's segments: what is compared is the plan that follows from the maps, not where a border of segments falls.
+    plans = [build_roi_plan(sidecar) for sidecar in (cpu, replace(cuda, track=replace(b, reducer=None)), cuda)]
+    if not np.array_equal(plans[1].qp_offset, plans[2].qp_offset):
+        raise SystemExit(f"{clip.path}: the plan reduced on the GPU is not that of the same maps reduced on the CPU")
+    comparable = plans[0].qp_offset.shape == plans[1].qp_offset.shape
+    differ = np.abs(plans[0].qp_offset.astype(int) - plans[1].qp_offset) if comparable else np.array([99])
+    saliency = np.abs(a.saliency.astype(int) - b.saliency)
+    facts = cuda.analysis
+    return Parity(
+        clip=clip.path.name,
+        decoder=str(facts["decoder"]),
+        saliency_max=int(saliency.max()),
+        saliency_mean=float(saliency.mean()),
+        detail_max=int(np.abs(a.detail.astype(int) - b.detail).max()),
+        motion_max=float(np.abs(a.motion - b.motion).max()),
+        plan_share=float((differ > 0).mean()),
+        plan_max=int(differ.max()),
+        same_frames=bool(same),
+        bytes_to_host=int(facts["copied_to_host_bytes"]),
+        bytes_to_device=int(facts["copied_to_device_bytes"]),
+        track_bytes=b.saliency.nbytes + b.detail.nbytes + b.motion.nbytes + 4 * b.frame_count,
+    )
+
+
+def _analyse(clip: Clip, device: str, decoders: str) -> Sidecar:
+    settings = AnalysisSettings(device=device, gpu=GpuSettings(decoders=decoders))
+    return load_saliency_sidecar(clip, settings)[0]
+
+
+def show(rows: list[Parity], console: Console) -> None:
+    table = Table(title="GPU beside CPU")
+    heads = ("clip", "decoder", "map max", "map mean", "detail max", "plan differs", "plan max", "same frames", "to host", "track")
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("clip", "decoder") else "right", no_wrap=True)
+    for row in rows:
+        numbers = (str(row.saliency_max), f"{row.saliency_mean:.4f}", str(row.detail_max), f"{100 * row.plan_share:.3f} %")
+        ends = (f"{row.plan_max} QP", "yes" if row.same_frames else "NO", f"{row.bytes_to_host:,}", f"{row.track_bytes:,}")
+        table.add_row(row.clip, row.decoder, *numbers, *ends, style="" if row.is_good else "red")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--decoders", default="1")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    try:
+        rows = [compare(probe_clip(path, duration=options.seconds), options.decoders) for path in options.clips]
+    except GpuSaliencyError as error:
+        raise SystemExit(str(error)) from error
+    if options.json:
+        table: list[dict[str, Any]] = [asdict(row) | {"is_good": row.is_good} for row in rows]
+        options.json.write_text(json.dumps(table, indent=1))
+    show(rows, Console(width=140))
+    sys.exit(0 if all(row.is_good for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
