@@ -20,7 +20,7 @@ from gpu_saliency.cuda.probe import GpuMachine, require_cuda
 from gpu_saliency.cuda.record import RangeRecord, Recorder, join_changes
 from gpu_saliency.cuda.reducer import DeviceReducer
 from gpu_saliency.cuda.session import CudaModel
-from gpu_saliency.cuda.splits import FrameRange, checked_ranges
+from gpu_saliency.cuda.splits import checked_ranges
 from gpu_saliency.cuda.timeline import IrregularStreamError, Timeline, index_clip
 from gpu_saliency.decode import DecodeTally
 from gpu_saliency.device import DeviceMemoryError, Found, Model
@@ -66,10 +66,12 @@ class CudaRun:
         self._tally = DecodeTally()
         self._traffic = Traffic()
         self._recorder = Recorder(clip, self._size)
-        self._records = [
-            RangeRecord(part, settings.gpus[i % len(settings.gpus)])
-            for i, part in enumerate(_ranges(clip, self._timeline, settings, machine))
-        ]
+        wanted = _range_count(self._timeline, settings, machine)
+        ranges = [None] if self._timeline is None else checked_ranges(clip, self._timeline, wanted)
+        self._records = [RangeRecord(part, settings.gpus[i % len(settings.gpus)]) for i, part in enumerate(ranges)]
+        self._reason = self._choice.reason
+        if len(ranges) < wanted:
+            self._reason += f"; {len(ranges)} of {wanted} decoders, for so it can be cut at key frames"
 
     def batches(self) -> Generator[Slot, None, None]:
         """Of all ranges that are not done, as they come; those of one range in order."""
@@ -183,7 +185,7 @@ class CudaRun:
         gpus = dict.fromkeys(record.gpu for record in self._records)
         return {
             "decoder": self._choice.name,
-            "decoder_reason": self._choice.reason,
+            "decoder_reason": self._reason,
             "decoders": len(self._records),
             "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in gpus],
             "batch_size": self._batch_size,
@@ -202,16 +204,14 @@ def _timeline(clip: Clip, settings: GpuSettings) -> tuple[Timeline | None, str |
         return None, str(error)
 
 
-def _ranges(clip: Clip, timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> list[FrameRange | None]:
-    """One for each decoder; ``None`` for the whole of a clip whose length only decoding shows."""
+def _range_count(timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> int:
+    """How many decoders were asked for, on all GPUs; one for a clip whose length only decoding shows."""
     if timeline is None:
-        return [None]
+        return 1
     if settings.decoders == "auto":
         engines = sum(machine.engines(gpu) for gpu in settings.gpus)
-        count = max(len(settings.gpus), min(engines, timeline.frame_count // _LEAST_RANGE))
-    else:
-        count = int(settings.decoders) * len(settings.gpus)
-    return list(checked_ranges(clip, timeline, count))
+        return max(len(settings.gpus), min(engines, timeline.frame_count // _LEAST_RANGE))
+    return int(settings.decoders) * len(settings.gpus)
 
 
 def _wanted(sampling: Sampling, start: int, timeline: Timeline | None) -> Iterator[int]:
