@@ -84,6 +84,8 @@ def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
     assert choose_decoder(CLIP, broken, GpuSettings(decoders="cpu"), None).name == "upload"
     no_package = replace(MACHINE, nvdec_error="ModuleNotFoundError")
     assert choose_decoder(CLIP, no_package, GpuSettings(), None).name == "pyav-cuda"
+    theora = choose_decoder(clip(codec="theora"), no_package, GpuSettings(), None)
+    assert (theora.name, theora.is_unexpected) == ("upload", True)
 
 
 def test_sizes_that_nvdec_takes() -> None:

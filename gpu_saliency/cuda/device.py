@@ -73,6 +73,10 @@ class CudaRun:
         if len(ranges) < wanted:
             self._reason += f"; {len(ranges)} of {wanted} decoders, for so it can be cut at key frames"
 
+    @property
+    def notice(self) -> str | None:
+        return f"{self._clip.path}: {self._reason}" if self._choice.is_unexpected else None
+
     def batches(self) -> Generator[Slot, None, None]:
         """Of all ranges that are not done, as they come; those of one range in order."""
         self._records = [record if record.done else record.fresh() for record in self._records]
