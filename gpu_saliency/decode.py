@@ -31,8 +31,8 @@ _SWS_COLORSPACE = {
     10: Colorspace.BT2020,
 }
 
-# Without the second flag swscale reads R'G'B' from tables of 8 bits with one chroma value for each two pixels: on average two codes
-# too dark, by more at coloured edges, and another picture than the GPU's.
+# Without the second flag swscale reads R'G'B' from tables of 8 bits, with one chroma value for each two pixels: too dark, wrong at
+# coloured edges, and another picture than the GPU's.
 _INTERPOLATION = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 
 GRID_TOLERANCE = 0.0015

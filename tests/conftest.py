@@ -10,7 +10,10 @@ from requirements import need, required
 
 
 def pytest_configure() -> None:
-    required()  # a misspelt requirement would otherwise require nothing
+    try:
+        required()  # a misspelt requirement would otherwise require nothing
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
-from kernel_backends import Array
+from kernel_backends import Array, Backend, Guarded, lay_out
 from kernel_twins import shrunk_rgb
 from support import SUBJECT, ffmpeg
 
@@ -18,10 +18,13 @@ from gpu_saliency.cuda.colour import is_full_range, resolve_colorspace, yuv_to_r
 from gpu_saliency.cuda.siting import chroma_offset
 from gpu_saliency.cuda.surface import SampleLayout, Surface
 from gpu_saliency.decode import Shrinker
+from gpu_saliency.model import DEFAULT_MODEL, SaliencyModel, normalise
 
 MOST_CODES, MEAN_CODES = 1, 0.1
 """Difference from swscale, which keeps 15 bits between its passes: what lies near where two codes part, flat areas too, may land on
 the next one."""
+MAP_TOLERANCE = 2 / 255
+"""Of a saliency map, between devices."""
 FORMATS = (
     *("nv12", "nv16", "nv24", "p010le", "p016le", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuv411p", "yuv420p10le"),
     *("yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv444p16le", "yuvj420p", "gray", "gray10le"),
@@ -61,12 +64,19 @@ def compare(frame: av.VideoFrame, size: tuple[int, int], *, skip_lines: int = 0)
 
 
 @pytest.fixture(scope="module")
-def decoded(tmp_path_factory: pytest.TempPathFactory) -> av.VideoFrame:
-    """A frame of H.264, whose chroma lies on the left: flat colours, slopes and sharp edges, with an odd number of lines."""
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H.264, whose chroma lies on the left: flat colours, slopes and sharp edges; sides that are no multiples of four."""
     path = tmp_path_factory.mktemp("colour") / "frame.mp4"
     subject = SUBJECT.format(w=340, h=220, width=322, height=202, rate=25, seconds=0.2)
     ffmpeg("-f", "lavfi", "-i", subject, "-c:v", "libx264", "-qp", 10, "-pix_fmt", "yuv420p", path)
-    return next(av.open(str(path)).decode(video=0))
+    return path
+
+
+@pytest.fixture
+def decoded(clip: Path) -> av.VideoFrame:
+    """The first frame of ``clip``; the test's own, for a reformat to the format that it has hands it back, not a copy."""
+    with av.open(str(clip)) as container:
+        return next(container.decode(video=0))
 
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
@@ -80,6 +90,22 @@ def test_pictures_as_on_the_cpu(decoded: av.VideoFrame, pix_fmt: str, color_rang
 @pytest.mark.parametrize("size", [(400, 256), (400, 64), (96, 300)])
 def test_small_pictures_are_enlarged_as_on_the_cpu(decoded: av.VideoFrame, size: tuple[int, int]) -> None:
     compare(decoded, size)
+
+
+@pytest.mark.parametrize("pix_fmt", ["nv12", "p010le"])
+def test_maps_as_on_the_cpu(backend: Backend, decoded: av.VideoFrame, pix_fmt: str) -> None:
+    """The model sees the kernel's picture as it sees the CPU path's: what is one code apart here and there moves no map."""
+    frame = decoded.reformat(format=pix_fmt)
+    layout, model = layout_of(frame), SaliencyModel(DEFAULT_MODEL)
+    size = model.input_size(frame.width / frame.height)
+    to_rgb = yuv_to_rgb_matrix(resolve_colorspace(int(frame.colorspace), frame.height), False, layout.bits)
+    surface, _memory = lay_out(backend, layout, sample_values(frame, layout), np.random.default_rng(6))
+    model_input = Guarded(backend, (3, *size.padded[::-1]), np.float32)
+    luma = Guarded(backend, size.content[::-1], np.float32)
+    backend.kernels.picture_to_input(surface, size, 0, backend.put(to_rgb), model_input.array, luma.array)
+    expected = model(normalise(Shrinker(size.content)(frame)[None], size.padded))
+    assert np.abs(model(model_input.get()[None]) - expected).max() <= MAP_TOLERANCE
+    assert expected.std() > 0.05, "a flat map proves nothing"
 
 
 @pytest.mark.parametrize("colorspace", [0, 1, 2, 4, 5, 6, 7, 8, 9, 10])

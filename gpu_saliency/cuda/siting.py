@@ -1,7 +1,7 @@
 """Where chroma samples lie between luma samples, as libswscale sees it.
 
-A quarter of a chroma sample at a coloured edge is some ten codes of R'G'B', enough to move a saliency map; so the GPU must place
-chroma as the CPU path does. A decoded frame knows its chroma location and libswscale follows it, but PyAV does not show it: so
+A quarter of a chroma sample is many codes of R'G'B' at a coloured edge, enough to move a saliency map; so the GPU must place chroma
+as the CPU path does. A decoded frame knows its chroma location and libswscale follows it, but PyAV does not show it: so
 swscale is asked to enlarge ramps that are tagged like the frame, and what comes out tells where it took the samples to lie.
 """
 
