@@ -107,24 +107,15 @@ DECODERS = {
 }
 
 
-def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings, irregular: str | None) -> DecoderChoice:
-    """The first backend that can decode ``clip``. ``irregular`` says why its packets do not tell its frames, if so.
+def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> DecoderChoice:
+    """The first backend that can decode ``clip``.
 
     Raises `ToolMissingError` where NVDEC could do it if its library were there: that is an installation to be mended.
     """
-
-    def choice(name: str, reason: str) -> DecoderChoice:
-        return DecoderChoice(name, reason, DECODERS[name])
-
-    def on_cpu(reason: str) -> DecoderChoice:
-        return DecoderChoice("upload", f"decoded on the CPU: {reason}", DECODERS["upload"], True)
-
     if settings.decoders == "cpu":
-        return choice("upload", "--decoders cpu")
-    if clip.is_raw:
-        return choice("upload", "raw video needs no decoder")
-    if irregular is not None:
-        return on_cpu(irregular)
+        return _choice("upload", "--decoders cpu")
+    if clip.codec == "rawvideo":
+        return _choice("upload", "raw video needs no decoder")
     layout = SampleLayout.of(clip.pix_fmt)
     chroma = None if layout is None else {(1, 1): "420", (1, 0): "422", (0, 0): "444"}.get(layout.chroma_shift)
     if layout is None or layout.chroma_planes == 0 or chroma is None:
@@ -138,14 +129,23 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings, irreg
     if machine.nvdec_error is not None:
         if chroma != "420" or not libavcodec_has_nvdec(clip.codec):
             return on_cpu(f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
-        return choice("pyav-cuda", f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
+        return _choice("pyav-cuda", f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
     for gpu in settings.gpus:
         caps = machine.decoder_caps(gpu, clip.codec, chroma, layout.bits)
         if caps is None:
             return on_cpu(f"NVDEC of GPU {gpu} does not decode {what}")
         if not fits(caps, clip.width, clip.height):
             return on_cpu(f"NVDEC of GPU {gpu} does not decode {what} of {clip.width}x{clip.height}")
-    return choice("nvdec", f"NVDEC decodes {what}")
+    return _choice("nvdec", f"NVDEC decodes {what}")
+
+
+def _choice(name: str, reason: str) -> DecoderChoice:
+    return DecoderChoice(name, reason, DECODERS[name])
+
+
+def on_cpu(reason: str) -> DecoderChoice:
+    """Where NVDEC cannot."""
+    return DecoderChoice("upload", f"decoded on the CPU: {reason}", DECODERS["upload"], True)
 
 
 def clip_chroma_offset(clip: Clip) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import breach
-from gpu_saliency.cuda.decoders import DecoderJob, choose_decoder, clip_chroma_offset
+from gpu_saliency.cuda.decoders import DecoderJob, choose_decoder, clip_chroma_offset, on_cpu
 from gpu_saliency.cuda.lane import Lane, Slot
 from gpu_saliency.cuda.memory import Traffic, device_errors, to_host
 from gpu_saliency.cuda.probe import GpuMachine, require_cuda
@@ -58,10 +58,14 @@ class CudaRun:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine
         self._size = model.input_size(clip.upright_aspect)
         self._batch_size = model.batch_size
-        timeline, irregular = _timeline(clip, settings)
-        self._choice = choose_decoder(clip, machine, settings, irregular)
+        self._choice = choose_decoder(clip, machine, settings)
         # Decoded on the CPU, a clip's frames and times are what comes out, damage and all.
-        self._timeline = None if self._choice.name == "upload" else timeline
+        self._timeline: Timeline | None = None
+        if self._choice.name != "upload":
+            try:
+                self._timeline = index_clip(clip)
+            except IrregularStreamError as error:
+                self._choice = on_cpu(str(error))
         self._chroma_offset = (0, 0) if self._timeline is None else clip_chroma_offset(clip)
         self._tally = DecodeTally()
         self._traffic = Traffic()
@@ -196,16 +200,6 @@ class CudaRun:
             "copied_to_device_bytes": self._traffic.to_device,
             "copied_to_host_bytes": self._traffic.to_host,
         }
-
-
-def _timeline(clip: Clip, settings: GpuSettings) -> tuple[Timeline | None, str | None]:
-    """The timeline, or why there is none; neither where it is not needed."""
-    if clip.is_raw or settings.decoders == "cpu":
-        return None, None
-    try:
-        return index_clip(clip), None
-    except IrregularStreamError as error:
-        return None, str(error)
 
 
 def _range_count(timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> int:
