@@ -283,7 +283,7 @@ def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
         own = np.array([0.0, *changes[first + 1 : end]], np.float32)
         # Two chunks of which the last is longer than what it holds.
         parts.append(
-            (end - start, [lattices[start], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
+            (end - first, [lattices[first], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
         )
     np.testing.assert_array_equal(join_changes(parts), np.array(changes, np.float32))
 
