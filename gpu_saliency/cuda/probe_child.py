@@ -71,6 +71,8 @@ def pynvvideocodec() -> dict[str, Any]:
     module: Any = importlib.import_module("PyNvVideoCodec")
     caps = {}
     for gpu in range(len(FOUND["driver"]["gpus"])):
+        # Where a device is there and does not work, this ends the process: here it may.
+        module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
         for codec, number in NVDEC_CODECS.items():
             for chroma, chroma_number in _CHROMA.items():
                 for bits in (8, 10, 12):

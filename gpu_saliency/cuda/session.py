@@ -7,6 +7,7 @@ it would keep that on the CPU otherwise, which is refused here. Options and name
 from __future__ import annotations
 
 import contextlib
+import importlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from gpu_saliency.gpu import PROVIDERS, GpuSettings
 from gpu_saliency.runtime import import_onnxruntime
 
 DEFAULT_BATCH_SIZE = 16
+_LIBRARIES = {
+    "CUDAExecutionProvider": "pip install 'gpu-saliency[gpu]' brings CUDA 13 and cuDNN 9",
+    "TensorrtExecutionProvider": "pip install 'tensorrt-cu13>=10.13,<11', or --provider cuda",
+}
 _ENGINE_CACHE = Path("~/.cache/gpu_saliency/tensorrt")
 
 
@@ -32,7 +37,7 @@ class CudaModel:
         self.path, self._settings = path, settings
         self._facts = describe_model(path)
         self._ort = import_onnxruntime()
-        _load_libraries(self._ort)
+        _load_libraries(self._ort, settings)
         self.contract = ModelContract.read(path, self._contract_session())
         self.batch_size = 1 if self.contract.batch_size == 1 else settings.batch_size or DEFAULT_BATCH_SIZE
         self.provider = PROVIDERS[settings.provider]
@@ -116,7 +121,7 @@ class CudaSession:
             # The same words for a provider that could not be loaded and for a model that it cannot run whole.
             return ToolMissingError(
                 f"--device cuda: {self.provider} lacks its libraries (CUDA, cuDNN), or cannot run all of {self._contract.path}",
-                cure="pip install 'gpu-saliency[gpu]' brings them; other models may need --device cpu",
+                cure=f"{_LIBRARIES[self.provider]}; other models may need --device cpu",
             )
         return ModelError(f"{self._contract.path}: is not a usable ONNX model for {self.provider}: {text}")
 
@@ -124,7 +129,10 @@ class CudaSession:
         """What was asked for comes first, and every node is on the GPU."""
         first = self._session.get_providers()[0]
         if first != self.provider:
-            raise ToolMissingError(f"--device cuda: ONNX Runtime took {first} instead of {self.provider}")
+            raise ToolMissingError(
+                f"--device cuda: ONNX Runtime took {first} instead of {self.provider}, whose libraries it could not load",
+                cure=_LIBRARIES[self.provider],
+            )
         if hasattr(self._session, "get_provider_graph_assignment_info"):
             on_cpu = [
                 node.op_type
@@ -201,8 +209,12 @@ def session_providers(settings: GpuSettings, gpu: int, stream: int, engine: str)
     return [(PROVIDERS["tensorrt"], tensorrt), (PROVIDERS["cuda"], cuda)]
 
 
-def _load_libraries(ort: Any) -> None:
-    """CUDA and cuDNN from the wheels of the extra ``gpu``, where they are; the loader does not look there by itself."""
+def _load_libraries(ort: Any, settings: GpuSettings) -> None:
+    """CUDA, cuDNN and TensorRT from pip's wheels, where they are; the loader does not look there by itself."""
+    if settings.provider == "tensorrt":
+        # Its wheel loads libnvinfer when imported. Without the wheel the system's is taken, if there is one; the session will tell.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("tensorrt")
     if hasattr(ort, "preload_dlls"):
         # It prints what it does not find, which the session that needs it will say too.
         with contextlib.redirect_stdout(None):
