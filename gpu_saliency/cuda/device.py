@@ -108,7 +108,7 @@ class CudaRun:
         import cupy
 
         session = slot.lane.session
-        with cupy.cuda.Device(session.gpu):
+        with cupy.cuda.Device(session.gpu), device_errors():
             session.cuda_stream.wait_event(slot.filled)
             return session.run(slot.binding)
 
