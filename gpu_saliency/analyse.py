@@ -40,6 +40,8 @@ def analyse_clip(
     """
     started = time.perf_counter()
     run = device.start(clip, model, sampling)
+    if run.notice is not None and on_notice is not None:
+        on_notice(run.notice)
     while True:
         try:
             with contextlib.closing(run.batches()) as batches:

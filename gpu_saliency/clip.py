@@ -140,7 +140,8 @@ def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.contain
     try:
         container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"{clip.path}: cannot be opened: {_reason(error)}") from error
+        on = "" if hwaccel is None else " with a hardware decoder"
+        raise SourceError(f"{clip.path}: cannot be opened{on}: {_reason(error)}") from error
     with container:
         yield container
 

@@ -37,6 +37,8 @@ class CpuDevice:
 class CpuRun:
     """One clip on the CPU. Memory grows by two bytes per block and sampled frame."""
 
+    notice = None
+
     def __init__(self, clip: Clip, model: SaliencyModel, sampling: Sampling) -> None:
         self._clip, self._model, self._sampling = clip, model, sampling
         self._size = model.input_size(clip.upright_aspect)

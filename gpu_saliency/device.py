@@ -49,6 +49,11 @@ class DeviceMemoryError(Exception):
 class Run(Protocol):
     """One clip on its way over one device. Batches and maps stay where the device keeps them."""
 
+    @property
+    def notice(self) -> str | None:
+        """What goes another way than one may expect of this device, for people."""
+        ...
+
     def batches(self) -> Generator[Any, None, None]:
         """Decoded, sampled and preprocessed, by threads that run ahead."""
         ...

@@ -12,8 +12,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from kernel_backends import Array, Backend
+from stub_driver import start
 from support import ffmpeg, make_clip
 
+import gpu_saliency
 from gpu_saliency.clip import Clip, probe_clip
 from gpu_saliency.contract import InputSize, ModelContract
 from gpu_saliency.cuda.colour import yuv_to_rgb_matrix
@@ -54,22 +56,21 @@ def clip(**changes: object) -> Clip:
 
 
 @pytest.mark.parametrize(
-    ("changes", "settings", "irregular", "name", "reason"),
+    ("changes", "settings", "name", "reason"),
     [
-        ({}, GpuSettings(), None, "nvdec", "NVDEC decodes h264 420 8 bit"),
-        ({"pix_fmt": "yuv420p10le"}, GpuSettings(), None, "upload", "GPU 0 does not decode h264 420 10 bit"),
-        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings(), None, "nvdec", "hevc 420 10 bit"),
-        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings((0, 1)), None, "upload", "GPU 1 does not"),
-        ({"width": 5000}, GpuSettings(), None, "upload", "5000x1080"),
-        ({"pix_fmt": "gbrp"}, GpuSettings(), None, "upload", "no pixel format like gbrp"),
-        ({"pix_fmt": "gray"}, GpuSettings(), None, "upload", "gray"),
-        ({"is_raw": True}, GpuSettings(), None, "upload", "raw video"),
-        ({}, GpuSettings(decoders="cpu"), None, "upload", "--decoders cpu"),
-        ({}, GpuSettings(), "a packet has no time stamp", "upload", "no time stamp"),
+        ({}, GpuSettings(), "nvdec", "NVDEC decodes h264 420 8 bit"),
+        ({"pix_fmt": "yuv420p10le"}, GpuSettings(), "upload", "GPU 0 does not decode h264 420 10 bit"),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings(), "nvdec", "hevc 420 10 bit"),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings((0, 1)), "upload", "GPU 1 does not"),
+        ({"width": 5000}, GpuSettings(), "upload", "5000x1080"),
+        ({"pix_fmt": "gbrp"}, GpuSettings(), "upload", "no pixel format like gbrp"),
+        ({"pix_fmt": "gray"}, GpuSettings(), "upload", "gray"),
+        ({"codec": "rawvideo"}, GpuSettings(), "upload", "raw video"),
+        ({}, GpuSettings(decoders="cpu"), "upload", "--decoders cpu"),
     ],
 )
-def test_who_decodes(changes: dict[str, object], settings: GpuSettings, irregular: str | None, name: str, reason: str) -> None:
-    choice = choose_decoder(clip(**changes), MACHINE, settings, irregular)
+def test_who_decodes(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
+    choice = choose_decoder(clip(**changes), MACHINE, settings)
     assert choice.name == name
     assert reason in choice.reason
 
@@ -79,11 +80,13 @@ def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
         None, "13.0", MACHINE.gpus, nvcuvid_error="OSError: libnvcuvid.so.1", cupy_error=None, nvdec_error="the same"
     )
     with pytest.raises(ToolMissingError, match="libnvcuvid") as caught:
-        choose_decoder(CLIP, broken, GpuSettings(), None)
+        choose_decoder(CLIP, broken, GpuSettings())
     assert "NVIDIA_DRIVER_CAPABILITIES" in str(caught.value)
-    assert choose_decoder(CLIP, broken, GpuSettings(decoders="cpu"), None).name == "upload"
+    assert choose_decoder(CLIP, broken, GpuSettings(decoders="cpu")).name == "upload"
     no_package = replace(MACHINE, nvdec_error="ModuleNotFoundError")
-    assert choose_decoder(CLIP, no_package, GpuSettings(), None).name == "pyav-cuda"
+    assert choose_decoder(CLIP, no_package, GpuSettings()).name == "pyav-cuda"
+    theora = choose_decoder(clip(codec="theora"), no_package, GpuSettings())
+    assert (theora.name, theora.is_unexpected) == ("upload", True)
 
 
 def test_sizes_that_nvdec_takes() -> None:
@@ -104,6 +107,15 @@ def test_gpu_lists_that_are_refused(text: str) -> None:
 def test_decoders_that_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--decoders"):
         GpuSettings(decoders=text)
+
+
+def test_no_gpu_library_is_imported_before_it_is_needed() -> None:
+    """In a process of its own; where none is installed there is nothing to import, and the same holds."""
+    modules = [f"gpu_saliency.cuda.{path.stem}" for path in (Path(gpu_saliency.__file__).parent / "cuda").glob("*.py")]
+    libraries = ["cupy", "PyNvVideoCodec", "onnxruntime", "tensorrt"]
+    code = f"import importlib, sys, gpu_saliency.cli\nfor name in {modules}: importlib.import_module(name)\n"
+    code += f"print([name for name in {libraries} if name in sys.modules])"
+    assert start(None, "-c", code).out == "[]\n"
 
 
 @pytest.mark.parametrize("settings", [GpuSettings(), GpuSettings(provider="tensorrt", exact=False)])
@@ -267,11 +279,11 @@ def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
     lattices = [luma_lattice(frame) for frame in decode_frames(probe_clip(path), DecodeTally())]
     changes = [0.0] + [float(np.abs(b - a).mean()) for a, b in itertools.pairwise(lattices)]
     parts = []
-    for start, end in [(0, 20), (20, 21), (21, 48)]:
-        own = np.array([0.0, *changes[start + 1 : end]], np.float32)
+    for first, end in [(0, 20), (20, 21), (21, 48)]:
+        own = np.array([0.0, *changes[first + 1 : end]], np.float32)
         # Two chunks of which the last is longer than what it holds.
         parts.append(
-            (end - start, [lattices[start], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
+            (end - first, [lattices[first], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
         )
     np.testing.assert_array_equal(join_changes(parts), np.array(changes, np.float32))
 

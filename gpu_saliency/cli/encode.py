@@ -133,6 +133,8 @@ def _rows(result: dict[str, Any]) -> Rows:
     add("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
     if analysis is not None:
         how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
+        if analysis["device"] == "cuda" and not analysis["reused"]:
+            how += f", {analysis['decoder']} ({analysis['decoder_reason']})"
         add("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames; {how}")
     if roi is not None:
         add(

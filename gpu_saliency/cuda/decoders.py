@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import av
+from av.codec.hwaccel import HWDeviceType
+
 from gpu_saliency.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.cuda.colour import is_full_range, resolve_colorspace
 from gpu_saliency.cuda.memory import Traffic
@@ -85,6 +88,8 @@ class DecoderChoice:
     name: str
     reason: str
     make: Callable[[DecoderJob], Decoder]
+    is_unexpected: bool = False
+    """Whether the CPU must do what one may think that the GPU does."""
 
 
 def _make(module: str, name: str) -> Callable[[DecoderJob], Decoder]:
@@ -102,25 +107,19 @@ DECODERS = {
 }
 
 
-def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings, irregular: str | None) -> DecoderChoice:
-    """The first backend that can decode ``clip``. ``irregular`` says why its packets do not tell its frames, if so.
+def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> DecoderChoice:
+    """The first backend that can decode ``clip``.
 
     Raises `ToolMissingError` where NVDEC could do it if its library were there: that is an installation to be mended.
     """
-
-    def choice(name: str, reason: str) -> DecoderChoice:
-        return DecoderChoice(name, reason, DECODERS[name])
-
     if settings.decoders == "cpu":
-        return choice("upload", "--decoders cpu")
-    if clip.is_raw:
-        return choice("upload", "raw video needs no decoder")
-    if irregular is not None:
-        return choice("upload", f"decoded on the CPU: {irregular}")
+        return _choice("upload", "--decoders cpu")
+    if clip.codec == "rawvideo":
+        return _choice("upload", "raw video needs no decoder")
     layout = SampleLayout.of(clip.pix_fmt)
     chroma = None if layout is None else {(1, 1): "420", (1, 0): "422", (0, 0): "444"}.get(layout.chroma_shift)
     if layout is None or layout.chroma_planes == 0 or chroma is None:
-        return choice("upload", f"decoded on the CPU: NVDEC has no pixel format like {clip.pix_fmt}")
+        return on_cpu(f"NVDEC has no pixel format like {clip.pix_fmt}")
     if machine.nvcuvid_error is not None:
         raise ToolMissingError(
             f"--device cuda: NVDEC's library cannot be used: {machine.nvcuvid_error}",
@@ -128,16 +127,25 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings, irreg
         )
     what = f"{clip.codec} {chroma} {layout.bits} bit"
     if machine.nvdec_error is not None:
-        if chroma != "420":
-            return choice("upload", f"decoded on the CPU: PyNvVideoCodec cannot be used: {machine.nvdec_error}")
-        return choice("pyav-cuda", f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
+        if chroma != "420" or not libavcodec_has_nvdec(clip.codec):
+            return on_cpu(f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
+        return _choice("pyav-cuda", f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
     for gpu in settings.gpus:
         caps = machine.decoder_caps(gpu, clip.codec, chroma, layout.bits)
         if caps is None:
-            return choice("upload", f"decoded on the CPU: NVDEC of GPU {gpu} does not decode {what}")
+            return on_cpu(f"NVDEC of GPU {gpu} does not decode {what}")
         if not fits(caps, clip.width, clip.height):
-            return choice("upload", f"decoded on the CPU: NVDEC of GPU {gpu} does not decode {what} of {clip.width}x{clip.height}")
-    return choice("nvdec", f"NVDEC decodes {what}")
+            return on_cpu(f"NVDEC of GPU {gpu} does not decode {what} of {clip.width}x{clip.height}")
+    return _choice("nvdec", f"NVDEC decodes {what}")
+
+
+def _choice(name: str, reason: str) -> DecoderChoice:
+    return DecoderChoice(name, reason, DECODERS[name])
+
+
+def on_cpu(reason: str) -> DecoderChoice:
+    """Where NVDEC cannot."""
+    return DecoderChoice("upload", f"decoded on the CPU: {reason}", DECODERS["upload"], True)
 
 
 def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
@@ -147,6 +155,11 @@ def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
         return 0, 0
     with open_clip(clip) as container:
         return chroma_offset(next(container.decode(video_stream_of(container))), layout.chroma_shift)
+
+
+def libavcodec_has_nvdec(codec: str) -> bool:
+    """Whether PyAV's libavcodec can hand ``codec`` to NVDEC; whether the GPU takes it is another matter."""
+    return any(config.device_type == HWDeviceType.cuda for config in av.Codec(codec, "r").hardware_configs)
 
 
 def fits(caps: dict[str, int], width: int, height: int) -> bool:

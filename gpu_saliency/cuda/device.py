@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import breach
-from gpu_saliency.cuda.decoders import Decoder, DecoderJob, choose_decoder, clip_chroma_offset
+from gpu_saliency.cuda.decoders import Decoder, DecoderJob, choose_decoder, clip_chroma_offset, on_cpu
 from gpu_saliency.cuda.lane import Lane, Slot
 from gpu_saliency.cuda.memory import Traffic, device_errors, to_host
 from gpu_saliency.cuda.probe import GpuMachine, require_cuda
 from gpu_saliency.cuda.record import RangeRecord, Recorder, join_changes
 from gpu_saliency.cuda.reducer import DeviceReducer
 from gpu_saliency.cuda.session import CudaModel
-from gpu_saliency.cuda.splits import FrameRange, checked_ranges
+from gpu_saliency.cuda.splits import checked_ranges
 from gpu_saliency.cuda.timeline import IrregularStreamError, Timeline, index_clip
 from gpu_saliency.decode import DecodeTally
 from gpu_saliency.device import DeviceMemoryError, Found, Model
@@ -60,18 +60,28 @@ class CudaRun:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine
         self._size = model.input_size(clip.upright_aspect)
         self._batch_size = model.batch_size
-        timeline, irregular = _timeline(clip, settings)
-        self._choice = choose_decoder(clip, machine, settings, irregular)
+        self._choice = choose_decoder(clip, machine, settings)
         # Decoded on the CPU, a clip's frames and times are what comes out, damage and all.
-        self._timeline = None if self._choice.name == "upload" else timeline
+        self._timeline: Timeline | None = None
+        if self._choice.name != "upload":
+            try:
+                self._timeline = index_clip(clip)
+            except IrregularStreamError as error:
+                self._choice = on_cpu(str(error))
         self._chroma_offset = (0, 0) if self._timeline is None else clip_chroma_offset(clip)
         self._tally = DecodeTally()
         self._traffic = Traffic()
         self._recorder = Recorder(clip, self._size)
-        self._records = [
-            RangeRecord(part, settings.gpus[i % len(settings.gpus)])
-            for i, part in enumerate(_ranges(clip, self._timeline, settings, machine))
-        ]
+        wanted = _range_count(self._timeline, settings, machine)
+        ranges = [None] if self._timeline is None else checked_ranges(clip, self._timeline, wanted)
+        self._records = [RangeRecord(part, settings.gpus[i % len(settings.gpus)]) for i, part in enumerate(ranges)]
+        self._reason = self._choice.reason
+        if len(ranges) < wanted:
+            self._reason += f"; {len(ranges)} of {wanted} decoders, for so it can be cut at key frames"
+
+    @property
+    def notice(self) -> str | None:
+        return f"{self._clip.path}: {self._reason}" if self._choice.is_unexpected else None
 
     def batches(self) -> Generator[Slot, None, None]:
         """Of all ranges that are not done, as they come; those of one range in order."""
@@ -120,7 +130,7 @@ class CudaRun:
         import cupy
 
         session = slot.lane.session
-        with cupy.cuda.Device(session.gpu):
+        with cupy.cuda.Device(session.gpu), device_errors():
             session.cuda_stream.wait_event(slot.filled)
             return session.run(slot.binding)
 
@@ -204,7 +214,7 @@ class CudaRun:
     def _facts(self) -> dict[str, Any]:
         return {
             "decoder": self._choice.name,
-            "decoder_reason": self._choice.reason,
+            "decoder_reason": self._reason,
             "decoders": len(self._records),
             "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in self.gpus],
             "batch_size": self._batch_size,
@@ -213,26 +223,14 @@ class CudaRun:
         }
 
 
-def _timeline(clip: Clip, settings: GpuSettings) -> tuple[Timeline | None, str | None]:
-    """The timeline, or why there is none; neither where it is not needed."""
-    if clip.is_raw or settings.decoders == "cpu":
-        return None, None
-    try:
-        return index_clip(clip), None
-    except IrregularStreamError as error:
-        return None, str(error)
-
-
-def _ranges(clip: Clip, timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> list[FrameRange | None]:
-    """One for each decoder; ``None`` for the whole of a clip whose length only decoding shows."""
+def _range_count(timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> int:
+    """How many decoders were asked for, on all GPUs; one for a clip whose length only decoding shows."""
     if timeline is None:
-        return [None]
+        return 1
     if settings.decoders == "auto":
         engines = sum(machine.engines(gpu) for gpu in settings.gpus)
-        count = max(len(settings.gpus), min(engines, timeline.frame_count // _LEAST_RANGE))
-    else:
-        count = int(settings.decoders) * len(settings.gpus)
-    return list(checked_ranges(clip, timeline, count))
+        return max(len(settings.gpus), min(engines, timeline.frame_count // _LEAST_RANGE))
+    return int(settings.decoders) * len(settings.gpus)
 
 
 def _wanted(sampling: Sampling, start: int, timeline: Timeline | None) -> Iterator[int]:

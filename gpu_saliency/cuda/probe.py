@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gpu_saliency.errors import ToolMissingError
@@ -82,9 +84,14 @@ def probe() -> GpuMachine:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
         return GpuMachine("there is no NVIDIA driver (libcuda.so.1 is not found)")
-    command = [sys.executable, "-m", "gpu_saliency.cuda.probe_child"]
+    # Of this very package, and of no module that happens to lie in the current folder (-P).
+    command = [sys.executable, "-P", "-m", "gpu_saliency.cuda.probe_child"]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return GpuMachine(f"the NVIDIA driver does not answer within {_SECONDS} s")
     sections: dict[str, dict[str, Any]] = {}

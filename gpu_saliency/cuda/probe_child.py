@@ -19,18 +19,7 @@ _CU_NO_DEVICE = 100
 _CU_ERRORS = {3: "not initialised", 34: "stub library", 101: "invalid device", 802: "system not ready"}
 _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too old for this GPU", 999: "unknown"}
 # cudaVideoCodec of nvcuvid.h by FFmpeg's codec name; what PyAV calls the codec of a clip is looked up here.
-NVDEC_CODECS = {
-    "mpeg1video": 0,
-    "mpeg2video": 1,
-    "mpeg4": 2,
-    "vc1": 3,
-    "h264": 4,
-    "mjpeg": 5,
-    "hevc": 8,
-    "vp8": 9,
-    "vp9": 10,
-    "av1": 11,
-}
+NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 _CHROMA = {"420": 1, "422": 2, "444": 3}
 
 
@@ -82,6 +71,8 @@ def pynvvideocodec() -> dict[str, Any]:
     module: Any = importlib.import_module("PyNvVideoCodec")
     caps = {}
     for gpu in range(len(FOUND["driver"]["gpus"])):
+        # Where a device is there and does not work, this ends the process: here it may.
+        module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
         for codec, number in NVDEC_CODECS.items():
             for chroma, chroma_number in _CHROMA.items():
                 for bits in (8, 10, 12):

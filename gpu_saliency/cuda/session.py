@@ -7,6 +7,8 @@ it would keep that on the CPU otherwise, which is refused here. Options and name
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from gpu_saliency.gpu import PROVIDERS, GpuSettings
 from gpu_saliency.runtime import import_onnxruntime
 
 DEFAULT_BATCH_SIZE = 16
+_LIBRARIES = {
+    "CUDAExecutionProvider": "pip install 'gpu-saliency[gpu]' brings CUDA 13 and cuDNN 9",
+    "TensorrtExecutionProvider": "pip install 'tensorrt-cu13>=10.13,<11', or --provider cuda",
+}
 _ENGINE_CACHE = Path("~/.cache/gpu_saliency/tensorrt")
 
 
@@ -32,7 +38,9 @@ class CudaModel:
         self.path, self._settings = path, settings
         self._facts = describe_model(path)
         self._ort = import_onnxruntime()
-        _load_libraries(self._ort)
+        # What goes wrong is raised here as one line; its log would say it again in many.
+        self._ort.set_default_logger_severity(4)
+        _load_libraries(self._ort, settings)
         self.contract = ModelContract.read(path, self._contract_session())
         self.batch_size = 1 if self.contract.batch_size == 1 else settings.batch_size or DEFAULT_BATCH_SIZE
         self.provider = PROVIDERS[settings.provider]
@@ -111,20 +119,26 @@ class CudaSession:
         self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
     def _refused(self, error: Exception) -> ToolMissingError | ModelError:
-        text = first_line(error)
+        missing = library_error(self._ort, self.provider)
+        if missing is not None:
+            return ToolMissingError(f"--device cuda: {self.provider} cannot be loaded: {missing}", cure=_LIBRARIES[self.provider])
+        path, text = self._contract.path, first_line(error)
         if "assigned to the default CPU EP" in text:
-            # The same words for a provider that could not be loaded and for a model that it cannot run whole.
+            # Not a `ModelError`: the model may be fine, and ``auto`` takes the CPU then.
             return ToolMissingError(
-                f"--device cuda: {self.provider} lacks its libraries (CUDA, cuDNN), or cannot run all of {self._contract.path}",
-                cure="pip install 'gpu-saliency[gpu]' brings them; other models may need --device cpu",
+                f"--device cuda: {self.provider} does not start, or cannot run all of {path}",
+                cure=f"{_LIBRARIES[self.provider]}; or --device cpu",
             )
-        return ModelError(f"{self._contract.path}: is not a usable ONNX model for {self.provider}: {text}")
+        return ModelError(f"{path}: is not a usable ONNX model for {self.provider}: {text}")
 
     def _check_placement(self) -> None:
         """What was asked for comes first, and every node is on the GPU."""
         first = self._session.get_providers()[0]
         if first != self.provider:
-            raise ToolMissingError(f"--device cuda: ONNX Runtime took {first} instead of {self.provider}")
+            raise ToolMissingError(
+                f"--device cuda: ONNX Runtime took {first} instead of {self.provider}, whose libraries it could not load",
+                cure=_LIBRARIES[self.provider],
+            )
         if hasattr(self._session, "get_provider_graph_assignment_info"):
             on_cpu = [
                 node.op_type
@@ -133,9 +147,8 @@ class CudaSession:
                 for node in part.get_nodes()
             ]
             if on_cpu:
-                raise ModelError(
-                    f"{self._contract.path}: {', '.join(sorted(set(on_cpu)))} would run on the CPU", cure="--device cpu"
-                )
+                names = ", ".join(sorted(set(on_cpu)))
+                raise ToolMissingError(f"--device cuda: {names} of {self._contract.path} would run on the CPU", cure="--device cpu")
 
     def bind(self, model_input: Any) -> Any:
         """A binding of ``model_input`` (float32 cupy array of ``shape``) to `maps`; the caller keeps that array alive."""
@@ -201,8 +214,22 @@ def session_providers(settings: GpuSettings, gpu: int, stream: int, engine: str)
     return [(PROVIDERS["tensorrt"], tensorrt), (PROVIDERS["cuda"], cuda)]
 
 
-def _load_libraries(ort: Any) -> None:
-    """CUDA and cuDNN from the wheels of the extra ``gpu``, where they are; the loader does not look there by itself."""
+def library_error(ort: Any, provider: str) -> str | None:
+    """Why the library of ``provider`` cannot be loaded, such as that of another one which it needs. ONNX Runtime only logs it."""
+    name = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "tensorrt"}[provider]
+    try:
+        ctypes.CDLL(str(Path(ort.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"))
+    except OSError as error:
+        return first_line(error)
+    return None
+
+
+def _load_libraries(ort: Any, settings: GpuSettings) -> None:
+    """CUDA, cuDNN and TensorRT from pip's wheels, where they are; the loader does not look there by itself."""
+    if settings.provider == "tensorrt":
+        # Its wheel loads libnvinfer when imported. Without the wheel the system's is taken, if there is one; the session will tell.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("tensorrt")
     if hasattr(ort, "preload_dlls"):
         # It prints what it does not find, which the session that needs it will say too.
         with contextlib.redirect_stdout(None):
