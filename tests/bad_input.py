@@ -93,6 +93,9 @@ def _existing(folder: Path, _clip: Path) -> Path:
 
 def save_model(path: Path, *, channels: int = 3, outputs: int = 1, scale: float = 0.1, stride: int = 1, nan: bool = False) -> Path:
     """An ONNX file: sigmoid (or without ``scale`` nothing) of a mean over the channels; each argument breaks the contract."""
+    # Here, so that modules which need it for one test are collected without it.
+    from onnx import TensorProto, helper, save
+
     pixels = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", channels, "h", "w"])
     weight = helper.make_tensor("weight", TensorProto.FLOAT, [1, channels, 1, 1], [scale or 50.0] * channels)
     nodes = [helper.make_node("Conv", ["input", "weight"], ["mixed"], strides=[stride, stride])]
