@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import sys
 from types import ModuleType
 
 from gpu_saliency.errors import ToolMissingError
@@ -16,14 +17,21 @@ _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def installed_runtimes() -> dict[str, str]:
-    """The ONNX Runtime wheels that are installed, by name, with their versions."""
-    found = {}
+    """The ONNX Runtime wheels in the folder that ``import onnxruntime`` looks into first, by name, with their versions.
+
+    One that lies in a later folder of ``sys.path`` is hidden by the other, and harmless.
+    """
+    folders: dict[str, dict[str, str]] = {}
     for wheel in _WHEELS:
         try:
-            found[wheel] = importlib.metadata.version(wheel)
+            distribution = importlib.metadata.distribution(wheel)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+        folders.setdefault(os.path.realpath(str(distribution.locate_file(""))), {})[wheel] = distribution.version
+    for entry in sys.path:
+        if found := folders.get(os.path.realpath(entry)):
+            return found
+    return next(iter(folders.values()), {})
 
 
 def import_onnxruntime() -> ModuleType:

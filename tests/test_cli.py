@@ -14,7 +14,7 @@ from support import FFMPEG, make_clip, run, video_bytes
 from gpu_saliency import __version__, probe_clip
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.ffmpeg import find_ffmpeg, probe_ffmpeg
-from gpu_saliency.runtime import import_onnxruntime
+from gpu_saliency.runtime import import_onnxruntime, installed_runtimes
 
 REFERENCE_MODELS = Path(__file__).parents[2] / "shared" / "data" / "models"
 
@@ -168,6 +168,15 @@ def test_ffmpeg_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_graph_option_follows_the_version() -> None:
     found = probe_ffmpeg(FFMPEG, "asked for")
     assert found.graph_file(Path("g"))[0] == "-/filter:v"
+
+
+def test_a_runtime_in_a_later_folder_is_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "onnxruntime_gpu-1.99.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.99.0\n")
+    assert "onnxruntime" in installed_runtimes()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installed_runtimes() == {"onnxruntime-gpu": "1.99.0"}
 
 
 @pytest.mark.parametrize("wheels", [("onnxruntime", "onnxruntime-gpu")])
