@@ -27,8 +27,11 @@ class PyavCudaDecoder:
         import cupy
 
         part = part or FrameRange(0, self._timeline.frame_count)
-        # is_hw_owned keeps frames on the device, in the primary context; without a fallback, what the GPU cannot do is an error.
-        accel = HWAccel("cuda", device=str(self._gpu), allow_software_fallback=False, is_hw_owned=True)
+        # is_hw_owned keeps frames on the device; without a fallback, what the GPU cannot do is an error. libavutil is given this
+        # thread's context, which is the GPU's primary one. Asked for the primary one itself (PyAV's default), it refuses where that
+        # is active with other flags than its own, as CuPy makes it.
+        context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
+        accel = HWAccel("cuda", device=str(self._gpu), allow_software_fallback=False, is_hw_owned=True, options=context)
         try:
             with open_clip(self._clip, accel) as container:
                 for number, frame in decode_range(container, video_stream_of(container), self._timeline, part):
