@@ -21,10 +21,11 @@ from gpu_saliency.contract import InputSize, ModelContract
 from gpu_saliency.cuda.colour import yuv_to_rgb_matrix
 from gpu_saliency.cuda.decoders import choose_decoder, fits
 from gpu_saliency.cuda.device import _wanted
+from gpu_saliency.cuda.kernels import _cuda_value
 from gpu_saliency.cuda.nvdec import fed_packets, packed_surface, surface_layout
 from gpu_saliency.cuda.probe import Gpu, GpuMachine
 from gpu_saliency.cuda.record import join_changes
-from gpu_saliency.cuda.session import free_dimensions, session_providers
+from gpu_saliency.cuda.session import free_dimensions, library_folders, session_providers
 from gpu_saliency.cuda.siting import chroma_offset
 from gpu_saliency.cuda.splits import split_ranges
 from gpu_saliency.cuda.surface import SampleLayout, Surface
@@ -262,6 +263,15 @@ def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width
     assert np.abs(found - expected).mean() < SHRUNK_TOLERANCE
 
 
+def test_surfaces_that_the_library_describes_wrongly() -> None:
+    """Its 2.1: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
+    surface = packed_surface(surface_layout("NV12", 8), 320, 181, [4096, 4096 + 320 * 181], 320 * 181 * 3 // 2)
+    assert (surface.luma_pitch, surface.planes) == (320, (4096, 4096 + 320 * 181))
+    samples = 320 * 180
+    surface = packed_surface(surface_layout("YUV444_16Bit", 10), 320, 180, [4096, 4096 + samples, 4096 + 2 * samples], 6 * samples)
+    assert (surface.luma_pitch, surface.planes) == (640, (4096, 4096 + 2 * samples, 4096 + 4 * samples))
+
+
 def test_surfaces_whose_numbers_do_not_agree() -> None:
     layout = surface_layout("NV12", 8)
     with pytest.raises(ValueError, match="bytes for"):
@@ -272,6 +282,26 @@ def test_surfaces_whose_numbers_do_not_agree() -> None:
         packed_surface(surface_layout("P016", 10), 320, 180, [4096, 4096 + 320 * 180], 320 * 270)
     with pytest.raises(ValueError, match="RGB"):
         surface_layout("RGB", 8)
+
+
+def test_what_kernels_are_given() -> None:
+    """No ``None``, which CuPy has passed as -1 (cupy/cupy#9046), and no Python number, which it makes 64 bits wide."""
+    for value, expected in ((None, np.uint64(0)), (2**63, np.uint64(2**63))):
+        found = _cuda_value("pointer", value)
+        assert (found, found.dtype) == (expected, np.uint64)
+    assert _cuda_value("int32", True).dtype == np.int32
+    assert _cuda_value("float32", 0.5).dtype == np.float32
+
+
+def test_cuda_libraries_are_looked_for_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime may lie in another folder than the wheels that it needs."""
+    expected = []
+    for name, part in (("a", "cu13"), ("b", "cudnn")):
+        folder = tmp_path / name / "nvidia" / part / "lib"
+        folder.mkdir(parents=True)
+        monkeypatch.syspath_prepend(str(tmp_path / name))
+        expected.append(str(folder))
+    assert set(expected) <= set(library_folders())
 
 
 def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:

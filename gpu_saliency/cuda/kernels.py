@@ -54,9 +54,9 @@ class CudaLaunch:
 
 
 def _cuda_value(kind: str, value: Any) -> Any:
-    """CuPy passes a Python number as 64 bits wide, whatever the kernel declares."""
+    """CuPy passes a Python number as 64 bits wide, whatever the kernel declares; and ``None``, in some releases, as -1."""
     if kind == "pointer":
-        return np.uint64(value) if isinstance(value, int) else value
+        return np.uint64(value or 0) if value is None or isinstance(value, int) else value
     return np.dtype(kind).type(value)
 
 

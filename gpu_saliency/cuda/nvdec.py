@@ -187,13 +187,15 @@ def surface_layout(pixel_format: str, bits: int) -> SampleLayout:
 def packed_surface(layout: SampleLayout, width: int, height: int, addresses: list[int], frame_bytes: int) -> Surface:
     """A picture whose planes lie one after the other with one pitch, as PyNvVideoCodec's do; ``frame_bytes`` gives the pitch.
 
-    Its strides are not used: a release gave them in samples for 16-bit formats. Raises `ValueError` where the numbers do not agree.
+    Its strides are not used: a release gave them in samples for 16-bit formats. So it may count the later planes of
+    ``YUV444_16Bit`` and, of an odd height, the size without the last half line of chroma; both as its sources of 2.1 do. Raises
+    `ValueError` where the numbers do not agree.
     """
-    chroma_lines = layout.chroma_size(width, height)[1]
-    pitch, rest = divmod(frame_bytes, height + chroma_lines * layout.chroma_planes)
-    if rest:
-        raise ValueError(f"{frame_bytes} bytes for {height} lines and {layout.chroma_planes} times {chroma_lines} of chroma")
-    expected = [addresses[0], *(addresses[0] + pitch * (height + i * chroma_lines) for i in range(layout.chroma_planes))]
-    if addresses != expected:
-        raise ValueError(f"planes at {addresses} with a pitch of {pitch} bytes")
-    return Surface(layout, width, height, tuple(addresses), pitch, pitch if layout.chroma_planes else 0)
+    planes, chroma_lines = layout.chroma_planes, layout.chroma_size(width, height)[1]
+    for lines in (2 * (height + chroma_lines * planes), 2 * height + (2 * height >> layout.chroma_shift[1]) * planes):
+        pitch, rest = divmod(2 * frame_bytes, lines)
+        expected = [addresses[0], *(addresses[0] + pitch * (height + i * chroma_lines) for i in range(planes))]
+        in_samples = [addresses[0] + (address - addresses[0]) // layout.sample_bytes for address in expected]
+        if not rest and (addresses == expected or (planes == 2 and addresses == in_samples)):
+            return Surface(layout, width, height, tuple(expected), pitch, pitch if planes else 0)
+    raise ValueError(f"{frame_bytes} bytes for {height} lines and {planes} times {chroma_lines} of chroma, planes at {addresses}")

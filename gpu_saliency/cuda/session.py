@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import importlib.util
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -225,7 +226,10 @@ def library_error(ort: Any, provider: str) -> str | None:
 
 
 def _load_libraries(ort: Any, settings: GpuSettings) -> None:
-    """CUDA, cuDNN and TensorRT from pip's wheels, where they are; the loader does not look there by itself."""
+    """CUDA, cuDNN and TensorRT from pip's wheels, where they are; the loader does not look there by itself.
+
+    ONNX Runtime looks only beside its own folder, which need not be where the CUDA wheels are.
+    """
     if settings.provider == "tensorrt":
         # Its wheel loads libnvinfer when imported. Without the wheel the system's is taken, if there is one; the session will tell.
         with contextlib.suppress(ImportError):
@@ -233,4 +237,13 @@ def _load_libraries(ort: Any, settings: GpuSettings) -> None:
     if hasattr(ort, "preload_dlls"):
         # It prints what it does not find, which the session that needs it will say too.
         with contextlib.redirect_stdout(None):
+            for folder in library_folders():
+                ort.preload_dlls(directory=folder)
             ort.preload_dlls()
+
+
+def library_folders() -> list[str]:
+    """Where pip's CUDA wheels keep their libraries, in every folder of ``sys.path``."""
+    spec = importlib.util.find_spec("nvidia")
+    roots = [] if spec is None else spec.submodule_search_locations or []
+    return [str(folder) for root in roots for folder in sorted(Path(root).glob("*/lib")) if folder.is_dir()]
