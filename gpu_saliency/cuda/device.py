@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import sys
 import threading
+import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,8 @@ class CudaRun:
     def batches(self) -> Generator[Slot, None, None]:
         """Of all ranges that are not done, as they come; those of one range in order."""
         self._records = [record if record.done else record.fresh() for record in self._records]
-        self._tally = DecodeTally()
+        if not all(record.done for record in self._records):
+            self._tally = DecodeTally()
         stopped = threading.Event()
         lanes = [self._lane(record, stopped) for record in self._records if not record.done]
         # Each lane runs ahead by its own slots; the queue must only not hold it back.
@@ -157,6 +160,10 @@ class CudaRun:
         self._model.forget(self._batch_size)
         self._batch_size = smaller
         self._records = [record if record.done else record.fresh() for record in self._records]
+        # What ran out of memory is still held by the frames of the error, and lanes and slots hold each other.
+        for one in (error, error.__cause__):
+            traceback.clear_frames(one.__traceback__ if one is not None else None)
+        gc.collect()
         for gpu in {record.gpu for record in self._records}:
             with cupy.cuda.Device(gpu):
                 cupy.get_default_memory_pool().free_all_blocks()
