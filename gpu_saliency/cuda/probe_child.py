@@ -21,6 +21,10 @@ _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too ol
 # cudaVideoCodec of nvcuvid.h by FFmpeg's codec name; what PyAV calls the codec of a clip is looked up here.
 NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 _CHROMA = {"420": 1, "422": 2, "444": 3}
+_ALL = [(chroma, bits) for chroma in _CHROMA for bits in (8, 10, 12)]
+# What any NVDEC might decode. Each question makes and destroys a CUDA context, so none is asked whose answer is known.
+_ASKED = {"mpeg2video": [("420", 8)], "mpeg4": [("420", 8)], "vp8": [("420", 8)], "h264": _ALL, "hevc": _ALL}
+_ASKED |= {"vp9": [("420", bits) for bits in (8, 10, 12)], "av1": [("420", 8), ("420", 10)]}
 
 
 def driver() -> dict[str, Any]:
@@ -74,13 +78,12 @@ def pynvvideocodec() -> dict[str, Any]:
         # Where a device is there and does not work, this ends the process: here it may.
         module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
         for codec, number in NVDEC_CODECS.items():
-            for chroma, chroma_number in _CHROMA.items():
-                for bits in (8, 10, 12):
-                    arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(chroma_number), bits)
-                    with contextlib.suppress(RuntimeError):  # a combination that it does not know at all
-                        answer = module.GetDecoderCaps(*arguments)
-                        if answer.get("supported"):
-                            caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
+            for chroma, bits in _ASKED[codec]:
+                arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(_CHROMA[chroma]), bits)
+                with contextlib.suppress(RuntimeError):  # a combination that it does not know at all
+                    answer = module.GetDecoderCaps(*arguments)
+                    if answer.get("supported"):
+                        caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
     return {"version": module.__version__, "caps": caps}
 
 
