@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import TensorProto, helper, save
 from support import FFMPEG, ffmpeg, make_clip
 
 Arguments = list[object]
