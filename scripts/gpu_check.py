@@ -8,7 +8,8 @@ clips. ``run`` unpacks the wheels into DIR/site, needs no pip, and goes on after
 limit in DIR/results. Its exit status is 1 where a check failed. The checks:
 
 facts      the GPU, its driver, what NVDEC decodes, versions
-tests      the suite marked needs_cuda, where skipping counts as failing
+clips      makes them longer, by repeating them
+tests      the suite marked needs_cuda, which fails without a GPU, NVDEC or g++
 parity     the GPU's analysis beside the CPU's, by NVDEC, by several decoders and by upload (benchmarks/gpu_parity.py)
 sanitizer  compute-sanitizer over the kernels' tests: memcheck and racecheck
 bench      each stage and the whole by codec, batch size and number of decoders (gpu-saliency bench)
@@ -21,6 +22,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +35,21 @@ ROOT = Path(__file__).resolve().parents[1]
 WHEELS = ("av>=18,<19", "imageio-ffmpeg>=0.6,<0.9", "onnxruntime-gpu>=1.24,<2", "PyNvVideoCodec>=2.2,<3")
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 27, 28, 31, 34, 35)))
 CODECS = ("h264", "hevc", "hevc10")
-FRAMES = 480
+FRAMES = 120
+"""Of a clip that travels."""
+TIMES = 16
+"""What is measured is that many times as long: what starting costs must be small beside the rest, and many decoders need many key
+frames."""
+REPEAT = """
+import sys
+from pathlib import Path
+from gpu_saliency.bench.generate import repeat_clip
+source, target, times, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+target.mkdir(exist_ok=True)
+for clip in sorted(source.glob("*.mp4")):
+    repeat_clip(clip, target / clip.name, times, frames)
+    print(clip.name, "repeated", times, "times, up to", frames, "frames")
+"""
 FACTS = """
 import json
 from gpu_saliency.bench import about_machine
@@ -110,13 +126,16 @@ def unpack(folder: Path) -> Path:
 def checks(folder: Path, results: Path) -> list[Check]:
     """All of them, in the order in which they matter most."""
     python = sys.executable
-    clips = sorted(map(str, (folder / "clips").glob("*.mp4")))
-    required = {"GPU_SALIENCY_REQUIRE": "cuda"}
-    tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "needs_cuda"]
+    short, long = folder / "clips", folder / "long"
+    clips = [str(long / path.name) for path in sorted(short.glob("*.mp4"))]
+    required = {"GPU_SALIENCY_REQUIRE": "cuda,g++"}
+    # Warnings are shown and are no failures: libraries there may be of other versions than where the suite is run else.
+    tests = [python, "-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", "-m", "needs_cuda"]
     parity = [python, str(ROOT / "benchmarks" / "gpu_parity.py"), *clips, "--seconds", "2"]
     bench = [python, "-m", "gpu_saliency", "bench", *clips, "--device", "cuda", "--rounds", "3", "--overwrite"]
     found = [
         Check("facts", [python, "-c", FACTS], 120, {}),
+        Check("clips", [python, "-c", REPEAT, str(short), str(long), str(TIMES), str(TIMES * FRAMES)], 60, {}),
         Check("tests", [*tests, str(ROOT / "tests")], 240, required),
         Check("parity", [*parity, "--json", str(results / "parity.json")], 90, {}),
         Check("parity, upload", [*parity, "--decoders", "cpu", "--json", str(results / "parity-upload.json")], 90, {}),
@@ -148,7 +167,8 @@ def run(folder: Path, minutes: float) -> int:
         outcomes.append(_run(check, limit, results, os.environ | {"PYTHONPATH": path} | check.environment))
         outcome = outcomes[-1]
         print(f"{outcome.name}: {'passed' if outcome.passed else 'FAILED'}, {outcome.seconds:.0f} s", file=sys.stderr, flush=True)
-    (results / "outcomes.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
+        # After each: who runs this may end it before the last.
+        (results / "outcomes.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     print("\n".join(table(outcomes)))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
@@ -161,21 +181,33 @@ def _run(check: Check, limit: float, results: Path, environment: dict[str, str])
         try:
             if limit <= 0:
                 raise TimeoutError("no time left")
-            code = subprocess.run(
-                check.command,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                timeout=limit,
-                env=environment,
-                check=False,
-            ).returncode
+            code = _wait(
+                subprocess.Popen(
+                    check.command,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env=environment,
+                    start_new_session=True,
+                ),
+                limit,
+            )
             ending = f"exit status {code}"
         except (OSError, subprocess.TimeoutExpired) as error:
             code, ending = 1, str(error)
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if len(lines) > 1 else ending
     return Outcome(check.name, code == 0, time.monotonic() - started, last if code == 0 else f"{last} ({ending})")
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float) -> int:
+    """Its exit status. Where it takes longer, it ends with all that it has started, which would hold the GPU otherwise."""
+    try:
+        return process.wait(limit)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
 import nvrtc
 import pytest
@@ -50,8 +51,12 @@ def required() -> frozenset[str]:
 def need(name: str) -> None:
     """Skip the test that calls it, or fail it where ``name`` is required, unless it is there."""
     reason = MISSING[name]()
-    if reason is None:
-        return
+    if reason is not None:
+        lack(name, reason)
+
+
+def lack(name: str, reason: str) -> NoReturn:
+    """Skip the test that calls it, or fail it where ``name`` is required."""
     if name in required():
         pytest.fail(f"GPU_SALIENCY_REQUIRE has {name}, but: {reason}", pytrace=False)
     pytest.skip(reason)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from requirements import lack
 from support import ffmpeg, make_clip
 
 from gpu_saliency.aggregate import AGGREGATORS
@@ -203,7 +204,7 @@ def test_ranges_come_to_the_track_of_the_whole(cut_clip: Clip) -> None:
     """Bit for bit: the seams are made good by the same kernels; the model's answers are of the same pictures in other batches."""
     whole, ranges = (analyse("cuda", cut_clip, settings=replace(SETTINGS, batch_size=1, decoders=n)) for n in ("1", "3"))
     if whole.facts["decoder"] == "upload":
-        pytest.skip(whole.facts["decoder_reason"])
+        lack("cuda", whole.facts["decoder_reason"])
     assert (whole.facts["decoders"], ranges.facts["decoders"]) == (1, 3)
     for name in ("saliency", "detail", "sample_frame", "motion", "frame_pts", "cuts", "frame_count"):
         np.testing.assert_array_equal(getattr(ranges.track, name), getattr(whole.track, name), err_msg=name)
@@ -217,7 +218,7 @@ def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
 
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
-        pytest.skip(expected.facts["decoder_reason"])
+        lack("cuda", expected.facts["decoder_reason"])
     machine = replace(probe(), nvdec_error="left out by this test")
     run = CudaRun(cut_clip, CudaModel(DEFAULT_MODEL, SETTINGS), Sampling(Fraction(3)), SETTINGS, machine)
     for batch in run.batches():
@@ -245,7 +246,7 @@ def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: p
 
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
-        pytest.skip(expected.facts["decoder_reason"])
+        lack("cuda", expected.facts["decoder_reason"])
     real = PyNvVideoCodec.ThreadedDecoder
     poison = cupy.cuda.Stream(non_blocking=True)
     poisoned = []

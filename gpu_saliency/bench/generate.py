@@ -17,6 +17,7 @@ CODECS = {
 """What the user picks -> encoder and pixel format."""
 FRAME_RATE = 24
 _BASE_FRAMES = 240
+_QUIETLY = ("-hide_banner", "-v", "error", "-nostdin", "-y")
 
 
 def generate_clip(path: Path, width: int, height: int, frames: int, codec: str = "h264") -> None:
@@ -25,7 +26,7 @@ def generate_clip(path: Path, width: int, height: int, frames: int, codec: str =
     Beyond 240 frames it begins anew. Raises `EncodeError` or `ToolMissingError`.
     """
     encoder, pix_fmt = CODECS[codec]
-    ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, encoder).path, "-hide_banner", "-v", "error", "-nostdin", "-y"]
+    ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, encoder).path, *_QUIETLY]
     base_frames = min(frames, _BASE_FRAMES)
     source = f"mandelbrot=size={width}x{height}:rate={FRAME_RATE}:maxiter=200:end_scale=0.05,noise=alls=6:allf=t"
     preset = ["-preset", "10", "-crf", "30"] if encoder == "libsvtav1" else ["-preset", "medium", "-crf", "20"]
@@ -33,10 +34,15 @@ def generate_clip(path: Path, width: int, height: int, frames: int, codec: str =
     try:
         encode = ["-frames:v", str(base_frames), "-c:v", encoder, *preset, "-pix_fmt", pix_fmt, str(base)]
         _run([*ffmpeg, "-f", "lavfi", "-i", source, *encode])
-        loops = -(-frames // base_frames) - 1
-        _run([*ffmpeg, "-stream_loop", str(loops), "-i", str(base), "-c", "copy", "-frames:v", str(frames), str(path)])
+        repeat_clip(base, path, -(-frames // base_frames), frames)
     finally:
         base.unlink(missing_ok=True)
+
+
+def repeat_clip(source: Path, path: Path, times: int, frames: int) -> None:
+    """Write ``source`` ``times`` over to ``path``, up to ``frames`` frames, as it is encoded. Raises what `generate_clip` does."""
+    ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, "libx264").path, *_QUIETLY]
+    _run([*ffmpeg, "-stream_loop", str(times - 1), "-i", str(source), "-c", "copy", "-frames:v", str(frames), str(path)])
 
 
 def _run(command: list[str]) -> None:
