@@ -44,13 +44,15 @@ class CudaLaunch:
     def __init__(self, cuda_stream: Any) -> None:
         """``cuda_stream`` is a ``cupy.cuda.Stream`` or ``ExternalStream``."""
         self._cuda_stream = cuda_stream
+        self._functions: dict[str, Any] = {}
 
     def __call__(self, name: str, grid: tuple[int, ...], block: tuple[int, ...], arguments: Sequence[Any]) -> None:
         declared = kernel_arguments()[name]
         values = [_cuda_value(kind, value) for kind, value in zip(declared, arguments, strict=True)]
-        function = _module().get_function(name)
+        if name not in self._functions:
+            self._functions[name] = _module().get_function(name)
         with self._cuda_stream:
-            function(grid, block, tuple(values))
+            self._functions[name](grid, block, tuple(values))
 
 
 def _cuda_value(kind: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ inexact in some containers. Both let go of Python's lock while they wait.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -118,7 +119,7 @@ class NvdecDecoder:
         event = frame.decoder_stream_event
         if isinstance(event, int) and event:
             cupy.cuda.runtime.streamWaitEvent(cuda_stream.ptr, event)
-        layout = replace(surface_layout(frame.format.name, self._bits), chroma_offset=self._chroma_offset)
+        layout = surface_layout(frame.format.name, self._bits, self._chroma_offset)
         addresses = [frame.GetPtrToPlane(i) for i in range(1 + layout.chroma_planes)]
         try:
             return packed_surface(layout, self._clip.width, self._clip.height, addresses, frame.framesize())
@@ -165,7 +166,8 @@ def fed_packets(clip: Clip, timeline: Timeline, part: FrameRange) -> Iterator[tu
     yield None, 0
 
 
-def surface_layout(pixel_format: str, bits: int) -> SampleLayout:
+@functools.cache
+def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] = (0, 0)) -> SampleLayout:
     """Of a name in PyNvVideoCodec's ``Pixel_Format``. More than 8 bits lie in the upper part of 16; only the clip says how many."""
 
     def wide(planes: int, shift: tuple[int, int]) -> SampleLayout:
@@ -181,7 +183,7 @@ def surface_layout(pixel_format: str, bits: int) -> SampleLayout:
     }
     if pixel_format not in layouts:
         raise ValueError(f"pixel format {pixel_format}")
-    return layouts[pixel_format]
+    return replace(layouts[pixel_format], chroma_offset=chroma_offset)
 
 
 def packed_surface(layout: SampleLayout, width: int, height: int, addresses: list[int], frame_bytes: int) -> Surface:
