@@ -119,9 +119,9 @@ class NvdecDecoder:
         event = frame.decoder_stream_event
         if isinstance(event, int) and event:
             cupy.cuda.runtime.streamWaitEvent(cuda_stream.ptr, event)
-        layout = surface_layout(frame.format.name, self._bits, self._chroma_offset)
-        addresses = [frame.GetPtrToPlane(i) for i in range(1 + layout.chroma_planes)]
         try:
+            layout = surface_layout(frame.format.name, self._bits, self._chroma_offset)
+            addresses = [frame.GetPtrToPlane(i) for i in range(1 + layout.chroma_planes)]
             return packed_surface(layout, self._clip.width, self._clip.height, addresses, frame.framesize())
         except ValueError as error:
             raise SourceError(
