@@ -23,7 +23,7 @@ from gpu_saliency.sampling import Sampling
 _PICTURES = 256
 """Preprocessed in one measurement: a thousandth of a second's launches at least."""
 _BATCHES = 16
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.05
 
 
 class CudaStages:
@@ -98,7 +98,7 @@ class CudaStages:
 
 @contextmanager
 def peak_memory(gpu: int) -> Iterator[list[int]]:
-    """One number in a list: the most memory of ``gpu`` in use meanwhile, bytes, whoever used it; looked at 100 times a second."""
+    """One number in a list: the most memory of ``gpu`` in use meanwhile, bytes, whoever used it; looked at 20 times a second."""
     import cupy
 
     peak = [0]
