@@ -17,8 +17,9 @@ from rich.table import Table
 from gpu_saliency import __version__
 from gpu_saliency.bench.measure import BenchRow
 from gpu_saliency.bench.stages import STAGES
+from gpu_saliency.runtime import installed_runtimes
 
-_PACKAGES = ("numpy", "av", "onnxruntime", "onnxruntime-gpu", "cupy-cuda13x", "PyNvVideoCodec")
+_PACKAGES = ("numpy", "av", "cupy-cuda13x", "PyNvVideoCodec")
 
 
 def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None} | installed_runtimes(),
         "gpu": gpu,
     }
 
