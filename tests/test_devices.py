@@ -247,7 +247,7 @@ def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: p
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
         lack("cuda", expected.facts["decoder_reason"])
-    real = PyNvVideoCodec.ThreadedDecoder
+    real = PyNvVideoCodec.CreateDecoder
     poison = cupy.cuda.Stream(non_blocking=True)
     poisoned = []
 
@@ -256,18 +256,15 @@ def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: p
             self._decoder = real(*arguments, **options)
             self._last: list[Any] = []
 
-        def get_batch_frames(self, count: int) -> Any:
+        def Decode(self, packet: Any) -> Any:  # noqa: N802  # the library's name
             for frame in self._last:
                 cupy.cuda.runtime.memsetAsync(frame.GetPtrToPlane(0), 0xA5, frame.framesize(), poison.ptr)
                 poisoned.append(frame.framesize())
             poison.synchronize()
-            self._last = self._decoder.get_batch_frames(count)
+            self._last = self._decoder.Decode(packet)
             return self._last
 
-        def end(self) -> None:
-            self._decoder.end()
-
-    monkeypatch.setattr(PyNvVideoCodec, "ThreadedDecoder", Poisoning)
+    monkeypatch.setattr(PyNvVideoCodec, "CreateDecoder", Poisoning)
     found = analyse("cuda", cut_clip)
     assert len(poisoned) >= 40
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)

@@ -1,8 +1,7 @@
 """Decode backend ``nvdec``: NVIDIA's PyNvVideoCodec. What is said of it here was read from 2.2.4 and its bindings.
 
-A whole clip goes through its threaded decoder, which demuxes and decodes in threads of its own. A range is fed packet by packet, so
-that it begins and ends exactly where it should: the threaded decoder can begin elsewhere, but says itself that its seeking is
-inexact in some containers. Both let go of Python's lock while they wait.
+It is fed packet by packet, so that a range begins and ends exactly where it should, and lets go of Python's lock while it waits.
+Its threaded decoder demuxes too, but nobody catches what that one's thread raises (seen: a parser's error): the process ends.
 """
 
 from __future__ import annotations
@@ -25,9 +24,6 @@ from gpu_saliency.cuda.timeline import Timeline
 from gpu_saliency.device import DeviceMemoryError
 from gpu_saliency.errors import GpuSaliencyError, SourceError
 
-_FETCH = 8
-"""Surfaces taken from the threaded decoder at once; it holds as many more ready."""
-
 # What NVDEC's parser must be given instead of what containers hold: start codes, and the headers before each key frame.
 FILTERS = {"h264": "h264_mp4toannexb,dump_extra=freq=keyframe", "hevc": "hevc_mp4toannexb,dump_extra=freq=keyframe"}
 FILTERS["mpeg4"] = "dump_extra=freq=keyframe"
@@ -49,9 +45,8 @@ class NvdecDecoder:
 
     def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
         part = part or FrameRange(0, self._timeline.frame_count)
-        is_whole = part == FrameRange(0, self._timeline.frame_count)
         expected = part.start
-        fetch = self._threaded(cuda_stream) if is_whole else self._fed(part, cuda_stream)
+        fetch = self._fed(part, cuda_stream)
         # The decoder is closed, and its surfaces freed, only after whatever reads them has finished.
         with contextlib.closing(fetch), _finished(cuda_stream):
             for frame in fetch:
@@ -76,26 +71,6 @@ class NvdecDecoder:
         except KeyError:
             raise missing_frame(self._clip.url, expected) from None
 
-    def _threaded(self, cuda_stream: Any) -> Generator[Any, None, None]:
-        """Every frame of the file."""
-        with self._errors():
-            # cuda_context 0 is the GPU's primary context, which CuPy uses too.
-            decoder = self._library.ThreadedDecoder(
-                str(self._clip.path.absolute()), 2 * _FETCH, gpu_id=self._gpu, cuda_stream=cuda_stream.ptr, use_device_memory=True
-            )
-        try:
-            while True:
-                with self._errors():
-                    frames = decoder.get_batch_frames(_FETCH)
-                if not frames:
-                    return
-                yield from frames
-                # These surfaces are written again by the next fetch, so whatever reads them must have finished.
-                cuda_stream.synchronize()
-        finally:
-            with self._errors():
-                decoder.end()
-
     def _fed(self, part: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
         """What the packets of ``part`` decode to, and what must be decoded with it."""
         codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
@@ -111,7 +86,8 @@ class NvdecDecoder:
                 frames = decoder.Decode(packet)
             yield from frames
             if frames:
-                cuda_stream.synchronize()  # as above
+                # These surfaces are written again by the next fetch, so whatever reads them must have finished.
+                cuda_stream.synchronize()
 
     def _surface(self, frame: Any, cuda_stream: Any) -> Surface:
         import cupy
