@@ -264,7 +264,7 @@ def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width
 
 
 def test_surfaces_that_the_library_describes_wrongly() -> None:
-    """Its 2.1: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
+    """As 2.2.4 does: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
     surface = packed_surface(surface_layout("NV12", 8), 320, 181, [4096, 4096 + 320 * 181], 320 * 181 * 3 // 2)
     assert (surface.luma_pitch, surface.planes) == (320, (4096, 4096 + 320 * 181))
     samples = 320 * 180

@@ -165,9 +165,9 @@ def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] 
 def packed_surface(layout: SampleLayout, width: int, height: int, addresses: list[int], frame_bytes: int) -> Surface:
     """A picture whose planes lie one after the other with one pitch, as PyNvVideoCodec's do; ``frame_bytes`` gives the pitch.
 
-    Its strides are not used: a release gave them in samples for 16-bit formats. So it may count the later planes of
-    ``YUV444_16Bit`` and, of an odd height, the size without the last half line of chroma; both as its sources of 2.1 do. Raises
-    `ValueError` where the numbers do not agree.
+    Its strides are not used: a release gave them in samples for 16-bit formats. So does 2.2.4 count the later planes of
+    ``YUV444_16Bit``, and it gives the size of an odd height without the last half line of chroma. Raises `ValueError` where the
+    numbers do not agree.
     """
     planes, chroma_lines = layout.chroma_planes, layout.chroma_size(width, height)[1]
     for lines in (2 * (height + chroma_lines * planes), 2 * height + (2 * height >> layout.chroma_shift[1]) * planes):
