@@ -18,7 +18,7 @@ from support import audio_bytes, ffmpeg, make_clip, run, video_times
 from gpu_saliency import EncodeSettings, RoiPlan, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.blocks import grid_shape, pool_blocks
 from gpu_saliency.channels import addroi
-from gpu_saliency.channels.addroi import addroi_graph
+from gpu_saliency.channels.addroi import Scale, addroi_graph
 from gpu_saliency.channels.kvazaar_roi import write_roi
 from gpu_saliency.channels.prefilter import (
     Strength,
@@ -34,6 +34,7 @@ from gpu_saliency.channels.rate_guide import estimate_rates, quantiser_step, wan
 from gpu_saliency.channels.svtav1_map import MAX_LEVELS, PROGRAM_VARIABLE, deltas, map_text
 from gpu_saliency.clip import ColorTags
 from gpu_saliency.doctor import make_test_clip
+from gpu_saliency.encoders.libvpx import LIBVPX_VP9
 from gpu_saliency.errors import OutputError, ToolMissingError, UsageError
 from gpu_saliency.job import EncodeJob
 from gpu_saliency.parts import Part, split_by_cost
@@ -125,8 +126,16 @@ def test_a_plan_that_changes_often_is_followed_in_qp(clip_path: Path, tmp_path: 
     assert proof.correlation > 0.9, proof.summary()
 
 
+def test_an_offset_on_other_scales() -> None:
+    """10 bit H.264 has 63 QP; VP9's wrapper would make 0 of seven tenths of a step."""
+    assert Scale(63).qoffset(-2.555) == "-256/6300"
+    vp9 = LIBVPX_VP9.channels[0]
+    assert isinstance(vp9, addroi.AddRoi)
+    assert [vp9.scale(8).qoffset(qp) for qp in (-2.55, -0.3, 0.6, 12)] == ["-3/63", "0/63", "1/63", "14/63"]
+
+
 def test_graph_of_several_segments() -> None:
-    graph = addroi_graph(swapping_plan(48, 64, 32, 24), 51).splitlines()
+    graph = addroi_graph(swapping_plan(48, 64, 32, 24), Scale(51)).splitlines()
     assert graph[0] == "split=2[in0][in1];"
     assert graph[1] == "[in0]trim=start_frame=0:end_frame=24,setpts=PTS-STARTPTS,"
     assert graph[-1] == "[out0][out1]concat=n=2"
@@ -136,7 +145,7 @@ def test_a_fine_plan_is_made_coarser_rather_than_slow() -> None:
     """Every block of a checkerboard is a rectangle; 60 x 60 of them are too many for one chain, 15 x 15 are not."""
     grid = np.indices((60, 60)).sum(axis=0) % 2 * 4 - 4
     plan = plan_of([grid], [0], 1, 960, 960)
-    assert addroi_graph(plan, 51).count("addroi=") <= addroi.MAX_CHAIN + 1
+    assert addroi_graph(plan, Scale(51)).count("addroi=") <= addroi.MAX_CHAIN + 1
     rough = np.random.default_rng(2).integers(-6, 6, (60, 60))
     coarse = addroi._pooled(rough.astype(np.int8), 4)
     np.testing.assert_allclose(coarse[::4, ::4], pool_blocks(rough, 4, "mean"), atol=0.5)

@@ -23,7 +23,7 @@ from gpu_saliency import (
     probe_clip,
     run_saliency_encode,
 )
-from gpu_saliency.channels.addroi import AddRoi, addroi_graph
+from gpu_saliency.channels.addroi import AddRoi, Scale, addroi_graph
 from gpu_saliency.channels.base import Delivery
 from gpu_saliency.command import part_command, part_graph, plain_command
 from gpu_saliency.parts import Part
@@ -58,7 +58,7 @@ def job(busy: Path) -> EncodeJob:
 def test_graph_of_a_plan() -> None:
     """Two rectangles and a background of +1, all shifted by a quarter QP; the last column is 9 pixels wide, the last row 8."""
     plan = plan_of([[1, 1, 1, 1], [-3, -3, 1, -2], [-3, -3, 1, 1]], 0.25, width=57, height=40)
-    assert addroi_graph(plan, 51).split(",\n") == [
+    assert addroi_graph(plan, Scale(51)).split(",\n") == [
         "addroi=x=0:y=16:w=32:h=24:qoffset=-275/5100",
         "addroi=x=48:y=16:w=9:h=16:qoffset=-175/5100",
         "addroi=x=0:y=0:w=57:h=40:qoffset=125/5100",

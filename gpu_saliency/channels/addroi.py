@@ -46,7 +46,11 @@ class AddRoi:
     """The channel ``addroi``."""
 
     qp_range: Callable[[int], int] = avc_range
-    """Bit depth -> the encoder's QP for a ``qoffset`` of 1."""
+    """Bit depth -> the encoder's quantiser steps for a ``qoffset`` of 1."""
+    steps_per_qp: float = 1.0
+    """Steps of that scale that change the quantiser as much as one QP of H.264 does."""
+    is_whole: bool = False
+    """Whether the wrapper cuts what it is given down to whole steps: then they are rounded here."""
     name: str = "addroi"
     per_map: bool = False
 
@@ -66,12 +70,32 @@ class AddRoi:
     def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:  # noqa: ARG002 - needs no file
         if plan is None:
             return Delivery()
-        return Delivery(addroi_graph(plan.between(part.start, part.end), self.qp_range(job.bit_depth)))
+        return Delivery(addroi_graph(plan.between(part.start, part.end), self.scale(job.bit_depth)))
+
+    def scale(self, bit_depth: int) -> Scale:
+        return Scale(self.qp_range(bit_depth), self.steps_per_qp, self.is_whole)
 
 
-def addroi_graph(plan: RoiPlan, qp_range: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How an offset in QP becomes a ``qoffset``; fields as in `AddRoi`."""
+
+    qp_range: int
+    steps_per_qp: float = 1.0
+    is_whole: bool = False
+
+    def qoffset(self, qp: float) -> str:
+        """A fraction, as the option takes it."""
+        steps = qp * self.steps_per_qp
+        if self.is_whole:
+            return f"{round(steps)}/{self.qp_range}"
+        # Hundredths of a QP are finer than any encoder's rounding.
+        return f"{round(steps * 100)}/{self.qp_range * 100}"
+
+
+def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
     """The filters for all segments of ``plan``, as one graph with an open input and an open output."""
-    chains = [",\n".join(addroi_chain(plan, segment, qp_range)) for segment in range(len(plan.segment_start))]
+    chains = [",\n".join(addroi_chain(plan, segment, scale)) for segment in range(len(plan.segment_start))]
     if len(chains) == 1:
         return chains[0]
     spans = list(zip(plan.segment_start.tolist(), plan.segment_end.tolist(), strict=True))
@@ -82,7 +106,7 @@ def addroi_graph(plan: RoiPlan, qp_range: int) -> str:
     return ";\n".join(lines)
 
 
-def addroi_chain(plan: RoiPlan, segment: int, qp_range: int) -> list[str]:
+def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
     """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
     commonest, rectangles = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
@@ -93,12 +117,11 @@ def addroi_chain(plan: RoiPlan, segment: int, qp_range: int) -> list[str]:
             r.top * size,
             min(r.right * size, plan.width) - r.left * size,
             min(r.bottom * size, plan.height) - r.top * size,
-            r.value + recentre,
-            qp_range,
+            scale.qoffset(r.value + recentre),
         )
         for r in rectangles
     ]
-    return [*chain, _addroi(0, 0, plan.width, plan.height, commonest + recentre, qp_range)]
+    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(commonest + recentre))]
 
 
 def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
@@ -115,9 +138,8 @@ def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
         grid = _pooled(plan.qp_offset[segment], side)
 
 
-def _addroi(x: int, y: int, width: int, height: int, qp: float, qp_range: int) -> str:
-    # The option is a rational; hundredths of a QP are finer than any encoder's rounding.
-    return f"addroi=x={x}:y={y}:w={width}:h={height}:qoffset={round(qp * 100)}/{qp_range * 100}"
+def _addroi(x: int, y: int, width: int, height: int, qoffset: str) -> str:
+    return f"addroi=x={x}:y={y}:w={width}:h={height}:qoffset={qoffset}"
 
 
 def _pooled(grid: NDArray[np.int8], side: int) -> NDArray[np.int8]:
