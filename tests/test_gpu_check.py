@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from requirements import MISSING
-from support import make_clip
+from support import make_clip, video_times
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -71,7 +71,29 @@ def test_without_a_gpu_every_check_fails(tmp_path: Path) -> None:
     make_clip(tmp_path / "clips" / "a.mp4")
     checks = {check.name: check for check in gpu_check.checks(tmp_path, tmp_path)}
     assert {"tests", "parity, upload", "parity, 3 decoders", "bench, all engines", "sanitizer, memcheck"} <= set(checks)
+    assert gpu_check._run(checks["clips"], 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)}).passed
     for name in ("facts", "parity", "bench"):
         outcome = gpu_check._run(checks[name], 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)})
         assert not outcome.passed
         assert "--device cuda: " in outcome.last_line
+
+
+def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, subprocess
+child = subprocess.Popen(["sleep", "60"])
+pathlib.Path({str(tmp_path / "child")!r}).write_text(str(child.pid))
+child.wait()
+"""
+    assert not outcome_of(tmp_path, code, 2).passed
+    stat = Path("/proc", (tmp_path / "child").read_text(), "stat")
+    # Gone, or waiting to be buried by whoever has inherited it.
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_clips_are_made_longer(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / "a.mp4")
+    check = next(check for check in gpu_check.checks(tmp_path, tmp_path) if check.name == "clips")
+    assert gpu_check._run(check, 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)}).passed
+    assert len(video_times(tmp_path / "long" / "a.mp4")) == 24 * gpu_check.TIMES
