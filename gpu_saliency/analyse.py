@@ -17,10 +17,12 @@ from gpu_saliency.device import Device
 from gpu_saliency.model import SaliencyModel
 from gpu_saliency.prefetch import prefetch
 from gpu_saliency.sampling import Sampling
-from gpu_saliency.track import SaliencyTrack, encode_detail, encode_saliency
+from gpu_saliency.track import SaliencyTrack, Samples, encode_detail, encode_saliency
 
 ProgressHook = Callable[[int, int | None], None]
 """Called with (frames done, frames in all or None)."""
+SamplesHook = Callable[[Samples, DecodeTally | None], None]
+"""Called with what each batch came to, and with what the decoder, which runs ahead, has met so far (``None``: it does not say)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def analyse_clip(
     sampling: Sampling,
     *,
     on_progress: ProgressHook | None = None,
+    on_samples: SamplesHook | None = None,
 ) -> Analysis:
     """Decode, sample, shrink, infer and reduce ``clip`` to blocks. Memory grows by two bytes per block and sampled frame.
 
@@ -63,6 +66,10 @@ def analyse_clip(
             motion.append(0.0 if previous is None else float(np.abs(luma - previous).mean()))
             previous = luma
         sample_frame += batch.index.tolist()
+        if on_samples is not None:
+            new = slice(-len(batch.index), None)
+            found = Samples(batch.index, np.stack(saliency[new]), np.stack(detail[new]), np.array(motion[new], np.float32))
+            on_samples(found, tally)
         if on_progress is not None:
             on_progress(sample_frame[-1] + 1, clip.frame_count)
     track = SaliencyTrack(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.analyse import ProgressHook, analyse_clip
+from gpu_saliency.analyse import ProgressHook, SamplesHook, analyse_clip
 from gpu_saliency.clip import Clip
 from gpu_saliency.device import choose_device
 from gpu_saliency.model import DEFAULT_MODEL
@@ -44,12 +44,14 @@ def load_saliency_sidecar(
     *,
     reuse: bool = True,
     on_progress: ProgressHook | None = None,
+    on_samples: SamplesHook | None = None,
 ) -> tuple[Sidecar, bool]:
     """The saliency of ``clip``, and whether it was reused.
 
     A file at ``path`` is loaded and must belong to this clip and model (``reuse=False`` replaces it instead). Without one the model
-    runs, and what it finds is written to ``path`` (``None``: kept in memory only). Raises `SidecarError`, `SourceError`,
-    `ModelError`, `ToolMissingError`, `UsageError` or `OutputError`.
+    runs, and what it finds is written to ``path`` (``None``: kept in memory only). ``on_samples`` sees the maps as they are
+    found; of a file that is loaded it sees none. Raises `SidecarError`, `SourceError`, `ModelError`, `ToolMissingError`,
+    `UsageError` or `OutputError`.
     """
     settings = settings or AnalysisSettings()
     sampling = settings.sampling(clip)
@@ -63,7 +65,7 @@ def load_saliency_sidecar(
         sidecar = read_sidecar(path)
         check_fresh(sidecar, path, source, model.describe(), insisted)
         return sidecar, True
-    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress)
+    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples)
     sidecar = Sidecar(
         track=found.track,
         source=source,

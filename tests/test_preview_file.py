@@ -15,12 +15,11 @@ from support import audio_bytes, ffmpeg, leftovers, make_clip, run, video_times
 from gpu_saliency import Clip, RoiPlan, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.canvas import panel_cells
 from gpu_saliency.palette import offset_colour, saliency_colour
+from gpu_saliency.preview.layers import OPACITY, scale_end
 from gpu_saliency.preview.moment import Timeline
-from gpu_saliency.preview.paint import STYLES, Painter, scale_end, status_words
+from gpu_saliency.preview.paint import STYLES, Painter, status_words
 
 CODE = 255
-SEEN_THROUGH = 0.6
-"""Opacity of what is laid over."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def test_the_colours_are_those_of_the_numbers(clip: Path, tmp_path: Path, turn: 
         painted = painter.paint(moment, grey)[28 : 28 + height, :width].astype(float)
         rows, cols = panel_cells(found, width, height)
         colour = saliency_colour(grid) if style == "heat" else offset_colour(grid, scale_end(plan))
-        wanted = (1 - SEEN_THROUGH) * 100 + SEEN_THROUGH * colour[rows, cols]
+        wanted = (1 - OPACITY) * 100 + OPACITY * colour[rows, cols]
         if style == "plan":
             assert np.abs(painted - wanted).max() <= 2  # rounding of the opacity to 1/256
         else:
@@ -155,7 +154,8 @@ BAD = [
     (["--output", "{dir}/o.webm"], 73, "cannot hold h264"),
     (["--output", "{dir}/o.mp4", "--saliency-offset", "13"], 64, "--saliency-offset 13"),
     (["--output", "{dir}/o.mp4", "--segments", "99"], 64, "--segments 99"),
-    ([], 64, "give --output"),
+    ([], 64, "one way to show it"),
+    (["--output", "{dir}/o.mp4", "--terminal"], 64, "one way to show it"),
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
@@ -15,6 +16,7 @@ from gpu_saliency.errors import UsageError
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
 from gpu_saliency.preview.file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
 from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
+from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
 from gpu_saliency.segments import DEFAULT_SEGMENTS
@@ -32,6 +34,9 @@ def preview(
             rich_help_panel=_PREVIEW,
         ),
     ] = None,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Play it in this terminal, in blocks of colour.", rich_help_panel=_PREVIEW)
+    ] = False,
     style: Annotated[str, typer.Option(help="One of " + ", ".join(STYLES) + ".", rich_help_panel=_PREVIEW)] = DEFAULT_STYLE,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=_PREVIEW)] = False,
     width: opt.Width = None,
@@ -54,11 +59,17 @@ def preview(
     quiet: opt.Quiet = False,
 ) -> None:
     """Show what is salient in a clip, and the plan that follows; nothing is encoded for use."""
-    if output is None:
-        raise UsageError("preview: says not how to show it", cure="give --output FILE.mp4 or FILE.png")
+    if (output is not None) + terminal != 1:
+        raise UsageError("preview: one way to show it is needed", cure="give --output FILE.mp4, --output FILE.png or --terminal")
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
     analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
     clip = opt.clip_from(file, width, height, pix_fmt, framerate, duration)
+    if output is None:
+        from gpu_saliency.preview.terminal import show_in_terminal  # late: it needs a terminal's own modules
+
+        with PreviewSession(clip, analysis, sidecar) as session:
+            show_in_terminal(session, policy, Console())
+        return
     check_preview_output(output, clip, style, audio=not no_audio, overwrite=overwrite)
     facts = _write(clip, analysis, policy, output, style, sidecar, audio=not no_audio, reporter=Reporter(quiet=quiet))
     if as_json:
