@@ -214,6 +214,10 @@ def test_the_playhead_keeps_the_clips_own_times(clip_path: Path) -> None:
     assert head.frame(131.0, track, finished=True) == 95
     head.toggle(131.0)
     assert head.frame(141.0, track, finished=False) == 95, "there may be more"
+    head.seek(141.0, 30)
+    head.step(141.0, 2)
+    assert head.frame(141.0, track, finished=False) == 32, "two that come at once"
+    head.toggle(141.0)
     head.seek(141.0, 48)
     assert [head.frame(t, track, finished=False) for t in (141.0, 142.0)] == [48, 72]
     head.skip(142.0, -1.0)

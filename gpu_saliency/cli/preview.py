@@ -12,7 +12,7 @@ from rich.console import Console
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
 from gpu_saliency.clip import Clip
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
 from gpu_saliency.preview.file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
 from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
@@ -37,6 +37,12 @@ def preview(
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Play it in this terminal, in blocks of colour.", rich_help_panel=_PREVIEW)
     ] = False,
+    web: Annotated[bool, typer.Option("--web", help="Serve it to a browser on this machine.", rich_help_panel=_PREVIEW)] = False,
+    host: Annotated[
+        str, typer.Option(help="Address for --web; beyond loopback the page's address holds a token.", rich_help_panel=_PREVIEW)
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port for --web; 0 takes one that is free.", rich_help_panel=_PREVIEW)] = 0,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page of --web.", rich_help_panel=_PREVIEW)] = False,
     style: Annotated[str, typer.Option(help="One of " + ", ".join(STYLES) + ".", rich_help_panel=_PREVIEW)] = DEFAULT_STYLE,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=_PREVIEW)] = False,
     width: opt.Width = None,
@@ -59,11 +65,27 @@ def preview(
     quiet: opt.Quiet = False,
 ) -> None:
     """Show what is salient in a clip, and the plan that follows; nothing is encoded for use."""
-    if (output is not None) + terminal != 1:
-        raise UsageError("preview: one way to show it is needed", cure="give --output FILE.mp4, --output FILE.png or --terminal")
+    if (output is not None) + terminal + web != 1:
+        cure = "give --web, --terminal, --output FILE.mp4 or --output FILE.png"
+        raise UsageError("preview: one way to show it is needed", cure=cure)
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
     analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
     clip = opt.clip_from(file, width, height, pix_fmt, framerate, duration)
+    if web:
+        again = _flags(
+            ("--width", width, None),
+            ("--height", height, None),
+            ("--pix-fmt", pix_fmt, None),
+            ("--framerate", framerate, None),
+            ("--duration", duration, 0.0),
+            ("--saliency-model", saliency_model, None),
+            ("--analysis-fps", analysis_fps, None),
+            ("--every", every, None),
+            ("--device", device, "auto"),
+            ("--sidecar", sidecar, None),
+        )
+        _serve(clip, analysis, policy, sidecar, host, port, again=again, open_page=open_page, reporter=Reporter(quiet=quiet))
+        return
     if output is None:
         from gpu_saliency.preview.terminal import show_in_terminal  # late: it needs a terminal's own modules
 
@@ -104,3 +126,33 @@ def _write(
         | facts
         | {"roi": policy.to_json() | plan.statistics()}
     )
+
+
+def _serve(
+    clip: Clip,
+    analysis: AnalysisSettings,
+    policy: RoiPolicy,
+    sidecar: Path | None,
+    host: str,
+    port: int,
+    *,
+    again: list[str],
+    open_page: bool,
+    reporter: Reporter,
+) -> None:
+    try:
+        from gpu_saliency.preview.web import server  # late: the rest of the program does without
+    except ImportError as error:
+        raise ToolMissingError(
+            f"--web: {error.name or error} is not installed", cure="pip install 'gpu-saliency[preview]'"
+        ) from error
+    with server.bind(host, port) as listener, PreviewSession(clip, analysis, sidecar) as session:
+        server.serve(session, policy, listener, host, analysis=again, open_page=open_page, reporter=reporter)
+
+
+def _flags(*given: tuple[str, object, object]) -> list[str]:
+    """The arguments with which ``encode`` reads the same clip and finds the same saliency: (flag, value, default) each."""
+    words: list[str] = []
+    for flag, value, usual in given:
+        words += [flag, f"{value:g}" if isinstance(value, float) else str(value)] if value != usual else []
+    return words

@@ -39,6 +39,15 @@ class Playhead:
         self._last_frame = min(number, last)
         return self._last_frame
 
+    def next_due(self, track: SaliencyTrack) -> float:
+        """When the frame after the one that `frame` gave last is due."""
+        if isinstance(self._place, int):
+            return self._since
+        following = self._last_frame + 1
+        last = track.frame_count - 1
+        due = self._seconds(following, track) if following <= last else self._seconds(last, track) + 1 / self._rate
+        return self._since + due - self._place
+
     def toggle(self, now: float) -> None:
         """Play, or pause."""
         self._hold(now)
@@ -46,7 +55,8 @@ class Playhead:
 
     def step(self, now: float, frames: int) -> None:
         """Move by so many frames, and pause."""
-        self.seek(now, self._last_frame + frames)
+        asked = self._place if isinstance(self._place, int) else self._last_frame
+        self.seek(now, max(0, asked) + frames)
         self.playing = False
 
     def seek(self, now: float, number: int) -> None:
