@@ -84,7 +84,6 @@ function analysed(timeline) {
 
 function planned(plan) {
   state.plan = plan;
-  say("error", "");
   const [low, mean, high] = plan.effective.map((value) => signed(value));
   say("plan", `${plan.segments} segments; ${low} to ${high} QP, mean ${mean}; ${Math.round(100 * plan.improved_blocks)} % of the blocks improved`);
   say("grid-low", `${signed(-plan.scale_end, 0)} better`);
@@ -271,6 +270,7 @@ function askPlan() {
     say("error", `${$(wrong).labels[0].textContent.trim()}: ${$(wrong).validationMessage}`);
     return;
   }
+  say("error", "");
   send({
     type: "policy",
     offset: $("offset").valueAsNumber,
