@@ -12,7 +12,7 @@ from rich.console import Console
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
 from gpu_saliency.clip import Clip
-from gpu_saliency.errors import ToolMissingError, UsageError
+from gpu_saliency.errors import OutputError, SidecarError, ToolMissingError, UsageError
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
 from gpu_saliency.preview.file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
 from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
@@ -22,6 +22,7 @@ from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
 from gpu_saliency.segments import DEFAULT_SEGMENTS
 
 _PREVIEW = "Preview"
+DEFAULT_HOST = "127.0.0.1"
 
 
 def preview(
@@ -39,12 +40,24 @@ def preview(
     ] = False,
     web: Annotated[bool, typer.Option("--web", help="Serve it to a browser on this machine.", rich_help_panel=_PREVIEW)] = False,
     host: Annotated[
-        str, typer.Option(help="Address for --web; beyond loopback the page's address holds a token.", rich_help_panel=_PREVIEW)
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port for --web; 0 takes one that is free.", rich_help_panel=_PREVIEW)] = 0,
+        str | None,
+        typer.Option(
+            help="Address for --web; beyond loopback the page's address holds a token.",
+            show_default="127.0.0.1",
+            rich_help_panel=_PREVIEW,
+        ),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port for --web; 0 takes one that is free.", show_default="0", rich_help_panel=_PREVIEW)
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page of --web.", rich_help_panel=_PREVIEW)] = False,
-    style: Annotated[str, typer.Option(help="One of " + ", ".join(STYLES) + ".", rich_help_panel=_PREVIEW)] = DEFAULT_STYLE,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=_PREVIEW)] = False,
+    style: Annotated[
+        str | None,
+        typer.Option(help="Panels of --output: " + ", ".join(STYLES) + ".", show_default=DEFAULT_STYLE, rich_help_panel=_PREVIEW),
+    ] = None,
+    no_audio: Annotated[
+        bool, typer.Option("--no-audio", help="Leave the audio out of --output.", rich_help_panel=_PREVIEW)
+    ] = False,
     width: opt.Width = None,
     height: opt.Height = None,
     pix_fmt: opt.PixFmt = None,
@@ -68,8 +81,12 @@ def preview(
     if (output is not None) + terminal + web != 1:
         cure = "give --web, --terminal, --output FILE.mp4 or --output FILE.png"
         raise UsageError("preview: one way to show it is needed", cure=cure)
+    _refuse_flags_of("--web", {"--host": host is not None, "--port": port is not None, "--open": open_page}, unless=web)
+    for_files = {"--style": style is not None, "--no-audio": no_audio, "--overwrite": overwrite, "--json": as_json}
+    _refuse_flags_of("--output", for_files, unless=output is not None)
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
     analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
+    _check_sidecar(sidecar)
     clip = opt.clip_from(file, width, height, pix_fmt, framerate, duration)
     if web:
         again = _flags(
@@ -84,7 +101,17 @@ def preview(
             ("--device", device, "auto"),
             ("--sidecar", sidecar, None),
         )
-        _serve(clip, analysis, policy, sidecar, host, port, again=again, open_page=open_page, reporter=Reporter(quiet=quiet))
+        _serve(
+            clip,
+            analysis,
+            policy,
+            sidecar,
+            host or DEFAULT_HOST,
+            port or 0,
+            again=again,
+            open_page=open_page,
+            reporter=Reporter(quiet=quiet),
+        )
         return
     if output is None:
         from gpu_saliency.preview.terminal import show_in_terminal  # late: it needs a terminal's own modules
@@ -92,6 +119,7 @@ def preview(
         with PreviewSession(clip, analysis, sidecar) as session:
             show_in_terminal(session, policy, Console())
         return
+    style = style or DEFAULT_STYLE
     check_preview_output(output, clip, style, audio=not no_audio, overwrite=overwrite)
     facts = _write(clip, analysis, policy, output, style, sidecar, audio=not no_audio, reporter=Reporter(quiet=quiet))
     if as_json:
@@ -148,6 +176,21 @@ def _serve(
         ) from error
     with server.bind(host, port) as listener, PreviewSession(clip, analysis, sidecar) as session:
         server.serve(session, policy, listener, host, analysis=again, open_page=open_page, reporter=reporter)
+
+
+def _refuse_flags_of(way: str, given: dict[str, bool], *, unless: bool) -> None:
+    """Raise `UsageError` for a flag that would do nothing."""
+    for flag, is_given in given.items():
+        if is_given and not unless:
+            raise UsageError(f"{flag}: is for {way}", cure="leave it out")
+
+
+def _check_sidecar(sidecar: Path | None) -> None:
+    """It is written when the work is done; that it can be is known now. Raises `SidecarError` or `OutputError`."""
+    if sidecar is not None and sidecar.is_dir():
+        raise SidecarError(f"{sidecar}: is a folder", cure="give --sidecar the path of a file")
+    if sidecar is not None and not sidecar.parent.is_dir():
+        raise OutputError(f"{sidecar}: its folder does not exist", cure=f"mkdir -p {sidecar.parent}")
 
 
 def _flags(*given: tuple[str, object, object]) -> list[str]:

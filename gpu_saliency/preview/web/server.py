@@ -20,7 +20,6 @@ from gpu_saliency.preview.web.guard import is_loopback, own_hosts
 from gpu_saliency.preview.web.viewer import Shared
 from gpu_saliency.progress import Reporter
 
-DEFAULT_HOST = "127.0.0.1"
 _LONGEST_COMMAND = 1 << 16
 """Bytes of what a page says."""
 
