@@ -31,8 +31,8 @@ from rich.table import Table
 
 from gpu_saliency.analyse import analyse_clip
 from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.cpu import CpuDevice
 from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
-from gpu_saliency.device import choose_device
 from gpu_saliency.model import DEFAULT_MODEL, normalise
 from gpu_saliency.sampling import Sampling
 
@@ -61,7 +61,7 @@ def measure(work: Callable[[], None]) -> tuple[float, float]:
 
 def stages(clip: Clip, model_path: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Median wall and CPU milliseconds per source frame of each stage and of the whole."""
-    device, _ = choose_device("cpu")
+    device = CpuDevice()
     model = device.load_model(model_path)
     sampling = Sampling.choose(clip.frame_rate)
     size = model.input_size(clip.width / clip.height)
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.once:
-        device, _ = choose_device("cpu")
+        device = CpuDevice()
         clip = probe_clip(options.file)
         analyse_clip(clip, device.load_model(options.model), device, Sampling.choose(clip.frame_rate))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import av.container
 import av.video.stream
+from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError
 
@@ -100,6 +101,12 @@ class Clip:
         return f"file:{self.path}"
 
     @property
+    def upright_aspect(self) -> Fraction:
+        """Width / height as shown: with the shape of the pixels, after the rotation."""
+        aspect = self.width * self.sample_aspect_ratio / self.height
+        return aspect if self.rotation % 180 == 0 else 1 / aspect
+
+    @property
     def demuxer_options(self) -> dict[str, str]:
         """What libavformat must be told to read raw video; empty for a container, which says it itself."""
         if not self.is_raw:
@@ -128,14 +135,20 @@ class Clip:
 
 
 @contextmanager
-def open_clip(clip: Clip) -> Iterator[av.container.InputContainer]:
+def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
     """Open ``clip`` for demuxing. Raises `SourceError` if libavformat refuses it."""
     try:
-        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options)
+        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"{clip.path}: cannot be opened: {_reason(error)}") from error
+        on = "" if hwaccel is None else " with a hardware decoder"
+        raise SourceError(f"{clip.path}: cannot be opened{on}: {_reason(error)}") from error
     with container:
         yield container
+
+
+def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The first one that is not a cover picture. Raises `StopIteration` where there is none, which `probe_clip` has excluded."""
+    return next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
 
 
 def probe_clip(

@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from gpu_saliency.clip import Clip, open_clip
+from gpu_saliency.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.errors import SourceError
 from gpu_saliency.sampling import Sampling
 from gpu_saliency.scene import SceneMeter
@@ -31,7 +31,11 @@ _SWS_COLORSPACE = {
     10: Colorspace.BT2020,
 }
 
-_GRID_TOLERANCE = 0.0015
+# Without the second flag swscale reads R'G'B' from tables of 8 bits, with one chroma value for each two pixels: too dark, wrong at
+# coloured edges, and another picture than the GPU's.
+_INTERPOLATION = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
+
+GRID_TOLERANCE = 0.0015
 """Seconds. Containers that count in milliseconds round by half of one."""
 
 
@@ -75,7 +79,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
     be decoded.
     """
     with open_clip(clip) as container:
-        video = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        video = video_stream_of(container)
         video.thread_type = "AUTO"
         tally.time_base = video.time_base or Fraction(1)
         start: float | None = None
@@ -92,7 +96,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
                     return
                 if seconds is not None and start is not None:
                     off_grid = abs(seconds - start - tally.frames / clip.frame_rate)
-                    tally.variable_frame_rate |= off_grid > _GRID_TOLERANCE
+                    tally.variable_frame_rate |= off_grid > GRID_TOLERANCE
                 if frame.pts is not None:
                     tally.pts.append(frame.pts)
                 tally.scene.add(frame)
@@ -163,7 +167,7 @@ class Shrinker:
             src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
             dst_colorspace=colorspace,
             dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.AREA,
+            interpolation=_INTERPOLATION,
             # Decoder and inference already keep the cores busy; a third pool of threads only adds switches.
             threads=1,
         )

@@ -2,78 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from gpu_saliency.clip import Clip
-from gpu_saliency.decode import DecodeTally, FrameBatch, decode_batches
+from gpu_saliency.contract import InputSize
+from gpu_saliency.decode import DecodeTally
 from gpu_saliency.errors import ToolMissingError, UsageError
-from gpu_saliency.model import InputSize, SaliencyModel, normalise
+from gpu_saliency.gpu import GpuSettings
 from gpu_saliency.sampling import Sampling
+from gpu_saliency.track import SaliencyTrack, Samples
 
-# BT.709 luma weights, on R'G'B'. Only differences of this luma are used, so the source's own matrix does not matter.
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32) / 255
+
+class Model(Protocol):
+    """A loaded model, of whatever device."""
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def input_size(self, aspect: float | Fraction) -> InputSize: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a `Run` comes to."""
+
+    track: SaliencyTrack
+    corrupt_packets: int | None
+    """``None`` where the decoder conceals them and does not say."""
+    variable_frame_rate: bool
+    facts: dict[str, Any] = field(default_factory=dict)
+    """For the sidecar: ``decoder``, ``decoder_reason``, and what else the device has to say."""
+
+
+class DeviceMemoryError(Exception):
+    """A device ran out of memory in the midst of a run."""
+
+
+class Run(Protocol):
+    """One clip on its way over one device. Batches and maps stay where the device keeps them."""
+
+    @property
+    def notice(self) -> str | None:
+        """What goes another way than one may expect of this device, for people."""
+        ...
+
+    def batches(self) -> Generator[Any, None, None]:
+        """Decoded, sampled and preprocessed, by threads that run ahead."""
+        ...
+
+    def infer(self, batch: Any) -> Any:
+        """The model's maps of a batch."""
+        ...
+
+    def record(self, batch: Any, maps: Any) -> int:
+        """Reduce them to blocks and keep those; how many frames of the clip are done."""
+        ...
+
+    def latest(self) -> tuple[Samples, DecodeTally | None] | None:
+        """What the last call of `record` added, for those who look while it runs; ``None`` where that stays on the device."""
+        ...
+
+    def retry_smaller(self, error: DeviceMemoryError) -> str:
+        """Get ready to call `batches` again, with less memory; says how. Raises `ToolMissingError` when there is no less."""
+        ...
+
+    def finish(self) -> Found: ...
 
 
 class Device(Protocol):
-    """What a device must offer; batches stay where the device keeps them."""
+    """What a device must offer."""
 
     name: str
 
-    def load_model(self, path: Path) -> SaliencyModel: ...
+    def load_model(self, path: Path) -> Model: ...
 
-    def decode(
-        self, clip: Clip, sampling: Sampling, size: InputSize, batch_size: int, tally: DecodeTally
-    ) -> Iterator[FrameBatch]: ...
-
-    def preprocess(self, batch: FrameBatch, size: InputSize) -> NDArray[np.float32]:
-        """``[N, 3, H, W]`` for the model."""
-        ...
-
-    def luma(self, batch: FrameBatch) -> NDArray[np.float32]:
-        """``[N, h, w]`` in 0..1."""
-        ...
+    def start(self, clip: Clip, model: Model, sampling: Sampling) -> Run: ...
 
 
-class CpuDevice:
-    """libavcodec, libswscale, numpy and ONNX Runtime's CPU provider."""
+def _cpu(_: GpuSettings) -> Device:
+    from gpu_saliency.cpu import CpuDevice
 
-    name = "cpu"
-
-    def load_model(self, path: Path) -> SaliencyModel:
-        return SaliencyModel(path, providers=("CPUExecutionProvider",))
-
-    def decode(self, clip: Clip, sampling: Sampling, size: InputSize, batch_size: int, tally: DecodeTally) -> Iterator[FrameBatch]:
-        return decode_batches(clip, sampling, size.content, batch_size, tally)
-
-    def preprocess(self, batch: FrameBatch, size: InputSize) -> NDArray[np.float32]:
-        return normalise(batch.rgb, size.padded)
-
-    def luma(self, batch: FrameBatch) -> NDArray[np.float32]:
-        return np.asarray(batch.rgb @ _LUMA, np.float32)
+    return CpuDevice()
 
 
-def _no_cuda() -> Device:
-    raise ToolMissingError("--device cuda: this version has no CUDA backend", cure="use --device cpu or auto")
+def _cuda(settings: GpuSettings) -> Device:
+    from gpu_saliency.cuda.device import CudaDevice
+
+    return CudaDevice(settings)
 
 
-DEVICES: dict[str, Callable[[], Device]] = {"cpu": CpuDevice, "cuda": _no_cuda}
+# Imported late, each by its own entry: nobody pays for the device that he does not use.
+DEVICES: dict[str, Callable[[GpuSettings], Device]] = {"cpu": _cpu, "cuda": _cuda}
 
 
-def choose_device(name: str = "auto") -> tuple[Device, str]:
-    """The device, and why it was chosen.
-
-    ``cpu`` and ``cuda`` are what they say or a `ToolMissingError`; only ``auto`` falls back, and says so.
-    """
-    if name in DEVICES:
-        return DEVICES[name](), "asked for"
-    if name != "auto":
+def check_device(name: str) -> None:
+    """Raise `UsageError` unless ``name`` is ``auto`` or a device."""
+    if name != "auto" and name not in DEVICES:
         raise UsageError(f"--device {name}: unknown", cure="auto, " + ", ".join(DEVICES))
+
+
+def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -> tuple[Device, Model, str]:
+    """The device, the model loaded on it, and why this device.
+
+    ``cpu`` and ``cuda`` are what they say or a `ToolMissingError`; only ``auto`` falls back, and says so. Raises `ModelError` too.
+    """
+    check_device(name)
+    settings = settings or GpuSettings()
     try:
-        return DEVICES["cuda"](), "found by auto"
+        device = DEVICES["cuda" if name == "auto" else name](settings)
+        return device, device.load_model(model), "found by auto" if name == "auto" else "asked for"
     except ToolMissingError as error:
-        return CpuDevice(), f"auto: {error.message.removeprefix('--device cuda: ')}"
+        if name != "auto":
+            raise
+        device = DEVICES["cpu"](settings)
+        return device, device.load_model(model), f"auto: {error.message.removeprefix('--device cuda: ')}"

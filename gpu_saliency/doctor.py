@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import platform
 import tempfile
@@ -13,10 +12,13 @@ import numpy as np
 
 from gpu_saliency.blocks import grid_shape
 from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.cuda.device import CudaDevice
+from gpu_saliency.cuda.probe import probe
 from gpu_saliency.encode import run_saliency_encode
 from gpu_saliency.encoders import ENCODERS, SOFTWARE, EncoderSpec
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
+from gpu_saliency.gpu import GpuSettings
 from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.model import DEFAULT_MODEL, SaliencyModel
 from gpu_saliency.plan import RoiPlan, RoiPolicy
@@ -24,7 +26,6 @@ from gpu_saliency.proof import prove_encode
 from gpu_saliency.runtime import import_onnxruntime, installed_runtimes
 
 _PACKAGES = ("gpu-saliency", "numpy", "av", "rich", "typer", "imageio-ffmpeg", "cupy-cuda13x", "PyNvVideoCodec")
-_GPU_LIBRARIES = ("libcuda.so.1", "libnvcuvid.so.1")
 _WIDTH, _HEIGHT, _FRAMES = 320, 192, 48
 
 
@@ -40,7 +41,7 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG) -> dict[str, Any]:
         "runtime": runtime,
         "ffmpeg": [_describe_ffmpeg(origin, path) for origin, path in candidates()],
         "encoders": encoders,
-        "gpu": {library: _loads(library) for library in _GPU_LIBRARIES} | {"backend": "none in this version"},
+        "gpu": probe().to_json() | {"obstacle": _obstacle()},
         "healthy": all(encoders[spec.name]["moved"] is True for spec in SOFTWARE) and runtime["error"] is None,
     }
 
@@ -95,6 +96,15 @@ def _try_runtime() -> dict[str, Any]:
     return {"providers": providers, "model": model.describe(), "error": None}
 
 
+def _obstacle() -> str | None:
+    """What is in the way of ``--device cuda``; ``None`` where the model runs there."""
+    try:
+        CudaDevice(GpuSettings()).load_model(DEFAULT_MODEL)
+    except GpuSaliencyError as error:
+        return str(error)
+    return None
+
+
 def _describe_ffmpeg(origin: str, path: str) -> dict[str, Any]:
     try:
         found = probe_ffmpeg(path, origin)
@@ -108,11 +118,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True

@@ -162,7 +162,7 @@ def _analyse(request: EncodeRequest, reporter: Reporter, *, write: bool = True) 
     started = time.perf_counter()
     path = request.sidecar if request.sidecar is not None and (write or request.sidecar.exists()) else None
     with reporter.stage("finding saliency") as advance:
-        sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance)
+        sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=reporter.say)
     corrupt = sidecar.analysis.get("corrupt_packets")
     if corrupt and not reused:
         reporter.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were passed over")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
 from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
 from gpu_saliency.errors import UsageError
-from gpu_saliency.segments import DEFAULT_SEGMENTS, check_segments, reduce_detail, reduce_saliency, split_track
+from gpu_saliency.segments import DEFAULT_SEGMENTS, HostReducer, check_segments, split_track
 from gpu_saliency.sidecar import Sidecar
 from gpu_saliency.track import decode_detail, encode_detail
 
@@ -167,8 +167,9 @@ def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map
     track = sidecar.track
     every_map = per_map and policy.segments == "auto"
     starts = np.arange(len(track.sample_frame)) if every_map else split_track(track, policy.segments)
-    maps = reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
-    detail = encode_detail(reduce_detail(track, starts))
+    reducer = track.reducer or HostReducer()
+    maps = reducer.reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
+    detail = encode_detail(reducer.reduce_detail(track, starts))
     offsets = np.empty(maps.shape, np.int8)
     recentre = np.zeros(len(maps), np.float32)
     for i, saliency in enumerate(maps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,15 +12,22 @@ T = TypeVar("T")
 _END = object()
 
 
-def prefetch(upstream: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetch(upstream: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield the items of ``upstream`` in order, produced by a thread that runs at most ``depth`` items ahead.
 
     An exception of the upstream is raised here, after the items that came before it. When the consumer stops early, the thread
     is told, and the upstream generator is closed by the thread that ran it.
     """
+    yield from merge([upstream], depth, threading.Event())
+
+
+def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event) -> Generator[T, None, None]:
+    """`prefetch` of several upstreams at once, each with a thread of its own; those of one upstream stay in order.
+
+    ``stopped`` is set when no more is wanted, so that an upstream that waits for something can look at it.
+    """
     items: queue.Queue[object] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-    failure: list[BaseException] = []
+    failures: list[BaseException] = []
 
     def put(item: object) -> bool:
         while not stopped.is_set():
@@ -31,26 +38,32 @@ def prefetch(upstream: Iterable[T], depth: int = 2) -> Iterator[T]:
             return True
         return False
 
-    def run() -> None:
+    def run(upstream: Iterable[T]) -> None:
         try:
             for item in upstream:
                 if not put(item):
                     break
         except BaseException as error:  # handed to the consumer, which raises it
-            failure.append(error)
+            failures.append(error)
         finally:
             close = getattr(upstream, "close", None)
             if close is not None:
                 close()
             put(_END)
 
-    thread = threading.Thread(target=run, name="prefetch", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=run, args=(one,), name="prefetch", daemon=True) for one in upstreams]
+    for thread in threads:
+        thread.start()
+    left = len(threads)
     try:
-        while (item := items.get()) is not _END:
-            yield item  # type: ignore[misc]  # only _END and items of T are ever put
-        if failure:
-            raise failure[0]
+        while left:
+            if (item := items.get()) is not _END:
+                yield item  # type: ignore[misc]  # only _END and items of T are ever put
+                continue
+            left -= 1
+            if failures:
+                raise failures[0]
     finally:
         stopped.set()
-        thread.join()
+        for thread in threads:
+            thread.join()

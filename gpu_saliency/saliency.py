@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.analyse import ProgressHook, SamplesHook, analyse_clip
+from gpu_saliency.analyse import NoticeHook, ProgressHook, SamplesHook, analyse_clip
 from gpu_saliency.clip import Clip
-from gpu_saliency.device import choose_device
+from gpu_saliency.contract import describe_model
+from gpu_saliency.device import check_device, choose_device
+from gpu_saliency.gpu import GpuSettings
 from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.sampling import Sampling
 from gpu_saliency.sidecar import (
@@ -31,6 +33,8 @@ class AnalysisSettings:
     every: int | None = None
     """Frames per map; excludes ``analysis_fps``."""
     device: str = "auto"
+    gpu: GpuSettings = field(default_factory=GpuSettings)
+    """How ``cuda`` is used where it is the device."""
 
     def sampling(self, clip: Clip) -> Sampling:
         """Raises `UsageError` when a rate is out of range."""
@@ -45,6 +49,7 @@ def load_saliency_sidecar(
     reuse: bool = True,
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
+    on_notice: NoticeHook | None = None,
 ) -> tuple[Sidecar, bool]:
     """The saliency of ``clip``, and whether it was reused.
 
@@ -55,17 +60,19 @@ def load_saliency_sidecar(
     """
     settings = settings or AnalysisSettings()
     sampling = settings.sampling(clip)
-    device, why = choose_device(settings.device)
-    model = device.load_model(settings.model)
+    check_device(settings.device)
     source = describe_source(clip)
     if reuse and path is not None and path.exists():
         insisted: dict[str, Any] = {}
         if settings.analysis_fps is not None or settings.every is not None:
             insisted["step"] = str(sampling.step)
         sidecar = read_sidecar(path)
-        check_fresh(sidecar, path, source, model.describe(), insisted)
+        check_fresh(sidecar, path, source, describe_model(settings.model), insisted)
         return sidecar, True
-    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples)
+    device, model, why = choose_device(settings.device, settings.model, settings.gpu)
+    if why.startswith("auto: ") and on_notice is not None:
+        on_notice(f"finding saliency on the CPU: {why}")
+    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice).found
     sidecar = Sidecar(
         track=found.track,
         source=source,
@@ -78,7 +85,8 @@ def load_saliency_sidecar(
             "device": device.name,
             "device_reason": why,
             "provider": model.provider,
-        },
+        }
+        | found.facts,
     )
     if path is not None:
         save_sidecar(sidecar, path)

@@ -48,8 +48,14 @@ def luma_lattice(frame: av.VideoFrame) -> NDArray[np.float32]:
     kind: type[np.generic] = np.uint8 if bits <= 8 else np.uint16
     lines = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)[: frame.height]
     width = min(frame.width, lines.shape[1])
-    picked = lines[:: max(1, frame.height // _LATTICE), : width : max(1, width // _LATTICE)]
+    picked = lines[:: lattice_axis(frame.height)[0], : width : lattice_axis(width)[0]]
     return picked.astype(np.float32) / np.float32(2**bits - 1)
+
+
+def lattice_axis(length: int) -> tuple[int, int]:
+    """Step and number of the lattice's points along a side of ``length`` samples."""
+    step = max(1, length // _LATTICE)
+    return step, -(-length // step)
 
 
 def find_cuts(changes: NDArray[np.floating]) -> tuple[int, ...]:

@@ -91,9 +91,21 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     return np.flatnonzero(size).astype(np.int64)
 
 
+class HostReducer:
+    """The `Reducer` of a track that lies on the host."""
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        return reduce_saliency(track, starts, aggregator, ema_alpha)
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        return reduce_detail(track, starts)
+
+
 def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
     """``[segments, rows, cols]`` in 0..1: the maps of each segment through its own reducer. Raises `UsageError`."""
-    motion = _motion_within_scenes(track)
+    motion = motion_within_scenes(track)
     reduced = np.empty((len(starts), *track.saliency.shape[1:]), np.float32)
     for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
         reducer = make_aggregator(aggregator, ema_alpha)
@@ -121,7 +133,7 @@ def _spans(starts: NDArray[np.int64], samples: int) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), ends, strict=True))
 
 
-def _motion_within_scenes(track: SaliencyTrack) -> NDArray[np.float32]:
+def motion_within_scenes(track: SaliencyTrack) -> NDArray[np.float32]:
     """``[samples]``; the first of a scene, whose difference means nothing, gets that of the next one in its scene."""
     motion, after_cut = track.motion.copy(), track.after_cut()
     for sample in np.flatnonzero(after_cut):

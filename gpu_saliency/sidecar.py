@@ -135,15 +135,16 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: dict[str, Any]) ->
     grid = (samples, *grid_shape(header["source"]["width"], header["source"]["height"]))
     # Zip and npy are checked before anything is allocated, so that a small hostile file cannot ask for much.
     pts = _read_array(path, archive, "frame_pts", (frames,), "<i8") if header["has_frame_pts"] else None
-    arrays = {
-        "saliency": _read_array(path, archive, "saliency", grid, "|u1"),
-        "detail": _read_array(path, archive, "detail", grid, "|u1"),
-        "sample_frame": _read_array(path, archive, "sample_frame", (samples,), "<i8"),
-        "motion": _read_array(path, archive, "motion", (samples,), "<f4"),
-    }
+    saliency = _read_array(path, archive, "saliency", grid, "|u1")
+    detail = _read_array(path, archive, "detail", grid, "|u1")
+    sample_frame = _read_array(path, archive, "sample_frame", (samples,), "<i8")
+    motion = _read_array(path, archive, "motion", (samples,), "<f4")
     try:
         return SaliencyTrack(
-            **arrays,
+            saliency,
+            detail,
+            sample_frame,
+            motion,
             frame_count=frames,
             cuts=tuple(header["cuts"]),
             frame_pts=None if pts is None else np.cumsum(pts),

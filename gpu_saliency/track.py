@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-_DETAIL_STEPS = 24
+DETAIL_STEPS = 24
 """Codes per doubling of detail: one code is 2.9 %."""
+
+
+class Reducer(Protocol):
+    """Makes one map of those of each segment, where the maps lie. All give the results of segments.py's, bit for bit."""
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]: ...
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class SaliencyTrack:
     """``[frames]``, presentation time stamps of the source in ``time_base``, strictly rising; ``None`` where it has none such."""
     time_base: Fraction = Fraction(1)
     """Seconds."""
+    reducer: Reducer | None = field(default=None, repr=False, compare=False)
+    """Where the maps still lie beside this copy; ``None``: only here."""
 
     def __post_init__(self) -> None:
         samples = len(self.sample_frame)
@@ -96,12 +109,12 @@ def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def encode_detail(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """``round(24 * log2(255 * v))``, 0..255, for detail ``v`` of 1/255 or more (see detail.py)."""
-    encoded: NDArray[np.uint8] = np.clip(np.rint(_DETAIL_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
+    encoded: NDArray[np.uint8] = np.clip(np.rint(DETAIL_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
     return encoded
 
 
 def decode_detail(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The inverse of `encode_detail`."""
-    table = np.exp2(np.arange(256, dtype=np.float64) / _DETAIL_STEPS) / 255
+    table = np.exp2(np.arange(256, dtype=np.float64) / DETAIL_STEPS) / 255
     decoded: NDArray[np.float32] = table.astype(np.float32)[encoded]
     return decoded

@@ -48,7 +48,7 @@ def test_result(clip: Path, tmp_path: Path, verb: str) -> None:
 
 
 def test_people_get_results_on_stdout_and_nothing_on_stderr_off_a_terminal(clip: Path, tmp_path: Path) -> None:
-    done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none")
+    done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none", "--device", "cpu")
     assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, 48 frames$", done.out, re.MULTILINE)
     assert done.err == ""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpu_saliency.prefetch import prefetch
+from gpu_saliency.prefetch import merge, prefetch
 
 
 def test_order_is_kept() -> None:
@@ -37,7 +37,7 @@ def test_an_early_end_closes_the_upstream_and_its_thread() -> None:
 
     stream = prefetch(upstream())
     assert next(stream) == 0
-    stream.close()  # type: ignore[attr-defined]  # it is a generator
+    stream.close()
     assert closed.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
@@ -60,3 +60,30 @@ def test_upstream_runs_ahead_but_not_far() -> None:
     assert not threading.Event().wait(0.3)
     assert len(made) == 4
     assert list(stream) == list(range(1, 50))
+
+
+def test_merged_upstreams_each_keep_their_order() -> None:
+    def named(name: str) -> Iterator[tuple[str, int]]:
+        yield from ((name, i) for i in range(50))
+
+    items = list(merge([named(name) for name in "abc"], 2, threading.Event()))
+    assert len(items) == 150
+    for name in "abc":
+        assert [i for one, i in items if one == name] == list(range(50))
+
+
+def test_one_upstream_that_fails_ends_all() -> None:
+    """Even one that waits for something which only the consumer could give."""
+    stopped = threading.Event()
+
+    def waits() -> Iterator[int]:
+        yield 1
+        assert stopped.wait(10)
+
+    def fails() -> Iterator[int]:
+        yield 2
+        raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        list(merge([waits(), fails()], 4, stopped))
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]

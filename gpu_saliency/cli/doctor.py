@@ -29,9 +29,7 @@ def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False
         rows += [("ffmpeg", f"{f['origin']}: {f['path']}: {f['error'] or f['version']}") for f in found["ffmpeg"]]
         for name, result in found["encoders"].items():
             rows.append((name, _encoder_text(result)))
-        gpu = found["gpu"]
-        libraries = ", ".join(f"{name} {'found' if loads else 'not found'}" for name, loads in gpu.items() if name != "backend")
-        rows.append(("gpu", f"{libraries}; CUDA backend: {gpu['backend']}"))
+        rows += [("gpu", line) for line in _gpu_lines(found["gpu"])]
         print_rows(rows)
     if not found["healthy"]:
         raise typer.Exit(ToolMissingError.exit_code)
@@ -41,3 +39,20 @@ def _encoder_text(result: dict[str, Any]) -> str:
     over = "".join(f" (not {one['channel']}: {one['reason']})" for one in result["passed_over"])
     way = f"{result['channel']}{over} by {result['ffmpeg']}: " if result["channel"] else ""
     return f"{way}{result['error'] or result['summary']}"
+
+
+def _gpu_lines(gpu: dict[str, Any]) -> list[str]:
+    """Each GPU, what it decodes, and what is in the way."""
+    lines = [
+        f"{one['name']}: {one['memory_bytes'] / 2**30:.1f} GiB, compute {one['compute']}, {one['engines']} NVDEC engines"
+        for one in gpu["gpus"]
+    ]
+    if gpu["cuda"]:
+        lines.append(f"the driver runs CUDA {gpu['cuda']}")
+    if gpu["decodes"]:
+        lines.append("NVDEC decodes " + ", ".join(gpu["decodes"]))
+    if gpu["gpus"]:
+        parts = ("libnvcuvid", "cupy", "pynvvideocodec")
+        lines += [f"{part}: {gpu[f'{part}_error']}" for part in parts if gpu[f"{part}_error"]]
+    lines.append(gpu["obstacle"] or "the model runs on it")
+    return lines

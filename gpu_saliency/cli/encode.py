@@ -64,6 +64,9 @@ def encode(
     analysis_fps: opt.AnalysisFps = None,
     every: opt.Every = None,
     device: opt.DeviceName = "auto",
+    gpu: opt.Gpu = None,
+    decoders: opt.Decoders = None,
+    provider: opt.Provider = None,
     sidecar: opt.SidecarPath = None,
     saliency_fallback_plain: Annotated[
         bool,
@@ -88,7 +91,7 @@ def encode(
     if prove not in PROVE:
         raise UsageError(f"--prove {prove}: unknown", cure="one of " + ", ".join(PROVE))
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
-    analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
+    analysis = opt.analysis_from(saliency_model, analysis_fps, every, device, gpu, decoders, provider)
     request = EncodeRequest(
         clip=opt.clip_from(src, width, height, pix_fmt, framerate, duration),
         output=output,
@@ -130,6 +133,8 @@ def _rows(result: dict[str, Any]) -> Rows:
     add("source", f"{source['path']}: {source['width']}x{source['height']} {source['pix_fmt']} {source['frame_rate']} fps")
     if analysis is not None:
         how = "reused" if analysis["reused"] else f"{analysis['device']} ({analysis['device_reason']}), {analysis['provider']}"
+        if analysis["device"] == "cuda" and not analysis["reused"]:
+            how += f", {analysis['decoder']} ({analysis['decoder_reason']})"
         add("saliency", f"{analysis['sampled_frames']} maps of {analysis['frames']} frames; {how}")
     if roi is not None:
         add(

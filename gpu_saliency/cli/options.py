@@ -11,6 +11,7 @@ import typer
 from gpu_saliency.aggregate import AGGREGATORS
 from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
 from gpu_saliency.errors import UsageError
+from gpu_saliency.gpu import PROVIDERS, GpuSettings, parse_gpus
 from gpu_saliency.model import DEFAULT_MODEL
 from gpu_saliency.plan import MAPPINGS
 from gpu_saliency.saliency import AnalysisSettings
@@ -44,6 +45,19 @@ Every = Annotated[
 ]
 DeviceName = Annotated[
     str, typer.Option("--device", help="auto, cpu or cuda; auto says why it fell back.", rich_help_panel=_SALIENCY)
+]
+Gpu = Annotated[str | None, typer.Option(help="GPUs for cuda, such as 0 or 0,1.", show_default="0", rich_help_panel=_SALIENCY)]
+Decoders = Annotated[
+    str | None,
+    typer.Option(
+        help="Decoders on each GPU: a number, auto (as many as it has engines), or cpu (decode there and upload).",
+        show_default="1",
+        rich_help_panel=_SALIENCY,
+    ),
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="Runs the model on cuda: " + " or ".join(PROVIDERS) + ".", show_default="cuda", rich_help_panel=_SALIENCY),
 ]
 SidecarPath = Annotated[
     Path | None, typer.Option("--sidecar", help="Saliency sidecar: reused if it exists, else written.", rich_help_panel=_SALIENCY)
@@ -85,13 +99,31 @@ def clip_from(
     return probe_clip(src, width=width, height=height, pix_fmt=pix_fmt, frame_rate=rate, duration=duration)
 
 
-def analysis_from(model: Path | None, analysis_fps: float | None, every: int | None, device: str) -> AnalysisSettings:
+def analysis_from(
+    model: Path | None,
+    analysis_fps: float | None,
+    every: int | None,
+    device: str,
+    gpu: str | None = None,
+    decoders: str | None = None,
+    provider: str | None = None,
+) -> AnalysisSettings:
     """The settings of the analysis. Raises `UsageError`."""
     try:
         fps = Fraction(str(analysis_fps)) if analysis_fps is not None else None
     except ValueError:  # inf and nan are floats, but no rates
         raise UsageError(f"--analysis-fps {analysis_fps}: is not a rate", cure="a number above 0") from None
-    return AnalysisSettings(model or DEFAULT_MODEL, fps, every, device)
+    given = {"--gpu": gpu, "--decoders": decoders, "--provider": provider}
+    for flag, value in given.items():
+        if value is not None and device == "cpu":
+            raise UsageError(f"{flag} {value}: means nothing to --device cpu", cure=f"leave {flag} out, or give --device cuda")
+    default = GpuSettings()
+    settings = GpuSettings(
+        gpus=default.gpus if gpu is None else parse_gpus(gpu),
+        decoders=default.decoders if decoders is None else decoders,
+        provider=default.provider if provider is None else provider,
+    )
+    return AnalysisSettings(model or DEFAULT_MODEL, fps, every, device, settings)
 
 
 def parse_bitrate(text: str) -> int:

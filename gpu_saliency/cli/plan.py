@@ -37,18 +37,22 @@ def plan(
     analysis_fps: opt.AnalysisFps = None,
     every: opt.Every = None,
     device: opt.DeviceName = "auto",
+    gpu: opt.Gpu = None,
+    decoders: opt.Decoders = None,
+    provider: opt.Provider = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar.")] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Find what is salient in a clip and write the sidecar; nothing is encoded."""
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
-    settings = opt.analysis_from(saliency_model, analysis_fps, every, device)
+    settings = opt.analysis_from(saliency_model, analysis_fps, every, device, gpu, decoders, provider)
     clip = opt.clip_from(src, width, height, pix_fmt, framerate, duration)
     path = sidecar or src.with_name(src.name + SUFFIX)
     check_output(path, src, overwrite=overwrite)
-    with Reporter(quiet=quiet).stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, settings, path, on_progress=advance, reuse=False)
+    reporter = Reporter(quiet=quiet)
+    with reporter.stage("finding saliency") as advance:
+        found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
     stats = build_roi_plan(found, policy).statistics()
     result = {
         "sidecar": str(path),

@@ -1,0 +1,133 @@
+"""The contract of a saliency model: what its ONNX file must offer, checked when it is loaded, whatever runs it.
+
+One input, float32 ``[N, 3, H, W]``, R'G'B' normalised with ImageNet's mean and deviation; one output, float32 ``[N, 1, H, W]`` in
+0..1. ``N`` may be fixed at 1. ``H`` and ``W`` may be dynamic (then they are multiples of the metadata entry
+``gpu_saliency.size_multiple``, or of 32 without it) or fixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from gpu_saliency.errors import ModelError
+
+DEFAULT_BATCH_SIZE = 4
+"""On two cores four pictures take no longer each than eight, and less is left to do when the decoder has finished."""
+TOLERANCE = 1e-3
+"""By which an answer may leave 0..1."""
+_DEFAULT_PIXELS = 256 * 144
+_DEFAULT_MULTIPLE = 32
+_MAX_SQUASH = 1.06
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """How a picture is laid into the model's input; (width, height) in pixels."""
+
+    content: tuple[int, int]
+    """The picture is shrunk to this."""
+    padded: tuple[int, int]
+    """Then its last column and row are repeated up to this."""
+
+    @classmethod
+    def fit(cls, aspect: float, fixed: tuple[int, int] | None, multiple: int, pixels: int) -> InputSize:
+        """For a picture of ``aspect`` (width / height).
+
+        A fixed input holds the largest picture of that aspect. A free one takes about ``pixels`` pixels, with both sides rounded
+        to the ``multiple`` if that squashes the picture by less than 6 %, and padded otherwise.
+        """
+        if fixed is not None:
+            width = min(fixed[0], round(fixed[1] * aspect))
+            height = min(fixed[1], round(fixed[0] / aspect))
+            return cls((max(1, width), max(1, height)), fixed)
+        width_exact, height_exact = math.sqrt(pixels * aspect), math.sqrt(pixels / aspect)
+        width, height = (max(1, round(side / multiple)) * multiple for side in (width_exact, height_exact))
+        squash = width / height / aspect
+        if max(squash, 1 / squash) < _MAX_SQUASH:
+            return cls((width, height), (width, height))
+        width, height = max(1, round(width_exact)), max(1, round(height_exact))
+        return cls((width, height), (-(-width // multiple) * multiple, -(-height // multiple) * multiple))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContract:
+    """What a loaded model has been found to offer. Produced by `ModelContract.read`."""
+
+    path: Path
+    input_name: str
+    input_dimensions: tuple[str | None, ...]
+    """``[4]``: the name of each of the input's dimensions that is free, such as ``N``."""
+    output_name: str
+    batch_size: int
+    """1 where the model's batch is fixed, else `DEFAULT_BATCH_SIZE`."""
+    fixed: tuple[int, int] | None
+    """(width, height) in pixels where the model fixes them."""
+    multiple: int
+    pixels: int
+    """To aim at where the sides are free."""
+
+    @classmethod
+    def read(cls, path: Path, session: Any) -> ModelContract:
+        """From an ``onnxruntime.InferenceSession``. Raises `ModelError`."""
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise breach(path, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
+        shape, kind = inputs[0].shape, inputs[0].type
+        if len(shape) != 4 or shape[1] != 3 or kind != "tensor(float)":
+            raise breach(path, f"its input is {kind} {shape}")
+        batch, height, width = shape[0], shape[2], shape[3]
+        if isinstance(batch, int) and batch != 1:
+            raise breach(path, f"its batch is fixed at {batch}")
+        if isinstance(height, int) != isinstance(width, int):
+            raise breach(path, f"one side of its input is fixed, the other is not: {shape}")
+        fixed = (int(width), int(height)) if isinstance(height, int) else None
+        meta: dict[str, str] = session.get_modelmeta().custom_metadata_map
+        try:
+            multiple = int(meta.get("gpu_saliency.size_multiple", _DEFAULT_MULTIPLE))
+            width, height = (int(meta.get(f"gpu_saliency.default_{side}", 0)) for side in ("width", "height"))
+        except ValueError as error:
+            raise breach(path, f"its metadata is not numeric: {error}") from error
+        if not 1 <= multiple <= 512 or not 0 <= width * height <= 4096**2:
+            raise breach(path, f"its metadata asks for multiples of {multiple} and {width}x{height}")
+        pixels = width * height or _DEFAULT_PIXELS
+        return cls(
+            path,
+            inputs[0].name,
+            tuple(side if isinstance(side, str) else None for side in shape),
+            outputs[0].name,
+            1 if batch == 1 else DEFAULT_BATCH_SIZE,
+            fixed,
+            multiple,
+            pixels,
+        )
+
+    def input_size(self, aspect: float | Fraction) -> InputSize:
+        """The input for a picture whose displayed width / height is ``aspect``."""
+        return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
+
+
+def describe_model(path: Path) -> dict[str, Any]:
+    """What a result and a sidecar record of a model. Raises `ModelError` when the file cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}", cure="give an ONNX file") from error
+    return {"name": path.stem, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def breach(path: Path, what: str) -> ModelError:
+    """The error of a model that does not keep the contract."""
+    return ModelError(
+        f"{path}: breaks the model contract: {what}",
+        cure="input float32 [N,3,H,W], output float32 [N,1,H,W] in 0..1; see docs/model-contract.md",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Of what ONNX Runtime says, which may be pages."""
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

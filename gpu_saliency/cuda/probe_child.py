@@ -1,0 +1,117 @@
+"""Looks at the GPU in a process of its own, because what it calls may end the process; run by probe.py.
+
+Prints one JSON object a line, ``{section: facts}``, as soon as each is known: whoever reads it sees how far it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
+_CU_NO_DEVICE = 100
+_CU_ERRORS = {3: "not initialised", 34: "stub library", 101: "invalid device", 802: "system not ready"}
+_CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too old for this GPU", 999: "unknown"}
+# cudaVideoCodec of nvcuvid.h by FFmpeg's codec name; what PyAV calls the codec of a clip is looked up here.
+NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
+_CHROMA = {"420": 1, "422": 2, "444": 3}
+
+
+def driver() -> dict[str, Any]:
+    """``{driver, gpus}``, or ``{error}``."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+
+    def call(name: str, *arguments: Any) -> str | None:
+        code = getattr(cuda, name)(*arguments)
+        return f"{name} answers {code} ({_CU_ERRORS.get(code, 'see cuda.h')})" if code else None
+
+    version, count = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) == _CU_NO_DEVICE:
+        return {"cuda": None, "gpus": []}
+    error = call("cuInit", 0) or call("cuDriverGetVersion", ctypes.byref(version)) or call("cuDeviceGetCount", ctypes.byref(count))
+    if error:
+        return {"error": error}
+    gpus = []
+    for number in range(count.value):
+        device, name, memory = ctypes.c_int(), ctypes.create_string_buffer(128), ctypes.c_size_t()
+        compute = [ctypes.c_int(), ctypes.c_int()]
+        error = (
+            call("cuDeviceGet", ctypes.byref(device), number)
+            or call("cuDeviceGetName", name, len(name), device)
+            or call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+            or call("cuDeviceGetAttribute", ctypes.byref(compute[0]), _COMPUTE_MAJOR, device)
+            or call("cuDeviceGetAttribute", ctypes.byref(compute[1]), _COMPUTE_MINOR, device)
+        )
+        if error:
+            return {"error": f"GPU {number}: {error}"}
+        shown = name.value.decode(errors="replace")
+        gpus.append({"name": shown, "memory_bytes": memory.value, "compute": f"{compute[0].value}.{compute[1].value}"})
+    # 13000 stands for 13.0: the newest CUDA that the driver runs.
+    return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "gpus": gpus}
+
+
+def nvcuvid() -> dict[str, Any]:
+    ctypes.CDLL("libnvcuvid.so.1")
+    return {}
+
+
+def cupy() -> dict[str, Any]:
+    module: Any = importlib.import_module("cupy")
+    return {"version": module.__version__, "gpus": module.cuda.runtime.getDeviceCount()}
+
+
+def pynvvideocodec() -> dict[str, Any]:
+    """``{version, caps}``; caps by ``gpu/codec/chroma/bits``, as GetDecoderCaps of 2.2.4 answers: a dict of ints."""
+    module: Any = importlib.import_module("PyNvVideoCodec")
+    caps = {}
+    for gpu in range(len(FOUND["driver"]["gpus"])):
+        # Where a device is there and does not work, this ends the process: here it may.
+        module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
+        for codec, number in NVDEC_CODECS.items():
+            for chroma, chroma_number in _CHROMA.items():
+                for bits in (8, 10, 12):
+                    arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(chroma_number), bits)
+                    with contextlib.suppress(RuntimeError):  # a combination that it does not know at all
+                        answer = module.GetDecoderCaps(*arguments)
+                        if answer.get("supported"):
+                            caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
+    return {"version": module.__version__, "caps": caps}
+
+
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "driver": driver,
+    "nvcuvid": nvcuvid,
+    "cupy": cupy,
+    "pynvvideocodec": pynvvideocodec,
+}
+"""In this order; PyNvVideoCodec last, which ends the process where libcuda is there and its device is not."""
+FOUND: dict[str, dict[str, Any]] = {}
+
+
+def main() -> None:
+    # What libraries print must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for name, look in SECTIONS.items():
+        if name == "pynvvideocodec" and not (FOUND["driver"].get("gpus") and "error" not in FOUND["nvcuvid"]):
+            continue
+        try:
+            FOUND[name] = look()
+        except Exception as error:  # whatever a broken installation raises is what was asked for
+            text = str(error).strip().splitlines()
+            is_missing = isinstance(error, ModuleNotFoundError) and str(error.name).lower() == name
+            FOUND[name] = {"error": f"{type(error).__name__}: {text[0] if text else ''}", "missing": is_missing}
+        print(json.dumps({name: FOUND[name]}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
+    # Some of these libraries crash in their destructors.
+    sys.stderr.flush()
+    os._exit(0)

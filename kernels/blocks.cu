@@ -1,0 +1,121 @@
+// Maps of the upright, shrunk picture to codes of the 16x16 blocks of the coded frame.
+#include "portable.cuh"
+
+#define BLOCK_SIZE 16
+
+// The part of a block that lies inside the frame, along one axis, and the map's cells that it meets. Weights are whole numbers:
+// lengths in units of 1 / cells of a coded pixel.
+struct Reach {
+    int low, high;    // edges of the part
+    int first, last;  // cells, inclusive
+    int length;       // of the frame in coded pixels, which is the length of a cell in these units
+};
+
+HOST_DEVICE inline Reach reach_of(int block, int cells, int length) {
+    Reach reach;
+    reach.low = block * BLOCK_SIZE * cells;
+    reach.high = least((block + 1) * BLOCK_SIZE, length) * cells;
+    reach.first = reach.low / length;
+    reach.last = (reach.high - 1) / length;
+    reach.length = length;
+    return reach;
+}
+
+HOST_DEVICE inline int cell_weight(const Reach& reach, int cell) {
+    return least(reach.high, (cell + 1) * reach.length) - greatest(reach.low, cell * reach.length);
+}
+
+// Mean over a block of `value(x, y)`, a map of the upright picture that is `map_w` x `map_h` when turned back to coded.
+template <typename Value>
+HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int map_w, int map_h, int quarter_turns, int width,
+                                    int height) {
+    const Reach across = reach_of(col, map_w, width), down = reach_of(row, map_h, height);
+    double sum = 0.0;
+    for (int cell_y = down.first; cell_y <= down.last; ++cell_y) {
+        double line_sum = 0.0;
+        for (int cell_x = across.first; cell_x <= across.last; ++cell_x) {
+            int x, y;
+            coded_to_upright(quarter_turns, map_w, map_h, cell_x, cell_y, &x, &y);
+            line_sum += (double)cell_weight(across, cell_x) * (double)value(x, y);
+        }
+        sum += (double)cell_weight(down, cell_y) * line_sum;
+    }
+    return (float)(sum / ((double)(across.high - across.low) * (double)(down.high - down.low)));
+}
+
+// What the model answered, clipped to 0..1; one outside of it by more than the tolerance, or no number, is noted.
+struct SaliencyValue {
+    const float* map;
+    int pitch;
+    float tolerance;
+    int* breach;
+    HOST_DEVICE float operator()(int x, int y) const {
+        const float value = map[(long long)y * pitch + x];
+        if (!(value >= -tolerance && value <= 1.0f + tolerance)) {
+            *breach = 1;  // every thread that writes here writes the same
+        }
+        return clamped(value, 0.0f, 1.0f);
+    }
+};
+
+// Mix of gradient and change, as detail.py has it; the change of a picture without one before is its gradient.
+struct DetailValue {
+    const float* luma;
+    const float* previous;  // or null
+    int width, height;
+    float temporal_weight;
+    HOST_DEVICE float operator()(int x, int y) const {
+        const long long at = (long long)y * width + x;
+        const float here = luma[at];
+        const float across = x + 1 < width ? fabsf(luma[at + 1] - here) : 0.0f;
+        const float down = y + 1 < height ? fabsf(luma[at + width] - here) : 0.0f;
+        const float gradient = across + down;
+        const float change = previous == nullptr ? gradient : fabsf(here - previous[at]);
+        return (1.0f - temporal_weight) * gradient + temporal_weight * change + (float)(1.0 / 255.0);
+    }
+};
+
+HOST_DEVICE inline unsigned char saliency_code(float value) { return (unsigned char)clamped(rintf(value * 255.0f), 0.0f, 255.0f); }
+
+HOST_DEVICE inline unsigned char detail_code(float value, float steps) {
+    const float codes = value * 255.0f;
+    return (unsigned char)clamped(rintf(steps * log2f(codes > 1.0f ? codes : 1.0f)), 0.0f, 255.0f);
+}
+
+// A thread per block of a sample.
+extern "C" __global__ void saliency_blocks(
+    const float* maps,                                                            // [n, padded_h, padded_w], the model's answer
+    int n, int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as in picture_to_input
+    int width, int height, int rows, int cols,                                    // the coded frame and its grid of blocks
+    float tolerance, int* breach,                                                 // set to 1 where an answer leaves 0..1 by more
+    unsigned char* out)                                                           // [n, rows, cols]
+{
+    const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
+    const int map_h = quarter_turns % 2 == 0 ? content_h : content_w;
+    FOR_EACH(i, (long long)n * rows * cols) {
+        const int col = (int)(i % cols), row = (int)(i / cols % rows);
+        const float* map = maps + i / cols / rows * padded_w * padded_h;
+        const SaliencyValue value = {map, padded_w, tolerance, breach};
+        out[i] = saliency_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height));
+    }
+}
+
+// A thread per block of a sample.
+extern "C" __global__ void detail_blocks(
+    const float* luma,       // [n, content_h, content_w], upright
+    const float* previous,   // [content_h, content_w], of the sample before the first one here; null: there is none
+    int n, int content_w, int content_h, int quarter_turns, int width, int height, int rows, int cols,  // as in saliency_blocks
+    float temporal_weight,   // share of the change in the mix
+    float steps,             // codes per doubling
+    unsigned char* out)      // [n, rows, cols]
+{
+    const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
+    const int map_h = quarter_turns % 2 == 0 ? content_h : content_w;
+    FOR_EACH(i, (long long)n * rows * cols) {
+        const int col = (int)(i % cols), row = (int)(i / cols % rows);
+        const long long sample = i / cols / rows, pixels = (long long)content_w * content_h;
+        const float* before = sample == 0 ? previous : luma + (sample - 1) * pixels;
+        const DetailValue value = {luma + sample * pixels, before, content_w, content_h, temporal_weight};
+        out[i] = detail_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height), steps);
+    }
+}

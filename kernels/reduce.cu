@@ -1,0 +1,84 @@
+// The maps of each segment to one, block by block, in the order of the samples: the arithmetic of aggregate.py and segments.py.
+#include "portable.cuh"
+
+#define MODE_MEAN 0
+#define MODE_EMA 1
+#define MODE_MAX 2
+#define MODE_MOTION_WEIGHTED 3
+
+HOST_DEVICE inline double sample_weight(int mode, const float* motion, int sample, int start, double motion_floor) {
+    if (mode != MODE_MOTION_WEIGHTED) {
+        return 1.0;
+    }
+    // The first sample of a segment has no change of its own and takes the second's.
+    const double weight = (double)motion[sample == start ? sample + 1 : sample];
+    return weight > motion_floor ? weight : motion_floor;
+}
+
+// One block through one segment, samples start..end - 1; `codes` points at the block in sample 0.
+HOST_DEVICE inline float reduced_saliency(const unsigned char* codes, int cells, const float* motion, int start, int end, int mode,
+                                          double alpha, double motion_floor) {
+    double sum = 0.0, total = 0.0;
+    for (int sample = start; sample < end; ++sample) {
+        const float value = (float)codes[(long long)sample * cells] / 255.0f;
+        if (sample == start && (end - start == 1 || mode == MODE_EMA || mode == MODE_MAX)) {
+            sum = (double)value;
+            total = 1.0;
+        } else if (mode == MODE_EMA) {
+            sum = alpha * (double)value + (1.0 - alpha) * sum;
+        } else if (mode == MODE_MAX) {
+            sum = (double)value > sum ? (double)value : sum;
+        } else {
+            const double weight = sample_weight(mode, motion, sample, start, motion_floor);
+            sum += (double)((float)weight * value);  // numpy multiplies a float32 map by a Python float in float32
+            total += weight;
+        }
+    }
+    return (float)(sum / total);
+}
+
+// A thread per block of a segment.
+extern "C" __global__ void reduce_saliency(
+    const unsigned char* saliency,  // [samples, cells]
+    const float* motion,            // [samples], within scenes
+    const int* starts,              // [segments + 1]: first sample of each segment, and the number of samples
+    int segments, int cells,
+    int mode,                       // 0 mean, 1 ema, 2 max, 3 motion-weighted
+    double alpha,                   // ema: weight of the current sample
+    double motion_floor,            // motion-weighted: least weight
+    float* out)                     // [segments, cells]
+{
+    FOR_EACH(i, (long long)segments * cells) {
+        const int segment = (int)(i / cells), cell = (int)(i % cells);
+        out[i] = reduced_saliency(saliency + cell, cells, motion, starts[segment], starts[segment + 1], mode, alpha, motion_floor);
+    }
+}
+
+// Mean detail of one block over the samples of one segment that count; of its first sample where none does. Summed in float32, as
+// numpy sums float32 maps.
+HOST_DEVICE inline float reduced_detail(const unsigned char* codes, int cells, const unsigned char* counts, const float* decoded,
+                                        int start, int end) {
+    float sum = 0.0f;
+    int number = 0;
+    for (int sample = start; sample < end; ++sample) {
+        if (counts[sample]) {
+            sum += decoded[codes[(long long)sample * cells]];
+            ++number;
+        }
+    }
+    return number == 0 ? decoded[codes[(long long)start * cells]] : sum / (float)number;
+}
+
+// A thread per block of a segment.
+extern "C" __global__ void reduce_detail(
+    const unsigned char* detail,  // [samples, cells]
+    const unsigned char* counts,  // [samples]: 0 for the first sample of a scene, whose change is the scene's
+    const int* starts, int segments, int cells,  // as in reduce_saliency
+    const float* decoded,         // [256]: what each code stands for
+    float* out)                   // [segments, cells]
+{
+    FOR_EACH(i, (long long)segments * cells) {
+        const int segment = (int)(i / cells), cell = (int)(i % cells);
+        out[i] = reduced_detail(detail + cell, cells, counts, decoded, starts[segment], starts[segment + 1]);
+    }
+}

@@ -1,0 +1,57 @@
+"""What some tests need of the machine.
+
+Without it they skip and say why; where ``GPU_SALIENCY_REQUIRE`` (names, parted by commas) has it, they fail instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+
+import nvrtc
+import pytest
+
+
+def _missing_cuda() -> str | None:
+    try:
+        with warnings.catch_warnings():
+            # CuPy warns of what it does not find; what matters is whether it works.
+            warnings.simplefilter("ignore")
+            import cupy
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # an import that fails half-way raises anything
+        return f"no usable GPU: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return None if count else "no GPU"
+
+
+def _missing_gxx() -> str | None:
+    return None if shutil.which("g++") else "no g++ on the PATH"
+
+
+MISSING: dict[str, Callable[[], str | None]] = {
+    "cuda": functools.cache(_missing_cuda),
+    "g++": functools.cache(_missing_gxx),
+    "nvrtc": functools.cache(nvrtc.missing),
+}
+"""Why each requirement is not met here; ``None`` where it is."""
+
+
+def required() -> frozenset[str]:
+    """The names in ``GPU_SALIENCY_REQUIRE``. Raises `ValueError` for one that nothing here asks for."""
+    names = frozenset(name.strip() for name in os.environ.get("GPU_SALIENCY_REQUIRE", "").split(",") if name.strip())
+    if unknown := names - MISSING.keys():
+        raise ValueError(f"GPU_SALIENCY_REQUIRE names {', '.join(sorted(unknown))}; known are {', '.join(sorted(MISSING))}")
+    return names
+
+
+def need(name: str) -> None:
+    """Skip the test that calls it, or fail it where ``name`` is required, unless it is there."""
+    reason = MISSING[name]()
+    if reason is None:
+        return
+    if name in required():
+        pytest.fail(f"GPU_SALIENCY_REQUIRE has {name}, but: {reason}", pytrace=False)
+    pytest.skip(reason)
