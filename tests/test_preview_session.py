@@ -21,7 +21,7 @@ from gpu_saliency.preview.live import LiveTrack
 from gpu_saliency.preview.playhead import Playhead
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.store import FrameStore
-from gpu_saliency.track import SaliencyTrack
+from gpu_saliency.track import SaliencyTrack, Samples
 
 JPEG_NOISE = 4.0
 """Mean difference in codes that a JPEG of this quality leaves on testsrc2."""
@@ -143,6 +143,18 @@ def test_a_growing_track_is_the_beginning_of_the_whole(clip_path: Path) -> None:
         assert whole.frame_pts is not None
         assert track.frame_pts is not None
         assert np.array_equal(track.frame_pts, whole.frame_pts[: track.frame_count])
+
+
+def test_an_analysis_that_begins_anew_is_followed(clip_path: Path) -> None:
+    live = LiveTrack()
+    batches: list[tuple[Samples, DecodeTally | None]] = []
+    sidecar, _ = load_saliency_sidecar(probe_clip(clip_path), on_samples=lambda *batch: batches.append(batch))
+    for samples, tally in [*batches[:3], *batches]:
+        live.add(samples, tally)
+    track = live.track()
+    assert track is not None
+    assert np.array_equal(track.sample_frame, sidecar.track.sample_frame)
+    assert np.array_equal(track.saliency, sidecar.track.saliency)
 
 
 def finished(session: PreviewSession) -> None:

@@ -25,9 +25,12 @@ class LiveTrack:
         self._tally: DecodeTally | None = None
 
     def add(self, samples: Samples, tally: DecodeTally | None) -> None:
-        """A `SamplesHook` of the analysis."""
+        """A `SamplesHook` of the analysis; from the first sample again where that had to begin anew."""
         with self._lock:
             self._tally = tally
+            kept = self._room.get("sample_frame")
+            if kept is not None and self._count and samples.sample_frame[0] <= kept[self._count - 1]:
+                self._count, self._room = 0, {}
             end = self._count + len(samples.sample_frame)
             for name in ("sample_frame", "saliency", "detail", "motion"):
                 new = getattr(samples, name)
