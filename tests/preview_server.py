@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 class Server:
     """Runs as long as the block; its end is that of a user who presses Ctrl-C, and must be clean."""
 
-    def __init__(self, clip: Path, *arguments: object) -> None:
+    def __init__(self, clip: Path | str, *arguments: object) -> None:
         command = [sys.executable, "-m", "gpu_saliency", "preview", str(clip), "--web", *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

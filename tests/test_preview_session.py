@@ -17,7 +17,7 @@ from gpu_saliency import AnalysisSettings, RoiPolicy, build_roi_plan, load_salie
 from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
 from gpu_saliency.errors import ModelError, SourceError, UsageError
 from gpu_saliency.preview.frames import FrameReader
-from gpu_saliency.preview.live import LiveTrack
+from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.playhead import Playhead
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.store import FrameStore
@@ -126,7 +126,7 @@ def test_viewers_at_many_places_share_few_decoders(clip_path: Path, monkeypatch:
 
 def test_a_growing_track_is_the_beginning_of_the_whole(clip_path: Path) -> None:
     """Maps, motion, times and cuts, at every batch."""
-    live, grown = LiveTrack(), []
+    live, grown = GrowingTrack(), []
 
     def add(samples: object, tally: object) -> None:
         live.add(samples, tally)  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def test_a_growing_track_is_the_beginning_of_the_whole(clip_path: Path) -> None:
 
 
 def test_an_analysis_that_begins_anew_is_followed(clip_path: Path) -> None:
-    live = LiveTrack()
+    live = GrowingTrack()
     batches: list[tuple[Samples, DecodeTally | None]] = []
     sidecar, _ = load_saliency_sidecar(probe_clip(clip_path), on_samples=lambda *batch: batches.append(batch))
     for samples, tally in [*batches[:3], *batches]:
@@ -172,12 +172,12 @@ def test_a_session_plans_what_encode_plans_and_decodes_nothing_again(clip_path: 
         view = session.view()
         monkeypatch.setattr("gpu_saliency.decode.open_clip", lambda *_: pytest.fail("it decoded again"))
         for policy in (RoiPolicy(), RoiPolicy(-6, "symmetric"), RoiPolicy(aggregator="ema", ema_alpha=0.2, segments="3")):
-            mine, encodes = session.plan(view, policy), build_roi_plan(sidecar, policy)
+            mine, encodes = session.planner.plan(view, policy), build_roi_plan(sidecar, policy)
             assert np.array_equal(mine.qp_offset, encodes.qp_offset)
             assert np.array_equal(mine.segment_start, encodes.segment_start)
-            assert session.plan(view, policy) is mine
+            assert session.planner.plan(view, policy) is mine
         with pytest.raises(UsageError, match="--segments 99"):
-            session.plan(view, RoiPolicy(segments="99"))
+            session.planner.plan(view, RoiPolicy(segments="99"))
 
 
 def test_a_session_takes_a_sidecar_and_writes_one(clip_path: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_session_that_ends_early_leaves_no_thread(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert not session.view().finished
         policy = RoiPolicy(segments="500")
-        assert len(session.plan(session.view(), policy).segment_start) <= 500
+        assert len(session.planner.plan(session.view(), policy).segment_start) <= 500
     assert not any(thread.name in ("analysis", "prefetch") for thread in threading.enumerate())
 
 

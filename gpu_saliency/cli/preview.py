@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +14,15 @@ from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
 from gpu_saliency.clip import Clip
 from gpu_saliency.errors import OutputError, SidecarError, ToolMissingError, UsageError
+from gpu_saliency.model import SaliencyModel
 from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
+from gpu_saliency.preview.feed.open import check_source, is_live, name_of
 from gpu_saliency.preview.file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
 from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.sampling import DEFAULT_ANALYSIS_FPS
 from gpu_saliency.segments import DEFAULT_SEGMENTS
 
 _PREVIEW = "Preview"
@@ -26,7 +30,12 @@ DEFAULT_HOST = "127.0.0.1"
 
 
 def preview(
-    file: Annotated[Path, typer.Argument(help="Source clip: any container, .y4m, or raw .yuv.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Source clip: any container, .y4m, or raw .yuv. Live: - for stdin, or a URL that ffmpeg reads.", show_default=False
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -50,6 +59,9 @@ def preview(
     port: Annotated[
         int | None, typer.Option(help="Port for --web; 0 takes one that is free.", show_default="0", rich_help_panel=_PREVIEW)
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--live", help="The file is still being written: show what comes last.", rich_help_panel=_PREVIEW)
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page of --web.", rich_help_panel=_PREVIEW)] = False,
     style: Annotated[
         str | None,
@@ -87,8 +99,16 @@ def preview(
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
     analysis = opt.analysis_from(saliency_model, analysis_fps, every, device)
     _check_sidecar(sidecar)
-    clip = opt.clip_from(file, width, height, pix_fmt, framerate, duration)
-    if web:
+    where = (host or DEFAULT_HOST, port or 0, open_page, Reporter(quiet=quiet)) if web else None
+    if follow or is_live(file):
+        given: dict[str, object] = {"--output": output, "--sidecar": sidecar, "--every": every, "--duration": duration or None}
+        given |= {"--width": width, "--height": height, "--pix-fmt": pix_fmt, "--framerate": framerate}
+        for flag in (flag for flag, value in given.items() if value is not None):
+            raise UsageError(f"{flag}: is not for a live source", cure="leave it out")
+        _show_live(file, analysis, policy, where, Reporter(quiet=quiet))
+        return
+    clip = opt.clip_from(Path(file), width, height, pix_fmt, framerate, duration)
+    if output is None:
         again = _flags(
             ("--width", width, None),
             ("--height", height, None),
@@ -101,23 +121,7 @@ def preview(
             ("--device", device, "auto"),
             ("--sidecar", sidecar, None),
         )
-        _serve(
-            clip,
-            analysis,
-            policy,
-            sidecar,
-            host or DEFAULT_HOST,
-            port or 0,
-            again=again,
-            open_page=open_page,
-            reporter=Reporter(quiet=quiet),
-        )
-        return
-    if output is None:
-        from gpu_saliency.preview.terminal import show_in_terminal  # late: it needs a terminal's own modules
-
-        with PreviewSession(clip, analysis, sidecar) as session:
-            show_in_terminal(session, policy, Console())
+        _show_clip(clip, analysis, policy, sidecar, where, again)
         return
     style = style or DEFAULT_STYLE
     check_preview_output(output, clip, style, audio=not no_audio, overwrite=overwrite)
@@ -156,26 +160,62 @@ def _write(
     )
 
 
-def _serve(
-    clip: Clip,
-    analysis: AnalysisSettings,
-    policy: RoiPolicy,
-    sidecar: Path | None,
-    host: str,
-    port: int,
-    *,
-    again: list[str],
-    open_page: bool,
-    reporter: Reporter,
+_Where = tuple[str, int, bool, Reporter]
+"""For a browser: host, port, whether to open the page, and who is told."""
+
+
+def _show_clip(
+    clip: Clip, analysis: AnalysisSettings, policy: RoiPolicy, sidecar: Path | None, where: _Where | None, again: list[str]
 ) -> None:
+    """In the browser if ``where`` is given, in the terminal otherwise; ``again`` are the flags that ``encode`` needs too."""
+    if where is not None:
+        server = _web_server()
+        with server.open_site(*where) as site, PreviewSession(clip, analysis, sidecar) as session:
+            server.serve_clip(session, policy, site, again)
+        return
+    from gpu_saliency.preview.player import ClipPlayer
+    from gpu_saliency.preview.terminal import check_terminal, show_in_terminal  # late: it needs a terminal's own modules
+
+    console = check_terminal(Console())
+    with PreviewSession(clip, analysis, sidecar) as session:
+        show_in_terminal(session, ClipPlayer(clip), policy, console)
+
+
+def _show_live(source: str, analysis: AnalysisSettings, policy: RoiPolicy, where: _Where | None, reporter: Reporter) -> None:
+    """As `_show_clip`, of a source that has no end yet."""
+    from gpu_saliency.preview.feed.feed import LiveFeed
+    from gpu_saliency.preview.feed.session import LiveSession
+
+    if analysis.device not in ("auto", "cpu"):
+        raise UsageError(f"--device {analysis.device}: a live source is looked at on the CPU", cure="leave it out")
+    rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
+    if rate <= 0:
+        raise UsageError(f"--analysis-fps {float(rate):g}: out of range", cure="more than 0")
+    model = SaliencyModel(analysis.model)
+    check_source(source)
+    reporter.say(f"waiting for video from {name_of(source)}")
+    if where is not None:
+        server = _web_server()
+        with server.open_site(*where) as site, LiveFeed(source) as feed, LiveSession(feed, model, rate) as session:
+            server.serve_live(session, policy, site)
+        return
+    from gpu_saliency.preview.player import LivePlayer
+    from gpu_saliency.preview.terminal import check_terminal, show_in_terminal
+
+    console = check_terminal(Console())
+    with LiveFeed(source) as feed, LiveSession(feed, model, rate) as session:
+        show_in_terminal(session, LivePlayer(feed), policy, console)
+
+
+def _web_server() -> ModuleType:
+    """Imported late: the rest of the program does without. Raises `ToolMissingError`."""
     try:
-        from gpu_saliency.preview.web import server  # late: the rest of the program does without
+        from gpu_saliency.preview.web import server
     except ImportError as error:
         raise ToolMissingError(
             f"--web: {error.name or error} is not installed", cure="pip install 'gpu-saliency[preview]'"
         ) from error
-    with server.bind(host, port) as listener, PreviewSession(clip, analysis, sidecar) as session:
-        server.serve(session, policy, listener, host, analysis=again, open_page=open_page, reporter=reporter)
+    return server
 
 
 def _refuse_flags_of(way: str, given: dict[str, bool], *, unless: bool) -> None:

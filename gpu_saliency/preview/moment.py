@@ -42,20 +42,22 @@ class Moment:
 class Timeline:
     """Finds the `Moment` of any frame of a clip. Frames beyond what the track knows get its last map and segment."""
 
-    def __init__(self, track: SaliencyTrack, plan: RoiPlan, frame_rate: Fraction) -> None:
-        self._track, self._plan, self._frame_rate = track, plan, frame_rate
+    def __init__(self, track: SaliencyTrack, plan: RoiPlan, frame_rate: Fraction, first_frame: int = 0) -> None:
+        """``first_frame`` is the number of the track's first frame, where what came before it has been forgotten."""
+        self._track, self._plan, self._frame_rate, self._first_frame = track, plan, frame_rate, first_frame
         self._starts = track.sample_starts()
 
-    def at(self, frame: int) -> Moment:
+    def at(self, number: int) -> Moment:
         track, plan = self._track, self._plan
+        frame = max(0, number - self._first_frame)
         sample = int(np.searchsorted(self._starts, frame, side="right")) - 1
         segment = plan.segment_of(min(frame, plan.frame_count - 1))
         if track.frame_pts is not None and frame < len(track.frame_pts):
             seconds = float(int(track.frame_pts[frame] - track.frame_pts[0]) * track.time_base)
         else:
-            seconds = float(frame / self._frame_rate)
+            seconds = float(number / self._frame_rate)
         return Moment(
-            frame=frame,
+            frame=number,
             seconds=seconds,
             sample=sample,
             samples=len(self._starts),

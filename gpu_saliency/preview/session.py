@@ -7,12 +7,13 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.decode import DecodeTally
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
-from gpu_saliency.preview.live import LiveTrack
+from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
 from gpu_saliency.sidecar import Sidecar
 from gpu_saliency.track import SaliencyTrack, Samples
@@ -39,19 +40,69 @@ class View:
     """Whether the track is of the whole clip."""
     error: GpuSaliencyError | None = None
     """What ended the analysis early."""
+    first_frame: int = 0
+    """Number of the track's first frame: of a live source only the last seconds are known."""
+    live: str | None = None
+    """How a live source does; ``None`` of a clip."""
+
+
+class Planner:
+    """Plans of what is known of a clip; the latest few are kept. Many threads may ask."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.seconds = 0.0
+        """That the last plan took."""
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[tuple[int, RoiPolicy], RoiPlan] = OrderedDict()
+
+    def plan(self, view: View, policy: RoiPolicy) -> RoiPlan:
+        """The plan of what ``view`` knows. Nothing is decoded. Raises `UsageError`.
+
+        As long as there are fewer maps than segments were asked for, each map has its own.
+        """
+        assert view.track is not None
+        if not view.finished and policy.segments.isdigit():
+            policy = replace(policy, segments=str(min(int(policy.segments), len(view.track.sample_frame))))
+        key = (view.version, policy)
+        with self._lock:
+            if key in self._plans:
+                self._plans.move_to_end(key)
+                return self._plans[key]
+        started = time.perf_counter()
+        source = {"width": self.clip.width, "height": self.clip.height}
+        plan = build_roi_plan(Sidecar(view.track, source=source, model={}, analysis={}), policy)
+        with self._lock:
+            self.seconds = time.perf_counter() - started
+            self._plans[key] = plan
+            while len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+
+class Looked(Protocol):
+    """What is being looked at: a clip, or a live source."""
+
+    clip: Clip
+    name: str
+    planner: Planner
+
+    def view(self) -> View:
+        """What is known now; the same object until there is something new."""
+        ...
 
 
 class PreviewSession:
     """Shared by all who look at one clip. Use it as a context manager; its thread ends with it."""
 
     def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None) -> None:
-        self.clip = clip
+        self.clip, self.name = clip, clip.path.name
+        self.planner = Planner(clip)
         self._settings, self._sidecar = settings, sidecar
-        self._live: LiveTrack | None = LiveTrack()
+        self._live: GrowingTrack | None = GrowingTrack()
         self._lock = threading.Lock()
         self._view = View(0, None, finished=False)
-        self._viewed = self._plan_seconds = 0.0
-        self._plans: OrderedDict[tuple[int, RoiPolicy], RoiPlan] = OrderedDict()
+        self._viewed = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._analyse, name="analysis", daemon=True)
 
@@ -92,7 +143,7 @@ class PreviewSession:
         """What is known now; the same object until there is something new, and until that is due."""
         with self._lock:
             now = time.monotonic()
-            pause = max(_REFRESH_SECONDS, self._plan_seconds / _REFRESH_SHARE) if self._view.track is not None else 0.0
+            pause = max(_REFRESH_SECONDS, self.planner.seconds / _REFRESH_SHARE) if self._view.track is not None else 0.0
             if self._live is not None and now - self._viewed >= pause:
                 known = 0 if self._view.track is None else len(self._view.track.sample_frame)
                 if self._live.samples > known:
@@ -105,26 +156,3 @@ class PreviewSession:
         """Frames of the clip of which there are maps."""
         track = self._view.track
         return 0 if track is None else track.frame_count
-
-    def plan(self, view: View, policy: RoiPolicy) -> RoiPlan:
-        """The plan of what ``view`` knows; the latest few are kept. Nothing is decoded. Raises `UsageError`.
-
-        As long as there are fewer maps than segments were asked for, each map has its own.
-        """
-        assert view.track is not None
-        if not view.finished and policy.segments.isdigit():
-            policy = replace(policy, segments=str(min(int(policy.segments), len(view.track.sample_frame))))
-        key = (view.version, policy)
-        with self._lock:
-            if key in self._plans:
-                self._plans.move_to_end(key)
-                return self._plans[key]
-        started = time.perf_counter()
-        source = {"width": self.clip.width, "height": self.clip.height}
-        plan = build_roi_plan(Sidecar(view.track, source=source, model={}, analysis={}), policy)
-        with self._lock:
-            self._plan_seconds = time.perf_counter() - started
-            self._plans[key] = plan
-            while len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
-        return plan

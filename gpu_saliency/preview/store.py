@@ -29,20 +29,13 @@ class FrameStore:
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
         self._clip = clip
-        width, height = panel_size(clip, min(side, max(clip.width, clip.height)))
-        self.size = (max(2, width // 2 * 2), max(2, height // 2 * 2))
+        self._encode = JpegEncoder(clip, side)
+        self.size = self._encode.size
         """Width and height of each picture, in pixels."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._readers: list[FrameReader] = []  # the last used one last
-        self._shrink = Shrinker(self.size, clip.rotation)
-        self._jpeg = av.VideoCodecContext.create("mjpeg", "w")
-        self._jpeg.width, self._jpeg.height = self.size
-        self._jpeg.pix_fmt = _JPEG
-        self._jpeg.framerate, self._jpeg.time_base = Fraction(1), Fraction(1)
-        self._jpeg.qmin = self._jpeg.qmax = _QUANTISER
-        self._stamp = 0
 
     def close(self) -> None:
         with self._lock:
@@ -63,19 +56,6 @@ class FrameStore:
                 self._kept_bytes -= len(self._kept.popitem(last=False)[1])
             return data
 
-    def _encode(self, frame: av.VideoFrame) -> bytes:
-        if self._clip.rotation:
-            upright = av.VideoFrame.from_ndarray(self._shrink(frame), format="rgb24")
-            small = upright.reformat(
-                format=_JPEG, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.JPEG, dst_colorspace=Colorspace.ITU601
-            )
-        else:
-            small = self._shrink.shrink(frame, _JPEG, Colorspace.ITU601)
-        # Frames of an intra codec need no order, only a stamp that fits.
-        small.pts, small.time_base, small.pict_type = self._stamp, Fraction(1), 0
-        self._stamp += 1
-        return b"".join(bytes(packet) for packet in self._jpeg.encode(small))
-
     def _reader_for(self, number: int) -> FrameReader:
         """The nearest before ``number``, else a new one, else that which nobody has used for the longest time."""
         near = [reader for reader in self._readers if reader.is_near(number)]
@@ -89,3 +69,33 @@ class FrameStore:
         self._readers.remove(reader)
         self._readers.append(reader)
         return reader
+
+
+class JpegEncoder:
+    """A clip's frames to JPEG, upright, with square pixels. Not for two threads at once."""
+
+    def __init__(self, clip: Clip, side: int = SIDE) -> None:
+        self._is_turned = clip.rotation != 0
+        width, height = panel_size(clip, min(side, max(clip.width, clip.height)))
+        self.size = (max(2, width // 2 * 2), max(2, height // 2 * 2))
+        """Width and height of each picture, in pixels."""
+        self._shrink = Shrinker(self.size, clip.rotation)
+        self._jpeg = av.VideoCodecContext.create("mjpeg", "w")
+        self._jpeg.width, self._jpeg.height = self.size
+        self._jpeg.pix_fmt = _JPEG
+        self._jpeg.framerate, self._jpeg.time_base = Fraction(1), Fraction(1)
+        self._jpeg.qmin = self._jpeg.qmax = _QUANTISER
+        self._stamp = 0
+
+    def __call__(self, frame: av.VideoFrame) -> bytes:
+        if self._is_turned:
+            upright = av.VideoFrame.from_ndarray(self._shrink(frame), format="rgb24")
+            small = upright.reformat(
+                format=_JPEG, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.JPEG, dst_colorspace=Colorspace.ITU601
+            )
+        else:
+            small = self._shrink.shrink(frame, _JPEG, Colorspace.ITU601)
+        # Frames of an intra codec need no order, only a stamp that fits.
+        small.pts, small.time_base, small.pict_type = self._stamp, Fraction(1), 0
+        self._stamp += 1
+        return b"".join(bytes(packet) for packet in self._jpeg.encode(small))

@@ -20,12 +20,11 @@ from gpu_saliency.decode import Shrinker
 from gpu_saliency.errors import UsageError
 from gpu_saliency.palette import offset_colour, saliency_colour
 from gpu_saliency.plan import RoiPlan, RoiPolicy
-from gpu_saliency.preview.frames import FrameReader
 from gpu_saliency.preview.keys import Keys
 from gpu_saliency.preview.layers import Layers, scale_end
 from gpu_saliency.preview.moment import Moment, Timeline
-from gpu_saliency.preview.playhead import Playhead
-from gpu_saliency.preview.session import PreviewSession, View
+from gpu_saliency.preview.player import Player
+from gpu_saliency.preview.session import Looked, View
 from gpu_saliency.track import SaliencyTrack
 
 SHOWN_FPS = 5.0
@@ -36,7 +35,6 @@ _LEAST = (40, 16)
 """Columns and lines of a terminal in which anything can be made out."""
 _STEPS = " ▁▂▃▄▅▆▇█"
 _BAR = 24
-_HELP = "space pause   left, right one frame   up, down one second   q end"
 
 
 @dataclass(slots=True)
@@ -54,17 +52,20 @@ class _Scene:
     shares: list[float] = field(default_factory=list)
 
 
-def show_in_terminal(session: PreviewSession, policy: RoiPolicy, console: Console, fps: float = SHOWN_FPS) -> None:
-    """Play the clip of ``session`` over and over until the user ends it.
-
-    Raises `UsageError` where ``console`` is no terminal, and what ended the analysis before its first map.
-    """
+def check_terminal(console: Console) -> Console:
+    """``console``, if the preview can be shown there. Raises `UsageError`."""
     if not console.is_terminal:
         raise UsageError("--terminal: stdout is no terminal", cure="give --output FILE.mp4 or FILE.png")
     if console.width < _LEAST[0] or console.height < _LEAST[1]:
         raise UsageError(f"--terminal: {console.width}x{console.height} is too small", cure=f"{_LEAST[0]}x{_LEAST[1]} at least")
-    reader = FrameReader(session.clip)
-    head = Playhead(session.clip)
+    return console
+
+
+def show_in_terminal(session: Looked, player: Player, policy: RoiPolicy, console: Console, fps: float = SHOWN_FPS) -> None:
+    """Play what ``player`` has until the user ends it; closes ``player``.
+
+    Raises what ended the analysis before its first map.
+    """
     scene: _Scene | None = None
     shown: list[float] = []
     try:
@@ -75,37 +76,27 @@ def show_in_terminal(session: PreviewSession, policy: RoiPolicy, console: Consol
                 if view.track is None:
                     if view.error is not None:
                         raise view.error
-                    live.update(Text(f"{session.clip.path}: looking at the first frames"), refresh=True)
+                    live.update(Text(f"{session.name}: looking at the first frames"), refresh=True)
                 else:
                     scene = _scene_of(session, view, policy, console, scene)
-                    number = head.frame(time.monotonic(), scene.track, finished=view.finished or view.error is not None)
-                    picture = scene.shrink(reader.read(number, scene.track.frame_pts))
+                    number, frame = player.frame(view)
+                    picture = scene.shrink(frame)
                     shown = [*(at for at in shown if at > due - 2), time.monotonic()]
-                    live.update(_screen(session, view, policy, scene, number, picture, head, len(shown) / 2), refresh=True)
-                if _obey(keys.pressed(max(0.0, due - time.monotonic())), head):
+                    live.update(_screen(session, view, policy, scene, number, picture, player, len(shown) / 2), refresh=True)
+                key = keys.pressed(max(0.0, due - time.monotonic()))
+                if key == "q":
                     return
+                player.obey(key)
     finally:
-        reader.close()
+        player.close()
 
 
-def _obey(key: str, head: Playhead) -> bool:
-    """Do what ``key`` says; whether that is the end."""
-    now = time.monotonic()
-    if key == " ":
-        head.toggle(now)
-    elif key in ("left", "right"):
-        head.step(now, -1 if key == "left" else 1)
-    elif key in ("up", "down"):
-        head.skip(now, -1.0 if key == "down" else 1.0)
-    return key == "q"
-
-
-def _scene_of(session: PreviewSession, view: View, policy: RoiPolicy, console: Console, old: _Scene | None) -> _Scene:
+def _scene_of(session: Looked, view: View, policy: RoiPolicy, console: Console, old: _Scene | None) -> _Scene:
     window = (console.width, console.height)
     if old is not None and old.version == view.version and old.window == window:
         return old
     assert view.track is not None
-    plan = session.plan(view, policy)
+    plan = session.planner.plan(view, policy)
     panel = _panel(session.clip, window)
     return _Scene(
         version=view.version,
@@ -113,7 +104,7 @@ def _scene_of(session: PreviewSession, view: View, policy: RoiPolicy, console: C
         track=view.track,
         plan=plan,
         panel=panel,
-        timeline=Timeline(view.track, plan, session.clip.frame_rate),
+        timeline=Timeline(view.track, plan, session.clip.frame_rate, view.first_frame),
         layers=Layers(session.clip, panel, scale_end(plan)),
         shrink=Shrinker(panel, session.clip.rotation),
         shares=view.track.saliency.mean(axis=(1, 2)).tolist(),
@@ -131,13 +122,13 @@ def _panel(clip: Clip, window: tuple[int, int]) -> tuple[int, int]:
 
 
 def _screen(
-    session: PreviewSession,
+    session: Looked,
     view: View,
     policy: RoiPolicy,
     scene: _Scene,
     number: int,
     picture: Picture,
-    head: Playhead,
+    player: Player,
     fps: float,
 ) -> Group:
     moment = scene.timeline.at(number)
@@ -154,7 +145,7 @@ def _screen(
         _line(_of_frame(moment)),
         _line(_of_plan(policy, moment)),
         _sparkline(scene, moment, scene.window[0]),
-        _line(f"{'playing' if head.playing else 'paused'}, {fps:.1f} pictures a second   {_HELP}"),
+        _line(f"{'playing' if player.playing else 'paused'}, {fps:.1f} pictures a second   {player.keys}"),
     ]
     return Group(*lines)
 
@@ -163,9 +154,11 @@ def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
-def _progress(session: PreviewSession, view: View, scene: _Scene) -> str:
+def _progress(session: Looked, view: View, scene: _Scene) -> str:
     clip, done = session.clip, scene.track.frame_count
-    facts = f"{clip.path.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps"
+    facts = f"{session.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps"
+    if view.live is not None and view.error is None:
+        return f"{facts}  {view.live}"
     if view.error is not None:
         return f"{facts}  analysis ended at frame {done}: {view.error}"
     if view.finished:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from gpu_saliency.preview.web.guard import Guard
-from gpu_saliency.preview.web.viewer import Shared, Viewer
+from gpu_saliency.preview.web.viewer import Screen, Shared, Viewer
 
 MAX_VIEWERS = 16
 TOO_MANY = 4001
@@ -21,8 +21,8 @@ TOO_MANY = 4001
 _PAGE = {"": ("index.html", "text/html"), "app.js": ("app.js", "text/javascript"), "style.css": ("style.css", "text/css")}
 
 
-def make_app(shared: Shared, hosts: frozenset[str] | None, token: str) -> ASGIApp:
-    """The preview below ``/``, or below ``/TOKEN/`` where there is one."""
+def make_app(shared: Shared, new_screen: Callable[[], Screen], hosts: frozenset[str] | None, token: str) -> ASGIApp:
+    """The preview below ``/``, or below ``/TOKEN/`` where there is one; ``new_screen`` makes that of each viewer."""
 
     async def viewer(socket: WebSocket) -> None:
         if shared.viewers >= MAX_VIEWERS:
@@ -31,7 +31,7 @@ def make_app(shared: Shared, hosts: frozenset[str] | None, token: str) -> ASGIAp
             return
         shared.viewers += 1
         try:
-            await Viewer(socket, shared).run()
+            await Viewer(socket, shared, new_screen()).run()
         finally:
             shared.viewers -= 1
 

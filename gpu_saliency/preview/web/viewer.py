@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gpu_saliency.errors import SourceError, UsageError
 from gpu_saliency.plan import RoiPlan, RoiPolicy
 from gpu_saliency.preview.moment import Timeline
-from gpu_saliency.preview.playhead import Playhead
-from gpu_saliency.preview.session import PreviewSession, View
-from gpu_saliency.preview.store import FrameStore
+from gpu_saliency.preview.session import Looked, View
 from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message, plan_message, timeline_message
 
 _AHEAD = 2
@@ -32,8 +31,9 @@ class Shared:
     """What all viewers of a clip share. One thread decodes and one plans, so that many viewers wait for each other
     instead of taking the whole machine."""
 
-    session: PreviewSession
-    store: FrameStore
+    session: Looked
+    size: tuple[int, int]
+    """Width and height of the pictures in pixels."""
     policy: RoiPolicy
     analysis: list[str]
     """Arguments of the analysis, for the command that encodes."""
@@ -58,23 +58,50 @@ class Shared:
     def _plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, Timeline, str]:
         assert view.track is not None
         clip = self.session.clip
-        plan = self.session.plan(view, policy)
+        plan = self.session.planner.plan(view, policy)
         text = json.dumps(plan_message(clip, plan, policy, self.analysis))
-        return plan, Timeline(view.track, plan, clip.frame_rate), text
+        return plan, Timeline(view.track, plan, clip.frame_rate, view.first_frame), text
 
     def close(self) -> None:
         self.decoding.shutdown(cancel_futures=True)
         self.planning.shutdown(cancel_futures=True)
-        self.store.close()
+
+
+class Screen(Protocol):
+    """What a viewer looks at, with a place of its own."""
+
+    @property
+    def playing(self) -> bool: ...
+
+    def obey(self, command: Command) -> None:
+        """``toggle``, ``step`` or ``seek``."""
+        ...
+
+    def due(self, view: View) -> Due:
+        """The frame that is due."""
+        ...
+
+    def due_in(self, view: View) -> float:
+        """Seconds until another may be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A frame that is due."""
+
+    number: int
+    jpeg: Callable[[], bytes]
+    """Makes its picture, in a thread that may take its time. Raises `SourceError`."""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Viewer:
-    """Each has a place in the clip and a policy of its own."""
+    """Each has a screen and a policy of its own."""
 
-    def __init__(self, socket: WebSocket, shared: Shared) -> None:
-        self._socket, self._shared = socket, shared
+    def __init__(self, socket: WebSocket, shared: Shared, screen: Screen) -> None:
+        self._socket, self._shared, self._screen = socket, shared, screen
         self._clip = shared.session.clip
-        self._head = Playhead(self._clip)
         self._policy = shared.policy
         self._asked: RoiPolicy | None = shared.policy
         self._changed = asyncio.Event()
@@ -122,35 +149,31 @@ class Viewer:
             self._changed.set()
 
     def _obey(self, command: Command) -> None:
-        now = time.monotonic()
         if command.kind == "ack":
             for number, sent in self._on_the_way:
                 if number == command.number:
                     self._on_the_way.remove((number, sent))
-                    self._delay = now - sent
+                    self._delay = time.monotonic() - sent
                     break
             return
         if command.kind == "policy":
             self._asked = command.policy
             return
-        if command.kind == "toggle":
-            self._head.toggle(now)
-        elif command.kind == "step":
-            self._head.step(now, command.number)
-        else:
-            self._head.seek(now, command.number)
+        self._screen.obey(command)
         self._moved = self._redraw = True
 
     async def _show(self) -> None:
-        await self._say(hello(self._clip, self._shared.store.size, self._policy))
+        session = self._shared.session
+        live = session.view().live is not None
+        await self._say(hello(session.clip, session.name, self._shared.size, self._policy, live=live))
         while True:
             self._changed.clear()
             await self._catch_up()
             pause = _IDLE_SECONDS
             if len(self._on_the_way) < _AHEAD:
                 await self._send_due()
-                if self._head.playing and self._view.track is not None:
-                    pause = min(pause, self._head.next_due(self._view.track) - time.monotonic())
+                if self._screen.playing:
+                    pause = min(pause, self._screen.due_in(self._view))
             if pause > 0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), pause)
@@ -179,35 +202,30 @@ class Viewer:
         await self._socket.send_text(text)
 
     async def _send_due(self) -> None:
-        track = self._view.track
-        number = 0
-        if track is not None:
-            number = self._head.frame(time.monotonic(), track, finished=self._view.finished or self._view.error is not None)
-        if number == self._sent and not self._redraw:
+        due = self._screen.due(self._view)
+        if due.number == self._sent and not self._redraw:
             return
-        if self._sent is not None and self._head.playing and not self._moved and number > self._sent:
-            self._dropped += number - self._sent - 1
-        pts = None if track is None else track.frame_pts
-        loop = asyncio.get_running_loop()
+        if self._sent is not None and self._screen.playing and not self._moved and due.number > self._sent:
+            self._dropped += due.number - self._sent - 1
         self._redraw = self._moved = False
-        self._sent = number
+        self._sent = due.number
         try:
-            jpeg = await loop.run_in_executor(self._shared.decoding, self._shared.store.jpeg, number, pts)
+            jpeg = await asyncio.get_running_loop().run_in_executor(self._shared.decoding, due.jpeg)
         except SourceError as error:  # it was moved, or is damaged there
-            if self._head.playing:
-                self._head.toggle(time.monotonic())
+            if self._screen.playing:
+                self._screen.obey(Command("toggle"))
             await self._say({"type": "error", "message": str(error)})
             return
-        moment = None if self._timeline is None else self._timeline.at(number)
+        moment = None if self._timeline is None else self._timeline.at(due.number)
         facts = {
-            "frame": number,
-            "seconds": number / float(self._clip.frame_rate),
-            "playing": self._head.playing,
+            "frame": due.number,
+            "seconds": due.number / float(self._clip.frame_rate),
+            "playing": self._screen.playing,
             "dropped": self._dropped,
             "delay_ms": round(self._delay * 1000),
         }
-        self._on_the_way.append((number, time.monotonic()))
-        await self._socket.send_bytes(picture_message(self._clip, moment, self._plan, jpeg, facts))
+        self._on_the_way.append((due.number, time.monotonic()))
+        await self._socket.send_bytes(picture_message(self._clip, moment, self._plan, jpeg, facts | due.facts))
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(json.dumps(message))

@@ -59,12 +59,13 @@ def parse_command(text: str) -> Command:
     return Command(kind, number)
 
 
-def hello(clip: Clip, size: tuple[int, int], policy: RoiPolicy) -> dict[str, Any]:
+def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, live: bool) -> dict[str, Any]:
     """What does not change: facts of the clip, the controls' ranges, the colours."""
     ramp = np.arange(256)
     return {
         "type": "hello",
-        "name": clip.path.name,
+        "name": name,
+        "live": live,
         "width": clip.width,
         "height": clip.height,
         "frame_rate": float(clip.frame_rate),
@@ -99,13 +100,15 @@ def timeline_message(clip: Clip, view: View) -> dict[str, Any]:
     if track is not None:
         means = track.saliency.mean(axis=(1, 2)) / 255
         for part in np.array_split(np.arange(len(means)), min(_POINTS, len(means))):
-            points.append([int(track.sample_frame[part[0]]), round(float(means[part].mean()), 4)])
+            points.append([int(track.sample_frame[part[0]]) + view.first_frame, round(float(means[part].mean()), 4)])
     return {
         "type": "timeline",
+        "first_frame": view.first_frame,
         "frames": 0 if track is None else track.frame_count,
         "total": track.frame_count if view.finished and track is not None else clip.frame_count,
         "finished": view.finished,
         "error": None if view.error is None else str(view.error),
+        "live": view.live,
         "maps": 0 if track is None else len(track.sample_frame),
         "mean_saliency": points,
         "cuts": [] if track is None else list(track.cuts[:_MARKS]),

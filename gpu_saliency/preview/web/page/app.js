@@ -64,6 +64,7 @@ function greeted(hello) {
   ramp($("heat-scale"), hello.saliency_colours);
   ramp($("grid-scale"), hello.offset_colours);
   showPolicy(hello.policy);
+  document.body.classList.toggle("live", hello.live);
   say("state", "Looking at the first frames");
 }
 
@@ -73,10 +74,11 @@ function analysed(timeline) {
   $("seek").max = last;
   $("count").max = Math.max(1, timeline.maps);
   const of = timeline.total ? ` of about ${timeline.total}` : "";
-  if (timeline.error) say("state", `The analysis ended at frame ${timeline.frames}: ${timeline.error}`);
+  if (timeline.live !== null && !timeline.error) say("state", capital(timeline.live));
+  else if (timeline.error) say("state", `The analysis ended at frame ${timeline.frames}: ${timeline.error}`);
   else if (timeline.finished) say("state", `Analysed: ${timeline.frames} frames, ${timeline.maps} maps`);
   else $("state").textContent = `Analysing: ${timeline.frames}${of} frames`;
-  document.body.dataset.state = timeline.finished ? "finished" : timeline.error ? "failed" : "analysing";
+  document.body.dataset.state = timeline.live !== null ? "live" : timeline.finished ? "finished" : timeline.error ? "failed" : "analysing";
   const peak = Math.max(0, ...timeline.mean_saliency.map((point) => point[1]));
   say("peak", peak.toFixed(2));
   drawTimeline();
@@ -179,7 +181,8 @@ function count() {
   const span = (now - state.drawn[0]) / 1000;
   const fps = facts.playing && span > 0.2 ? (state.drawn.length - 1) / span : 0;
   const rate = facts.playing ? `${fps.toFixed(1)} of ${+state.hello.frame_rate.toFixed(3)} fps shown` : "paused";
-  $("counter").textContent = `${rate}; ${facts.dropped} frames dropped; ${facts.delay_ms} ms from server to picture`;
+  const age = facts.age_ms === undefined ? "" : `, ${facts.age_ms} ms before`;
+  $("counter").textContent = `${rate}; ${facts.dropped} frames dropped; ${facts.delay_ms} ms from server to picture${age}`;
   document.body.dataset.fps = fps.toFixed(2);
 }
 
@@ -195,11 +198,13 @@ function drawTimeline() {
   context.clearRect(0, 0, width, height);
   if (!timeline) return;
   const total = Math.max(1, timeline.total || 0, timeline.frames);
-  const x = (frame) => (frame / total) * width;
-  const starts = plan ? plan.segment_starts : [0];
+  const begin = timeline.first_frame; // of a live source only the last seconds are there
+  const x = (frame) => ((frame - begin) / total) * width;
+  const starts = (plan ? plan.segment_starts : [0]).map((start) => start + begin);
+  const end = begin + timeline.frames;
   starts.forEach((start, i) => {
     context.fillStyle = i % 2 ? "#2f3b4a" : "#3f4f63";
-    context.fillRect(x(start), 0, x((starts[i + 1] ?? timeline.frames) - start), height);
+    context.fillRect(x(start), 0, x(starts[i + 1] ?? end) - x(start), height);
   });
   const peak = Math.max(1e-6, ...timeline.mean_saliency.map((point) => point[1]));
   context.strokeStyle = "#ffffff";
@@ -223,7 +228,7 @@ function drawTimeline() {
   context.setLineDash([]);
   if (shown) {
     context.fillStyle = "#ffd34e";
-    context.fillRect(x(shown.facts.frame) - ratio, 0, 3 * ratio, height);
+    context.fillRect(Math.min(x(shown.facts.frame), width - 2 * ratio) - ratio, 0, 3 * ratio, height);
   }
   const cuts = timeline.cuts.length;
   const words = `Time line: ${timeline.frames} frames analysed, ${starts.length} segments, ${cuts} scene changes`;
@@ -238,6 +243,10 @@ function ramp(canvas, colours) {
 
 function signed(value, digits = 2) {
   return (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function clock(seconds) {
@@ -352,6 +361,7 @@ function start() {
   $("first").onclick = () => send({ type: "seek", number: 0 });
   $("seek").oninput = () => send({ type: "seek", number: $("seek").valueAsNumber });
   $("timeline").onclick = (event) => {
+    if (state.hello?.live) return; // there is only now
     const total = Math.max(1, state.timeline?.total || 0, state.timeline?.frames || 0);
     send({ type: "seek", number: Math.floor((event.offsetX / $("timeline").clientWidth) * total) });
   };

@@ -15,7 +15,7 @@ _FIRST_ROOM = 64
 """Samples."""
 
 
-class LiveTrack:
+class GrowingTrack:
     """The samples so far. Memory is that of the track, twice at most."""
 
     def __init__(self) -> None:
