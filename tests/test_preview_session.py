@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -93,6 +94,29 @@ def test_pictures_are_those_of_the_clip(clip_path: Path, tmp_path: Path, turn: i
         picture = read_jpeg(store.jpeg(number, None)).astype(int)
         errors = [float(np.abs(picture - shrink(frames[at])).mean()) for at in (number - 1, number, number + 1)]
         assert errors[1] == min(errors) < JPEG_NOISE
+    store.close()
+
+
+def test_going_back_frame_by_frame_jumps_seldom(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = probe_clip(clip_path)
+    tally = DecodeTally()
+    frames = list(decode_frames(clip, tally))
+    store = FrameStore(clip)
+    store.jpeg(95, tally.frame_pts())
+    reads: list[int] = []
+    read = FrameReader.read
+
+    def counted(self: FrameReader, number: int, *more: Any) -> av.VideoFrame:
+        reads.append(number)
+        return read(self, number, *more)
+
+    monkeypatch.setattr(FrameReader, "read", counted)
+    shrink = Shrinker(store.size)
+    for number in range(94, 60, -1):
+        picture = read_jpeg(store.jpeg(number, tally.frame_pts())).astype(int)
+        errors = [float(np.abs(picture - shrink(frames[at])).mean()) for at in (number - 1, number, number + 1)]
+        assert errors[1] == min(errors)
+    assert len(reads) <= 34 / 9 + 2
     store.close()
 
 

@@ -38,12 +38,12 @@ def test_half_blocks() -> None:
 class Terminal:
     """The program in a pseudo-terminal; what it writes is read as it comes."""
 
-    def __init__(self, *arguments: object, size: tuple[int, int] = (100, 30)) -> None:
+    def __init__(self, *arguments: object, size: tuple[int, int] = (100, 30), **variables: str) -> None:
         self.ours, theirs = pty.openpty()
         ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         command = [sys.executable, "-m", "gpu_saliency", "preview", *map(str, arguments), "--terminal"]
         environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | variables
         self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment)
         os.close(theirs)
         self.written = b""
@@ -67,7 +67,11 @@ class Terminal:
 
     def end(self) -> int:
         """Its exit status; whatever it still writes is read, lest it waits for that."""
+        deadline = time.monotonic() + 30
         while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(self.written[-3000:])
             if select.select([self.ours], [], [], 0.1)[0]:
                 try:
                     self.written += os.read(self.ours, 65536)
@@ -120,4 +124,11 @@ def test_no_terminal(tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_too_small(tmp_path: Path) -> None:
     terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), size=(30, 10))
+    assert terminal.end() == 64
+
+
+def test_a_terminal_without_colours(tmp_path: Path) -> None:
+    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), NO_COLOR="1", COLORTERM="")
+    assert terminal.end() == 64
+    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), TERM="dumb", COLORTERM="")
     assert terminal.end() == 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 
@@ -40,8 +40,10 @@ class FrameReader:
         """Whether frame ``number`` lies so little ahead that decoding goes on to it."""
         return 0 <= number - self._next <= _NEAR
 
-    def read(self, number: int, frame_pts: NDArray[np.int64] | None) -> av.VideoFrame:
-        """Frame ``number`` in presentation order, from 0.
+    def read(
+        self, number: int, frame_pts: NDArray[np.int64] | None, on_passed: Callable[[int, av.VideoFrame], None] | None = None
+    ) -> av.VideoFrame:
+        """Frame ``number`` in presentation order, from 0; ``on_passed`` gets those that are decoded on the way to it.
 
         ``frame_pts`` ``[frames]`` are the time stamps known so far; without that of ``number`` the clip is decoded up to it, from
         its beginning if need be. Raises `SourceError` where there is no such frame.
@@ -52,6 +54,8 @@ class FrameReader:
             self._next = at + 1
             if at >= number:
                 return frame
+            if on_passed is not None:
+                on_passed(at, frame)
         self._rewind()
         raise SourceError(f"{self._clip.path}: has no frame {number}")
 

@@ -37,19 +37,21 @@ class Layers:
 
     def lay(self, kind: str, moment: Moment, picture: Picture, target: Picture) -> None:
         """``picture`` with the colours of ``kind``, ``heat`` or ``plan``, into ``target``, a picture of the same size."""
-        # In sixteen bits: of a large picture a third of the time that floats take.
+        # In sixteen bits and a plane at a time: a fifth of the time that pixels of floats take.
         mixed = _grey(picture) * np.uint16(256 - _PART)
-        np.right_shift(mixed[..., None] + self._colours(kind, moment), 8, out=target, casting="unsafe")
+        for channel, colours in enumerate(self._colours(kind, moment)):
+            np.right_shift(mixed + colours, 8, out=target[..., channel], casting="unsafe")
 
     def _colours(self, kind: str, moment: Moment) -> NDArray[np.uint16]:
+        """``[3, height, width]``, times their opacity in 256."""
         key = moment.sample if kind == "heat" else moment.segment
         kept = self._kept.get(kind)
         if kept is not None and kept[0] == key:
             return kept[1]
         if kind == "heat":
-            colours = self._heat_table[self._smooth(moment.saliency)]
+            colours = self._heat_table[:, self._smooth(moment.saliency)]
         else:
-            colours = _weighed(offset_colour(moment.effective, self._top))[self._cells]
+            colours = _weighed(offset_colour(moment.effective, self._top))[:, *self._cells]
         self._kept[kind] = (key, colours)
         return colours
 
@@ -79,7 +81,8 @@ def _between(length: int, pixels: int) -> NDArray[np.float32]:
 
 
 def _weighed(colours: NDArray[np.float64]) -> NDArray[np.uint16]:
-    return np.rint(colours * _PART).astype(np.uint16)
+    """``[..., 3]`` to ``[3, ...]``."""
+    return np.ascontiguousarray(np.moveaxis(np.rint(colours * _PART).astype(np.uint16), -1, 0))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint16]:

@@ -20,6 +20,8 @@ SIDE = 960
 """Pixels; longer side of a picture. One that is smaller is not made larger."""
 _JPEG, _QUANTISER = "yuvj420p", 4
 _CACHE_BYTES = 48 << 20
+_STEPS_BACK = 8
+"""Frames before one that was jumped to that are kept too."""
 _READERS = 3
 """Decoders at most: viewers at so many places of the clip do not take each other's."""
 
@@ -49,12 +51,23 @@ class FrameStore:
             if number in self._kept:
                 self._kept.move_to_end(number)
                 return self._kept[number]
-            data = self._encode(self._reader_for(number).read(number, frame_pts))
-            self._kept[number] = data
-            self._kept_bytes += len(data)
-            while self._kept_bytes > _CACHE_BYTES:
-                self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+            reader = self._reader_for(number)
+
+            def keep_last(passed: int, frame: av.VideoFrame) -> None:
+                if number - passed <= _STEPS_BACK and passed not in self._kept:
+                    self._keep(passed, self._encode(frame))
+
+            # Who goes back by a frame will do so again, and each time the way begins at a key frame.
+            is_jump = not reader.is_near(number)
+            data = self._encode(reader.read(number, frame_pts, keep_last if is_jump else None))
+            self._keep(number, data)
             return data
+
+    def _keep(self, number: int, data: bytes) -> None:
+        self._kept[number] = data
+        self._kept_bytes += len(data)
+        while self._kept_bytes > _CACHE_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
     def _reader_for(self, number: int) -> FrameReader:
         """The nearest before ``number``, else a new one, else that which nobody has used for the longest time."""

@@ -58,6 +58,8 @@ def check_terminal(console: Console) -> Console:
         raise UsageError("--terminal: stdout is no terminal", cure="give --output FILE.mp4 or FILE.png")
     if console.width < _LEAST[0] or console.height < _LEAST[1]:
         raise UsageError(f"--terminal: {console.width}x{console.height} is too small", cure=f"{_LEAST[0]}x{_LEAST[1]} at least")
+    if console.color_system is None or console.no_color:
+        raise UsageError("--terminal: shows no colours", cure="unset NO_COLOR, and set TERM to what the terminal is")
     return console
 
 
