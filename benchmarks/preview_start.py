@@ -5,7 +5,7 @@
 Without a clip it makes one: a minute of 1280x720 at 24 fps, testsrc2. For each it prints, in seconds from the start of the program:
 when the address was printed, when the first picture and the first map reached a viewer, and when Chromium, which was started
 before, had drawn the first picture (where chromium and chromedriver are on PATH). Then, of ten seconds of playing while the
-analysis runs and ten after it: pictures shown a second, and frames dropped. Best of the runs for times, all frames of the last run.
+analysis runs and ten after it: frames shown a second, and frames dropped. Best of the runs for times, all frames of the last run.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def start_in_chromium(clip: Path, folder: Path, runs: int) -> float | None:
 
 
 def play(clip: Path) -> list[tuple[str, float, int]]:
-    """(when, pictures a second, frames dropped) of `PLAYED` seconds each."""
+    """(when, frames a second, frames dropped) of `PLAYED` seconds each."""
     rows = []
     with Server(clip) as server:
         viewer = Viewer(server)
@@ -69,11 +69,11 @@ def play(clip: Path) -> list[tuple[str, float, int]]:
             if when == "analysed":
                 while not viewer.told["timeline"]["finished"]:
                     viewer.hear()
-            begin, dropped, shown = time.monotonic(), viewer.picture().facts["dropped"], 0
+            begin, dropped, frames = time.monotonic(), viewer.picture().facts["dropped"], set()
             while time.monotonic() - begin < PLAYED:
-                last = viewer.picture().facts["dropped"]
-                shown += 1
-            rows.append((when, shown / PLAYED, last - dropped))
+                facts = viewer.picture().facts
+                frames.add(facts["frame"])  # a new plan draws a frame again
+            rows.append((when, len(frames) / PLAYED, facts["dropped"] - dropped))
         viewer.close()
     return rows
 
@@ -91,7 +91,7 @@ def main() -> None:
             print(f"{clip.name}: address {times[0]:.2f} s, picture {times[1]:.2f} s, map {times[2]:.2f} s", end="")
             print("" if drawn is None else f", drawn by Chromium {drawn:.2f} s")
             for when, fps, dropped in play(clip):
-                print(f"  {when}: {fps:.1f} pictures a second, {dropped} frames dropped in {PLAYED:g} s")
+                print(f"  {when}: {fps:.1f} frames a second, {dropped} frames dropped in {PLAYED:g} s")
 
 
 if __name__ == "__main__":
