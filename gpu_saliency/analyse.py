@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpu_saliency.clip import Clip
+from gpu_saliency.decode import DecodeTally
 from gpu_saliency.device import Device, DeviceMemoryError, Found, Model
 from gpu_saliency.sampling import Sampling
+from gpu_saliency.track import Samples
 
 ProgressHook = Callable[[int, int | None], None]
 """Called with (frames done, frames in all or None)."""
+SamplesHook = Callable[[Samples, DecodeTally | None], None]
+"""Called with what each batch came to, and with what the decoder, which runs ahead, has met so far (``None``: it does not say)."""
 NoticeHook = Callable[[str], None]
 """Called with a line for people: something went another way than they may expect."""
 
@@ -32,6 +36,7 @@ def analyse_clip(
     sampling: Sampling,
     *,
     on_progress: ProgressHook | None = None,
+    on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
 ) -> Analysis:
     """Decode, sample, shrink, infer and reduce ``clip`` to blocks.
@@ -47,6 +52,9 @@ def analyse_clip(
             with contextlib.closing(run.batches()) as batches:
                 for batch in batches:
                     done = run.record(batch, run.infer(batch))
+                    latest = run.latest() if on_samples is not None else None
+                    if latest is not None and on_samples is not None:
+                        on_samples(*latest)
                     if on_progress is not None:
                         on_progress(done, clip.frame_count)
             found = run.finish()

@@ -17,7 +17,7 @@ from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.model import SaliencyModel, normalise
 from gpu_saliency.prefetch import prefetch
 from gpu_saliency.sampling import Sampling
-from gpu_saliency.track import SaliencyTrack, encode_detail, encode_saliency
+from gpu_saliency.track import SaliencyTrack, Samples, encode_detail, encode_saliency
 
 # BT.709 luma weights, on R'G'B'. Only differences of this luma are used, so the source's own matrix does not matter.
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32) / 255
@@ -47,6 +47,7 @@ class CpuRun:
         self._detail: list[NDArray[np.uint8]] = []
         self._sample_frame: list[int] = []
         self._motion: list[float] = []
+        self._added = 0
         self._previous: NDArray[np.float32] | None = None
 
     def batches(self) -> Generator[FrameBatch, None, None]:
@@ -63,7 +64,14 @@ class CpuRun:
             self._motion.append(0.0 if self._previous is None else float(np.abs(luma - self._previous).mean()))
             self._previous = luma
         self._sample_frame += batch.index.tolist()
+        self._added = len(batch.index)
         return self._sample_frame[-1] + 1
+
+    def latest(self) -> tuple[Samples, DecodeTally | None] | None:
+        new = slice(-self._added, None)
+        saliency, detail = np.stack(self._saliency[new]), np.stack(self._detail[new])
+        numbers, motion = np.array(self._sample_frame[new], np.int64), np.array(self._motion[new], np.float32)
+        return Samples(numbers, saliency, detail, motion), self._tally
 
     def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Upright, padded ``[N, H, W]`` to the coded frame's ``[N, rows, cols]``: padding cut off, rotation undone."""

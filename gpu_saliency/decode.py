@@ -150,20 +150,24 @@ class Shrinker:
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """``[h, w, 3]`` uint8."""
+        picture = np.asarray(self.shrink(frame, "rgb24").to_ndarray(), np.uint8)
+        return np.ascontiguousarray(np.rot90(picture, self._turns))
+
+    def shrink(self, frame: av.VideoFrame, pix_fmt: str, colorspace: Colorspace | None = None) -> av.VideoFrame:
+        """The same as a full-range frame of ``pix_fmt``, not turned upright; ``colorspace`` is what a YUV format takes."""
         default = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
         is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         width, height = self._size
-        small = self._reformatter.reformat(
+        return self._reformatter.reformat(
             frame,
             width,
             height,
-            "rgb24",
+            pix_fmt,
             src_colorspace=_SWS_COLORSPACE.get(int(frame.colorspace), default),
             src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+            dst_colorspace=colorspace,
             dst_color_range=ColorRange.JPEG,
             interpolation=_INTERPOLATION,
             # Decoder and inference already keep the cores busy; a third pool of threads only adds switches.
             threads=1,
         )
-        picture = np.asarray(small.to_ndarray(), np.uint8)
-        return np.ascontiguousarray(np.rot90(picture, self._turns))

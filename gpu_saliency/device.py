@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import InputSize
+from gpu_saliency.decode import DecodeTally
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.gpu import GpuSettings
 from gpu_saliency.sampling import Sampling
-from gpu_saliency.track import SaliencyTrack
+from gpu_saliency.track import SaliencyTrack, Samples
 
 
 class Model(Protocol):
@@ -64,6 +65,10 @@ class Run(Protocol):
 
     def record(self, batch: Any, maps: Any) -> int:
         """Reduce them to blocks and keep those; how many frames of the clip are done."""
+        ...
+
+    def latest(self) -> tuple[Samples, DecodeTally | None] | None:
+        """What the last call of `record` added, for those who look while it runs; ``None`` where that stays on the device."""
         ...
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.analyse import NoticeHook, ProgressHook, analyse_clip
+from gpu_saliency.analyse import NoticeHook, ProgressHook, SamplesHook, analyse_clip
 from gpu_saliency.clip import Clip
 from gpu_saliency.contract import describe_model
 from gpu_saliency.device import check_device, choose_device
@@ -48,13 +48,15 @@ def load_saliency_sidecar(
     *,
     reuse: bool = True,
     on_progress: ProgressHook | None = None,
+    on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
 ) -> tuple[Sidecar, bool]:
     """The saliency of ``clip``, and whether it was reused.
 
     A file at ``path`` is loaded and must belong to this clip and model (``reuse=False`` replaces it instead). Without one the model
-    runs, and what it finds is written to ``path`` (``None``: kept in memory only). Raises `SidecarError`, `SourceError`,
-    `ModelError`, `ToolMissingError`, `UsageError` or `OutputError`.
+    runs, and what it finds is written to ``path`` (``None``: kept in memory only). ``on_samples`` sees the maps as they are
+    found; of a file that is loaded it sees none. Raises `SidecarError`, `SourceError`, `ModelError`, `ToolMissingError`,
+    `UsageError` or `OutputError`.
     """
     settings = settings or AnalysisSettings()
     sampling = settings.sampling(clip)
@@ -70,7 +72,7 @@ def load_saliency_sidecar(
     device, model, why = choose_device(settings.device, settings.model, settings.gpu)
     if why.startswith("auto: ") and on_notice is not None:
         on_notice(f"finding saliency on the CPU: {why}")
-    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_notice=on_notice).found
+    found = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice).found
     sidecar = Sidecar(
         track=found.track,
         source=source,

@@ -91,6 +91,16 @@ class SaliencyTrack:
         return np.concatenate(([True], scene[1:] != scene[:-1]))
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Some neighbouring samples of a track while it is still being made; lives on the host. The fields are those of the track."""
+
+    sample_frame: NDArray[np.int64]
+    saliency: NDArray[np.uint8]
+    detail: NDArray[np.uint8]
+    motion: NDArray[np.float32]
+
+
 def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """0..1 to 0..255."""
     encoded: NDArray[np.uint8] = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)

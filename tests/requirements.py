@@ -32,7 +32,13 @@ def _missing_gxx() -> str | None:
     return None if shutil.which("g++") else "no g++ on the PATH"
 
 
+def _missing_chromium() -> str | None:
+    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"no {' and no '.join(missing)} on the PATH (scripts/install-chromium)" if missing else None
+
+
 MISSING: dict[str, Callable[[], str | None]] = {
+    "chromium": functools.cache(_missing_chromium),
     "cuda": functools.cache(_missing_cuda),
     "g++": functools.cache(_missing_gxx),
     "nvrtc": functools.cache(nvrtc.missing),

@@ -17,12 +17,12 @@ from gpu_saliency.command import plain_command
 from gpu_saliency.encode import run_saliency_encode
 from gpu_saliency.errors import SourceError, UsageError
 from gpu_saliency.ffmpeg import run_ffmpeg
+from gpu_saliency.glyphs import text_dots
 from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.plan import RoiPlan, RoiPolicy
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.proof.block_error import block_mean_square, read_errors
 from gpu_saliency.proof.compare import Comparison
-from gpu_saliency.proof.glyphs import text_dots
 from gpu_saliency.proof.qp import exports_qp, read_qp, sent_qp
 from gpu_saliency.proof.verdict import judge
 

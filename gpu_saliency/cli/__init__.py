@@ -16,6 +16,7 @@ from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
 from gpu_saliency.cli.plan import plan
+from gpu_saliency.cli.preview import preview
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
 from gpu_saliency.progress import Reporter
 
@@ -38,6 +39,7 @@ app.command(epilog=EXIT_CODES)(encode)
 app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")(encode)
 app.command(epilog=EXIT_CODES)(plan)
 app.command(epilog=EXIT_CODES)(inspect)
+app.command(epilog=EXIT_CODES)(preview)
 app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(bench)
 

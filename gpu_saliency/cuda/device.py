@@ -147,6 +147,9 @@ class CudaRun:
         slot.lane.give_back(slot)
         return sum(record.frames for record in self._records)
 
+    def latest(self) -> None:
+        """The maps stay on the GPU until all are there, and ranges of the clip grow side by side."""
+
     def retry_smaller(self, error: DeviceMemoryError) -> str:
         import cupy
 

@@ -1,0 +1,72 @@
+"""A track that can be looked at while it grows: the analysis adds to it in one thread, the preview reads it in others."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.decode import DecodeTally
+from gpu_saliency.track import SaliencyTrack, Samples
+
+_FIRST_ROOM = 64
+"""Samples."""
+
+
+class GrowingTrack:
+    """The samples so far. Memory is that of the track, twice at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._room: dict[str, NDArray[np.generic]] = {}
+        self._tally: DecodeTally | None = None
+
+    def add(self, samples: Samples, tally: DecodeTally | None) -> None:
+        """A `SamplesHook` of the analysis; from the first sample again where that had to begin anew."""
+        with self._lock:
+            self._tally = tally
+            kept = self._room.get("sample_frame")
+            if kept is not None and self._count and samples.sample_frame[0] <= kept[self._count - 1]:
+                self._count, self._room = 0, {}
+            end = self._count + len(samples.sample_frame)
+            for name in ("sample_frame", "saliency", "detail", "motion"):
+                new = getattr(samples, name)
+                kept = self._room.get(name)
+                if kept is None or len(kept) < end:
+                    # What was handed out are views of the old array, to which nothing is written any more.
+                    grown = np.empty((max(_FIRST_ROOM, 2 * end), *new.shape[1:]), new.dtype)
+                    if kept is not None:
+                        grown[: self._count] = kept[: self._count]
+                    self._room[name] = kept = grown
+                kept[self._count : end] = new
+            self._count = end
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return self._count
+
+    def track(self) -> SaliencyTrack | None:
+        """What there is, as if the clip ended with the last sample; ``None`` before the first."""
+        with self._lock:
+            if not self._count:
+                return None
+            parts = {name: kept[: self._count] for name, kept in self._room.items()}
+            frames = int(parts["sample_frame"][-1]) + 1
+            tally = self._tally
+            return SaliencyTrack(
+                **parts,  # type: ignore[arg-type]
+                frame_count=frames,
+                cuts=() if tally is None else tuple(cut for cut in tally.scene.cuts() if cut < frames),
+                frame_pts=None if tally is None else _rising(tally, frames),
+                time_base=Fraction(1) if tally is None else tally.time_base,
+            )
+
+
+def _rising(tally: DecodeTally, frames: int) -> NDArray[np.int64] | None:
+    # A copy of its bytes: an array of the standard library cannot grow while numpy looks at it.
+    pts = np.frombuffer(tally.pts[:frames].tobytes(), np.int64)
+    return pts if len(pts) == frames and not np.any(np.diff(pts) <= 0) else None

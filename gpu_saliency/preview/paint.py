@@ -1,0 +1,96 @@
+"""A frame with its saliency and its plan laid over it, a legend below: what overlay files and contact sheets are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpu_saliency.canvas import BAR, LINE, Picture, draw_scale, panel_size, write_text
+from gpu_saliency.clip import Clip
+from gpu_saliency.errors import UsageError
+from gpu_saliency.palette import offset_colour, saliency_colour
+from gpu_saliency.plan import RoiPlan
+from gpu_saliency.preview.layers import Layers, scale_end
+from gpu_saliency.preview.moment import Moment
+
+STYLES: dict[str, tuple[str, ...]] = {
+    "heat": ("heat",),
+    "plan": ("plan",),
+    "side-by-side": ("source", "heat", "plan"),
+}
+"""The panels of each style, left to right."""
+DEFAULT_STYLE = "side-by-side"
+_TITLES = {"source": "Source", "heat": "Saliency", "plan": "Plan: QP offset"}
+_MARGIN = 16
+_SCALES = BAR + 6 + LINE
+_LEAST_COLUMN, _LEAST_WIDTH, _ONE_LINE = 320, 480, 1240
+"""Pixels: room for the scale of a panel, for the longest line that tells of the frame, and for all of them in one line."""
+
+
+def check_style(style: str) -> None:
+    """Raise `UsageError` unless ``style`` is one of `STYLES`."""
+    if style not in STYLES:
+        raise UsageError(f"--style {style}: unknown", cure="one of " + ", ".join(STYLES))
+
+
+class Painter:
+    """Paints frames of one clip in one style. All its pictures have the same, even size."""
+
+    def __init__(self, clip: Clip, plan: RoiPlan, style: str, side: int) -> None:
+        """``side`` is the longer side of each panel in pixels. Raises `UsageError` for an unknown style."""
+        check_style(style)
+        width, height = panel_size(clip, side)
+        self.panel = (max(2, width // 2 * 2), max(2, height // 2 * 2))
+        """Width and height in pixels; `paint` takes pictures of this size."""
+        self._panels = STYLES[style]
+        self._top = scale_end(plan)
+        self._layers = Layers(clip, self.panel, self._top)
+        self._ground = self._legend()
+        self.size = (self._ground.shape[1], self._ground.shape[0])
+        """Width and height of what is painted, in pixels."""
+
+    def paint(self, moment: Moment, picture: Picture) -> Picture:
+        """``picture``, upright and of the size of a panel, as the style shows it."""
+        canvas = self._ground.copy()
+        for left, panel in zip(self._lefts(), self._panels, strict=True):
+            target = canvas[LINE + 4 : LINE + 4 + self.panel[1], left : left + self.panel[0]]
+            if panel == "source":
+                target[:] = picture
+            else:
+                self._layers.lay(panel, moment, picture, target)
+        words = status_words(moment)
+        for number, line in enumerate(["  ".join(words)] if self._status_lines == 1 else words):
+            write_text(canvas, line, 4, self.size[1] - (self._status_lines - number) * LINE)
+        return canvas
+
+    def _lefts(self) -> list[int]:
+        """The left edge of each panel; a panel narrower than its scale leaves room to its right."""
+        return [i * (self._column + _MARGIN) for i in range(len(self._panels))]
+
+    def _legend(self) -> Picture:
+        """All that is the same in each picture: titles and scales."""
+        self._column = max(self.panel[0], _LEAST_COLUMN)
+        width = max(len(self._panels) * (self._column + _MARGIN) - _MARGIN, _LEAST_WIDTH)
+        self._status_lines = 1 if width >= _ONE_LINE else 3
+        below = LINE + 4 + self.panel[1] + 8
+        height = below + _SCALES + self._status_lines * LINE
+        canvas = np.full((height + height % 2, width + width % 2, 3), 255, np.uint8)
+        ramp = np.linspace(0, 1, self._column)
+        for left, panel in zip(self._lefts(), self._panels, strict=True):
+            write_text(canvas, _TITLES[panel], left + 4, 6)
+            if panel == "heat":
+                draw_scale(canvas, saliency_colour(ramp), left, below, ("0", "saliency", "1"))
+            elif panel == "plan":
+                top = self._top
+                words = (f"{-top:g} better", "0 QP", f"+{top:g} worse")
+                draw_scale(canvas, offset_colour((2 * ramp - 1) * top, top), left, below, words)
+        return canvas
+
+
+def status_words(moment: Moment) -> list[str]:
+    """What is known of a frame, in three short lines."""
+    low, high = float(moment.effective.min()), float(moment.effective.max())
+    return [
+        f"frame {moment.frame}  {moment.clock()}",
+        f"map {moment.sample + 1} of {moment.samples}  segment {moment.segment + 1} of {moment.segments}",
+        f"mean saliency {moment.mean_saliency:.2f}  QP {low:+.1f} to {high:+.1f}",
+    ]

@@ -1,0 +1,1 @@
+"""The preview in a browser: a small server for one clip, and its page."""

@@ -1,0 +1,106 @@
+"""A real headless Chromium, driven through ChromeDriver, and the preview's page in it. Shared by the tests."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from requirements import need
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--force-device-scale-factor=1",
+)
+
+
+@contextmanager
+def chromium(profile: Path, size: tuple[int, int] = (1360, 900)) -> Iterator[webdriver.Chrome]:
+    """With a fresh ``profile``. Skips without a browser, or fails where it is required."""
+    need("chromium")
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert browser is not None
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"):
+        options.add_argument(flag)
+    options.binary_location = browser
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+class Page:
+    """The page of a preview."""
+
+    def __init__(self, chrome: webdriver.Chrome, url: str) -> None:
+        self.chrome = chrome
+        chrome.get(url)
+
+    def wait(self, met: Callable[[], object], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not met():
+            assert time.monotonic() < deadline, (self.data(), self.console())
+            time.sleep(0.02)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.chrome.execute_script(script, *arguments)
+
+    def data(self) -> dict[str, str]:
+        """What the page says of itself: ``state``, ``frame``, ``playing``, ``dropped``, ``policy``, ``fps``."""
+        said: dict[str, str] = self.run("return {...document.body.dataset}")
+        return said
+
+    def element(self, name: str) -> WebElement:
+        return self.chrome.find_element(By.ID, name)
+
+    def text(self, name: str) -> str:
+        return self.element(name).text
+
+    def set(self, name: str, value: object) -> None:
+        """As a user would: the element gets the value, and says so."""
+        script = "const e = document.getElementById(arguments[0]); if (e.type === 'checkbox') e.checked = arguments[1]; "
+        script += "else e.value = arguments[1]; e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change'))"
+        self.run(script, name, value)
+
+    def picture(self, name: str = "picture") -> NDArray[np.uint8]:
+        """The pixels of a canvas, ``[height, width, 3]``."""
+        url: str = self.run("return document.getElementById(arguments[0]).toDataURL('image/png')", name)
+        with av.open(io.BytesIO(base64.b64decode(url.split(",")[1])), "r") as container:
+            return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+
+    def pause_at(self, number: int) -> None:
+        """Stop at that frame, everything analysed, and let all that was on its way arrive."""
+        self.wait(lambda: self.data().get("state") == "finished")
+        if self.data().get("playing") != "false":
+            self.element("play").click()
+            self.wait(lambda: self.data().get("playing") == "false")
+        self.set("seek", number)
+        self.wait(lambda: self.data().get("frame") == str(number))
+
+    def console(self) -> list[dict[str, Any]]:
+        """What the browser has logged since the last call; the page itself logs nothing."""
+        logged: list[dict[str, Any]] = self.chrome.get_log("browser")  # type: ignore[no-untyped-call]
+        return logged
