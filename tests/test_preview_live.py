@@ -264,6 +264,34 @@ def test_bad_sources(tmp_path: Path, stream: Path) -> None:
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 
 
+def test_srt_comes_through_another_ffmpeg(stream: Path) -> None:
+    """A sender that listens; when it goes the page says so, and when another comes it goes on."""
+    port = free_port()
+
+    def send() -> subprocess.Popen[bytes]:
+        command = [FFMPEG, "-v", "error", "-re", "-i", str(stream), "-c", "copy", "-f", "mpegts"]
+        return subprocess.Popen([*command, f"srt://127.0.0.1:{port}?mode=listener"], stdin=subprocess.DEVNULL)
+
+    sender = send()
+    try:
+        with Server(f"srt://127.0.0.1:{port}") as server:
+            viewer = Viewer(server)
+            assert viewer.until("hello")["live"] is True
+            while not viewer.picture().saliency.size:
+                pass
+            until_words(viewer, "live")
+            sender.kill()
+            sender.wait()
+            until_words(viewer, "trying again")
+            sender = send()
+            until_words(viewer, "live")
+            viewer.close()
+    finally:
+        sender.kill()
+        sender.wait()
+    refused(f"srt://me:secret@127.0.0.1:{free_port()}", "--web", code=65, words="cannot be opened: ")
+
+
 def test_a_protocol_that_pyav_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever that is in this build: libavformat's own words are what counts."""
 
@@ -271,7 +299,9 @@ def test_a_protocol_that_pyav_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         raise av.error.ProtocolNotFoundError(-1330794744, "Protocol not found", source)
 
     monkeypatch.setattr(av, "open", lacking)
-    refused("srt://me:secret@host:1", "--web", code=65, words="ffmpeg -i srt://host:1 -c copy -f mpegts - | gpu-saliency preview -")
+    refused(
+        "rtmp://me:secret@host:1", "--web", code=65, words="ffmpeg -i rtmp://host:1 -c copy -f mpegts - | gpu-saliency preview -"
+    )
 
 
 def test_a_pipe_with_no_video_in_it(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import av.video.stream
 
 from gpu_saliency.clip import MAX_SIDE, Clip, ColorTags
 from gpu_saliency.errors import SourceError, SourceMissingError
+from gpu_saliency.preview.feed.relay import RELAYED, Relay
 
 _OPEN_SECONDS, _READ_SECONDS = 10.0, 3.0
 """Patience with a URL: until it says what it is, and until it says more."""
@@ -126,17 +127,25 @@ class Pipe:
 
 
 def open_tail(source: str, closing: threading.Event) -> Tail | None:
-    """The file behind ``source``; ``None`` for a URL, which libavformat opens itself."""
+    """The file behind ``source``; ``None`` for a URL that libavformat opens itself. Raises `SourceError`."""
+    if scheme_of(source) in RELAYED:
+        return Relay(source, name_of(source), closing)
     if scheme_of(source):
         return None
     return Pipe(sys.stdin.fileno(), closing) if source == "-" else GrowingFile(Path(source), closing)
 
 
 def open_container(source: str, tail: Tail | None) -> AbstractContextManager[av.container.InputContainer]:
-    """Raises PyAV's errors, and those of the operating system."""
+    """Raises PyAV's errors, those of the operating system, and `SourceError` where a relay brought nothing."""
     if tail is not None:
-        # PyAV's stubs want more of a file than PyAV does.
-        return av.open(cast(IO[bytes], tail), "r", options=_OPTIONS)
+        try:
+            # PyAV's stubs want more of a file than PyAV does.
+            return av.open(cast(IO[bytes], tail), "r", options=_OPTIONS)
+        except (av.FFmpegError, OSError):
+            reason = tail.failure() if isinstance(tail, Relay) else None
+            if reason is None:
+                raise
+            raise SourceError(f"{name_of(source)}: {reason}") from None
     options = _OPTIONS | _SCHEME_OPTIONS.get(scheme_of(source), {})
     return av.open(source, "r", options=options, timeout=(_OPEN_SECONDS, _READ_SECONDS))
 
