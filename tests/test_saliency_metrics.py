@@ -81,26 +81,30 @@ def _window(values: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
 
 def test_flicker_of_a_still_picture_is_the_change_of_its_map() -> None:
     frame, low = _window(_texture(), 0, 0), np.full((_HEIGHT, _WIDTH), 0.2, np.float32)
-    found = flicker.change(frame, frame, low, low + np.float32(0.15))
+    motion = flicker.match(frame, frame)
+    found = flicker.change(motion, low, low + np.float32(0.15))
     assert found.flicker == pytest.approx(0.15)
     assert found.followed == 1
-    assert flicker.change(frame, frame, low, low).flicker == 0
+    assert flicker.change(motion, low, low).flicker == 0
 
 
 def test_a_map_that_moves_with_the_picture_does_not_flicker() -> None:
     """Both shift by (3, -2) pixels, on whole pixels: nothing changes along the motion, though much does in place."""
     picture, saliency = _texture(), _texture(1) / np.float32(255)
     before, after = ((_window(picture, *at), _window(saliency, *at)) for at in ((0, 0), (3, -2)))
-    found = flicker.change(before[0], after[0], before[1], after[1])
+    motion = flicker.match(before[0], after[0])
+    assert set(motion.dy[motion.followed]) == {3}
+    assert set(motion.dx[motion.followed]) == {-2}
+    found = flicker.change(motion, before[1], after[1])
     assert found.flicker == pytest.approx(0, abs=1e-6)
     # A row and a column of blocks come in from outside.
     assert 0.7 < found.followed < 1
     # The map lags behind the picture by one frame.
-    late = flicker.change(before[0], after[0], before[1], before[1])
+    late = flicker.change(motion, before[1], before[1])
     assert late.flicker > 0.2
 
 
 def test_nothing_is_counted_across_a_cut() -> None:
     first, second = _window(_texture(0), 0, 0), _window(_texture(1), 0, 0)
     flat = np.zeros((_HEIGHT, _WIDTH), np.float32)
-    assert flicker.change(first, second, flat, flat + 1) == flicker.Change(0.0, 0.0)
+    assert flicker.change(flicker.match(first, second), flat, flat + 1) == flicker.Change(0.0, 0.0)
