@@ -122,7 +122,7 @@ def batch(step: int, phase: Phase, sets: Sets, seed: int, more: Augmentation) ->
     gaze = draw_gaze(step, phase, sets, seed)
     images = np.concatenate((images, fixations.images[gaze]))
     truths = np.concatenate((truths, fixations.truths[gaze]))
-    return augment(images, truths, phase.sizes[step % len(phase.sizes)], rng, len(gaze), more)
+    return augment(images, truths, phase.sizes[step % len(phase.sizes)], rng, len(gaze), more, phase.whole_frames)
 
 
 def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase, *, bfloat16: bool) -> tuple[float, float, float]:

@@ -18,7 +18,6 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 _BLOCK = 8
 
 # What each sample undergoes: probabilities and ranges.
-_WHOLE_FRAME = 0.3
 _ZOOM_OUT = 0.2
 _ZOOM_IN_RANGE = (0.5, 1.05)
 _ZOOM_OUT_RANGE = (1.1, 2.2)
@@ -46,17 +45,17 @@ def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(len(half), generator=rng)
 
 
-def _geometry(truths: Tensor, rng: torch.Generator, whole_gaze: int) -> Tensor:
+def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> Tensor:
     """Affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out.
 
-    The last ``whole_gaze`` samples are whole frames more often, and never zoomed out of.
+    A share ``whole_frames`` stays whole. The last ``whole_gaze`` samples do so more often, and are never zoomed out of.
     """
     count, _, height, width = truths.shape
     kind = torch.rand(count, generator=rng)
     zoom = _uniform(count, *_ZOOM_IN_RANGE, rng)
     zoom = torch.where(kind < _ZOOM_OUT, _uniform(count, *_ZOOM_OUT_RANGE, rng), zoom)
     aspect = torch.exp(_uniform(count, -_ASPECT, _ASPECT, rng))
-    whole = kind > 1 - _WHOLE_FRAME
+    whole = kind > 1 - whole_frames
     if whole_gaze:
         gaze = slice(count - whole_gaze, None)
         zoom[gaze] = _uniform(whole_gaze, *_GAZE_ZOOM_RANGE, rng)
@@ -188,6 +187,7 @@ def augment(
     rng: torch.Generator,
     fixations: int = 0,
     more: Augmentation = _PLAIN,
+    whole_frames: float = 0.3,
 ) -> tuple[Tensor, Tensor]:
     """Images ``[N, h, w, 3]``, truths ``[N, h, w]`` to normalised ``[N, 3, H, W]``, truths ``[N, 1, H, W]`` in 0..1.
 
@@ -196,7 +196,9 @@ def augment(
     """
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     y = torch.from_numpy(truths).unsqueeze(1).float() / 255
-    grid = F.affine_grid(_geometry(y, rng, fixations if more.whole_gaze else 0), [len(x), 4, size[1], size[0]], align_corners=False)
+    grid = F.affine_grid(
+        _geometry(y, rng, whole_frames, fixations if more.whole_gaze else 0), [len(x), 4, size[1], size[0]], align_corners=False
+    )
     both = F.grid_sample(torch.cat((x, y), 1), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     x, y = both[:, :3], both[:, 3:].clamp(0, 1)
     x = _light(x, rng)

@@ -26,6 +26,8 @@ class Phase:
     """Fixation images of everyday scenes with several objects (OSIE)."""
     crowds: int = 0
     """Fixation images of crowds (EyeCrowd)."""
+    whole_frames: float = 0.3
+    """Share of the samples that are neither zoomed nor cropped, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
