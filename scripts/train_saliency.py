@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from saliency_training.data import FIXATION_SET, MASK_SET, CachedSet, cached_set
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss
 from saliency_training.network import SaliencyNet, combine, parameter_count
 from saliency_training.settings import Augmentation, Phase, Settings, progress
-from saliency_training.warm_start import load_onnx, unfold
+from saliency_training.warm_start import load_onnx, mix, unfold
 from torch import Tensor
 
 _LOG_EVERY = 50
@@ -151,11 +152,23 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
     return objects.item(), on_map.item(), on_gaze.item()
 
 
-def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int) -> None:
-    """Weights of a released file; batch norm statistics of the last phase's batches."""
-    names = load_onnx(run.net, path)
+def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path | None) -> None:
+    """Weights of a released file; batch norm statistics of the last phase's batches.
+
+    With ``weights``, a checkpoint of a training that began from that file: what both have is put halfway between the two,
+    and the rest is the checkpoint's.
+    """
     phase = run.settings.phase(1.0)
-    unfold(run.net, names, (batch(i, phase, sets, seed, run.settings.augmentation)[0] for i in range(_UNFOLD_BATCHES)))
+
+    def batches() -> Iterator[Tensor]:
+        return (batch(i, phase, sets, seed, run.settings.augmentation)[0] for i in range(_UNFOLD_BATCHES))
+
+    names = load_onnx(run.net, path)
+    unfold(run.net, names, batches())
+    if weights is not None:
+        released = {key: value.clone() for key, value in run.net.state_dict().items()}
+        run.restore(weights, weights_only=True)
+        mix(run.net, released, 0.5, names, batches())
     run.average.load_state_dict(run.net.state_dict())
 
 
@@ -170,7 +183,7 @@ def main() -> None:
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the cosine ends by then, however few steps that is")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
-    parser.add_argument("--from-onnx", type=Path, help="a new schedule from the weights of an exported file")
+    parser.add_argument("--from-onnx", type=Path, help="a new schedule from an exported file (with --from-weights: from halfway)")
     parser.add_argument("--from-weights", type=Path, help="a new schedule from the averaged weights of this checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--float32", action="store_true")
@@ -185,10 +198,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     last = args.out / "last.pt"
     run = Run.start(settings)
-    if args.resume or args.from_weights:
+    if args.resume or (args.from_weights and not args.from_onnx):
         run.restore(args.from_weights or last, weights_only=not args.resume)
     elif args.from_onnx:
-        start_from_onnx(run, args.from_onnx, sets, args.seed)
+        start_from_onnx(run, args.from_onnx, sets, args.seed, args.from_weights)
     print(f"{parameter_count(run.net)} parameters, {len(sets.masks)} masks, {len(sets.fixations)} fixation images", flush=True)
 
     began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), np.zeros(3)

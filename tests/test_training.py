@@ -28,9 +28,9 @@ from saliency_training.losses import fixation_loss, gaze_loss, mask_loss, soft_i
 from saliency_training.network import Logits, SaliencyNet, combine, parameter_count  # noqa: E402
 from saliency_training.predictors import OnnxPredictor, centre_gaussian, spectral_residual  # noqa: E402
 from saliency_training.settings import Augmentation, Phase, Settings, progress  # noqa: E402
-from saliency_training.warm_start import load_onnx, unfold  # noqa: E402
+from saliency_training.warm_start import load_onnx, mix, unfold  # noqa: E402
 
-_CONFIGS = [_SCRIPTS / "configs" / f"saliency_student_{version}.toml" for version in ("v1", "v2")]
+_CONFIGS = [_SCRIPTS / "configs" / f"saliency_student_{version}.toml" for version in ("v1", "v2_stage1", "v2_stage2")]
 _CEILING = 0.5
 
 
@@ -129,6 +129,30 @@ def test_a_released_file_is_where_training_can_go_on(tmp_path: Path) -> None:
         in_training = torch.sigmoid(second.train().logits(torch.cat(batches)).objects)
         everything = first(torch.cat(batches))
     assert (in_training - everything).abs().mean() < 0.02
+
+
+def test_halfway_between_two_networks(tmp_path: Path) -> None:
+    """Every shared weight lies in the middle and the rest stays; all the way over, the other's objects come out."""
+    batches = [torch.randn(4, 3, 64, 96) for _ in range(3)]
+    path = tmp_path / "first.onnx"
+    first = SaliencyNet()
+    export_onnx.export(first, path)
+    released = SaliencyNet(gaze_ceiling=_CEILING)
+    names = load_onnx(released, path)
+    unfold(released, names, batches)
+    target = {key: value.clone() for key, value in released.state_dict().items()}
+    net = SaliencyNet(gaze_ceiling=_CEILING)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    mix(net, target, 0.5, names, batches)
+    after = net.state_dict()
+    for key in ("stage_deep.0.0.weight", "stage_deep.0.1.weight", "fuse.1.bias", "head.bias", "context.0.weight"):
+        assert torch.allclose(after[key], (before[key] + target[key]) / 2, atol=1e-6)
+    assert all(torch.equal(after[key], before[key]) for key in before if key.startswith(("gaze", "auxiliary")))
+    assert all(norm.momentum == 0.1 for norm in net.modules() if isinstance(norm, torch.nn.BatchNorm2d))
+    mix(net, target, 1.0, names, batches)
+    x = torch.cat(batches)
+    with torch.inference_mode():
+        assert (torch.sigmoid(net.eval().logits(x).objects) - first.eval()(x)).abs().mean() < 0.02
 
 
 def test_flops_of_one_convolution(tmp_path: Path) -> None:

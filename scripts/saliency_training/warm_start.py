@@ -43,6 +43,8 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
     names = set()
     with torch.no_grad():
         for node in graph.node:
+            if node.op_type == "Identity" and node.input[0] in tensors:
+                tensors[node.output[0]] = tensors[node.input[0]]  # the exporter stores equal tensors once
             if node.op_type != "Conv":
                 continue
             name = _module_path(node.name)
@@ -96,4 +98,30 @@ def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None
             norm.bias.add_(slope * mean)
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
+    net.train()
+
+
+def mix(net: SaliencyNet, other: dict[str, Tensor], share: float, names: set[str], batches: Iterable[Tensor]) -> None:
+    """Move ``net``'s convolutions ``names`` and their batch norms to ``share`` of ``other``'s; statistics from ``batches``.
+
+    Two trainings that share their start lie in one valley of the loss, and between them there are networks that have the
+    strengths of both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    norms = {name: norm for name in names if (norm := _batch_norm_after(net, name)) is not None}
+    ids = {id(p) for module in [*norms.values(), *map(net.get_submodule, names)] for p in module.parameters()}
+    with torch.no_grad():
+        for key, parameter in net.named_parameters():
+            if id(parameter) in ids:
+                parameter.lerp_(other[key], share)
+        # The mean over all batches, not a moving one.
+        momentum = {name: norm.momentum for name, norm in norms.items()}
+        net.eval()
+        for norm in norms.values():
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        for x in batches:
+            net(x)
+        for name, norm in norms.items():
+            norm.momentum = momentum[name]
     net.train()
