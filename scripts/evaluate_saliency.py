@@ -3,7 +3,8 @@
     python scripts/evaluate_saliency.py --data DIR [--clips DIR] [--size 256x144]... [--json FILE] [--no-timing] MODEL.onnx...
 
 DIR holds dev_eval.tar or dev_eval_pack/. Without --size a model is scored at the size in its metadata, or else 256x256.
-A frame is squashed to the size as a whole, and its map is scored at the size that the truth is stored at.
+A frame is squashed to the size as a whole, and its map is scored at the size that the truth is stored at. --size fit takes as
+many pixels as 256x144 in each frame's own aspect; flicker and cost are then left out.
 """
 
 from __future__ import annotations
@@ -29,20 +30,26 @@ _GAZE = ("cc", "nss", "kl", "sim", "mean_map")
 _COLUMNS = [(group, metric) for group in ("DUTS", "DAVIS") for metric in _OBJECTS] + [("OSIE", metric) for metric in _GAZE]
 _COST = {"gflop": "GFLOP", "ms_1_thread": "ms, 1 thread", "ms_2_threads": "ms, 2 threads"}
 
+_FIT = "fit"
+
 Row = dict[str, Any]
+Size = tuple[int, int] | None
+"""(width, height), or ``None`` for `_FIT`."""
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Size | str:
+    if text == _FIT:
+        return _FIT  # argparse would read None as no answer
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT")
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT or {_FIT}")
     return int(match[1]), int(match[2])
 
 
-def score(name: str, predictor: Predictor, dev: DevSet, clips: list[Path], size: tuple[int, int]) -> Row:
+def score(name: str, predictor: Predictor, dev: DevSet, clips: list[Path], size: Size) -> Row:
     """All that needs no more than a predictor."""
-    row: Row = {"model": name, "size": "{}x{}".format(*size), "scores": evaluate(predictor, dev, size)}
-    if clips:
+    row: Row = {"model": name, "size": "{}x{}".format(*size) if size else _FIT, "scores": evaluate(predictor, dev, size)}
+    if clips and size:
         changes = {clip.stem: clip_flicker(predictor, clip, size) for clip in clips}
         row["flicker"] = float(np.mean([change.flicker for change in changes.values()]))
         row["flicker_by_clip"] = {clip: [change.flicker, change.followed] for clip, change in changes.items()}
@@ -73,7 +80,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL.onnx")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=Path, help="a folder of .mp4 files to measure flicker on")
-    parser.add_argument("--size", type=_size, action="append", metavar="WxH", help="model input; repeatable")
+    parser.add_argument("--size", type=_size, action="append", metavar="WxH|fit", help="model input; repeatable")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime while scoring")
     parser.add_argument("--no-timing", action="store_true", help="leave the CPU milliseconds out")
@@ -84,14 +91,17 @@ def main() -> None:
     clips = sorted(args.clips.glob("*.mp4")) if args.clips else []
     if args.clips and not clips:
         parser.error(f"--clips {args.clips}: holds no .mp4 file")
+    sizes: list[Size] = [None if size == _FIT else size for size in args.size or []]
     rows: list[Row] = []
     for name, baseline in {} if args.no_baselines else _BASELINES.items():
-        rows.append(score(name, baseline, dev, clips, (args.size or [_FALLBACK_SIZE])[0]))
+        rows.append(score(name, baseline, dev, clips, (sizes or [_FALLBACK_SIZE])[0]))
     for path in args.models:
         model = OnnxPredictor(path, args.threads)
-        for size in args.size or [model.default_size or _FALLBACK_SIZE]:
-            row = score(path.stem, model, dev, clips, size) | {"gflop": model.gflop(size)}
-            if not args.no_timing:
+        for size in sizes or [model.default_size or _FALLBACK_SIZE]:
+            row = score(path.stem, model, dev, clips, size)
+            if size:
+                row["gflop"] = model.gflop(size)
+            if size and not args.no_timing:
                 row |= {"ms_1_thread": model.milliseconds(size, 1), "ms_2_threads": model.milliseconds(size, 2)}
             rows.append(row)
     if args.json:

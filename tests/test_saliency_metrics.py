@@ -14,7 +14,7 @@ for _module in ("onnx", "onnxruntime", "scipy", "PIL"):
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from saliency_training import flicker, metrics  # noqa: E402
+from saliency_training import devset, flicker, metrics  # noqa: E402
 
 _HEIGHT, _WIDTH = 64, 96
 
@@ -108,3 +108,9 @@ def test_nothing_is_counted_across_a_cut() -> None:
     first, second = _window(_texture(0), 0, 0), _window(_texture(1), 0, 0)
     flat = np.zeros((_HEIGHT, _WIDTH), np.float32)
     assert flicker.change(flicker.match(first, second), flat, flat + 1) == flicker.Change(0.0, 0.0)
+
+
+def test_frames_are_fitted_in_their_own_aspect() -> None:
+    """36,864 pixels in 16:9, 4:3, 3:2 and 9:16."""
+    found = [devset.fit(1920, 1080), devset.fit(400, 300), devset.fit(300, 200), devset.fit(1080, 1920)]
+    assert found == [(256, 144), (224, 160), (240, 160), (144, 256)]
