@@ -40,7 +40,7 @@ def load_average(checkpoint: Path) -> SaliencyNet:
     """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
-    net = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling)
+    net = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
     net.load_state_dict(state["average"])
     net.eval()
     return net

@@ -63,9 +63,10 @@ class Run:
     @classmethod
     def start(cls, settings: Settings) -> Run:
         """A fresh run, its average equal to its network."""
+        shape = (settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
         # Channels last is what oneDNN's bfloat16 convolutions are quickest with.
-        net = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling).to(memory_format=torch.channels_last)
-        average = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling)
+        net = SaliencyNet(*shape).to(memory_format=torch.channels_last)
+        average = SaliencyNet(*shape)
         average.load_state_dict(net.state_dict())
         # Scales, shifts and biases are not decayed.
         matrices = [p for p in net.parameters() if p.ndim > 1]
@@ -140,7 +141,7 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
         # A crowd is every spectator's face to the gaze decoder, and nothing to the objects.
         last = len(images) - (phase.crowds if logits.gaze is not None else 0)
         if last > n:
-            on_map = fixation_loss(combine(logits, settings.gaze_ceiling)[n:last], truths[n:last])
+            on_map = fixation_loss(combine(logits, settings.gaze_ceiling, settings.gaze_inside)[n:last], truths[n:last])
         if logits.gaze is not None:
             on_gaze = gaze_loss(logits.gaze[n:], truths[n:])
     run.optimiser.zero_grad(set_to_none=True)
@@ -152,11 +153,11 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
     return objects.item(), on_map.item(), on_gaze.item()
 
 
-def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path | None) -> None:
+def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path | None, share: float) -> None:
     """Weights of a released file; batch norm statistics of the last phase's batches.
 
-    With ``weights``, a checkpoint of a training that began from that file: what both have is put halfway between the two,
-    and the rest is the checkpoint's.
+    With ``weights``, a checkpoint of a training that began from that file: of what both have, ``share`` is the file's, and
+    the rest is the checkpoint's.
     """
     phase = run.settings.phase(1.0)
 
@@ -168,7 +169,7 @@ def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path |
     if weights is not None:
         released = {key: value.clone() for key, value in run.net.state_dict().items()}
         run.restore(weights, weights_only=True)
-        mix(run.net, released, 0.5, names, batches())
+        mix(run.net, released, share, names, batches())
     run.average.load_state_dict(run.net.state_dict())
 
 
@@ -181,9 +182,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="for last.pt")
     parser.add_argument("--config", type=Path, default=here / "configs" / "saliency_student_v1.toml")
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the cosine ends by then, however few steps that is")
+    parser.add_argument("--stop-minutes", type=float, default=1e9, help="end here all the same, before the cosine has")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
-    parser.add_argument("--from-onnx", type=Path, help="a new schedule from an exported file (with --from-weights: from halfway)")
+    parser.add_argument("--from-onnx", type=Path, help="a new schedule from an exported file (with --from-weights: from between)")
+    parser.add_argument("--share", type=float, default=0.5, help="of the exported file in what lies between")
     parser.add_argument("--from-weights", type=Path, help="a new schedule from the averaged weights of this checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--float32", action="store_true")
@@ -201,11 +204,13 @@ def main() -> None:
     if args.resume or (args.from_weights and not args.from_onnx):
         run.restore(args.from_weights or last, weights_only=not args.resume)
     elif args.from_onnx:
-        start_from_onnx(run, args.from_onnx, sets, args.seed, args.from_weights)
+        start_from_onnx(run, args.from_onnx, sets, args.seed, args.from_weights, args.share)
     print(f"{parameter_count(run.net)} parameters, {len(sets.masks)} masks, {len(sets.fixations)} fixation images", flush=True)
 
     began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), np.zeros(3)
     while (done := progress(run.step, settings.steps, time.monotonic() - began, args.max_minutes * 60)) < 1:
+        if run.seconds > args.stop_minutes * 60:
+            break
         phase, lr = settings.phase(done), settings.learning_rate(run.step, done)
         images, truths = batch(run.step, phase, sets, args.seed, settings.augmentation)
         sums += train_step(run, images, truths, lr, phase, bfloat16=not args.float32)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 SIZE_MULTIPLE = 16
 _GAZE_DROPOUT = 0.1
+_GAZE_GAIN = 2.0
+"""An expected density of a half is as sure as gaze gets: people look at different things."""
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -78,19 +80,26 @@ class Logits(NamedTuple):
     """``[N, 1, H, W]``, of a network that has a gaze decoder."""
 
 
-def combine(logits: Logits, gaze_ceiling: float) -> Tensor:
-    """The map ``[N, 1, H, W]`` in 0..1: objects as they are, and below ``gaze_ceiling`` where eyes go besides.
+def combine(logits: Logits, gaze_ceiling: float, gaze_inside: float = 1.0) -> Tensor:
+    """The map ``[N, 1, H, W]`` in 0..1: objects, and below ``gaze_ceiling`` where eyes go besides.
 
-    With a ceiling of at most 0.5 the larger of the two leaves every decision at 0.5 to the objects.
+    What an object has above 0.5 shrinks to ``gaze_inside`` of it where nobody looks; 1 leaves objects as they are. With a
+    ceiling of at most 0.5 every decision at 0.5 is left to the objects, whatever the gaze.
     """
     objects = torch.sigmoid(logits.objects)
-    return objects if logits.gaze is None else torch.maximum(objects, gaze_ceiling * torch.sigmoid(logits.gaze))
+    if logits.gaze is None:
+        return objects
+    gaze = torch.sigmoid(logits.gaze)
+    if gaze_inside < 1:
+        seen = torch.clamp(_GAZE_GAIN * gaze, max=1.0)
+        objects = objects - F.relu(objects - 0.5) * (1 - gaze_inside) * (1 - seen)
+    return torch.maximum(objects, gaze_ceiling * gaze)
 
 
 class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`.
 
-    ``gaze_ceiling`` 0: objects only.
+    ``gaze_ceiling`` 0: objects only. The ceiling and ``gaze_inside`` are those of `combine`.
     """
 
     def __init__(
@@ -98,8 +107,10 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         widths: tuple[int, int, int, int] = (16, 32, 64, 96),
         dilations: tuple[int, ...] = (1, 2, 4),
         gaze_ceiling: float = 0.0,
+        gaze_inside: float = 1.0,
     ) -> None:
         super().__init__()
+        self.gaze_inside = gaze_inside
         self.gaze_ceiling = gaze_ceiling
         half, quarter, eighth, deep = widths
         self.stage_half = _conv(3, half, stride=2)
@@ -135,7 +146,7 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1: what is exported."""
-        return combine(self.logits(x), self.gaze_ceiling)
+        return combine(self.logits(x), self.gaze_ceiling, self.gaze_inside)
 
 
 def parameter_count(net: nn.Module) -> int:

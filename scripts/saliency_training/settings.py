@@ -50,6 +50,8 @@ class Settings:
     dilations: tuple[int, ...]
     gaze_ceiling: float
     """Of the network's gaze decoder; 0: it has none, and gaze is taught to the object map."""
+    gaze_inside: float
+    """What is left of an object above 0.5 where nobody looks, 0..1."""
     steps: int
     peak_lr: float
     warmup_steps: int
@@ -79,6 +81,7 @@ class Settings:
             widths=widths,
             dilations=dilations,
             gaze_ceiling=network.pop("gaze_ceiling", 0.0),
+            gaze_inside=network.pop("gaze_inside", 1.0),
             gaze_weight=loss.pop("gaze", 0.0),
             augmentation=augmentation,
             auxiliary_weight=loss.pop("auxiliary"),
@@ -107,4 +110,4 @@ class Settings:
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:
     """How far the run is, 0..1: by steps or by time, whichever is further, so that a slow machine ends its cosine."""
-    return min(1.0, max(step / steps, seconds / max_seconds))
+    return min(1.0, max(step / steps, seconds / max(max_seconds, 1e-9)))
