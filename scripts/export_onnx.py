@@ -1,9 +1,9 @@
-"""Export a checkpoint's averaged weights as one ONNX file with the project's contract; checked, then renamed.
+"""Export a checkpoint's averaged weights as ONNX files with the project's contract; checked, then renamed.
 
-    python scripts/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_student_v1.onnx
+    python scripts/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_student_v2.onnx [--fp16]
 
 Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
-multiples of 16.
+multiples of 16. ``--fp16`` also writes NAME_fp16.onnx: float32 at both ends, half precision within.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from saliency_training.network import SIZE_MULTIPLE, SaliencyMapNet, SaliencyNet
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+from saliency_training.network import SIZE_MULTIPLE, SaliencyNet
 from saliency_training.settings import Settings
 
-VERSION = "saliency_student_v1"
 OPSET = 17
 DEFAULT_SIZE = (256, 144)
 TOLERANCE = 1e-4
+TOLERANCE_FP16 = 1e-2
+"""Eleven bits through some thirty layers."""
 MAX_BYTES = 5_000_000
 _CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
 _CHECKED_BATCHES = (1, 3)
@@ -36,23 +40,23 @@ def load_average(checkpoint: Path) -> SaliencyNet:
     """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
-    net = SaliencyNet(settings.widths, settings.dilations)
+    net = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
     net.load_state_dict(state["average"])
     net.eval()
     return net
 
 
-def _metadata() -> dict[str, str]:
+def _metadata(version: str) -> dict[str, str]:
     return {
         "gpu_saliency.contract": "image-v1",
-        "gpu_saliency.version": VERSION,
+        "gpu_saliency.version": version,
         "gpu_saliency.size_multiple": str(SIZE_MULTIPLE),
         "gpu_saliency.default_width": str(DEFAULT_SIZE[0]),
         "gpu_saliency.default_height": str(DEFAULT_SIZE[1]),
     }
 
 
-def verify(path: Path, net: SaliencyMapNet) -> float:
+def verify(path: Path, net: SaliencyNet, tolerance: float = TOLERANCE) -> float:
     """Raise `ExportError` unless ONNX Runtime agrees with PyTorch; return the largest difference."""
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
@@ -68,36 +72,45 @@ def verify(path: Path, net: SaliencyMapNet) -> float:
             found = session.run(["saliency_map"], {"input": x})[0]
             with torch.inference_mode():
                 expected = net(torch.from_numpy(x)).numpy()
-            if found.shape != (batch, 1, height, width):
-                raise ExportError(f"{path}: {found.shape} for an input of {x.shape}")
+            if found.shape != (batch, 1, height, width) or found.dtype != np.float32:
+                raise ExportError(f"{path}: {found.dtype} {found.shape} for an input of {x.shape}")
             worst = max(worst, float(np.abs(found - expected).max()))
-    if not worst < TOLERANCE:
-        raise ExportError(f"{path}: differs from PyTorch by {worst:.2g}, more than {TOLERANCE}")
+    if not worst < tolerance:
+        raise ExportError(f"{path}: differs from PyTorch by {worst:.2g}, more than {tolerance}")
     return worst
 
 
-def export(net: SaliencyNet, path: Path) -> float:
+def _to_onnx(net: SaliencyNet, path: Path) -> Any:
+    """Write ``path`` and read it back as a model."""
+    with warnings.catch_warnings():
+        # The TorchScript exporter says on every call that it is deprecated; its successor needs one more package.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            net,
+            (torch.zeros(2, 3, DEFAULT_SIZE[1], DEFAULT_SIZE[0]),),
+            str(path),
+            input_names=["input"],
+            output_names=["saliency_map"],
+            dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in ("input", "saliency_map")},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load(str(path))
+
+
+def export(net: SaliencyNet, path: Path, *, fp16: bool = False) -> float:
     """Write, verify, then rename to ``path``; return the largest difference from PyTorch."""
-    wrapped = SaliencyMapNet(net).eval()
+    net.eval()
     temporary = path.with_suffix(".partial.onnx")
     try:
-        with warnings.catch_warnings():
-            # The TorchScript exporter says on every call that it is deprecated; its successor needs one more package.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                wrapped,
-                (torch.zeros(2, 3, DEFAULT_SIZE[1], DEFAULT_SIZE[0]),),
-                str(temporary),
-                input_names=["input"],
-                output_names=["saliency_map"],
-                dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in ("input", "saliency_map")},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        model = onnx.load(str(temporary))
-        onnx.helper.set_model_props(model, _metadata())
+        model = _to_onnx(net, temporary)
+        if fp16:
+            model = convert_float_to_float16(model, keep_io_types=True)
+            # The converter appends its casts at the end.
+            OnnxModel(model).topological_sort()
+        onnx.helper.set_model_props(model, _metadata(path.stem))
         onnx.save(model, str(temporary))
-        worst = verify(temporary, wrapped)
+        worst = verify(temporary, net, TOLERANCE_FP16 if fp16 else TOLERANCE)
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -109,9 +122,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--fp16", action="store_true", help="write OUTPUT_fp16.onnx as well")
     args = parser.parse_args()
-    worst = export(load_average(args.checkpoint), args.output)
-    print(f"{args.output}: {args.output.stat().st_size} bytes, within {worst:.1e} of PyTorch")
+    net = load_average(args.checkpoint)
+    paths = [args.output, args.output.with_stem(f"{args.output.stem}_fp16")]
+    for fp16, path in enumerate(paths[: 1 + args.fp16]):
+        worst = export(net, path, fp16=bool(fp16))
+        print(f"{path}: {path.stat().st_size} bytes, within {worst:.1e} of PyTorch")
 
 
 if __name__ == "__main__":

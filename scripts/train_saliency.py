@@ -11,20 +11,42 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from saliency_training.augment import augment, paste
-from saliency_training.data import FIXATION_SET, MASK_SET, CachedSet, cached_set, draw
-from saliency_training.losses import fixation_loss, mask_loss
-from saliency_training.network import SaliencyNet, parameter_count
-from saliency_training.settings import Phase, Settings, progress
+from saliency_training.data import FIXATION_SET, MASK_SET, CachedSet, cached_set, draw, sources
+from saliency_training.losses import fixation_loss, gaze_loss, mask_loss
+from saliency_training.network import SaliencyNet, combine, parameter_count
+from saliency_training.settings import Augmentation, Phase, Settings, progress
+from saliency_training.warm_start import load_onnx, mix, unfold
 from torch import Tensor
 
 _LOG_EVERY = 50
+_CROWDS = "EyeCrowd"
+_UNFOLD_BATCHES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """What batches are drawn from."""
+
+    masks: CachedSet
+    fixations: CachedSet
+    crowds: NDArray[np.bool_]
+    """Which of the fixation images show crowds."""
+
+    @classmethod
+    def load(cls, data: Path, cache: Path) -> Sets:
+        """From the tars or folders in ``data``, decoded into ``cache`` once."""
+        names = sources(data, FIXATION_SET)
+        crowds = np.char.startswith(names, _CROWDS)
+        return cls(cached_set(data, MASK_SET, cache), cached_set(data, FIXATION_SET, cache), crowds)
 
 
 @dataclass(slots=True)
@@ -41,9 +63,10 @@ class Run:
     @classmethod
     def start(cls, settings: Settings) -> Run:
         """A fresh run, its average equal to its network."""
+        shape = (settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
         # Channels last is what oneDNN's bfloat16 convolutions are quickest with.
-        net = SaliencyNet(settings.widths, settings.dilations).to(memory_format=torch.channels_last)
-        average = SaliencyNet(settings.widths, settings.dilations)
+        net = SaliencyNet(*shape).to(memory_format=torch.channels_last)
+        average = SaliencyNet(*shape)
         average.load_state_dict(net.state_dict())
         # Scales, shifts and biases are not decayed.
         matrices = [p for p in net.parameters() if p.ndim > 1]
@@ -80,37 +103,74 @@ def move_average(average: SaliencyNet, net: SaliencyNet, decay: float) -> None:
                 old.copy_(new)
 
 
-def batch(step: int, phase: Phase, masks: CachedSet, fixations: CachedSet, seed: int) -> tuple[Tensor, Tensor]:
+def draw_gaze(step: int, phase: Phase, sets: Sets, seed: int) -> NDArray[np.intp]:
+    """The step's fixation images: those of any source, everyday scenes, crowds last."""
+    pools = ((phase.everyday, np.flatnonzero(~sets.crowds)), (phase.crowds, np.flatnonzero(sets.crowds)))
+    drawn = [pool[draw(count, len(pool), step, seed + 2 + i)] for i, (count, pool) in enumerate(pools) if count]
+    return np.concatenate(
+        [draw(phase.fixations + phase.composites, len(sets.fixations), step, seed + 1)[: phase.fixations], *drawn]
+    )
+
+
+def batch(step: int, phase: Phase, sets: Sets, seed: int, more: Augmentation) -> tuple[Tensor, Tensor]:
     """The step's images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]``: masks, composites, then fixations."""
     rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    masks, fixations = sets.masks, sets.fixations
     index = draw(phase.masks + phase.composites, len(masks), step, seed)
-    scene_index = draw(phase.fixations + phase.composites, len(fixations), step, seed + 1)
+    scenes = draw(phase.fixations + phase.composites, len(fixations), step, seed + 1)[phase.fixations :]
     images, truths = masks.images[index], masks.truths[index]
     pasted = slice(phase.masks, None)
-    images[pasted], truths[pasted] = paste(images[pasted], truths[pasted], fixations.images[scene_index[phase.fixations :]], rng)
-    gaze = scene_index[: phase.fixations]
+    images[pasted], truths[pasted] = paste(images[pasted], truths[pasted], fixations.images[scenes], rng)
+    gaze = draw_gaze(step, phase, sets, seed)
     images = np.concatenate((images, fixations.images[gaze]))
     truths = np.concatenate((truths, fixations.truths[gaze]))
-    return augment(images, truths, phase.sizes[step % len(phase.sizes)], rng)
+    return augment(images, truths, phase.sizes[step % len(phase.sizes)], rng, len(gaze), more, phase.whole_frames)
 
 
-def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, *, fixations: int, bfloat16: bool) -> tuple[float, float]:
-    """One optimiser step; the mask loss and the loss of the last ``fixations`` images (0 without any)."""
+def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase, *, bfloat16: bool) -> tuple[float, float, float]:
+    """One optimiser step; the losses of the masks, of the map on fixation images, and of the gaze decoder (0 without)."""
     settings = run.settings
     for group in run.optimiser.param_groups:
         group["lr"] = lr
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        logits, auxiliary = run.net.forward_with_auxiliary(images.contiguous(memory_format=torch.channels_last))
-    n = len(images) - fixations
-    objects = mask_loss(logits[:n], auxiliary[:n], truths[:n], settings.auxiliary_weight)
-    gaze = fixation_loss(logits[n:], truths[n:]) if fixations else torch.zeros(())
+        logits = run.net.logits(images.contiguous(memory_format=torch.channels_last))
+    n = phase.masks + phase.composites
+    objects = mask_loss(logits.objects[:n], logits.auxiliary[:n], truths[:n], settings.auxiliary_weight)
+    on_map = on_gaze = torch.zeros(())
+    if len(images) > n:
+        # A crowd is every spectator's face to the gaze decoder, and nothing to the objects.
+        last = len(images) - (phase.crowds if logits.gaze is not None else 0)
+        if last > n:
+            on_map = fixation_loss(combine(logits, settings.gaze_ceiling, settings.gaze_inside)[n:last], truths[n:last])
+        if logits.gaze is not None:
+            on_gaze = gaze_loss(logits.gaze[n:], truths[n:])
     run.optimiser.zero_grad(set_to_none=True)
-    (objects + settings.fixation_weight * gaze).backward()
+    (objects + settings.fixation_weight * on_map + settings.gaze_weight * on_gaze).backward()
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), settings.clip_norm)
     run.optimiser.step()
     run.step += 1
     move_average(run.average, run.net, min(settings.ema, run.step / (run.step + 10)))
-    return objects.item(), gaze.item()
+    return objects.item(), on_map.item(), on_gaze.item()
+
+
+def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path | None, share: float) -> None:
+    """Weights of a released file; batch norm statistics of the last phase's batches.
+
+    With ``weights``, a checkpoint of a training that began from that file: of what both have, ``share`` is the file's, and
+    the rest is the checkpoint's.
+    """
+    phase = run.settings.phase(1.0)
+
+    def batches() -> Iterator[Tensor]:
+        return (batch(i, phase, sets, seed, run.settings.augmentation)[0] for i in range(_UNFOLD_BATCHES))
+
+    names = load_onnx(run.net, path)
+    unfold(run.net, names, batches())
+    if weights is not None:
+        released = {key: value.clone() for key, value in run.net.state_dict().items()}
+        run.restore(weights, weights_only=True)
+        mix(run.net, released, share, names, batches())
+    run.average.load_state_dict(run.net.state_dict())
 
 
 def main() -> None:
@@ -122,8 +182,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="for last.pt")
     parser.add_argument("--config", type=Path, default=here / "configs" / "saliency_student_v1.toml")
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the cosine ends by then, however few steps that is")
+    parser.add_argument("--stop-minutes", type=float, default=1e9, help="end here all the same, before the cosine has")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
+    parser.add_argument("--from-onnx", type=Path, help="a new schedule from an exported file (with --from-weights: from between)")
+    parser.add_argument("--share", type=float, default=0.5, help="of the exported file in what lies between")
     parser.add_argument("--from-weights", type=Path, help="a new schedule from the averaged weights of this checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--float32", action="store_true")
@@ -134,27 +197,29 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     config = args.config.read_text()
     settings = Settings.parse(config)
-    masks, fixations = (cached_set(args.data, name, args.cache) for name in (MASK_SET, FIXATION_SET))
+    sets = Sets.load(args.data, args.cache)
     args.out.mkdir(parents=True, exist_ok=True)
     last = args.out / "last.pt"
     run = Run.start(settings)
-    if args.resume or args.from_weights:
+    if args.resume or (args.from_weights and not args.from_onnx):
         run.restore(args.from_weights or last, weights_only=not args.resume)
-    print(f"{parameter_count(run.net)} parameters, {len(masks)} masks, {len(fixations)} fixation images", flush=True)
+    elif args.from_onnx:
+        start_from_onnx(run, args.from_onnx, sets, args.seed, args.from_weights, args.share)
+    print(f"{parameter_count(run.net)} parameters, {len(sets.masks)} masks, {len(sets.fixations)} fixation images", flush=True)
 
-    began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), np.zeros(2)
+    began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), np.zeros(3)
     while (done := progress(run.step, settings.steps, time.monotonic() - began, args.max_minutes * 60)) < 1:
+        if run.seconds > args.stop_minutes * 60:
+            break
         phase, lr = settings.phase(done), settings.learning_rate(run.step, done)
-        images, truths = batch(run.step, phase, masks, fixations, args.seed)
-        sums += train_step(run, images, truths, lr, fixations=phase.fixations, bfloat16=not args.float32)
+        images, truths = batch(run.step, phase, sets, args.seed, settings.augmentation)
+        sums += train_step(run, images, truths, lr, phase, bfloat16=not args.float32)
         run.seconds = time.monotonic() - began
         if run.step % _LOG_EVERY == 0:
-            objects, gaze = sums / _LOG_EVERY
+            objects, on_map, on_gaze = sums / _LOG_EVERY
             sums[:] = 0
-            print(
-                f"step {run.step} {done:.3f} {run.seconds / 60:.1f} min lr {lr:.2e} mask {objects:.4f} gaze {gaze:.4f}",
-                flush=True,
-            )
+            clock = f"step {run.step} {done:.3f} {run.seconds / 60:.1f} min lr {lr:.2e}"
+            print(f"{clock} mask {objects:.4f} map {on_map:.4f} gaze {on_gaze:.4f}", flush=True)
         if time.monotonic() - saved > args.save_minutes * 60:
             run.save(last, config)
             saved = time.monotonic()

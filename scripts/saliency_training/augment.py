@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saliency_training.settings import Augmentation
+
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 _BLOCK = 8
 
 # What each sample undergoes: probabilities and ranges.
-_WHOLE_FRAME = 0.3
 _ZOOM_OUT = 0.2
 _ZOOM_IN_RANGE = (0.5, 1.05)
 _ZOOM_OUT_RANGE = (1.1, 2.2)
@@ -24,6 +25,12 @@ _ASPECT = 0.22
 _PASTE_RANGE = (0.5, 1.0)
 _GREY = 0.15
 _SOFT, _NOISE, _BLOCKY = 0.15, 0.15, 0.15
+_GAZE_WHOLE = 0.6
+_GAZE_ZOOM_RANGE = (0.75, 1.0)
+_GAZE_ASPECT = 0.1
+_DIM_RANGE, _DIM_NOISE = (0.12, 0.45), 0.02
+_BAR_RANGE = (0.04, 0.14)
+_PLAIN = Augmentation()
 
 
 def _uniform(count: int, low: float, high: float, rng: torch.Generator) -> Tensor:
@@ -38,14 +45,22 @@ def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(len(half), generator=rng)
 
 
-def _geometry(truths: Tensor, rng: torch.Generator) -> Tensor:
-    """Affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out."""
+def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> Tensor:
+    """Affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out.
+
+    A share ``whole_frames`` stays whole. The last ``whole_gaze`` samples do so more often, and are never zoomed out of.
+    """
     count, _, height, width = truths.shape
     kind = torch.rand(count, generator=rng)
     zoom = _uniform(count, *_ZOOM_IN_RANGE, rng)
     zoom = torch.where(kind < _ZOOM_OUT, _uniform(count, *_ZOOM_OUT_RANGE, rng), zoom)
     aspect = torch.exp(_uniform(count, -_ASPECT, _ASPECT, rng))
-    whole = kind > 1 - _WHOLE_FRAME
+    whole = kind > 1 - whole_frames
+    if whole_gaze:
+        gaze = slice(count - whole_gaze, None)
+        zoom[gaze] = _uniform(whole_gaze, *_GAZE_ZOOM_RANGE, rng)
+        aspect[gaze] = torch.exp(_uniform(whole_gaze, -_GAZE_ASPECT, _GAZE_ASPECT, rng))
+        whole[gaze] = kind[gaze] > 1 - _GAZE_WHOLE
     sx = torch.where(whole, torch.ones(count), zoom * aspect)
     sy = torch.where(whole, torch.ones(count), zoom / aspect)
     mass = truths.sum(dim=(1, 2, 3)) + 1e-6
@@ -144,17 +159,51 @@ def paste(
     return results, truths
 
 
+def _dim(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Some samples lose most of their light and show their sensor's noise."""
+    x = x.clone()
+    for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
+        level = float(_uniform(1, *_DIM_RANGE, rng))
+        x[i] = x[i] * level + torch.randn(x[i].shape, generator=rng) * _DIM_NOISE * level
+    return x.clamp(0, 1)
+
+
+def _letterbox(x: Tensor, y: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some samples get black bars above and below or, less often, at the sides; nothing in them is salient."""
+    x, y = x.clone(), y.clone()
+    for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
+        axis = -2 if torch.rand(1, generator=rng) < 0.7 else -1
+        bar = round(float(_uniform(1, *_BAR_RANGE, rng)) * x.shape[axis])
+        for plane in (x[i], y[i]):
+            plane.narrow(axis, 0, bar).zero_()
+            plane.narrow(axis, plane.shape[axis] - bar, bar).zero_()
+    return x, y
+
+
 def augment(
-    images: NDArray[np.uint8], truths: NDArray[np.uint8], size: tuple[int, int], rng: torch.Generator
+    images: NDArray[np.uint8],
+    truths: NDArray[np.uint8],
+    size: tuple[int, int],
+    rng: torch.Generator,
+    fixations: int = 0,
+    more: Augmentation = _PLAIN,
+    whole_frames: float = 0.3,
 ) -> tuple[Tensor, Tensor]:
     """Images ``[N, h, w, 3]``, truths ``[N, h, w]`` to normalised ``[N, 3, H, W]``, truths ``[N, 1, H, W]`` in 0..1.
 
     ``size`` is (width, height). Zooming out shows the mirrored surroundings (objects and their masks alike), so that
-    subjects get small and leave the centre, as they do in video.
+    subjects get small and leave the centre, as they do in video. The last ``fixations`` truths are densities.
     """
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     y = torch.from_numpy(truths).unsqueeze(1).float() / 255
-    grid = F.affine_grid(_geometry(y, rng), [len(x), 4, size[1], size[0]], align_corners=False)
+    grid = F.affine_grid(
+        _geometry(y, rng, whole_frames, fixations if more.whole_gaze else 0), [len(x), 4, size[1], size[0]], align_corners=False
+    )
     both = F.grid_sample(torch.cat((x, y), 1), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     x, y = both[:, :3], both[:, 3:].clamp(0, 1)
-    return (_degrade(_light(x, rng), rng) - IMAGENET_MEAN) / IMAGENET_STD, y
+    x = _light(x, rng)
+    if more.dark:
+        x = _dim(x, more.dark, rng)
+    if more.letterbox:
+        x, y = _letterbox(x, y, more.letterbox, rng)
+    return (_degrade(x, rng) - IMAGENET_MEAN) / IMAGENET_STD, y

@@ -83,6 +83,11 @@ def cached_set(data: Path, name: str, cache: Path) -> CachedSet:
     return CachedSet(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"))
 
 
+def sources(data: Path, name: str) -> NDArray[np.str_]:
+    """The source of every pair of the set ``name``, in its index's order."""
+    return np.array([pair.source for pair in read_pairs(data, name)])
+
+
 def draw(count: int, total: int, step: int, seed: int) -> NDArray[np.intp]:
     """The ``count`` indices into a set of ``total`` that belong to ``step``: each epoch is one seeded shuffle."""
     positions = np.arange(step * count, (step + 1) * count)

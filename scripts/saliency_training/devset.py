@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +48,24 @@ def load_dev_set(data: Path) -> DevSet:
     return DevSet(pairs, points)
 
 
-def evaluate(predictor: Predictor, dev: DevSet, size: tuple[int, int]) -> dict[str, dict[str, float]]:
-    """Scores by group; each frame is squashed to ``size`` and its map scored at the truth's stored size."""
+FIT_PIXELS, FIT_MULTIPLE = 256 * 144, 16
+
+
+def fit(width: int, height: int) -> tuple[int, int]:
+    """About `FIT_PIXELS` in the frame's own aspect, both sides multiples of `FIT_MULTIPLE`: how a clip is laid into the model."""
+    scale = math.sqrt(FIT_PIXELS / (width * height)) / FIT_MULTIPLE
+    return max(1, round(width * scale)) * FIT_MULTIPLE, max(1, round(height * scale)) * FIT_MULTIPLE
+
+
+def evaluate(predictor: Predictor, dev: DevSet, size: tuple[int, int] | None) -> dict[str, dict[str, float]]:
+    """Scores by group; each frame is squashed to ``size`` (``None``: `fit`) and its map scored at the truth's stored size."""
     scores: dict[str, dict[str, float]] = {}
     for group, pairs in dev.pairs.items():
         found = []
         for pair in pairs:
             with Image.open(io.BytesIO(pair.image)) as image, Image.open(io.BytesIO(pair.truth)) as truth:
                 density = np.asarray(truth.convert("L"))
-                found.append((resize_map(predictor(image, size), truth.size), density, pair.name))
+                found.append((resize_map(predictor(image, size or fit(*image.size)), truth.size), density, pair.name))
         if group == _GAZE:
             scores[group] = mean_gaze_scores([(p, d.astype(np.float64), dev.points[name]) for p, d, name in found])
         else:

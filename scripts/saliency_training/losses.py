@@ -31,14 +31,13 @@ def mask_loss(logits: Tensor, auxiliary: Tensor, masks: Tensor, auxiliary_weight
     return main + soft_iou_loss(logits, masks) + auxiliary_weight * deep
 
 
-def fixation_loss(logits: Tensor, density: Tensor) -> Tensor:
-    """0.5 KL(density || map) + 1 - CC, over ``[N, 1, H, W]``; both made to sum to 1 for the KL.
+def fixation_loss(predicted: Tensor, density: Tensor) -> Tensor:
+    """0.5 KL(density || map) + 1 - CC, over maps ``[N, 1, H, W]`` in 0..1; both made to sum to 1 for the KL.
 
     The two metrics as in Bylinskii et al., "What do different evaluation metrics tell us about saliency models?" (PAMI
-    2019).
+    2019). Neither sees the scale of the map.
     """
-    predicted = torch.sigmoid(logits.float()).flatten(1)
-    target = density.flatten(1)
+    predicted, target = predicted.float().flatten(1), density.flatten(1)
     p = predicted / (predicted.sum(1, keepdim=True) + _EPS)
     q = target / (target.sum(1, keepdim=True) + _EPS)
     kl = (q * torch.log(_EPS + q / (p + _EPS))).sum(1)
@@ -46,3 +45,9 @@ def fixation_loss(logits: Tensor, density: Tensor) -> Tensor:
     b = target - target.mean(1, keepdim=True)
     cc = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + _EPS)
     return (0.5 * kl + 1 - cc).mean()
+
+
+def gaze_loss(logits: Tensor, density: Tensor) -> Tensor:
+    """`fixation_loss` plus BCE, whose optimum is the expected density: that gives the gaze map its scale."""
+    logits = logits.float()
+    return fixation_loss(torch.sigmoid(logits), density) + F.binary_cross_entropy_with_logits(logits, density)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETA_SQUARED = 0.3
+BLOCK_SIZE = 16
 THRESHOLDS = 255
 _EPS = float(np.finfo(np.float32).eps)
 
@@ -28,6 +29,27 @@ def iou(predicted: Map, mask: Mask, threshold: float = 0.5) -> float:
     chosen = predicted >= threshold
     union = np.count_nonzero(chosen | mask)
     return np.count_nonzero(chosen & mask) / union if union else 1.0
+
+
+def block_iou(predicted: Map, mask: Mask) -> float:
+    """`iou` on the means of 16x16 pixel blocks (those at the right and lower edge may be partial): what an encoder can follow.
+
+    A block is the object's where the mask covers half of it, and chosen where the map's mean is 0.5.
+    """
+    return iou(_block_means(predicted), _block_means(mask) >= 0.5)
+
+
+def _block_means(values: Map | Mask) -> NDArray[np.float64]:
+    height, width = values.shape
+    rows, columns = np.arange(0, height, BLOCK_SIZE), np.arange(0, width, BLOCK_SIZE)
+    sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1)
+    high, wide = np.minimum(BLOCK_SIZE, height - rows), np.minimum(BLOCK_SIZE, width - columns)
+    return np.asarray(sums / (high[:, None] * wide))
+
+
+def excess(predicted: Map, mask: Mask) -> float:
+    """Mean of the map minus the object's share of the frame: above 0, the map claims too much."""
+    return float(predicted.mean()) - float(mask.mean())
 
 
 def precision_recall(predicted: Map, mask: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -79,13 +101,19 @@ def sim(predicted: Map, density: Map) -> float:
 
 
 def mean_object_scores(pairs: list[tuple[Map, Mask]]) -> dict[str, float]:
-    """Over a set: mean MAE, maximum over thresholds of the F-beta of the mean precision and recall, mean IoU at 0.5."""
+    """Over a set: mean MAE, maximum over thresholds of the F-beta of the mean precision and recall, mean IoU at 0.5, per pixel
+    and per block; the mean map, the mean share of object, and the mean over images of how far the two are apart (calibration).
+    """
     curves = [precision_recall(predicted, mask) for predicted, mask in pairs]
     precision, recall = (np.mean([curve[i] for curve in curves], axis=0) for i in (0, 1))
     return {
         "mae": float(np.mean([mae(p, m) for p, m in pairs])),
         "max_f": float(f_beta(precision, recall).max()),
         "iou": float(np.mean([iou(p, m) for p, m in pairs])),
+        "block_iou": float(np.mean([block_iou(p, m) for p, m in pairs])),
+        "mean_map": float(np.mean([p.mean() for p, _ in pairs])),
+        "object_share": float(np.mean([m.mean() for _, m in pairs])),
+        "excess_abs": float(np.mean([abs(excess(p, m)) for p, m in pairs])),
     }
 
 
@@ -96,4 +124,5 @@ def mean_gaze_scores(triples: list[tuple[Map, Map, NDArray[np.floating]]]) -> di
         "nss": float(np.mean([nss(p, points) for p, _, points in triples])),
         "kl": float(np.mean([kl(p, d) for p, d, _ in triples])),
         "sim": float(np.mean([sim(p, d) for p, d, _ in triples])),
+        "mean_map": float(np.mean([p.mean() for p, _, _ in triples])),
     }

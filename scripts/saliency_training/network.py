@@ -1,4 +1,5 @@
-"""The student network: a residual encoder to 1/16, a global context branch and a light decoder at half resolution.
+"""The student network: a residual encoder to 1/16, a global context branch, a light decoder at half resolution for objects
+and, if asked for, a lighter one at quarter resolution for gaze.
 
 Every resize takes its target from the tensor it is added to, so any input whose sides are multiples of 16 gives a map
 of exactly that size, in PyTorch and in the exported graph.
@@ -6,11 +7,16 @@ of exactly that size, in PyTorch and in the exported graph.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 SIZE_MULTIPLE = 16
+_GAZE_DROPOUT = 0.1
+_GAZE_GAIN = 2.0
+"""An expected density of a half is as sure as gaze gets: people look at different things."""
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -39,11 +45,73 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by myp
         return F.relu(x + self.second(self.first(x)))
 
 
-class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`."""
+class GazeDecoder(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """Where eyes land: from the fused deepest level and two laterals to logits at quarter resolution.
 
-    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 64, 96), dilations: tuple[int, ...] = (1, 2, 4)) -> None:
+    A density of fixations is smooth (its blur is some 3 % of the frame's width), so quarter resolution is enough.
+    """
+
+    def __init__(self, eighth: int, quarter: int) -> None:
         super().__init__()
+        self.deep = Residual(eighth, dilation=2)
+        # Fixation images are few; whole channels are dropped so that the branch does not lean on single features.
+        self.drop = nn.Dropout2d(_GAZE_DROPOUT)
+        self.lateral_eighth = _conv(eighth, eighth, kernel=1)
+        self.decode_eighth = _conv(eighth, quarter)
+        self.lateral_quarter = _conv(quarter, quarter, kernel=1)
+        self.decode_quarter = _conv(quarter, 16)
+        self.head = nn.Conv2d(16, 1, 3, padding=1)
+
+    def forward(self, deep: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
+        """``[N, C, H/16, W/16]``, 1/8 and 1/4 to logits ``[N, 1, H/4, W/4]``."""
+        up = self.drop(self.deep(deep))
+        up = self.decode_eighth(_resize_like(up, eighth) + self.lateral_eighth(eighth))
+        return self.head(self.decode_quarter(_resize_like(up, quarter) + self.lateral_quarter(quarter)))
+
+
+class Logits(NamedTuple):
+    """What the network says of ``[N, 3, H, W]``."""
+
+    objects: Tensor
+    """``[N, 1, H, W]``."""
+    auxiliary: Tensor
+    """``[N, 1, H/16, W/16]``: the deepest level's own idea of the objects, for training."""
+    gaze: Tensor | None
+    """``[N, 1, H, W]``, of a network that has a gaze decoder."""
+
+
+def combine(logits: Logits, gaze_ceiling: float, gaze_inside: float = 1.0) -> Tensor:
+    """The map ``[N, 1, H, W]`` in 0..1: objects, and below ``gaze_ceiling`` where eyes go besides.
+
+    What an object has above 0.5 shrinks to ``gaze_inside`` of it where nobody looks; 1 leaves objects as they are. With a
+    ceiling of at most 0.5 every decision at 0.5 is left to the objects, whatever the gaze.
+    """
+    objects = torch.sigmoid(logits.objects)
+    if logits.gaze is None:
+        return objects
+    gaze = torch.sigmoid(logits.gaze)
+    if gaze_inside < 1:
+        seen = torch.clamp(_GAZE_GAIN * gaze, max=1.0)
+        objects = objects - F.relu(objects - 0.5) * (1 - gaze_inside) * (1 - seen)
+    return torch.maximum(objects, gaze_ceiling * gaze)
+
+
+class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`.
+
+    ``gaze_ceiling`` 0: objects only. The ceiling and ``gaze_inside`` are those of `combine`.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, int, int, int] = (16, 32, 64, 96),
+        dilations: tuple[int, ...] = (1, 2, 4),
+        gaze_ceiling: float = 0.0,
+        gaze_inside: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.gaze_inside = gaze_inside
+        self.gaze_ceiling = gaze_ceiling
         half, quarter, eighth, deep = widths
         self.stage_half = _conv(3, half, stride=2)
         self.stage_quarter = nn.Sequential(_conv(half, quarter, stride=2), Residual(quarter))
@@ -60,9 +128,10 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         self.decode_quarter = _conv(quarter, quarter)
         self.decode_half = _conv(quarter + half, 16)
         self.head = nn.Conv2d(16, 1, 3, padding=1)
+        self.gaze = GazeDecoder(eighth, quarter) if gaze_ceiling else None
 
-    def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``[N, 1, H, W]`` and the deepest level's own logits ``[N, 1, H/16, W/16]``."""
+    def logits(self, x: Tensor) -> Logits:
+        """All that is trained on."""
         half = self.stage_half(x)
         quarter = self.stage_quarter(half)
         eighth = self.stage_eighth(quarter)
@@ -72,23 +141,12 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         up = self.decode_eighth(_resize_like(deep, eighth) + self.lateral_eighth(eighth))
         up = self.decode_quarter(_resize_like(up, quarter) + self.lateral_quarter(quarter))
         up = self.decode_half(torch.cat((_resize_like(up, half), half), dim=1))
-        return _resize_like(self.head(up), x), self.auxiliary_head(deep)
+        gaze = None if self.gaze is None else _resize_like(self.gaze(deep, eighth, quarter), x)
+        return Logits(_resize_like(self.head(up), x), self.auxiliary_head(deep), gaze)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` to logits ``[N, 1, H, W]``."""
-        return self.forward_with_auxiliary(x)[0]
-
-
-class SaliencyMapNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """What is exported: the network with its sigmoid; ``[N, 3, H, W]`` to a map ``[N, 1, H, W]`` in 0..1."""
-
-    def __init__(self, net: SaliencyNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The saliency map."""
-        return torch.sigmoid(self.net(x))
+        """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1: what is exported."""
+        return combine(self.logits(x), self.gaze_ceiling, self.gaze_inside)
 
 
 def parameter_count(net: nn.Module) -> int:

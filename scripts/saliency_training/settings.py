@@ -21,7 +21,25 @@ class Phase:
     composites: int
     """Objects cut out by their masks and pasted on a scene without one."""
     fixations: int
-    """Images with a fixation density."""
+    """Images with a fixation density, of any source."""
+    everyday: int = 0
+    """Fixation images of everyday scenes with several objects (OSIE)."""
+    crowds: int = 0
+    """Fixation images of crowds (EyeCrowd)."""
+    whole_frames: float = 0.3
+    """Share of the samples that are neither zoomed nor cropped, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to a sample besides what is done in every run; all off by default."""
+
+    letterbox: float = 0.0
+    """Share of samples with black bars."""
+    dark: float = 0.0
+    """Share of samples as in low light: dim, with noise."""
+    whole_gaze: bool = False
+    """Fixation images stay (almost) whole frames: cut out of its frame, a place is not looked at alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +48,10 @@ class Settings:
 
     widths: tuple[int, int, int, int]
     dilations: tuple[int, ...]
+    gaze_ceiling: float
+    """Of the network's gaze decoder; 0: it has none, and gaze is taught to the object map."""
+    gaze_inside: float
+    """What is left of an object above 0.5 where nobody looks, 0..1."""
     steps: int
     peak_lr: float
     warmup_steps: int
@@ -38,12 +60,17 @@ class Settings:
     ema: float
     auxiliary_weight: float
     fixation_weight: float
+    """Of `fixation_loss` on the map, for fixation images other than crowds if there is a gaze decoder."""
+    gaze_weight: float
+    """Of `gaze_loss` on the gaze decoder's logits."""
+    augmentation: Augmentation
     phases: tuple[Phase, ...]
 
     @classmethod
     def parse(cls, text: str) -> Settings:
         """From TOML; a missing or an unknown key is an error."""
         table = tomllib.loads(text)
+        augmentation = Augmentation(**table.pop("augmentation", {}))
         network, optimiser, loss = (table.pop(key) for key in ("network", "optimiser", "loss"))
         phases = tuple(Phase(sizes=tuple((w, h) for w, h in phase.pop("sizes")), **phase) for phase in table.pop("phases"))
         starts = [phase.start for phase in phases]
@@ -53,6 +80,10 @@ class Settings:
         settings = cls(
             widths=widths,
             dilations=dilations,
+            gaze_ceiling=network.pop("gaze_ceiling", 0.0),
+            gaze_inside=network.pop("gaze_inside", 1.0),
+            gaze_weight=loss.pop("gaze", 0.0),
+            augmentation=augmentation,
             auxiliary_weight=loss.pop("auxiliary"),
             fixation_weight=loss.pop("fixation"),
             phases=phases,
@@ -79,4 +110,4 @@ class Settings:
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:
     """How far the run is, 0..1: by steps or by time, whichever is further, so that a slow machine ends its cosine."""
-    return min(1.0, max(step / steps, seconds / max_seconds))
+    return min(1.0, max(step / steps, seconds / max(max_seconds, 1e-9)))

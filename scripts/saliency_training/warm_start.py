@@ -1,0 +1,127 @@
+"""Start a training from a released ONNX file: its folded convolutions become convolutions and batch norms again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from saliency_training.network import SaliencyNet
+
+
+def _module_path(node: str) -> str:
+    """``/net/fuse/fuse.0/Conv`` names the module ``fuse.0``: a component that extends the one before replaces it."""
+    path: list[str] = []
+    for component in node.strip("/").split("/")[:-1]:
+        if path and component.startswith(path[-1] + "."):
+            path.pop()
+        path.append(component)
+    return ".".join(component for component in path if component != "net")
+
+
+def _batch_norm_after(net: SaliencyNet, path: str) -> nn.BatchNorm2d | None:
+    """The batch norm that follows the convolution ``path`` in its Sequential."""
+    parent, _, index = path.rpartition(".")
+    if not index.isdigit():
+        return None
+    follower = dict(net.get_submodule(parent).named_children()).get(str(int(index) + 1))
+    return follower if isinstance(follower, nn.BatchNorm2d) else None
+
+
+def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
+    """Copy every convolution of an exported file into ``net`` (in evaluation mode it then computes the same map).
+
+    Returns the names of the convolutions found. Modules that the file lacks keep their fresh weights.
+    """
+    graph = onnx.load(str(path)).graph
+    tensors = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
+    names = set()
+    with torch.no_grad():
+        for node in graph.node:
+            if node.op_type == "Identity" and node.input[0] in tensors:
+                tensors[node.output[0]] = tensors[node.input[0]]  # the exporter stores equal tensors once
+            if node.op_type != "Conv":
+                continue
+            name = _module_path(node.name)
+            conv = net.get_submodule(name)
+            weight, bias = (tensors[key] for key in node.input[1:])
+            norm = _batch_norm_after(net, name)
+            if norm is None:
+                conv.weight.copy_(weight)
+                conv.bias.copy_(bias)
+            else:
+                # Batch norm hides the scale of the weights, but the optimiser's step does not follow it: give every
+                # output the norm of a fresh layer (He et al., ICCV 2015).
+                fresh = math.sqrt(2 / weight[0].numel())
+                scale = fresh / weight.pow(2).mean(dim=(1, 2, 3)).sqrt().clamp_min(1e-4 * fresh)
+                conv.weight.copy_(weight * scale.view(-1, 1, 1, 1))
+                norm.running_mean.zero_()
+                norm.running_var.copy_(torch.ones_like(bias) - norm.eps)
+                norm.weight.copy_(1 / scale)
+                norm.bias.copy_(bias)
+            names.add(name)
+    return names
+
+
+def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None:
+    """Give the batch norms after the convolutions ``names`` the statistics of ``batches``; what they compute stays.
+
+    Folding threw the running statistics away, and in training a batch norm without them would not be the identity that
+    `load_onnx` makes of it.
+    """
+    norms = {name: norm for name in names if (norm := _batch_norm_after(net, name)) is not None}
+    sums: dict[str, list[Tensor]] = {name: [] for name in norms}
+    hooks = []
+    for name, norm in norms.items():
+
+        def note(_: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
+            x = inputs[0].float()
+            sums[name].append(torch.stack((x.mean(dim=(0, 2, 3)), x.pow(2).mean(dim=(0, 2, 3)))))
+
+        hooks.append(norm.register_forward_pre_hook(note))
+    net.eval()
+    with torch.no_grad():
+        for x in batches:
+            net(x)
+        for hook in hooks:
+            hook.remove()
+        for name, norm in norms.items():
+            mean, square = torch.stack(sums[name]).mean(dim=0)
+            variance = (square - mean * mean).clamp_min(1e-6)
+            slope = norm.weight.clone()
+            norm.weight.copy_(slope * (variance + norm.eps).sqrt())
+            norm.bias.add_(slope * mean)
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+    net.train()
+
+
+def mix(net: SaliencyNet, other: dict[str, Tensor], share: float, names: set[str], batches: Iterable[Tensor]) -> None:
+    """Move ``net``'s convolutions ``names`` and their batch norms to ``share`` of ``other``'s; statistics from ``batches``.
+
+    Two trainings that share their start lie in one valley of the loss, and between them there are networks that have the
+    strengths of both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    norms = {name: norm for name in names if (norm := _batch_norm_after(net, name)) is not None}
+    ids = {id(p) for module in [*norms.values(), *map(net.get_submodule, names)] for p in module.parameters()}
+    with torch.no_grad():
+        for key, parameter in net.named_parameters():
+            if id(parameter) in ids:
+                parameter.lerp_(other[key], share)
+        # The mean over all batches, not a moving one.
+        momentum = {name: norm.momentum for name, norm in norms.items()}
+        net.eval()
+        for norm in norms.values():
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        for x in batches:
+            net(x)
+        for name, norm in norms.items():
+            norm.momentum = momentum[name]
+    net.train()
