@@ -15,11 +15,20 @@ from gpu_saliency.contract import InputSize as InputSize
 from gpu_saliency.errors import ModelError
 from gpu_saliency.runtime import import_onnxruntime
 
-DEFAULT_MODEL = Path(__file__).parent / "models" / "saliency_student_v1.onnx"
+_SHIPPED = Path(__file__).parent / "models"
+DEFAULT_MODEL = _SHIPPED / "saliency_student_v1.onnx"
+SHIPPED_MODELS = tuple(sorted(path.stem for path in _SHIPPED.glob("*.onnx")))
+"""Names that `find_model` takes instead of a path."""
 
 # ImageNet statistics, as in torchvision's reference transforms; R', G', B' in 0..1.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def find_model(name: str | Path) -> Path:
+    """The file that ``name`` means: a path, or one of `SHIPPED_MODELS` where no file of that name is there."""
+    path = Path(name)
+    return _SHIPPED / f"{name}.onnx" if not path.exists() and str(name) in SHIPPED_MODELS else path
 
 
 class SaliencyModel:

@@ -12,7 +12,7 @@ from gpu_saliency.aggregate import AGGREGATORS
 from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
 from gpu_saliency.errors import UsageError
 from gpu_saliency.gpu import PROVIDERS, GpuSettings, parse_gpus
-from gpu_saliency.model import DEFAULT_MODEL
+from gpu_saliency.model import DEFAULT_MODEL, SHIPPED_MODELS, find_model
 from gpu_saliency.plan import MAPPINGS
 from gpu_saliency.saliency import AnalysisSettings
 
@@ -28,7 +28,13 @@ FrameRate = Annotated[
 Duration = Annotated[float, typer.Option(help="Seconds to use from the start; 0 for all.", rich_help_panel=_SOURCE)]
 
 Model = Annotated[
-    Path | None, typer.Option("--saliency-model", help="ONNX model.", show_default="shipped model", rich_help_panel=_SALIENCY)
+    Path | None,
+    typer.Option(
+        "--saliency-model",
+        help="ONNX file, or one of " + ", ".join(SHIPPED_MODELS) + ".",
+        show_default=DEFAULT_MODEL.stem,
+        rich_help_panel=_SALIENCY,
+    ),
 ]
 Aggregator = Annotated[
     str, typer.Option("--saliency-aggregator", help="One of " + ", ".join(AGGREGATORS) + ".", rich_help_panel=_SALIENCY)
@@ -123,7 +129,7 @@ def analysis_from(
         decoders=default.decoders if decoders is None else decoders,
         provider=default.provider if provider is None else provider,
     )
-    return AnalysisSettings(model or DEFAULT_MODEL, fps, every, device, settings)
+    return AnalysisSettings(find_model(model) if model else DEFAULT_MODEL, fps, every, device, settings)
 
 
 def parse_bitrate(text: str) -> int:
