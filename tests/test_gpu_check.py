@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -87,8 +88,19 @@ child.wait()
 """
     assert not outcome_of(tmp_path, code, 2).passed
     stat = Path("/proc", (tmp_path / "child").read_text(), "stat")
-    # Gone, or waiting to be buried by whoever has inherited it.
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+    # Killed, a process still takes a moment to go: until it is gone, or waits to be buried by whoever has inherited it.
+    deadline = time.monotonic() + 10
+    while (state := state_of(stat)) not in ("gone", "Z", "X") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert state in ("gone", "Z", "X")
+
+
+def state_of(stat: Path) -> str:
+    """The letter of proc(5), or ``gone``."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
 
 
 def test_clips_are_made_longer(tmp_path: Path) -> None:
