@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 BLOCK_SIZE = 16
 """Pixels. x264's macroblock and x265's quantisation group; coarser grids are averages of this one."""
 
+_SMALL_PRODUCT = 2**17
+"""Multiplications from 2**18 on OpenBLAS spreads over threads (interface/gemm.c), which then wait for cores that the decoder has:
+at 1080p that took 16 ms for each map."""
+
 
 def grid_shape(width: int, height: int, block_size: int = BLOCK_SIZE) -> tuple[int, int]:
     """Rows and columns of the block grid of a ``width`` x ``height`` frame; a partial block at an edge counts as one."""
@@ -33,7 +37,13 @@ def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: 
     """Mean of ``maps`` ``[..., h, w]``, stretched over a ``width`` x ``height`` frame, in each block: ``[..., rows, cols]``."""
     down = overlap_weights(maps.shape[-2], height, block_size)
     across = overlap_weights(maps.shape[-1], width, block_size)
-    return np.asarray(down @ maps @ across.T, np.float32)
+    return np.asarray(_multiply(_multiply(down, maps), across.T), np.float32)
+
+
+def _multiply(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    """``a @ b``, ``[..., m, k]`` by ``[..., k, n]``, a few rows at a time."""
+    rows = max(1, _SMALL_PRODUCT // (b.shape[-2] * b.shape[-1]))
+    return np.concatenate([a[..., i : i + rows, :] @ b for i in range(0, a.shape[-2], rows)], axis=-2)
 
 
 def pool_blocks(grid: NDArray[np.generic], side: int, how: str) -> NDArray[np.float64]:
