@@ -18,10 +18,8 @@ import av.video.stream
 
 from gpu_saliency.clip import MAX_SIDE, Clip, ColorTags
 from gpu_saliency.errors import SourceError, SourceMissingError
-from gpu_saliency.preview.feed.relay import RELAYED, Relay
+from gpu_saliency.preview.feed.relay import OPEN_SECONDS, READ_SECONDS, RELAYED, Relay
 
-_OPEN_SECONDS, _READ_SECONDS = 10.0, 3.0
-"""Patience with a URL: until it says what it is, and until it says more."""
 _POLL_SECONDS = 0.05
 # A live stream is shown once it is known, not once five seconds of it have been looked at.
 _OPTIONS = {"analyzeduration": "1000000", "probesize": "1000000"}
@@ -147,7 +145,7 @@ def open_container(source: str, tail: Tail | None) -> AbstractContextManager[av.
                 raise
             raise SourceError(f"{name_of(source)}: {reason}") from None
     options = _OPTIONS | _SCHEME_OPTIONS.get(scheme_of(source), {})
-    return av.open(source, "r", options=options, timeout=(_OPEN_SECONDS, _READ_SECONDS))
+    return av.open(source, "r", options=options, timeout=(OPEN_SECONDS, READ_SECONDS))
 
 
 def video_of(source: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:

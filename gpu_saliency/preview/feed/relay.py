@@ -13,8 +13,8 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.ffmpeg import candidates
 
 RELAYED = frozenset({"srt"})
-_OPEN_SECONDS, _READ_SECONDS = 10.0, 3.0
-"""Patience: until the first byte comes, and until more come."""
+OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
+"""Patience with a URL: until it says what it is, and until it says more."""
 _POLL_SECONDS = 0.05
 
 
@@ -33,10 +33,10 @@ class Relay:
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """Raises `SourceError` where not one byte ever came, with ffmpeg's own words."""
+        """Nothing at the end, and where nothing came for too long; `failure` says why nothing ever came."""
         pipe = self._process.stdout
         assert pipe is not None
-        deadline = time.monotonic() + (_READ_SECONDS if self._read else _OPEN_SECONDS)
+        deadline = time.monotonic() + (READ_SECONDS if self._read else OPEN_SECONDS)
         while not self._closing.is_set() and time.monotonic() < deadline:
             if select.select([pipe], [], [], _POLL_SECONDS)[0]:
                 data: bytes = pipe.read(size) or b""
@@ -52,9 +52,9 @@ class Relay:
             return None
         self._words.seek(0)
         said = [line.strip() for line in self._words if line.strip()]
-        # Its last line names what it was given, password and all; the one before says why.
+        # They may name what it was given, password and all.
         reasons = [re.sub(r"(?<=://)[^/@\s]*@", "", line) for line in said]
-        return reasons[-1] if reasons else f"nothing came within {_OPEN_SECONDS:g} s"
+        return reasons[-1] if reasons else f"nothing came within {OPEN_SECONDS:g} s"
 
     def progress(self) -> tuple[int, int]:
         return 0, 0
