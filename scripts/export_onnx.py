@@ -19,7 +19,8 @@ import onnxruntime as ort
 import torch
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
-from saliency_training.network import SIZE_MULTIPLE, SaliencyNet
+from saliency_training.network import SIZE_MULTIPLE
+from saliency_training.networks import Network, build_network
 from saliency_training.settings import Settings
 
 OPSET = 17
@@ -27,7 +28,7 @@ DEFAULT_SIZE = (256, 144)
 TOLERANCE = 1e-4
 TOLERANCE_FP16 = 1e-2
 """Eleven bits through some thirty layers."""
-MAX_BYTES = 5_000_000
+MAX_BYTES = 20_000_000
 _CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
 _CHECKED_BATCHES = (1, 3)
 
@@ -36,27 +37,27 @@ class ExportError(RuntimeError):
     """The written file does not do what the contract says."""
 
 
-def load_average(checkpoint: Path) -> SaliencyNet:
-    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode."""
+def load_average(checkpoint: Path) -> tuple[Network, tuple[int, int]]:
+    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode, and its default size."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
-    net = SaliencyNet(settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
+    net = build_network(settings)
     net.load_state_dict(state["average"])
     net.eval()
-    return net
+    return net, settings.default_size
 
 
-def _metadata(version: str) -> dict[str, str]:
+def _metadata(version: str, size: tuple[int, int]) -> dict[str, str]:
     return {
         "gpu_saliency.contract": "image-v1",
         "gpu_saliency.version": version,
         "gpu_saliency.size_multiple": str(SIZE_MULTIPLE),
-        "gpu_saliency.default_width": str(DEFAULT_SIZE[0]),
-        "gpu_saliency.default_height": str(DEFAULT_SIZE[1]),
+        "gpu_saliency.default_width": str(size[0]),
+        "gpu_saliency.default_height": str(size[1]),
     }
 
 
-def verify(path: Path, net: SaliencyNet, tolerance: float = TOLERANCE) -> float:
+def verify(path: Path, net: Network, tolerance: float = TOLERANCE) -> float:
     """Raise `ExportError` unless ONNX Runtime agrees with PyTorch; return the largest difference."""
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
@@ -80,7 +81,7 @@ def verify(path: Path, net: SaliencyNet, tolerance: float = TOLERANCE) -> float:
     return worst
 
 
-def _to_onnx(net: SaliencyNet, path: Path) -> Any:
+def _to_onnx(net: Network, path: Path) -> Any:
     """Write ``path`` and read it back as a model."""
     with warnings.catch_warnings():
         # The TorchScript exporter says on every call that it is deprecated; its successor needs one more package.
@@ -98,8 +99,8 @@ def _to_onnx(net: SaliencyNet, path: Path) -> Any:
     return onnx.load(str(path))
 
 
-def export(net: SaliencyNet, path: Path, *, fp16: bool = False) -> float:
-    """Write, verify, then rename to ``path``; return the largest difference from PyTorch."""
+def export(net: Network, path: Path, size: tuple[int, int] = DEFAULT_SIZE, *, fp16: bool = False) -> float:
+    """Write, verify, then rename to ``path``; return the largest difference from PyTorch. ``size``: (width, height)."""
     net.eval()
     temporary = path.with_suffix(".partial.onnx")
     try:
@@ -108,7 +109,7 @@ def export(net: SaliencyNet, path: Path, *, fp16: bool = False) -> float:
             model = convert_float_to_float16(model, keep_io_types=True)
             # The converter appends its casts at the end.
             OnnxModel(model).topological_sort()
-        onnx.helper.set_model_props(model, _metadata(path.stem))
+        onnx.helper.set_model_props(model, _metadata(path.stem, size))
         onnx.save(model, str(temporary))
         worst = verify(temporary, net, TOLERANCE_FP16 if fp16 else TOLERANCE)
         temporary.rename(path)
@@ -124,10 +125,10 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--fp16", action="store_true", help="write OUTPUT_fp16.onnx as well")
     args = parser.parse_args()
-    net = load_average(args.checkpoint)
+    net, size = load_average(args.checkpoint)
     paths = [args.output, args.output.with_stem(f"{args.output.stem}_fp16")]
     for fp16, path in enumerate(paths[: 1 + args.fp16]):
-        worst = export(net, path, fp16=bool(fp16))
+        worst = export(net, path, size, fp16=bool(fp16))
         print(f"{path}: {path.stat().st_size} bytes, within {worst:.1e} of PyTorch")
 
 

@@ -23,9 +23,11 @@ from saliency_training.augment import augment, paste
 from saliency_training.data import FIXATION_SET, MASK_SET, CachedSet, cached_set, draw, sources
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss
 from saliency_training.network import SaliencyNet, combine, parameter_count
+from saliency_training.networks import Network, build_network
+from saliency_training.pretrained_network import PretrainedSaliencyNet
 from saliency_training.settings import Augmentation, Phase, Settings, progress
 from saliency_training.warm_start import load_onnx, mix, unfold
-from torch import Tensor
+from torch import Tensor, nn
 
 _LOG_EVERY = 50
 _CROWDS = "EyeCrowd"
@@ -42,11 +44,11 @@ class Sets:
     """Which of the fixation images show crowds."""
 
     @classmethod
-    def load(cls, data: Path, cache: Path) -> Sets:
-        """From the tars or folders in ``data``, decoded into ``cache`` once."""
+    def load(cls, data: Path, cache: Path, size: tuple[int, int]) -> Sets:
+        """From the tars or folders in ``data``, decoded at ``size`` into ``cache`` once."""
         names = sources(data, FIXATION_SET)
         crowds = np.char.startswith(names, _CROWDS)
-        return cls(cached_set(data, MASK_SET, cache), cached_set(data, FIXATION_SET, cache), crowds)
+        return cls(cached_set(data, MASK_SET, cache, size), cached_set(data, FIXATION_SET, cache, size), crowds)
 
 
 @dataclass(slots=True)
@@ -54,8 +56,8 @@ class Run:
     """All that a checkpoint holds."""
 
     settings: Settings
-    net: SaliencyNet
-    average: SaliencyNet
+    net: Network
+    average: Network
     optimiser: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
@@ -63,16 +65,13 @@ class Run:
     @classmethod
     def start(cls, settings: Settings) -> Run:
         """A fresh run, its average equal to its network."""
-        shape = (settings.widths, settings.dilations, settings.gaze_ceiling, settings.gaze_inside)
         # Channels last is what oneDNN's bfloat16 convolutions are quickest with.
-        net = SaliencyNet(*shape).to(memory_format=torch.channels_last)
-        average = SaliencyNet(*shape)
+        net = build_network(settings).to(memory_format=torch.channels_last)
+        if isinstance(net, PretrainedSaliencyNet):
+            net.encoder.load_pretrained()
+        average = build_network(settings)
         average.load_state_dict(net.state_dict())
-        # Scales, shifts and biases are not decayed.
-        matrices = [p for p in net.parameters() if p.ndim > 1]
-        vectors = [p for p in net.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        return cls(settings, net, average, torch.optim.AdamW(groups, lr=settings.peak_lr, fused=True))
+        return cls(settings, net, average, torch.optim.AdamW(parameter_groups(net, settings), lr=settings.peak_lr, fused=True))
 
     def save(self, path: Path, config: str) -> None:
         """Under a temporary name first, so that a reader never sees half a file."""
@@ -93,7 +92,18 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-def move_average(average: SaliencyNet, net: SaliencyNet, decay: float) -> None:
+def parameter_groups(net: Network, settings: Settings) -> list[dict[str, Any]]:
+    """Scales, shifts and biases are not decayed; a pretrained encoder learns at its share of the rate."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            pretrained = isinstance(net, PretrainedSaliencyNet) and name.startswith("encoder.")
+            groups.setdefault((decay, settings.encoder_rate if pretrained else 1.0), []).append(parameter)
+    return [{"params": found, "weight_decay": decay, "rate": rate} for (decay, rate), found in groups.items()]
+
+
+def move_average(average: Network, net: Network, decay: float) -> None:
     """average = decay x average + (1 - decay) x net, batch norm's running statistics included."""
     with torch.no_grad():
         for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
@@ -131,8 +141,9 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
     """One optimiser step; the losses of the masks, of the map on fixation images, and of the gaze decoder (0 without)."""
     settings = run.settings
     for group in run.optimiser.param_groups:
-        group["lr"] = lr
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        group["lr"] = lr * group["rate"]
+    # oneDNN's depthwise convolutions are slower on bfloat16 tensors than on float32 ones.
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16 and isinstance(run.net, SaliencyNet)):
         logits = run.net.logits(images.contiguous(memory_format=torch.channels_last))
     n = phase.masks + phase.composites
     objects = mask_loss(logits.objects[:n], logits.auxiliary[:n], truths[:n], settings.auxiliary_weight)
@@ -178,7 +189,7 @@ def main() -> None:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="holds train_s224 and train_fixation_s224, tars or folders")
-    parser.add_argument("--cache", type=Path, required=True, help="for the decoded images, 2 GB")
+    parser.add_argument("--cache", type=Path, required=True, help="for the decoded images, 2 to 4 GB")
     parser.add_argument("--out", type=Path, required=True, help="for last.pt")
     parser.add_argument("--config", type=Path, default=here / "configs" / "saliency_student_v1.toml")
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the cosine ends by then, however few steps that is")
@@ -195,9 +206,12 @@ def main() -> None:
 
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
+    if not args.float32:
+        # Within float32 convolutions: products in bfloat16, sums in float32.
+        torch.backends.mkldnn.conv.fp32_precision = "bf16"
     config = args.config.read_text()
     settings = Settings.parse(config)
-    sets = Sets.load(args.data, args.cache)
+    sets = Sets.load(args.data, args.cache, settings.stored_size)
     args.out.mkdir(parents=True, exist_ok=True)
     last = args.out / "last.pt"
     run = Run.start(settings)

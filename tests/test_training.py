@@ -23,15 +23,17 @@ import onnx  # noqa: E402
 import train_saliency  # noqa: E402
 from PIL import Image  # noqa: E402
 from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD, augment, paste  # noqa: E402
-from saliency_training.data import CACHE_HEIGHT, CACHE_WIDTH, CachedSet, draw, read_pairs  # noqa: E402
+from saliency_training.data import CachedSet, draw, read_pairs  # noqa: E402
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss, soft_iou_loss  # noqa: E402
 from saliency_training.network import Logits, SaliencyNet, combine, parameter_count  # noqa: E402
 from saliency_training.predictors import OnnxPredictor, centre_gaussian, spectral_residual  # noqa: E402
 from saliency_training.settings import Augmentation, Phase, Settings, progress  # noqa: E402
 from saliency_training.warm_start import load_onnx, mix, unfold  # noqa: E402
 
-_CONFIGS = [_SCRIPTS / "configs" / f"saliency_student_{version}.toml" for version in ("v1", "v2_stage1", "v2_stage2", "v2_stage3")]
+_SETTINGS = ("student_v1", "student_v2_stage1", "student_v2_stage2", "student_v2_stage3", "fast_v1", "best_v1")
+_CONFIGS = [_SCRIPTS / "configs" / f"saliency_{name}.toml" for name in _SETTINGS]
 _CEILING = 0.5
+_WIDTH, _HEIGHT = 256, 192
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +47,7 @@ def _seed() -> None:
 def squares() -> CachedSet:
     """Six noisy grey frames, each with one bright square at a place of its own, and the square's mask."""
     rng = np.random.default_rng(0)
-    images = rng.integers(60, 100, (6, CACHE_HEIGHT, CACHE_WIDTH, 3), np.uint8)
+    images = rng.integers(60, 100, (6, _HEIGHT, _WIDTH, 3), np.uint8)
     masks = np.zeros(images.shape[:3], np.uint8)
     for i in range(len(images)):
         place = (i, slice(20 + 15 * i, 90 + 15 * i), slice(20 + 25 * i, 100 + 25 * i))
@@ -220,7 +222,7 @@ def test_gaze_keeps_its_frame(squares: CachedSet) -> None:
     images = np.zeros_like(squares.images)
     truths = np.full_like(squares.truths, 255)
     truths[:, ::2] = 0
-    size = (CACHE_WIDTH, CACHE_HEIGHT)
+    size = (_WIDTH, _HEIGHT)
     # A comb of rows: where the frame is whole, it comes out as it went in.
     found = [
         augment(images, truths, size, torch.Generator().manual_seed(seed), 6, Augmentation(whole_gaze=whole))[1]
@@ -292,7 +294,8 @@ def test_five_steps_learn_and_a_checkpoint_goes_on(config: Path, squares: Cached
     expected = step(run)
     torch.manual_seed(2)  # the dropout of the gaze decoder
     assert step(other) == pytest.approx(expected, rel=1e-4)
-    exported = export_onnx.load_average(tmp_path / "last.pt")
+    exported, size = export_onnx.load_average(tmp_path / "last.pt")
+    assert size == settings.default_size
     assert not exported.training
 
 

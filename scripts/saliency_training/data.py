@@ -15,7 +15,6 @@ from PIL import Image
 
 MASK_SET = "train_s224"
 FIXATION_SET = "train_fixation_s224"
-CACHE_WIDTH, CACHE_HEIGHT = 256, 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +56,20 @@ class CachedSet:
     """A whole set, decoded and squashed to one size."""
 
     images: NDArray[np.uint8]
-    """``[count, CACHE_HEIGHT, CACHE_WIDTH, 3]`` R'G'B'."""
+    """``[count, height, width, 3]`` R'G'B'."""
     truths: NDArray[np.uint8]
-    """``[count, CACHE_HEIGHT, CACHE_WIDTH]``: a mask or a fixation density, 0..255."""
+    """``[count, height, width]``: a mask or a fixation density, 0..255."""
 
     def __len__(self) -> int:
         return len(self.images)
 
 
-def cached_set(data: Path, name: str, cache: Path) -> CachedSet:
-    """Decode the set ``name`` once into two .npy files under ``cache`` and map them."""
-    paths = [cache / f"{name}_{CACHE_WIDTH}x{CACHE_HEIGHT}_{part}.npy" for part in ("images", "truths")]
+def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> CachedSet:
+    """Decode the set ``name`` once, at ``size`` (width, height), into two .npy files under ``cache`` and map them."""
+    paths = [cache / f"{name}_{size[0]}x{size[1]}_{part}.npy" for part in ("images", "truths")]
     if not all(path.is_file() for path in paths):
         cache.mkdir(parents=True, exist_ok=True)
         images, truths = [], []
-        size = (CACHE_WIDTH, CACHE_HEIGHT)
         for pair in read_pairs(data, name):
             with Image.open(io.BytesIO(pair.image)) as image, Image.open(io.BytesIO(pair.truth)) as truth:
                 images.append(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC)))

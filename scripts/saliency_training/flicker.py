@@ -30,7 +30,7 @@ _SMALLEST_GAIN = 0.5
 """Levels of 255 a pixel by which a vector must beat standing still: flat and noisy blocks stay."""
 FOLLOWED = 3.0
 """A block was found again if its compensated luma differs by at most this many levels of 255 on average."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 FRAMES = 48
 
 
@@ -93,7 +93,7 @@ def read_motion(clip: Path, size: tuple[int, int]) -> tuple[list[NDArray[np.uint
     """The first `FRAMES` frames, ``[h, w, 3]`` R'G'B' shrunk to ``size`` (width, height) as gpu-saliency does; and their motion."""
     shrink = Shrinker(size)
     frames = [shrink(frame) for frame in islice(decode_frames(probe_clip(clip), DecodeTally()), FRAMES)]
-    lumas = [frame.astype(np.float32) @ _LUMA for frame in frames]
+    lumas = [frame.astype(np.float32) @ LUMA for frame in frames]
     return frames, [match(before, after) for before, after in pairwise(lumas)]
 
 

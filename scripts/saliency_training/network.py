@@ -19,7 +19,8 @@ _GAZE_GAIN = 2.0
 """An expected density of a half is as sure as gaze gets: people look at different things."""
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
+def conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
+    """A convolution that keeps the size but for ``stride``, batch norm, ReLU."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
@@ -28,7 +29,8 @@ def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel:
     )
 
 
-def _resize_like(x: Tensor, reference: Tensor) -> Tensor:
+def resize_like(x: Tensor, reference: Tensor) -> Tensor:
+    """Bilinear, to the height and width of ``reference``."""
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -37,7 +39,7 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by myp
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = _conv(channels, channels, dilation=dilation)
+        self.first = conv(channels, channels, dilation=dilation)
         self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, dilation, dilation, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,17 +58,17 @@ class GazeDecoder(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         self.deep = Residual(eighth, dilation=2)
         # Fixation images are few; whole channels are dropped so that the branch does not lean on single features.
         self.drop = nn.Dropout2d(_GAZE_DROPOUT)
-        self.lateral_eighth = _conv(eighth, eighth, kernel=1)
-        self.decode_eighth = _conv(eighth, quarter)
-        self.lateral_quarter = _conv(quarter, quarter, kernel=1)
-        self.decode_quarter = _conv(quarter, 16)
+        self.lateral_eighth = conv(eighth, eighth, kernel=1)
+        self.decode_eighth = conv(eighth, quarter)
+        self.lateral_quarter = conv(quarter, quarter, kernel=1)
+        self.decode_quarter = conv(quarter, 16)
         self.head = nn.Conv2d(16, 1, 3, padding=1)
 
     def forward(self, deep: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
         """``[N, C, H/16, W/16]``, 1/8 and 1/4 to logits ``[N, 1, H/4, W/4]``."""
         up = self.drop(self.deep(deep))
-        up = self.decode_eighth(_resize_like(up, eighth) + self.lateral_eighth(eighth))
-        return self.head(self.decode_quarter(_resize_like(up, quarter) + self.lateral_quarter(quarter)))
+        up = self.decode_eighth(resize_like(up, eighth) + self.lateral_eighth(eighth))
+        return self.head(self.decode_quarter(resize_like(up, quarter) + self.lateral_quarter(quarter)))
 
 
 class Logits(NamedTuple):
@@ -113,20 +115,20 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         self.gaze_inside = gaze_inside
         self.gaze_ceiling = gaze_ceiling
         half, quarter, eighth, deep = widths
-        self.stage_half = _conv(3, half, stride=2)
-        self.stage_quarter = nn.Sequential(_conv(half, quarter, stride=2), Residual(quarter))
-        self.stage_eighth = nn.Sequential(_conv(quarter, eighth, stride=2), Residual(eighth), Residual(eighth))
-        self.stage_deep = nn.Sequential(_conv(eighth, deep, stride=2), *(Residual(deep, d) for d in dilations))
+        self.stage_half = conv(3, half, stride=2)
+        self.stage_quarter = nn.Sequential(conv(half, quarter, stride=2), Residual(quarter))
+        self.stage_eighth = nn.Sequential(conv(quarter, eighth, stride=2), Residual(eighth), Residual(eighth))
+        self.stage_deep = nn.Sequential(conv(eighth, deep, stride=2), *(Residual(deep, d) for d in dilations))
         # The mean over the whole frame: what the picture is about (ParseNet, Liu et al., 2015). No batch norm here: a
         # batch of global means is too small a sample.
         self.context = nn.Sequential(nn.Conv2d(deep, eighth, 1), nn.ReLU(inplace=True))
-        self.fuse = _conv(deep + eighth, eighth, kernel=1)
+        self.fuse = conv(deep + eighth, eighth, kernel=1)
         self.auxiliary_head = nn.Conv2d(eighth, 1, 1)
-        self.lateral_eighth = _conv(eighth, eighth, kernel=1)
-        self.decode_eighth = _conv(eighth, quarter)
-        self.lateral_quarter = _conv(quarter, quarter, kernel=1)
-        self.decode_quarter = _conv(quarter, quarter)
-        self.decode_half = _conv(quarter + half, 16)
+        self.lateral_eighth = conv(eighth, eighth, kernel=1)
+        self.decode_eighth = conv(eighth, quarter)
+        self.lateral_quarter = conv(quarter, quarter, kernel=1)
+        self.decode_quarter = conv(quarter, quarter)
+        self.decode_half = conv(quarter + half, 16)
         self.head = nn.Conv2d(16, 1, 3, padding=1)
         self.gaze = GazeDecoder(eighth, quarter) if gaze_ceiling else None
 
@@ -138,11 +140,11 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         deep = self.stage_deep(eighth)
         context = self.context(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, deep.shape[2], deep.shape[3])
         deep = self.fuse(torch.cat((deep, context), dim=1))
-        up = self.decode_eighth(_resize_like(deep, eighth) + self.lateral_eighth(eighth))
-        up = self.decode_quarter(_resize_like(up, quarter) + self.lateral_quarter(quarter))
-        up = self.decode_half(torch.cat((_resize_like(up, half), half), dim=1))
-        gaze = None if self.gaze is None else _resize_like(self.gaze(deep, eighth, quarter), x)
-        return Logits(_resize_like(self.head(up), x), self.auxiliary_head(deep), gaze)
+        up = self.decode_eighth(resize_like(deep, eighth) + self.lateral_eighth(eighth))
+        up = self.decode_quarter(resize_like(up, quarter) + self.lateral_quarter(quarter))
+        up = self.decode_half(torch.cat((resize_like(up, half), half), dim=1))
+        gaze = None if self.gaze is None else resize_like(self.gaze(deep, eighth, quarter), x)
+        return Logits(resize_like(self.head(up), x), self.auxiliary_head(deep), gaze)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1: what is exported."""

@@ -6,6 +6,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,42 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """One training run; ``phases`` rise from 0."""
+class StudentShape:
+    """`saliency_training.network.SaliencyNet`, from nothing."""
 
     widths: tuple[int, int, int, int]
     dilations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedShape:
+    """`saliency_training.pretrained_network.PretrainedSaliencyNet`, its encoder from ImageNet."""
+
+    objects: tuple[int, ...]
+    """Widths of the decoder of objects, from the deepest level up."""
+    gaze: tuple[int, ...]
+    """Widths of the decoder of gaze."""
+    frozen: int
+    """How many of the encoder's first stages keep their weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One training run; ``phases`` rise from 0."""
+
+    shape: StudentShape | PretrainedShape
+    default_size: tuple[int, int]
+    """(width, height): which frames the exported file is meant for."""
+    stored_size: tuple[int, int]
+    """(width, height) that the images are decoded to before the training."""
     gaze_ceiling: float
     """Of the network's gaze decoder; 0: it has none, and gaze is taught to the object map."""
     gaze_inside: float
     """What is left of an object above 0.5 where nobody looks, 0..1."""
     steps: int
     peak_lr: float
+    encoder_rate: float
+    """Share of the learning rate that a pretrained encoder gets."""
     warmup_steps: int
     weight_decay: float
     clip_norm: float
@@ -76,10 +102,11 @@ class Settings:
         starts = [phase.start for phase in phases]
         if table or starts != sorted(starts) or starts[0] != 0:
             raise ValueError("unknown tables, or phases that do not rise from 0")
-        widths, dilations = tuple(network.pop("widths")), tuple(network.pop("dilations"))
         settings = cls(
-            widths=widths,
-            dilations=dilations,
+            shape=_shape(network),
+            default_size=tuple(network.pop("default_size", (256, 144))),
+            stored_size=tuple(network.pop("stored_size", (256, 192))),
+            encoder_rate=optimiser.pop("encoder_rate", 1.0),
             gaze_ceiling=network.pop("gaze_ceiling", 0.0),
             gaze_inside=network.pop("gaze_inside", 1.0),
             gaze_weight=loss.pop("gaze", 0.0),
@@ -106,6 +133,13 @@ class Settings:
     def phase(self, progress: float) -> Phase:
         """The phase that ``progress`` in 0..1 falls into."""
         return next(phase for phase in reversed(self.phases) if progress >= phase.start)
+
+
+def _shape(network: dict[str, Any]) -> StudentShape | PretrainedShape:
+    """Takes its keys out of ``network``."""
+    if "widths" in network:
+        return StudentShape(tuple(network.pop("widths")), tuple(network.pop("dilations")))
+    return PretrainedShape(tuple(network.pop("objects")), tuple(network.pop("gaze")), network.pop("frozen"))
 
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:

