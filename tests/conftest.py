@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kernel_backends import Backend, CudaBackend, ShimBackend, build_shim
 from requirements import need, required
+from support import ffmpeg
+
+from gpu_saliency.doctor import make_test_clip
 
 
 def pytest_configure() -> None:
@@ -36,3 +40,22 @@ def backend(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -
     yield request.getfixturevalue("host_backend")
     said = capfd.readouterr().err
     assert "runtime error" not in said, said
+
+
+@pytest.fixture(scope="session")
+def grain_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds, 320x192, of a texture under grain, with a tone."""
+    folder = tmp_path_factory.mktemp("clip")
+    make_test_clip(folder / "raw.yuv")
+    raw = ("-f", "rawvideo", "-video_size", "320x192", "-framerate", 24, "-i", folder / "raw.yuv")
+    ffmpeg(*raw, "-f", "lavfi", "-i", "sine=duration=2", "-crf", 8, "-c:a", "aac", folder / "in.mp4")
+    return folder / "in.mp4"
+
+
+@pytest.fixture(scope="session")
+def cut_path(grain_path: Path) -> Path:
+    """The same, but from frame 24 on upside down and negative: a cut, after which nothing of before can be predicted from."""
+    path = grain_path.with_name("cut.mp4")
+    filters = "split[a][b];[a]trim=end_frame=24[c];[b]trim=start_frame=24,negate,vflip[d];[c][d]concat"
+    ffmpeg("-i", grain_path, "-vf", filters, "-crf", 8, "-c:a", "copy", path)
+    return path
