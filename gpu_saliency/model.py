@@ -16,7 +16,7 @@ from gpu_saliency.errors import ModelError
 from gpu_saliency.runtime import import_onnxruntime
 
 _SHIPPED = Path(__file__).parent / "models"
-DEFAULT_MODEL = _SHIPPED / "saliency_student_v1.onnx"
+DEFAULT_MODEL = _SHIPPED / "saliency_fast_v1.onnx"
 SHIPPED_MODELS = tuple(sorted(path.stem for path in _SHIPPED.glob("*.onnx")))
 """Names that `find_model` takes instead of a path."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from saliency_training.settings import Settings
 OPSET = 17
 DEFAULT_SIZE = (256, 144)
 TOLERANCE = 1e-4
-TOLERANCE_FP16 = 1e-2
-"""Eleven bits through some thirty layers."""
+TOLERANCE_FP16 = 2e-2
+"""Eleven bits through up to fifty layers, on noise."""
 MAX_BYTES = 20_000_000
 _CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
 _CHECKED_BATCHES = (1, 3)
@@ -37,10 +38,14 @@ class ExportError(RuntimeError):
     """The written file does not do what the contract says."""
 
 
-def load_average(checkpoint: Path) -> tuple[Network, tuple[int, int]]:
-    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode, and its default size."""
+def load_average(checkpoint: Path, gaze_inside: float | None = None) -> tuple[Network, tuple[int, int]]:
+    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode, and its default size.
+
+    ``gaze_inside`` overrides the checkpoint's: it belongs to no weight."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
+    if gaze_inside is not None:
+        settings = replace(settings, gaze_inside=gaze_inside)
     net = build_network(settings)
     net.load_state_dict(state["average"])
     net.eval()
@@ -124,8 +129,9 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--fp16", action="store_true", help="write OUTPUT_fp16.onnx as well")
+    parser.add_argument("--gaze-inside", type=float, help="0..1, instead of the one trained with (settings.py)")
     args = parser.parse_args()
-    net, size = load_average(args.checkpoint)
+    net, size = load_average(args.checkpoint, args.gaze_inside)
     paths = [args.output, args.output.with_stem(f"{args.output.stem}_fp16")]
     for fp16, path in enumerate(paths[: 1 + args.fp16]):
         worst = export(net, path, size, fp16=bool(fp16))

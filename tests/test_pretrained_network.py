@@ -21,6 +21,7 @@ sys.path.insert(0, str(_SCRIPTS))
 
 import av  # noqa: E402
 import export_onnx  # noqa: E402
+import mix_checkpoints  # noqa: E402
 import train_saliency  # noqa: E402
 from saliency_training import efficientnet_lite  # noqa: E402
 from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual  # noqa: E402
@@ -126,3 +127,24 @@ def test_export_keeps_the_contract_and_the_price(tmp_path: Path, fp16: bool) -> 
     assert predictor.default_size == (320, 176)
     if not fp16:
         assert 0.7 < predictor.gflop((256, 144)) < 0.8
+
+
+def test_a_mixture_lies_between_and_is_exported_like_a_checkpoint(tmp_path: Path) -> None:
+    """Three tenths of the way from weights of 1 to weights of 3; a checkpoint of another network is refused."""
+    text = _CONFIG.read_text()
+    settings = Settings.parse(text)
+    for name, value in (("a", 1.0), ("b", 3.0)):
+        run = train_saliency.Run.start(settings)
+        with torch.no_grad():
+            for parameter in run.average.parameters():
+                parameter.fill_(value)
+        run.save(tmp_path / f"{name}.pt", text)
+    mix_checkpoints.mix(tmp_path / "a.pt", tmp_path / "b.pt", 0.3, tmp_path / "mixed.pt")
+    net, _ = export_onnx.load_average(tmp_path / "mixed.pt", gaze_inside=0.25)
+    assert all(torch.allclose(parameter, torch.tensor(1.6)) for parameter in net.parameters())
+    assert (net.gaze_inside, net.gaze_ceiling) == (0.25, settings.gaze_ceiling)
+    other = torch.load(tmp_path / "b.pt", weights_only=True)
+    del other["average"]["encoder.stem.0.weight"]
+    torch.save(other, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="different networks"):
+        mix_checkpoints.mix(tmp_path / "a.pt", tmp_path / "other.pt", 0.3, tmp_path / "mixed.pt")

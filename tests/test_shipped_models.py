@@ -26,21 +26,23 @@ def _disc() -> NDArray[np.float32]:
     return models.normalise(rgb, (256, 144))
 
 
-def test_both_versions_ship_with_a_card() -> None:
-    assert {path.stem for path in _FILES} == {"saliency_student_v1", "saliency_student_v2", "saliency_student_v2_fp16"}
+def test_each_ships_with_a_card() -> None:
+    both = {name + end for name in ("saliency_student_v2", "saliency_fast_v1", "saliency_best_v1") for end in ("", "_fp16")}
+    assert {path.stem for path in _FILES} == {"saliency_student_v1"} | both
     assert all((_FOLDER / f"{path.stem.removesuffix('_fp16')}.md").is_file() for path in _FILES)
 
 
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
 def test_a_shipped_model_finds_a_disc(path: Path) -> None:
     model = models.SaliencyModel(path)
-    assert model.input_size(16 / 9).padded == (256, 144)
+    assert model.input_size(16 / 9).padded == ((320, 176) if "best" in path.stem else (256, 144))
     found = model(_disc())[0]
     assert found[52:92, 90:130].mean() > 0.6
     assert found[:, 200:].mean() < 0.2
 
 
-def test_half_precision_agrees() -> None:
-    """At most a hundredth apart; bits in the eleventh place, through some thirty layers."""
-    single, half = (models.SaliencyModel(_FOLDER / f"saliency_student_v2{end}.onnx")(_disc()) for end in ("", "_fp16"))
+@pytest.mark.parametrize("name", ["saliency_student_v2", "saliency_fast_v1", "saliency_best_v1"])
+def test_half_precision_agrees(name: str) -> None:
+    """At most a hundredth apart; bits in the eleventh place, through thirty to fifty layers."""
+    single, half = (models.SaliencyModel(_FOLDER / f"{name}{end}.onnx")(_disc()) for end in ("", "_fp16"))
     assert 0 < np.abs(single - half).max() < 0.01
