@@ -96,19 +96,18 @@ def test_another_file_in_the_package_is_refused(monkeypatch: pytest.MonkeyPatch)
         EfficientNetLite0().load_pretrained()
 
 
-def test_training_leaves_the_frozen_part_and_the_statistics_alone() -> None:
-    """One step at a large rate moves the decoders and the encoder's later weights, the latter by a fifth, and nothing else."""
+def test_training_leaves_the_frozen_weights_alone() -> None:
+    """One step at a large rate moves the decoders, the encoder's later weights by a fifth of that, and all statistics."""
     settings = Settings.load(_CONFIG)
     run = train_saliency.Run.start(settings)
     before = {key: value.clone() for key, value in run.net.state_dict().items()}
     phase = Phase(0.0, ((64, 64),), masks=3, composites=0, fixations=0, everyday=1, crowds=1)
-    run.net.train()
     train_saliency.train_step(run, torch.randn(5, 3, 64, 64), torch.rand(5, 1, 64, 64), 1e-2, phase, bfloat16=False)
     moved = {key: float((value - before[key]).abs().max()) for key, value in run.net.state_dict().items()}
     frozen = ("encoder.stem.", *(f"encoder.stages.{i}." for i in range(2)))
     for key, change in moved.items():
-        if key.startswith(frozen) or (key.startswith("encoder.") and "running_" in key):
-            assert change == 0, key
+        if key.startswith(frozen):
+            assert (change > 0) == key.endswith(("running_mean", "running_var", "num_batches_tracked")), key
     # AdamW's first step is the rate itself, wherever there is a gradient.
     later = max(change for key, change in moved.items() if key.startswith("encoder.stages.5.") and key.endswith("weight"))
     decoder = max(change for key, change in moved.items() if key.startswith("objects.") and key.endswith("0.weight"))

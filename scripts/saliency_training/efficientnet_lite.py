@@ -59,8 +59,8 @@ class InvertedResidual(nn.Module):  # type: ignore[misc]  # torch is not followe
 class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     """``[N, 3, H, W]`` to five levels of `CHANNELS` at strides 2, 4, 8, 16, 32 (sides round up).
 
-    Batch norm keeps the statistics it was trained with, and the stem and the first ``frozen`` stages keep their weights:
-    batches here are small, and what finds edges needs no second training.
+    The stem and the first ``frozen`` stages keep their weights: what finds edges needs no second training. Batch norm learns
+    the statistics of what is trained on, slowly, in them too.
     """
 
     def __init__(self, frozen: int = 0) -> None:
@@ -76,14 +76,6 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not follow
             inputs = outputs
         for module in (self.stem, *self.stages[:frozen]) if frozen else ():
             module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> EfficientNetLite0:
-        """Batch norm stays in evaluation mode."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The levels, finest first."""
