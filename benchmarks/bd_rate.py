@@ -29,14 +29,16 @@ from rate_distortion import RatePoint, bd_rate, curve
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency import __version__
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.job import EncodeSettings, prepare_encode
-from gpu_saliency.model import DEFAULT_MODEL
+from gpu_saliency._version import __version__
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.pipeline import plan_for
-from gpu_saliency.plan import DEFAULT_OFFSET, RoiPolicy
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.segments import DEFAULT_SEGMENTS
+from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 SETTINGS: dict[str, tuple[str, tuple[float, ...]]] = {
     "libx264": ("medium", (20, 26, 32)),

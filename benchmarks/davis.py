@@ -12,10 +12,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.blocks import block_mean
-from gpu_saliency.clip import Clip
-from gpu_saliency.sidecar import Sidecar
-from gpu_saliency.track import encode_saliency
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.analysis.track import encode_saliency
+from gpu_saliency.grid import block_mean
+from gpu_saliency.source.clip import Clip
 
 Masks = list[NDArray[np.bool_]]
 

@@ -20,15 +20,15 @@ from bd_rate import SETTINGS, about_run
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency.clip import probe_clip
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.encoders import SOFTWARE
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.encoders import SOFTWARE
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.errors import SourceError
-from gpu_saliency.job import EncodeSettings, prepare_encode
 from gpu_saliency.pipeline import plan_for
-from gpu_saliency.plan import RoiPolicy
+from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.proof import prove_encode
-from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.source.probe import probe_clip
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency.clip import Clip, probe_clip
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
+from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.gpu import GpuSettings
-from gpu_saliency.plan import build_roi_plan
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sidecar import Sidecar
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 MAP_CODES, PLAN_SHARE, PLAN_QP = 2, 0.001, 1
 

@@ -33,14 +33,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from make_demo_clip import write_clip
 
-from gpu_saliency.clip import probe_clip
-from gpu_saliency.command import part_graph
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.job import EncodeSettings, prepare_encode
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import plan_part, run_saliency_encode
 from gpu_saliency.pipeline import plan_for
-from gpu_saliency.plan import RoiPolicy
+from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.progress import Reporter
-from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.source.probe import probe_clip
 
 FPS, SCENE_SECONDS = 24, 8
 FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
@@ -79,10 +78,7 @@ def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
     after_plan = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     assert job.channel is not None
     with tempfile.TemporaryDirectory() as folder:
-        graphs = [
-            part_graph(job, part, job.channel.deliver(job, plan, part, Path(folder)), seek=part.start > 0)
-            for part in job.channel.split(plan)
-        ]
+        graphs = [plan_part(job, plan, part, Path(folder)).graph for part in job.channel.split(plan)]
     peak_of_ffmpeg = 0.0
     with reporter.stage("encoding") as advance:
 

@@ -34,14 +34,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from make_demo_clip import FPS, ball_masks, write_clip
 
-from gpu_saliency.channels import addroi
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.job import EncodeSettings, prepare_encode
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.encode.channels import addroi
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.pipeline import plan_for
-from gpu_saliency.plan import RoiPolicy
-from gpu_saliency.saliency import load_saliency_sidecar
-from gpu_saliency.sidecar import Sidecar
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 REACH = 0.8
 ENCODERS = "libx264,libx265,libsvtav1,libsvtav1/prefilter,libaom-av1,libvvenc"
@@ -95,7 +96,7 @@ def compare_parts(clip: Clip, sidecar: Sidecar, encoder: str) -> PartsRow:
     job = prepare_encode(clip, EncodeSettings(encoder)).timed_like(sidecar)
     assert job.channel is not None
     plan = plan_for(job, sidecar, RoiPolicy())
-    filters = job.channel.deliver(job, plan, job.channel.split(plan)[0], Path()).filters.count("addroi=")
+    filters = job.channel.deliver(job, plan, job.channel.split(plan)[0], Path(), job.quality(plan)).filters.count("addroi=")
     with tempfile.TemporaryDirectory() as folder:
         one, many = Path(folder, "one.mp4"), Path(folder, "many.mp4")
         whole = run_saliency_encode(job, plan, one)

@@ -23,16 +23,20 @@ from davis import davis_clips, masks_of, object_blocks, with_truth
 from rich.console import Console
 from rich.progress import track
 
-from gpu_saliency.channels.base import Channel
-from gpu_saliency.channels.prefilter import Prefilter, blurred_share, strength_of
-from gpu_saliency.channels.svtav1_map import SvtAv1Map, mean_delta
-from gpu_saliency.clip import probe_clip
-from gpu_saliency.encode import encode_part
-from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
-from gpu_saliency.parts import Part
-from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.channels.base import Channel
+from gpu_saliency.encode.channels.prefilter import Prefilter, blurred_share, strength_of
+from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, mean_delta
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import encode_part
+from gpu_saliency.encode.target import EncodeTarget
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.prove import video_bytes
-from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.source.probe import probe_clip
 
 QUALITIES = {
     "libx264": ("veryfast", (23, 32)),
@@ -48,14 +52,14 @@ STEPS = 3
 class UnshiftedPrefilter(Prefilter):
     """The prefilter at the base quality itself."""
 
-    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
+    def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return 0.0
 
 
 class UnshiftedMap(SvtAv1Map):
     """SVT-AV1's map at the base quality itself."""
 
-    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
+    def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return 0.0
 
 

@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
 from davis import Masks
 from scipy.interpolate import PchipInterpolator
 
-from gpu_saliency.channels.base import Channel, Delivery
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.decode import DecodeTally, decode_frames
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.job import EncodeJob
-from gpu_saliency.parts import Part, whole
-from gpu_saliency.plan import RoiPlan
-from gpu_saliency.planes import luma
+from gpu_saliency.encode.channels.base import Channel, Delivery
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.run import run_saliency_encode
+from gpu_saliency.encode.target import EncodeTarget
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.block_error import as_encoded
 from gpu_saliency.proof.prove import video_bytes
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.planes import luma
+from gpu_saliency.source.probe import probe_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +40,14 @@ class RatePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Plainly:
+class Plainly(Channel):
     """A channel that brings no plan: what its encoder makes of the clip, in one part, without any ROI."""
 
     channel: Channel | None
-    name: str = "none"
-    per_map: bool = False
+    name: ClassVar[str] = "none"
 
-    def obstacle(self, job: EncodeJob) -> GpuSaliencyError | None:  # noqa: ARG002
-        return None
-
-    def split(self, plan: RoiPlan) -> list[Part]:
-        return whole(plan)
-
-    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
-        return 0.0
-
-    def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:  # noqa: ARG002
-        return Delivery() if self.channel is None else self.channel.deliver(job, None, part, folder)
+    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+        return Delivery() if self.channel is None else self.channel.deliver(target, None, part, folder, quality)
 
 
 def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:

@@ -16,6 +16,7 @@ import argparse
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from davis import davis_clips, masks_of
@@ -24,42 +25,35 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gpu_saliency.channels.base import Channel, Delivery, escape_param
-from gpu_saliency.channels.rate_guide import estimate_rates, quantiser_step, wanted_rates
-from gpu_saliency.clip import probe_clip
-from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
-from gpu_saliency.parts import Part, whole
-from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
-from gpu_saliency.saliency import load_saliency_sidecar
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.channels.base import Channel, Delivery, escape_param
+from gpu_saliency.encode.channels.rate_guide import estimate_rates, quantiser_step, wanted_rates
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.target import EncodeTarget
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.probe import probe_clip
 
 QUALITIES = (28, 36, 44)
 KINDS = ("off", "estimate", "neutral")
 
 
 @dataclass(frozen=True, slots=True)
-class Neutral:
-    """Rate-guided delta-q with a file that asks for no ROI; a ``Channel``."""
+class Neutral(Channel):
+    """Rate-guided delta-q with a file that asks for no ROI."""
 
-    name: str
-    per_map: bool = False
+    kind: str
+    name: ClassVar[str] = "neutral"
 
-    def obstacle(self, job: EncodeJob) -> GpuSaliencyError | None:  # noqa: ARG002
-        return None
-
-    def split(self, plan: RoiPlan) -> list[Part]:
-        return whole(plan)
-
-    def quality_shift(self, job: EncodeJob, plan: RoiPlan) -> float:  # noqa: ARG002
-        return 0.0
-
-    def deliver(self, job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> Delivery:
-        if self.name == "off":
+    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+        if self.kind == "off":
             return Delivery(params={"deltaq-mode": "0"})
-        assert job.crf is not None
+        assert target.crf is not None
         assert plan is not None
-        rates = estimate_rates(job.clip, part, quantiser_step(job.crf))
-        if self.name == "neutral":
+        rates = estimate_rates(target.clip, part, quantiser_step(target.crf))
+        if self.kind == "neutral":
             rates = wanted_rates(rates, plan)
         path = folder / "rates.txt"
         np.savetxt(path, rates, "%.3f")
@@ -86,8 +80,7 @@ def measure(path: Path) -> list[Row]:
     plain = curve(replace(job, channel=Plainly(None)), plan, masks, QUALITIES, plain=True)
     rows = []
     for kind in KINDS:
-        channel: Channel = Neutral(kind)
-        other = curve(replace(job, channel=channel), plan, masks, QUALITIES, plain=False)
+        other = curve(replace(job, channel=Neutral(kind)), plan, masks, QUALITIES, plain=False)
         size = float(np.mean([100 * (b.video_bytes / a.video_bytes - 1) for a, b in zip(plain, other, strict=True)]))
         name = path.stem.removeprefix("davis_")
         rows.append(Row(name, kind, bd_rate(plain, other, "inside_db"), bd_rate(plain, other, "outside_db"), size))

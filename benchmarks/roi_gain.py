@@ -30,15 +30,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gpu_saliency import __version__
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.job import EncodeSettings, prepare_encode
-from gpu_saliency.model import DEFAULT_MODEL
-from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency._version import __version__
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import run_saliency_encode
+from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.proof.verdict import INSIDE_BELOW
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 DEFAULT_CRF = {"libx264": (23.0, 32.0), "libx265": (28.0, 36.0)}
 FOUND_FROM = 0.2

@@ -29,12 +29,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency.analyse import analyse_clip
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.cpu import CpuDevice
-from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
-from gpu_saliency.model import DEFAULT_MODEL, normalise
-from gpu_saliency.sampling import Sampling
+from gpu_saliency.analysis.cpu import CpuDevice
+from gpu_saliency.analysis.run import analyse_clip
+from gpu_saliency.model.onnx import normalise
+from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.shrink import Shrinker
 
 GENERATED_FRAMES = 240
 

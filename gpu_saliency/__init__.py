@@ -9,14 +9,19 @@ The steps of it are `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_
 
 __version__ = "0.1.0"
 
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.encode import run_saliency_encode
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
 from gpu_saliency.pipeline import EncodeRequest, encode_clip
-from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sidecar import Sidecar
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 __all__ = [
     "AnalysisSettings",

@@ -10,20 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.blocks import grid_shape
-from gpu_saliency.clip import Clip, probe_clip
-from gpu_saliency.cuda.device import CudaDevice
-from gpu_saliency.cuda.probe import probe
-from gpu_saliency.encode import run_saliency_encode
-from gpu_saliency.encoders import ENCODERS, SOFTWARE, EncoderSpec
+from gpu_saliency.analysis.cuda.device import CudaDevice
+from gpu_saliency.analysis.cuda.probe import probe
+from gpu_saliency.analysis.settings import GpuSettings
+from gpu_saliency.encode.encoders import ENCODERS, SOFTWARE, EncoderSpec
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
-from gpu_saliency.gpu import GpuSettings
-from gpu_saliency.job import EncodeSettings, prepare_encode
-from gpu_saliency.model import DEFAULT_MODEL, SaliencyModel
-from gpu_saliency.plan import RoiPlan, RoiPolicy
+from gpu_saliency.grid import grid_shape
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
+from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import prove_encode
-from gpu_saliency.runtime import import_onnxruntime, installed_runtimes
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 _PACKAGES = ("gpu-saliency", "numpy", "av", "rich", "typer", "imageio-ffmpeg", "cupy-cuda13x", "PyNvVideoCodec")
 _WIDTH, _HEIGHT, _FRAMES = 320, 192, 48

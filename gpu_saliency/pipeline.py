@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency import __version__
-from gpu_saliency.clip import Clip
-from gpu_saliency.command import part_command, part_graph, pass_commands
-from gpu_saliency.encode import check_destination, run_saliency_encode, shifted_quality
+from gpu_saliency._version import __version__
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.sidecar import SUFFIX, Sidecar, save_sidecar
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import check_destination, plan_part, run_saliency_encode
 from gpu_saliency.errors import EncodeError, OutputError, SidecarError, UnsupportedEncoderError
-from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
-from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Reporter
 from gpu_saliency.proof import Proof, prove_encode
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sidecar import SUFFIX, Sidecar, save_sidecar
+from gpu_saliency.source.clip import Clip
 
 EXCERPT_FRAMES = 48
 """Frames that ``--prove excerpt`` compares, whatever the length of the clip; the plain encode runs on for a lookahead more."""
@@ -116,24 +118,14 @@ def dry_run(request: EncodeRequest, reporter: Reporter | None = None) -> dict[st
 
 
 def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[list[str], list[str]]:
-    """The command and the filter graph of each part, with names for files that only the encode makes."""
+    """The command lines and the filter graph of each part, with ``partN/`` for the folder that only the encode makes."""
     assert job.channel is not None
-    crf = shifted_quality(job, job.channel.quality_shift(job, plan))
     commands, graphs = [], []
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         for number, part in enumerate(job.channel.split(plan)):
-            delivery = job.channel.deliver(job, plan, part, Path(folder))
-            seek = part.start > 0 and job.frame_pts is not None
-            graph = Path(f"part{number}.graph")
-            if delivery.program:
-                command = part_command(job, part, delivery, graph, "pipe:1", seek=seek, crf=crf)
-                texts = [shlex.join(command) + " | " + shlex.join([*delivery.program, f"part{number}.ivf"])]
-            else:
-                target = f"part{number}{job.spec.part_suffix}"
-                passes = pass_commands(job, part, delivery, graph, target, Path(folder), seek=seek, crf=crf)
-                texts = [shlex.join(command) for command in passes]
-            commands += [text.replace(folder + os.sep, f"part{number}.") for text in texts]
-            graphs.append(part_graph(job, part, delivery, seek=seek).replace(folder + os.sep, f"part{number}."))
+            run = plan_part(job, plan, part, Path(folder))
+            commands += [line.replace(folder, f"part{number}") for line in run.shell_lines()]
+            graphs.append(run.graph.replace(folder, f"part{number}"))
     return commands, graphs
 
 
@@ -236,10 +228,9 @@ def _analysis_facts(sidecar: Sidecar, reused: bool) -> dict[str, Any]:
 
 def _roi_facts(job: EncodeJob, plan: RoiPlan) -> dict[str, Any]:
     assert job.channel is not None
-    shift = job.channel.quality_shift(job, plan)
     facts = {
         "channel": job.channel.name,
         "passed_over": [{"channel": name, "reason": reason} for name, reason in job.passed_over],
-        "crf_used": shifted_quality(job, shift),
+        "crf_used": job.quality(plan),
     }
     return facts | plan.policy.to_json() | plan.statistics()

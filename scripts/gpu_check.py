@@ -53,9 +53,9 @@ for clip in sorted(source.glob("*.mp4")):
 FACTS = """
 import json
 from gpu_saliency.bench import about_machine
-from gpu_saliency.cuda.probe import require_cuda
-from gpu_saliency.cuda.stages import describe_gpu
-from gpu_saliency.gpu import GpuSettings
+from gpu_saliency.analysis.cuda.probe import require_cuda
+from gpu_saliency.analysis.cuda.probe import describe_gpu
+from gpu_saliency.analysis.settings import GpuSettings
 about = about_machine(describe_gpu())
 print(json.dumps(about, indent=1))
 require_cuda(GpuSettings())

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.analyse import analyse_clip
-from gpu_saliency.clip import Clip
-from gpu_saliency.cpu import CpuDevice
-from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
-from gpu_saliency.model import SaliencyModel, normalise
-from gpu_saliency.sampling import Sampling
+from gpu_saliency.analysis.cpu import CpuDevice
+from gpu_saliency.analysis.run import analyse_clip
+from gpu_saliency.model.onnx import SaliencyModel, normalise
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.shrink import Shrinker
 
 _KEPT_FRAMES = 32
 """Decoded frames that preprocessing runs over, so that they do not stay in the caches."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, find_ffmpeg
 from gpu_saliency.errors import EncodeError
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG, find_ffmpeg
 
 CODECS = {
     "h264": ("libx264", "yuv420p"),

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.bench.stages import STAGES, Stages
-from gpu_saliency.clip import Clip
-from gpu_saliency.sampling import Sampling
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency import __version__
+from gpu_saliency._version import __version__
 from gpu_saliency.bench.measure import BenchRow
 from gpu_saliency.bench.stages import STAGES
-from gpu_saliency.runtime import installed_runtimes
+from gpu_saliency.model.runtime import installed_runtimes
 
 _PACKAGES = ("numpy", "av", "cupy-cuda13x", "PyNvVideoCodec")
 

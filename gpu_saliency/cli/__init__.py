@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 
-from gpu_saliency import __version__
+from gpu_saliency._version import __version__
 from gpu_saliency.cli.bench import bench
 from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 
 from gpu_saliency.bench import BenchRow, about_machine, measure_clip, show_rows
-from gpu_saliency.bench.choose import load_stages
 from gpu_saliency.bench.generate import CODECS, FRAME_RATE, generate_clip
+from gpu_saliency.bench.load import load_stages
 from gpu_saliency.cli import options as opt
-from gpu_saliency.clip import MAX_SIDE, Clip, probe_clip
 from gpu_saliency.errors import UsageError
-from gpu_saliency.output import check_output, temporary_output
+from gpu_saliency.files import check_output, temporary_output
 from gpu_saliency.progress import Reporter
+from gpu_saliency.source.clip import MAX_SIDE, Clip
+from gpu_saliency.source.probe import probe_clip
 
 _TABLE_WIDTH = 170
 

@@ -10,8 +10,8 @@ import typer
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.doctor import examine
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.errors import ToolMissingError
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.progress import Reporter
 
 

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
-from gpu_saliency.encoders import CHANNELS, ENCODERS
+from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.errors import UsageError
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.job import EncodeSettings
 from gpu_saliency.pipeline import PROVE, EncodeRequest, dry_run, encode_clip, fallback_allowed
-from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 from gpu_saliency.progress import Reporter
-from gpu_saliency.segments import DEFAULT_SEGMENTS
 
 _ENCODE = "Encode"
 _NAMES = ", ".join(ENCODERS)

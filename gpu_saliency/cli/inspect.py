@@ -8,19 +8,21 @@ from typing import Annotated
 
 import typer
 
+from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
-from gpu_saliency.clip import RAW_SUFFIXES, Clip, parse_frame_rate, probe_clip
-from gpu_saliency.encoders.spec import format_params, parse_params
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.target import format_params, parse_params
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
-from gpu_saliency.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.job import EncodeJob, EncodeSettings, prepare_encode
-from gpu_saliency.output import check_output
+from gpu_saliency.files import check_output
 from gpu_saliency.pipeline import plan_for, sidecar_beside
-from gpu_saliency.plan import RoiPolicy
+from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.progress import Reporter
 from gpu_saliency.proof import Proof, prove_encode, write_picture
-from gpu_saliency.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import RAW_SUFFIXES, parse_frame_rate, probe_clip
 
 
 def inspect(

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.aggregate import AGGREGATORS
-from gpu_saliency.clip import Clip, parse_frame_rate, probe_clip
+from gpu_saliency.analysis.aggregate import AGGREGATORS
+from gpu_saliency.analysis.settings import PROVIDERS, AnalysisSettings, GpuSettings, parse_gpus
 from gpu_saliency.errors import UsageError
-from gpu_saliency.gpu import PROVIDERS, GpuSettings, parse_gpus
-from gpu_saliency.model import DEFAULT_MODEL, SHIPPED_MODELS, find_model
-from gpu_saliency.plan import MAPPINGS
-from gpu_saliency.saliency import AnalysisSettings
+from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
+from gpu_saliency.plan.policy import MAPPINGS
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import parse_frame_rate, probe_clip
 
 _SOURCE, _SALIENCY, _ENCODE, _RUN = "Source", "Saliency", "Encode", "Run"
 

@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.sidecar import SUFFIX
 from gpu_saliency.cli import options as opt
-from gpu_saliency.output import check_output
-from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
+from gpu_saliency.files import check_output
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 from gpu_saliency.progress import Reporter
-from gpu_saliency.saliency import load_saliency_sidecar
-from gpu_saliency.segments import DEFAULT_SEGMENTS
-from gpu_saliency.sidecar import SUFFIX
 
 
 def plan(

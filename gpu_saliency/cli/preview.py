@@ -10,20 +10,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gpu_saliency.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.cli import options as opt
-from gpu_saliency.clip import Clip
 from gpu_saliency.errors import OutputError, SidecarError, ToolMissingError, UsageError
-from gpu_saliency.model import SaliencyModel
-from gpu_saliency.plan import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy, build_roi_plan
-from gpu_saliency.preview.feed.open import check_source, is_live, name_of
-from gpu_saliency.preview.file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
+from gpu_saliency.preview.live.sources import check_source, is_live, name_of
+from gpu_saliency.preview.overlay_file import PreviewJob, check_preview_output, is_sheet, write_overlay, write_sheet
 from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sampling import DEFAULT_ANALYSIS_FPS
-from gpu_saliency.segments import DEFAULT_SEGMENTS
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS
 
 _PREVIEW = "Preview"
 DEFAULT_HOST = "127.0.0.1"
@@ -173,8 +175,8 @@ def _show_clip(
         with server.open_site(*where) as site, PreviewSession(clip, analysis, sidecar) as session:
             server.serve_clip(session, policy, site, again)
         return
-    from gpu_saliency.preview.player import ClipPlayer
-    from gpu_saliency.preview.terminal import check_terminal, show_in_terminal  # late: it needs a terminal's own modules
+    from gpu_saliency.preview.terminal.player import ClipPlayer
+    from gpu_saliency.preview.terminal.screen import check_terminal, show_in_terminal
 
     console = check_terminal(Console())
     with PreviewSession(clip, analysis, sidecar) as session:
@@ -183,8 +185,8 @@ def _show_clip(
 
 def _show_live(source: str, analysis: AnalysisSettings, policy: RoiPolicy, where: _Where | None, reporter: Reporter) -> None:
     """As `_show_clip`, of a source that has no end yet."""
-    from gpu_saliency.preview.feed.feed import LiveFeed
-    from gpu_saliency.preview.feed.session import LiveSession
+    from gpu_saliency.preview.live.feed import LiveFeed
+    from gpu_saliency.preview.live.session import LiveSession
 
     if analysis.device not in ("auto", "cpu"):
         raise UsageError(f"--device {analysis.device}: a live source is looked at on the CPU", cure="leave it out")
@@ -199,8 +201,8 @@ def _show_live(source: str, analysis: AnalysisSettings, policy: RoiPolicy, where
         with server.open_site(*where) as site, LiveFeed(source) as feed, LiveSession(feed, model, rate) as session:
             server.serve_live(session, policy, site)
         return
-    from gpu_saliency.preview.player import LivePlayer
-    from gpu_saliency.preview.terminal import check_terminal, show_in_terminal
+    from gpu_saliency.preview.terminal.player import LivePlayer
+    from gpu_saliency.preview.terminal.screen import check_terminal, show_in_terminal
 
     console = check_terminal(Console())
     with LiveFeed(source) as feed, LiveSession(feed, model, rate) as session:

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.decode import DecodeTally
-from gpu_saliency.track import SaliencyTrack, Samples
+from gpu_saliency.analysis.track import SaliencyTrack, Samples
+from gpu_saliency.source.decode import DecodeTally
 
 _FIRST_ROOM = 64
 """Samples."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.blocks import BLOCK_SIZE
-from gpu_saliency.canvas import Picture, panel_cells
-from gpu_saliency.clip import Clip
-from gpu_saliency.palette import offset_colour, saliency_colour
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.draw.canvas import Picture
+from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.draw.panel import panel_cells
+from gpu_saliency.grid import BLOCK_SIZE
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.moment import Moment
+from gpu_saliency.source.clip import Clip
 
 OPACITY = 0.6
 """Of the colours, over the picture in grey."""

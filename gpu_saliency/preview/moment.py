@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.plan import RoiPlan
-from gpu_saliency.track import SaliencyTrack
+from gpu_saliency.analysis.track import SaliencyTrack
+from gpu_saliency.plan.roi import RoiPlan
 
 
 @dataclass(frozen=True, slots=True)

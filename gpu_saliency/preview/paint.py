@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_saliency.canvas import BAR, LINE, Picture, draw_scale, panel_size, write_text
-from gpu_saliency.clip import Clip
+from gpu_saliency.draw.canvas import BAR, LINE, Picture, draw_scale, write_text
+from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.draw.panel import panel_size
 from gpu_saliency.errors import UsageError
-from gpu_saliency.palette import offset_colour, saliency_colour
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.layers import Layers, scale_end
 from gpu_saliency.preview.moment import Moment
+from gpu_saliency.source.clip import Clip
 
 STYLES: dict[str, tuple[str, ...]] = {
     "heat": ("heat",),

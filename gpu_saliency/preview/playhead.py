@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_saliency.clip import Clip
-from gpu_saliency.track import SaliencyTrack
+from gpu_saliency.analysis.track import SaliencyTrack
+from gpu_saliency.source.clip import Clip
 
 
 class Playhead:

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from gpu_saliency.clip import Clip
-from gpu_saliency.decode import DecodeTally
+from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.analysis.track import SaliencyTrack, Samples
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.plan import RoiPlan, RoiPolicy, build_roi_plan
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.growing import GrowingTrack
-from gpu_saliency.saliency import AnalysisSettings, load_saliency_sidecar
-from gpu_saliency.sidecar import Sidecar
-from gpu_saliency.track import SaliencyTrack, Samples
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally
 
 _KEPT_PLANS = 16
 _REFRESH_SECONDS = 0.5

@@ -8,11 +8,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.blocks import BLOCK_SIZE
-from gpu_saliency.clip import Clip
-from gpu_saliency.decode import DecodeTally, decode_frames
 from gpu_saliency.errors import SourceError
-from gpu_saliency.planes import luma
+from gpu_saliency.grid import BLOCK_SIZE
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.planes import luma
 
 BlockError = NDArray[np.float64]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.clip import Clip, probe_clip
 from gpu_saliency.errors import SourceError
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.block_error import read_errors
 from gpu_saliency.proof.qp import read_qp, sent_qp
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.canvas import BAR, LETTER, LINE, Picture, draw_scale, panel_cells, panel_size, png_bytes, write_text
-from gpu_saliency.clip import Clip
-from gpu_saliency.decode import DecodeTally, Shrinker, decode_frames
+from gpu_saliency.draw.canvas import BAR, LETTER, LINE, Picture, draw_scale, png_bytes, write_text
+from gpu_saliency.draw.glyphs import ADVANCE
+from gpu_saliency.draw.palette import offset_colour
+from gpu_saliency.draw.panel import panel_cells, panel_size
 from gpu_saliency.errors import OutputError, SourceError
-from gpu_saliency.glyphs import ADVANCE
-from gpu_saliency.output import temporary_output
-from gpu_saliency.palette import offset_colour
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.files import temporary_output
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.verdict import Proof
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.shrink import Shrinker
 
 PANEL_SIDE = 560
 """Pixels of a panel's longer side."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import av
 
-from gpu_saliency.encode import encode_part
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.run import encode_part
 from gpu_saliency.errors import SourceError, UsageError
-from gpu_saliency.job import EncodeJob
-from gpu_saliency.parts import Part
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import exports_qp
 from gpu_saliency.proof.verdict import Proof, judge

@@ -15,8 +15,8 @@ import numpy as np
 from av.sidedata.encparams import VideoEncParams, VideoEncParamsType
 from numpy.typing import NDArray
 
-from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
 from gpu_saliency.errors import SourceError
+from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 
 QpMap = NDArray[np.int16]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.plan import RoiPlan
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import Comparison
 
 INSIDE_BELOW = -0.5

@@ -6,13 +6,13 @@ import threading
 import time
 from functools import partial
 
-from gpu_saliency.clip import Clip
-from gpu_saliency.preview.feed.feed import LiveFeed, Newest
+from gpu_saliency.preview.live.feed import LiveFeed, Newest
 from gpu_saliency.preview.playhead import Playhead
 from gpu_saliency.preview.session import View
-from gpu_saliency.preview.store import FrameStore, JpegEncoder
+from gpu_saliency.preview.web.pictures import FrameStore, JpegEncoder
 from gpu_saliency.preview.web.viewer import Due
 from gpu_saliency.preview.web.wire import Command
+from gpu_saliency.source.clip import Clip
 
 _LOOK_SECONDS = 0.01
 """How often a viewer of a live source looks whether there is a new frame."""

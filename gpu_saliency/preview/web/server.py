@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import uvicorn
 
 from gpu_saliency.errors import GpuSaliencyError, UsageError
-from gpu_saliency.plan import RoiPolicy
-from gpu_saliency.preview.feed.session import LiveSession
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.preview.live.session import LiveSession
 from gpu_saliency.preview.session import Looked, PreviewSession
-from gpu_saliency.preview.store import FrameStore
 from gpu_saliency.preview.web.app import make_app
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
+from gpu_saliency.preview.web.pictures import FrameStore
 from gpu_saliency.preview.web.screens import ClipScreen, LiveScreen, NewestPictures
 from gpu_saliency.preview.web.viewer import Screen, Shared
 from gpu_saliency.progress import Reporter

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gpu_saliency.errors import SourceError, UsageError
-from gpu_saliency.plan import RoiPlan, RoiPolicy
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.moment import Timeline
 from gpu_saliency.preview.session import Looked, View
 from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message, plan_message, timeline_message

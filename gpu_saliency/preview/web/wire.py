@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.aggregate import AGGREGATORS
-from gpu_saliency.blocks import BLOCK_SIZE, grid_shape
-from gpu_saliency.clip import Clip
-from gpu_saliency.palette import offset_colour, saliency_colour
-from gpu_saliency.plan import MAPPINGS, MAX_OFFSET, RoiPlan, RoiPolicy
+from gpu_saliency.analysis.aggregate import AGGREGATORS
+from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.grid import BLOCK_SIZE, grid_shape
+from gpu_saliency.plan.policy import MAPPINGS, MAX_OFFSET, RoiPolicy
+from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.layers import scale_end
 from gpu_saliency.preview.moment import Moment
 from gpu_saliency.preview.session import View
+from gpu_saliency.source.clip import Clip
 
 _POINTS, _MARKS = 600, 2000
 """Points of the curve of mean saliency, and marks on the time line, at most: more would not be told apart."""

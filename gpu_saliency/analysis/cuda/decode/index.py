@@ -1,0 +1,95 @@
+"""The frames of a clip as its packets tell them, without decoding: which there are, when, and where decoding can begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.decode import GRID_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class PacketFacts:
+    """One packet of the video stream; packets come in the order in which they are decoded."""
+
+    pts: int | None
+    is_key: bool
+    is_discard: bool = False
+    """Decoded as a reference, never shown: what an edit list cuts off."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """The shown frames of a clip. Produced by `index_clip`, consumed by the splits and the decoders."""
+
+    pts: NDArray[np.int64]
+    """``[frames]``, in ``time_base``, strictly rising: the frame with ``pts[i]`` is frame i."""
+    keys: NDArray[np.int64]
+    """``[keys]``, rising: frames at which decoding can begin, so that all frames from there on come out. The first is 0."""
+    hidden: frozenset[int] = frozenset()
+    """Time stamps of frames that a decoder delivers and that are no frames of the clip: beyond its duration, or cut off."""
+    time_base: Fraction = Fraction(1)
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.pts)
+
+    def number_of(self, pts: int) -> int | None:
+        """The number of the frame with time stamp ``pts``; ``None`` for a hidden one. Raises `KeyError` for any other."""
+        number = int(np.searchsorted(self.pts, pts))
+        if number < len(self.pts) and self.pts[number] == pts:
+            return number
+        if pts in self.hidden:
+            return None
+        raise KeyError(pts)
+
+    def is_variable(self, frame_rate: Fraction) -> bool:
+        """Whether a frame's time lies off the grid of ``frame_rate``; the same test as the CPU decoder's."""
+        seconds = (self.pts - self.pts[0]) * float(self.time_base)
+        off_grid = np.abs(seconds - np.arange(len(self.pts)) / float(frame_rate))
+        return bool((off_grid > GRID_TOLERANCE).any())
+
+
+class IrregularStreamError(Exception):
+    """The packets do not tell the frames one by one, so only decoding in a row can."""
+
+
+def index_clip(clip: Clip) -> Timeline:
+    """Read through the packets of ``clip``. Raises `IrregularStreamError` or `SourceError`."""
+    with open_clip(clip) as container:
+        video = video_stream_of(container)
+        facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(video) if p.size]
+        return make_timeline(facts, video.time_base or Fraction(1), clip.duration)
+
+
+def make_timeline(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> Timeline:
+    """From all ``packets``; ``duration`` in seconds cuts the clip as the CPU decoder does. Raises `IrregularStreamError`."""
+    if not packets or not packets[0].is_key:
+        raise IrregularStreamError("the stream does not begin with a key frame")
+    stamps = [packet.pts for packet in packets]
+    if any(pts is None for pts in stamps):
+        raise IrregularStreamError("a packet has no time stamp")
+    pts = np.array(stamps, np.int64)
+    if len(np.unique(pts)) != len(pts):
+        raise IrregularStreamError("two packets have the same time stamp")
+    if pts.min() < pts[0]:
+        raise IrregularStreamError("the first frames refer to frames that the file does not hold")
+    shown = np.array([not packet.is_discard for packet in packets])
+    if not shown.any():
+        raise IrregularStreamError("no packet is to be shown")
+    if duration:
+        seconds = pts * float(time_base)
+        shown &= seconds - seconds[shown].min() < duration
+    frames = np.sort(pts[shown])
+    # Decoding can begin at a key frame that shows after everything decoded before it: whatever is decoded later and shown earlier
+    # (the leading pictures of an open GOP) belongs to the frames before it and is decoded with them.
+    latest_before = np.concatenate(([pts[0] - 1], np.maximum.accumulate(pts)[:-1]))
+    clean = np.array([packet.is_key for packet in packets]) & shown & (pts > latest_before)
+    keys = np.searchsorted(frames, np.sort(pts[clean]))
+    if len(keys) == 0 or keys[0] != 0:
+        keys = np.concatenate(([0], keys))  # the frames before the first clean key: from the beginning of the file
+    return Timeline(frames, keys.astype(np.int64), frozenset(pts[~shown].tolist()), time_base)

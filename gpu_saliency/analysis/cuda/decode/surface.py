@@ -1,0 +1,94 @@
+"""A decoded picture where the decoder left it in device memory: how its samples lie, and where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gpu_saliency.source.clip import MAX_SIDE
+
+# FFmpeg's names, little-endian: semi-planar (high bits of 16 hold the sample from 10 bits on), planar, and grey.
+_SEMI_PLANAR = {"nv12": (1, 1, 8), "nv16": (1, 0, 8), "nv24": (0, 0, 8)}
+_HIGH_SEMI_PLANAR = {"p0": (1, 1), "p2": (1, 0), "p4": (0, 0)}
+_PLANAR = {"420": (1, 1), "422": (1, 0), "440": (0, 1), "444": (0, 0), "411": (2, 0), "410": (2, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleLayout:
+    """How a pixel format stores its samples."""
+
+    bits: int
+    """Of a sample, 8 to 16."""
+    sample_bytes: int
+    """1 or 2."""
+    sample_shift: int
+    """Right shift that brings a stored sample to ``bits``: 6 for P010, 0 for yuv420p10le."""
+    chroma_planes: int
+    """0 grey, 1 Cb and Cr by turns, 2 Cb and Cr apart."""
+    chroma_shift: tuple[int, int] = (0, 0)
+    """log2 of the subsampling, across and down."""
+    chroma_offset: tuple[int, int] = (0, 0)
+    """Eighths of a chroma sample, across and down, to add to a place in the chroma planes. 0 where a chroma sample lies amid the
+    luma samples that share it; (2, 0) where it lies on the left one of two, as in H.264 and HEVC if not said otherwise. See
+    `siting.chroma_offset`."""
+
+    def __post_init__(self) -> None:
+        if not (8 * self.sample_bytes >= self.bits + self.sample_shift and self.bits >= 8 and self.sample_bytes in (1, 2)):
+            raise ValueError(f"{self.bits} bits shifted by {self.sample_shift} in {self.sample_bytes} bytes")
+        if self.chroma_planes not in (0, 1, 2) or min(self.chroma_shift) < 0 or self.sample_shift < 0:
+            raise ValueError(f"{self.chroma_planes} chroma planes, shifted by {self.chroma_shift}")
+        moved = zip(self.chroma_offset, self.chroma_shift, strict=True)
+        if any(abs(offset) >= 4 or (offset and not shift) for offset, shift in moved):
+            raise ValueError(f"chroma shifted by {self.chroma_shift} and moved by {self.chroma_offset}")
+
+    @classmethod
+    def of(cls, pix_fmt: str) -> SampleLayout | None:
+        """The layout of an FFmpeg pixel format; ``None`` for one that the kernels do not read (R'G'B', packed, big-endian)."""
+        if pix_fmt in _SEMI_PLANAR:
+            shift_x, shift_y, bits = _SEMI_PLANAR[pix_fmt]
+            return cls(bits, 1, 0, 1, (shift_x, shift_y))
+        if match := re.fullmatch(r"(p[024])(10|12|16)le", pix_fmt):
+            bits = int(match[2])
+            return cls(bits, 2, 16 - bits, 1, _HIGH_SEMI_PLANAR[match[1]])
+        if match := re.fullmatch(r"yuvj?(\d{3})p(?:(9|10|12|14|16)(msb)?le)?", pix_fmt):
+            if match[1] not in _PLANAR:
+                return None
+            bits = int(match[2] or 8)
+            return cls(bits, 1 if bits == 8 else 2, 16 - bits if match[3] else 0, 2, _PLANAR[match[1]])
+        if match := re.fullmatch(r"gray(?:(9|10|12|14|16)le)?", pix_fmt):
+            bits = int(match[1] or 8)
+            return cls(bits, 1 if bits == 8 else 2, 0, 0)
+        return None
+
+    def chroma_size(self, width: int, height: int) -> tuple[int, int]:
+        """Samples across and down of a chroma plane of a ``width`` x ``height`` picture; odd sides round up."""
+        return -(-width >> self.chroma_shift[0]), -(-height >> self.chroma_shift[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One decoded picture; produced by a decode backend, consumed by `Kernels`. Whoever makes it keeps the memory alive."""
+
+    layout: SampleLayout
+    width: int
+    height: int
+    """Luma samples, as coded, after cropping."""
+    planes: tuple[int, ...]
+    """Device addresses of the first sample of luma and of the chroma planes that ``layout`` has."""
+    luma_pitch: int
+    chroma_pitch: int = 0
+    """Bytes from line to line; of all chroma planes."""
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        if len(self.planes) != 1 + layout.chroma_planes or not all(self.planes):
+            raise ValueError(f"{len(self.planes)} planes at {self.planes} for a layout with {layout.chroma_planes} of chroma")
+        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+            raise ValueError(f"{self.width}x{self.height} pixels")
+        if self.luma_pitch < self.width * layout.sample_bytes:
+            raise ValueError(f"a pitch of {self.luma_pitch} bytes for {self.width}x{self.height}, {layout.sample_bytes} a sample")
+        line = layout.chroma_size(self.width, self.height)[0] * layout.sample_bytes * (2 if layout.chroma_planes == 1 else 1)
+        if layout.chroma_planes and self.chroma_pitch < line:
+            raise ValueError(f"a chroma pitch of {self.chroma_pitch} bytes for lines of {line}")
+        if any(number % layout.sample_bytes for number in (*self.planes, self.luma_pitch, self.chroma_pitch)):
+            raise ValueError(f"planes at {self.planes} or pitches do not fit samples of {layout.sample_bytes} bytes")

@@ -1,0 +1,121 @@
+"""Decode backend ``upload``: libavcodec on the CPU, then to the device; for raw video and whatever NVDEC does not decode.
+
+Only the frames that the model looks at cross the bus: scene changes are found on the host while it has the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.cuda.decode.interface import Colour, Decoded, DecoderJob
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
+from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
+from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
+from gpu_saliency.source.decode import decode_frames
+
+_STAGES = 3
+"""Pinned buffers, each with one on the device: the host fills one while another is copied and a third is read by the kernel."""
+_BT709 = 1
+
+
+class UploadDecoder:
+    meters_scenes = True
+
+    def __init__(self, job: DecoderJob) -> None:
+        self._clip, self._tally, self._traffic = job.clip, job.tally, job.traffic
+        self._stages: list[_Stage] = []
+        self._next = 0
+        self._offsets: dict[str, tuple[int, int]] = {}
+
+    def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
+        assert part is None or part.start == 0, "only the whole clip: libavcodec uses all cores for one range"
+        for number, frame in enumerate(decode_frames(self._clip, self._tally)):
+            readable, colour = readable_frame(frame)
+            yield Decoded(number, colour, lambda frame=readable: self._place(frame, cuda_stream))  # type: ignore[misc]
+
+    def _place(self, frame: av.VideoFrame, cuda_stream: Any) -> Surface:
+        name = frame.format.name
+        layout = SampleLayout.of(name)
+        assert layout is not None, "readable_frame makes it so"
+        if name not in self._offsets:
+            self._offsets[name] = chroma_offset(frame, layout.chroma_shift)
+        layout = replace(layout, chroma_offset=self._offsets[name])
+        packing = Packing.of(layout, frame.width, frame.height)
+        if len(self._stages) < _STAGES or self._stages[self._next].host.nbytes < packing.total:
+            cuda_stream.synchronize()  # one that has become too small may still be read
+            self._stages[self._next : self._next + 1] = [_Stage(packing.total)]
+        stage = self._stages[self._next]
+        self._next = (self._next + 1) % _STAGES
+        stage.copied.synchronize()  # the host must not write what is still being copied
+        pack(frame, packing, stage.host)
+        stage.device.data.copy_from_host_async(stage.host.ctypes.data, packing.total, cuda_stream)
+        stage.copied.record(cuda_stream)
+        self._traffic.to_device += packing.total
+        addresses = tuple(stage.device.data.ptr + offset for offset in packing.offsets)
+        return Surface(layout, frame.width, frame.height, addresses, packing.pitches[0], packing.pitches[-1])
+
+
+class _Stage:
+    """A pinned buffer, and one on the device that only the kernel after the copy reads, on the same stream."""
+
+    def __init__(self, size: int) -> None:
+        import cupy
+
+        self._pinned = cupy.cuda.alloc_pinned_memory(size)
+        self.host: NDArray[np.uint8] = np.frombuffer(self._pinned, np.uint8, size)
+        self.device = cupy.empty(size, np.uint8)
+        self.copied = cupy.cuda.Event(block=True, disable_timing=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a frame's planes lie in one buffer, line after line without gaps but those that align them."""
+
+    offsets: tuple[int, ...]
+    pitches: tuple[int, ...]
+    """Bytes from line to line, of luma and of each chroma plane."""
+    lines: tuple[int, ...]
+    total: int
+
+    @classmethod
+    def of(cls, layout: SampleLayout, width: int, height: int) -> Packing:
+        across, down = layout.chroma_size(width, height)
+        chroma = across * layout.sample_bytes * (2 if layout.chroma_planes == 1 else 1)
+        pitches = (width * layout.sample_bytes, *[chroma] * layout.chroma_planes)
+        lines = (height, *[down] * layout.chroma_planes)
+        offsets, total = [], 0
+        for pitch, count in zip(pitches, lines, strict=True):
+            offsets.append(total)
+            total += -(-pitch * count // 256) * 256
+        return cls(tuple(offsets), pitches, lines, total)
+
+
+def pack(frame: av.VideoFrame, packing: Packing, buffer: NDArray[np.uint8]) -> None:
+    """Copy the planes of ``frame`` into ``buffer``."""
+    for plane, offset, pitch, lines in zip(frame.planes, packing.offsets, packing.pitches, packing.lines, strict=True):
+        source = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:lines, :pitch]
+        np.copyto(buffer[offset : offset + lines * pitch].reshape(lines, pitch), source)
+
+
+def readable_frame(frame: av.VideoFrame) -> tuple[av.VideoFrame, Colour]:
+    """``frame`` in a pixel format that the kernels read, converted where it is not in one, and how to read its samples."""
+    name = frame.format.name
+    layout = SampleLayout.of(name)
+    colorspace, color_range = int(frame.colorspace), int(frame.color_range)
+    if layout is None:
+        name = "yuv444p" if frame.format.components[0].bits <= 8 else "yuv444p16le"
+        if frame.format.is_rgb:
+            colorspace, color_range = _BT709, int(ColorRange.JPEG)
+            frame = frame.reformat(format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.JPEG)
+        else:
+            frame = frame.reformat(format=name)
+        layout = SampleLayout.of(name)
+        assert layout is not None
+    return frame, Colour.of(colorspace, color_range, name, frame.height, layout)

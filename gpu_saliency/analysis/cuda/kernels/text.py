@@ -1,0 +1,70 @@
+"""The text of the CUDA kernels: where it lies, how it is put together, and which arguments each kernel takes."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import re
+from pathlib import Path
+
+from gpu_saliency.errors import ToolMissingError
+
+KERNEL_FILES = ("picture.cu", "scene.cu", "blocks.cu", "motion.cu", "reduce.cu")
+# Contracted multiply-adds would round otherwise than the same text compiled by g++ and than numpy; the kernels wait for memory.
+COMPILE_OPTIONS = ("--std=c++17", "--fmad=false")
+
+_INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)".*$', re.MULTILINE)
+_KERNEL = re.compile(r'extern "C" __global__ void (?P<name>\w+)\((?P<parameters>[^)]*)\)')
+_COMMENT = re.compile(r"//.*$", re.MULTILINE)
+_SCALARS = {"int": "int32", "long long": "int64", "float": "float32", "double": "float64"}
+
+
+def kernel_folder() -> Path:
+    """The folder of the ``.cu`` files: inside the package in a wheel, beside it in a checkout. Raises `ToolMissingError`."""
+    package = Path(str(importlib.resources.files("gpu_saliency"))).resolve()
+    folders = (package / "kernels", package.parent / "kernels")
+    for folder in folders:
+        if all((folder / name).is_file() for name in KERNEL_FILES):
+            return folder
+    raise ToolMissingError(
+        f"the text of the CUDA kernels is not in {folders[0]}, nor in {folders[1]}", cure="install gpu-saliency anew"
+    )
+
+
+@functools.cache
+def module_source() -> str:
+    """All kernels as one text without includes of our own.
+
+    Headers are put in here rather than found by the compiler, because CuPy's cache on disk is keyed by the text alone: a changed
+    header would go unnoticed. ``#line`` keeps the compiler's messages pointing at the files.
+    """
+    folder = kernel_folder()
+    seen: set[str] = set()
+
+    def expand(name: str) -> str:
+        seen.add(name)
+        text = (folder / name).read_text(encoding="utf-8")
+        parts, end = [f'#line 1 "{name}"\n'], 0
+        for match in _INCLUDE.finditer(text):
+            header = match["name"]
+            if not (folder / header).is_file():
+                continue  # of the tests' launch shim, and hidden from the CUDA compilers
+            parts.append(text[end : match.start()])
+            parts.append("" if header in seen else expand(header))
+            end = match.end() + 1
+            parts.append(f'#line {text.count(chr(10), 0, end) + 1} "{name}"\n')
+        return "".join(parts).replace("#pragma once\n", "\n") + text[end:]
+
+    return "".join(expand(name) for name in KERNEL_FILES)
+
+
+@functools.cache
+def kernel_arguments() -> dict[str, tuple[str, ...]]:
+    """Per kernel the types of its arguments, as declared: ``pointer``, or the numpy name of a scalar."""
+    kernels = {}
+    for match in _KERNEL.finditer(_COMMENT.sub("", module_source())):
+        declared = [" ".join(parameter.split()) for parameter in match["parameters"].split(",")]
+        kernels[match["name"]] = tuple(
+            "pointer" if "*" in parameter else _SCALARS[parameter.rpartition(" ")[0]] for parameter in declared
+        )
+    return kernels

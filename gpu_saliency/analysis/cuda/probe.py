@@ -1,0 +1,177 @@
+"""What this machine's GPU can do, and what stands in the way, each with its cure. Found out in another process (probe_child.py)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
+from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
+
+_SECONDS = 120
+"""The first start of a GPU that was asleep, with eight of them in the machine, takes tens of seconds."""
+_FLAG = "--device cuda: "
+INSTALL = "pip uninstall -y onnxruntime, then pip install 'gpu-saliency[gpu]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as its driver describes it."""
+
+    number: int
+    name: str
+    memory_bytes: int
+    compute: str
+    """Compute capability, such as ``9.0``."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMachine:
+    """What was found; each ``*_error`` is ``None`` where that part works."""
+
+    driver_error: str | None
+    cuda: str | None = None
+    """The newest CUDA that the driver runs, such as ``13.0``."""
+    gpus: tuple[Gpu, ...] = ()
+    nvcuvid_error: str | None = "was not looked for"
+    cupy_error: str | None = "was not looked for"
+    cupy_missing: bool = False
+    cupy_version: str | None = None
+    nvdec_error: str | None = "was not looked for"
+    nvdec_version: str | None = None
+    """Of PyNvVideoCodec."""
+    caps: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By ``gpu/codec/chroma/bits``: what GetDecoderCaps answers for what NVDEC decodes."""
+
+    def decoder_caps(self, gpu: int, codec: str, chroma: str, bits: int) -> dict[str, int] | None:
+        return self.caps.get(f"{gpu}/{codec}/{chroma}/{bits}")
+
+    def engines(self, gpu: int) -> int:
+        """NVDEC engines of a GPU; 1 where it does not say."""
+        numbers = [caps["num_decoder_engines"] for key, caps in self.caps.items() if key.startswith(f"{gpu}/")]
+        return max([1, *numbers])
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``doctor``."""
+        decodes = sorted({key.split("/", 1)[1].replace("/", " ") for key in self.caps})
+        return {
+            "driver_error": self.driver_error,
+            "cuda": self.cuda,
+            "gpus": [
+                {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "compute": gpu.compute, "engines": self.engines(gpu.number)}
+                for gpu in self.gpus
+            ],
+            "libnvcuvid_error": self.nvcuvid_error,
+            "cupy_error": self.cupy_error,
+            "pynvvideocodec_error": self.nvdec_error,
+            "decodes": decodes,
+        }
+
+
+@functools.cache
+def probe() -> GpuMachine:
+    """Look once; whatever happens to the process that looks, this one lives."""
+    try:
+        # Only loaded, nothing called: where there is no driver at all, no process need be started to see it.
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return GpuMachine("there is no NVIDIA driver (libcuda.so.1 is not found)")
+    # Of this very package, and of no module that happens to lie in the current folder (-P).
+    command = [sys.executable, "-P", "-m", "gpu_saliency.analysis.cuda.probe_child"]
+    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return GpuMachine(f"the NVIDIA driver does not answer within {_SECONDS} s")
+    sections: dict[str, dict[str, Any]] = {}
+    for line in done.stdout.splitlines():
+        sections |= json.loads(line)
+    return _machine(sections, _ending(done))
+
+
+def _ending(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a section is missing: how the process ended, and its last word."""
+    words = [line for line in done.stderr.splitlines() if line.strip()]
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+    return f"looking at it ended the process ({how}{': ' + words[-1].strip()[:200] if words else ''})"
+
+
+def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
+    def error_of(name: str) -> str | None:
+        found = sections.get(name)
+        return ending if found is None else found.get("error")
+
+    driver_error = error_of("driver")
+    if driver_error is not None:
+        return GpuMachine(f"the NVIDIA driver does not work: {driver_error}")
+    driver, cupy, nvdec = (sections.get(name, {}) for name in ("driver", "cupy", "pynvvideocodec"))
+    if not driver["gpus"]:
+        return GpuMachine("the NVIDIA driver finds no GPU", cuda=driver["cuda"])
+    return GpuMachine(
+        None,
+        driver["cuda"],
+        tuple(Gpu(number, **gpu) for number, gpu in enumerate(driver["gpus"])),
+        error_of("nvcuvid"),
+        error_of("cupy"),
+        bool(cupy.get("missing")),
+        cupy.get("version"),
+        error_of("nvcuvid") or error_of("pynvvideocodec"),
+        nvdec.get("version"),
+        nvdec.get("caps", {}),
+    )
+
+
+def require_cuda(settings: GpuSettings) -> GpuMachine:
+    """What was found, or a `ToolMissingError` that names the first obstacle to running on the GPUs of ``settings``."""
+    machine = probe()
+    if machine.driver_error is not None:
+        raise ToolMissingError(_FLAG + machine.driver_error, cure="install the NVIDIA driver, or in a container give --gpus all")
+    for number in settings.gpus:
+        if number >= len(machine.gpus):
+            have = ", ".join(f"{gpu.number} ({gpu.name})" for gpu in machine.gpus)
+            raise ToolMissingError(f"{_FLAG}there is no GPU {number}", cure=f"--gpu takes: {have}")
+    require_runtime(settings.provider)
+    if machine.cupy_error is not None:
+        if machine.cupy_missing:
+            raise ToolMissingError(f"{_FLAG}CuPy is not installed", cure=INSTALL)
+        raise ToolMissingError(
+            f"{_FLAG}CuPy does not work: {machine.cupy_error} (the driver runs CUDA {machine.cuda})",
+            cure=f"CUDA 13 needs driver 580 or newer; else {INSTALL}",
+        )
+    return machine
+
+
+def require_runtime(provider: str) -> None:
+    """Raise `ToolMissingError` unless the ONNX Runtime that is installed has ``provider``."""
+    if "onnxruntime-gpu" not in installed_runtimes():
+        import_onnxruntime()  # says so where there is none at all
+        raise ToolMissingError(f"{_FLAG}the ONNX Runtime that is installed is the one for CPUs", cure=INSTALL)
+    wanted, offered = PROVIDERS[provider], import_onnxruntime().get_available_providers()
+    if wanted not in offered:
+        raise ToolMissingError(f"{_FLAG}ONNX Runtime offers no {wanted}, only {', '.join(offered)}", cure=INSTALL)
+
+
+def describe_gpu() -> dict[str, Any]:
+    """What ``doctor`` says of the GPUs, and the version of the driver."""
+    return probe().to_json() | {"driver": driver_version()}
+
+
+def driver_version() -> str | None:
+    """As the kernel module says it; ``None`` where it does not."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.\d+[.\d]*)\s", Path("/proc/driver/nvidia/version").read_text())
+    except OSError:
+        return None
+    return found[1] if found else None

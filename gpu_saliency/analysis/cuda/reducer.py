@@ -1,0 +1,61 @@
+"""The maps of each segment become one where they lie: the `Reducer` of a track that was made on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.aggregate import check_aggregator
+from gpu_saliency.analysis.cuda.kernels.launch import Kernels
+from gpu_saliency.analysis.cuda.memory import device_errors, memory_errors_as_missing, to_host
+from gpu_saliency.analysis.reduce import motion_within_scenes
+from gpu_saliency.analysis.track import SaliencyTrack, decode_detail
+
+
+class DeviceReducer:
+    """Holds uint8 ``[samples, rows, cols]`` of saliency and of detail on a GPU; only reduced maps leave it."""
+
+    def __init__(self, saliency: Any, detail: Any, gpu: int) -> None:
+        self._saliency, self._detail, self._gpu = saliency, detail, gpu
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        check_aggregator(aggregator, ema_alpha)
+        motion = motion_within_scenes(track).astype(np.float32)
+
+        def launch(kernels: Kernels, edges: Any, out: Any) -> None:
+            kernels.reduce_saliency(self._saliency, _put(motion), edges, aggregator, ema_alpha, out)
+
+        return self._reduce(starts, launch)
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        counts = (~track.after_cut()).astype(np.uint8)
+        decoded = decode_detail(np.arange(256, dtype=np.uint8))
+
+        def launch(kernels: Kernels, edges: Any, out: Any) -> None:
+            kernels.reduce_detail(self._detail, _put(counts), edges, _put(decoded), out)
+
+        return self._reduce(starts, launch)
+
+    def _reduce(self, starts: NDArray[np.int64], launch: Any) -> NDArray[np.float32]:
+        import cupy
+
+        samples = len(self._saliency)
+        edges = np.append(starts, samples).astype(np.int32)
+        with cupy.cuda.Device(self._gpu), memory_errors_as_missing(self._gpu), device_errors():
+            cuda_stream = cupy.cuda.Stream(non_blocking=True)
+            with cuda_stream:
+                out = cupy.empty((len(starts), *self._saliency.shape[1:]), np.float32)
+                launch(Kernels.on(cuda_stream), _put(edges), out)
+            (reduced,) = to_host([out], cuda_stream)
+        return reduced
+
+
+def _put(array: NDArray[Any]) -> Any:
+    """On the current device and stream."""
+    import cupy
+
+    return cupy.asarray(array)

@@ -1,0 +1,60 @@
+"""Split from gpu_saliency.segments."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.aggregate import make_aggregator
+from gpu_saliency.analysis.track import SaliencyTrack, decode_detail
+
+
+class HostReducer:
+    """The `Reducer` of a track that lies on the host."""
+
+    def reduce_saliency(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        return reduce_saliency(track, starts, aggregator, ema_alpha)
+
+    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        return reduce_detail(track, starts)
+
+
+def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
+    """``[segments, rows, cols]`` in 0..1: the maps of each segment through its own reducer. Raises `UsageError`."""
+    motion = motion_within_scenes(track)
+    reduced = np.empty((len(starts), *track.saliency.shape[1:]), np.float32)
+    for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
+        reducer = make_aggregator(aggregator, ema_alpha)
+        for sample in range(start, end):
+            reducer.add(track.saliency[sample].astype(np.float32) / 255, float(motion[sample]))
+        reduced[i] = reducer.result()
+    return reduced
+
+
+def reduce_detail(track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """``[segments, rows, cols]``: mean detail of each segment.
+
+    The first sample of a scene is left out where there are others: what changed in it is the scene.
+    """
+    after_cut = track.after_cut()
+    reduced = np.empty((len(starts), *track.detail.shape[1:]), np.float32)
+    for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
+        within = [sample for sample in range(start, end) if not after_cut[sample]] or [start]
+        reduced[i] = sum(decode_detail(track.detail[sample]) for sample in within) / len(within)
+    return reduced
+
+
+def _spans(starts: NDArray[np.int64], samples: int) -> list[tuple[int, int]]:
+    ends = [*starts[1:].tolist(), samples]
+    return list(zip(starts.tolist(), ends, strict=True))
+
+
+def motion_within_scenes(track: SaliencyTrack) -> NDArray[np.float32]:
+    """``[samples]``; the first of a scene, whose difference means nothing, gets that of the next one in its scene."""
+    motion, after_cut = track.motion.copy(), track.after_cut()
+    for sample in np.flatnonzero(after_cut):
+        alone = sample + 1 == len(motion) or after_cut[sample + 1]
+        motion[sample] = 0 if alone else motion[sample + 1]
+    return motion

@@ -1,0 +1,44 @@
+"""The stages of the device that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gpu_saliency.analysis.device import Model
+from gpu_saliency.analysis.devices import choose_device
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.bench.cpu_stages import CpuStages
+from gpu_saliency.bench.stages import Stages
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A device, ready to be measured."""
+
+    device: str
+    reason: str
+    """Why this device."""
+    model: Model
+    stages: Stages
+    gpu: dict[str, Any] | None
+    """What is known of the GPU; ``None`` where it is not one."""
+
+
+def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> Loaded:
+    """Choose the device and load the model, as an analysis does. Raises what `choose_device` does."""
+    device, model, reason = choose_device(settings.device, settings.model, replace(settings.gpu, batch_size=batch_size))
+    if isinstance(model, SaliencyModel):
+        return Loaded(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
+    # Late: nobody who has no GPU pays for it.
+    from gpu_saliency.analysis.cuda.device import CudaDevice
+    from gpu_saliency.analysis.cuda.probe import describe_gpu
+    from gpu_saliency.analysis.cuda.session import CudaModel
+    from gpu_saliency.bench.cuda_stages import CudaStages
+
+    assert isinstance(device, CudaDevice)
+    assert isinstance(model, CudaModel)
+    return Loaded(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())

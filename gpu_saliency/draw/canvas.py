@@ -1,0 +1,60 @@
+"""Drawing on pictures that are plain arrays: text, scales, the block grid laid over a panel, and PNG files."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.draw.glyphs import ADVANCE, HEIGHT, text_dots
+
+Picture = NDArray[np.uint8]
+"""``[height, width, 3]``, R'G'B'."""
+
+
+LETTER = 2
+"""Pixels of a font's dot."""
+
+
+LINE = (HEIGHT + 4) * LETTER
+"""Pixels from one line of text to the next."""
+
+
+BAR = 16
+"""Pixels; height of a scale."""
+
+
+INK = (40, 40, 40)
+
+
+def write_text(canvas: Picture, text: str, left: int, top: int, ink: tuple[int, int, int] = INK) -> None:
+    """Write one line; what lies beyond the canvas is cut off."""
+    dots = text_dots(text).repeat(LETTER, axis=0).repeat(LETTER, axis=1)
+    area = canvas[top : top + dots.shape[0], left : left + dots.shape[1]]
+    area[dots[: area.shape[0], : area.shape[1]]] = ink
+
+
+def text_width(text: str) -> int:
+    """Pixels across."""
+    return len(text) * ADVANCE * LETTER
+
+
+def draw_scale(canvas: Picture, colours: NDArray[np.float64], left: int, top: int, words: tuple[str, str, str]) -> None:
+    """A bar of ``colours`` ``[width, 3]`` with ``words`` below its left end, its middle and its right end."""
+    width = len(colours)
+    canvas[top : top + BAR, left : left + width] = colours.astype(np.uint8)
+    canvas[[top, top + BAR - 1], left : left + width] = 160
+    below = top + BAR + 6
+    for text, at in zip(words, (0.0, 0.5, 1.0), strict=True):
+        write_text(canvas, text, left + round(at * (width - text_width(text))), below)
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """``picture`` as a PNG file, by libavcodec."""
+    encoder = av.VideoCodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = picture.shape[1], picture.shape[0], "rgb24"
+    encoder.framerate = Fraction(1)
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

@@ -1,0 +1,180 @@
+"""The ffmpeg commands of an encode, as data: what is read, which filters it meets, how it is encoded.
+
+A part of a clip is written with its frames merely numbered, at the clip's average rate, into a file of its own with the video
+alone: so one way serves every channel, and mux.py puts the source's own time stamps and audio back. A plain encode of the whole
+clip, for which nothing was analysed, is the one exception: there ffmpeg does it all.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gpu_saliency.encode.channels.base import Delivery, escape_param
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.target import Params, format_params
+
+PIPE = "pipe:1"
+"""The output name of an ffmpeg that feeds an encoder outside it; the run puts the number of its own pipe in its place."""
+_SEEK_AHEAD = 1.0
+"""Seconds before its first frame at which a part is entered: a demuxer may land late by a frame's rounding, never by so much."""
+
+
+def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
+    """The text of the filter graph that cuts ``part`` out, numbers its frames and gives them to the encoder with their ROI."""
+    count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
+    first = [_cut(job, part, seek=seek), count, job.conversion]
+    graph = ",\n".join(filter(None, first))
+    if delivery.filters:
+        # What merges several streams may forget what it knew of their colours.
+        graph += ",\n" + ",\n".join(filter(None, (delivery.filters, count, job.color.filter())))
+    if job.spec.last_filters and not delivery.program:
+        graph += ",\n" + job.spec.last_filters
+    return graph + "\n"
+
+
+def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
+    """The trim that leaves ``part``; by time stamp where the input was entered in its middle, else by counting."""
+    pts = job.frame_pts
+    # The last part has no end unless the user set one: frames that the analysis did not see are then found when counting.
+    is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
+    if not seek:
+        limits = [f"start_frame={part.start}"] if part.start else []
+        limits += [] if is_last else [f"end_frame={part.end}"]
+        return "trim=" + ":".join(limits) if limits else ""
+    assert pts is not None
+    end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
+    return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def part_command(
+    job: EncodeJob,
+    part: Part,
+    delivery: Delivery,
+    graph: Path,
+    output: str,
+    *,
+    seek: bool,
+    crf: float | None,
+    further: tuple[str, ...] = (),
+) -> list[str]:
+    """Encode ``part`` to ``output``, with the filters in the file ``graph``; ``further`` arguments go before the output."""
+    command = _start(job)
+    if seek:
+        assert job.frame_pts is not None
+        time = max(0.0, float(job.frame_pts[part.start] * job.time_base) - _SEEK_AHEAD)
+        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{time:.6f}"]
+    command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
+    if delivery.program:
+        return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
+    command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
+    command += encoder_arguments(job, crf, job.params | delivery.params)
+    return [*command, *further, output]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRun:
+    """One part's run of the encoder, as data: `run_part` executes it and the dry run prints it."""
+
+    graph: str
+    """Text of the filter graph, which the run writes to ``graph_path`` first."""
+    graph_path: Path
+    commands: tuple[tuple[str, ...], ...]
+    """ffmpeg's command lines, in order: two for two-pass encoding, else one."""
+    program: tuple[str, ...]
+    """Command of an encoder outside ffmpeg, which reads the one command's output through a pipe; empty without one."""
+    output: Path
+    """The file that the last command, or ``program``, writes: the part's video alone."""
+
+    def shell_lines(self) -> list[str]:
+        """The commands as a shell would take them."""
+        if self.program:
+            return [shlex.join(self.commands[0]) + " | " + shlex.join(self.program)]
+        return [shlex.join(command) for command in self.commands]
+
+
+def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: bool) -> PartRun:
+    """The run that encodes ``part`` as ``delivery`` says, at base quality ``quality``; all its files lie in ``folder``."""
+    graph_path = folder / "roi.graph"
+    graph = part_graph(job, part, delivery, seek=seek)
+    if delivery.program:
+        output = folder / "part.ivf"
+        command = part_command(job, part, delivery, graph_path, PIPE, seek=seek, crf=quality)
+        return PartRun(graph, graph_path, (tuple(command),), (*delivery.program, str(output)), output)
+    output = folder / f"part{job.spec.part_suffix}"
+    commands = pass_commands(job, part, delivery, graph_path, f"file:{output}", folder, seek=seek, crf=quality)
+    return PartRun(graph, graph_path, tuple(map(tuple, commands)), (), output)
+
+
+def pass_commands(
+    job: EncodeJob, part: Part, delivery: Delivery, graph: Path, output: str, folder: Path, *, seek: bool, crf: float | None
+) -> list[list[str]]:
+    """The commands that encode ``part`` to ``output``, to be run in order: two with a bit rate, where the encoder has passes.
+
+    What the first pass finds out is kept in ``folder``.
+    """
+    if job.bitrate is None or not job.spec.passes:
+        return [part_command(job, part, delivery, graph, output, seek=seek, crf=crf)]
+    log = str(folder / "pass.log")
+    commands = []
+    for number in ("1", "2"):
+        params: Params = {"pass": number, "stats": escape_param(log)} if job.spec.passes == "params" else {}
+        further = () if params else ("-pass", number, "-passlogfile", log)
+        target, own = (output, further) if number == "2" else ("-", (*further, "-f", "null"))
+        passed = replace(delivery, params=delivery.params | params)
+        commands.append(part_command(job, part, passed, graph, target, seek=seek, crf=crf, further=own))
+    return commands
+
+
+def plain_command(job: EncodeJob, output: Path) -> list[str]:
+    """Encode the whole clip, audio and time stamps and all, without an ROI."""
+    clip = job.clip
+    command = _start(job) + _input(job)
+    if clip.duration:
+        command += ["-t", f"{clip.duration:.6f}"]
+    command += ["-map", "0:V:0"]
+    command += ["-map", "0:a?", "-c:a", "copy"] if job.audio else ["-an"]
+    filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
+    command += ["-vf", filters] if filters else []
+    # Every decoded frame is encoded once, with its own time stamp.
+    command += ["-fps_mode", "passthrough"]
+    command += encoder_arguments(job, job.crf, job.params)
+    tag = job.spec.codec_tags.get(output.suffix.lower())
+    command += ["-tag:v", tag] if tag else []
+    return [*command, f"file:{output}"]
+
+
+def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list[str]:
+    """``-c:v`` and all that sets the encoder up."""
+    spec = job.spec
+    arguments = ["-c:v", spec.name]
+    arguments += [] if spec.last_filters else ["-pix_fmt", job.pix_fmt]
+    params = dict(params)
+    if job.preset is not None and spec.preset_option.startswith("-"):
+        arguments += [spec.preset_option, job.preset]
+    elif job.preset is not None:
+        params = {spec.preset_option: job.preset, **params}
+    if job.bitrate is not None and spec.bitrate_param:
+        params[spec.bitrate_param] = str(job.bitrate)
+    elif job.bitrate is not None:
+        arguments += ["-b:v", str(job.bitrate)]
+    elif crf is not None and spec.quality is not None:
+        if spec.quality.option.startswith("-"):
+            arguments += [spec.quality.option, f"{crf:g}", *spec.quality.extra]
+        else:
+            params[spec.quality.option] = f"{crf:g}"
+    arguments += spec.arguments
+    return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments
+
+
+def _start(job: EncodeJob) -> list[str]:
+    command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
+    # Turning the picture would turn it away from under the plan; the file keeps its own display matrix instead.
+    return [*command, *job.spec.global_arguments, "-noautorotate"]
+
+
+def _input(job: EncodeJob) -> list[str]:
+    raw = ["-f", "rawvideo"] if job.clip.is_raw else []
+    return [*raw, *(word for key, value in job.clip.demuxer_options.items() for word in (f"-{key}", value)), "-i", job.clip.url]

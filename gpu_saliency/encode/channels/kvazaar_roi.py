@@ -1,0 +1,55 @@
+"""Kvazaar's own file of QP offsets: a grid for every frame, one offset per 64x64 coding tree unit.
+
+The text is ``width height`` and the offsets in raster order, frame after frame; offsets are whole QP (kvazaar --help, ``--roi``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from gpu_saliency.encode.channels.base import Channel, Delivery, escape_param
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.target import EncodeTarget
+from gpu_saliency.errors import GpuSaliencyError, OutputError, UsageError
+from gpu_saliency.grid import pool_blocks
+from gpu_saliency.plan.roi import RoiPlan
+
+_UNIT_BLOCKS = 4
+"""16x16 blocks across a coding tree unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class KvazaarRoi(Channel):
+    """The channel ``kvazaar-roi``."""
+
+    name: ClassVar[str] = "kvazaar-roi"
+    per_map: ClassVar[bool] = True
+
+    def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
+        if target.bitrate is not None:
+            return UsageError(f"{target.encoder}: its rate control sets QP itself", cure="use --crf")
+        return None
+
+    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+        if plan is None:
+            return Delivery()
+        path = folder / "roi.txt"
+        try:
+            write_roi(path, plan.between(part.start, part.end))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        return Delivery(params={"roi": escape_param(str(path))})
+
+
+def write_roi(path: Path, plan: RoiPlan) -> None:
+    """Write the offsets of every frame of ``plan``. Raises `OSError`."""
+    with path.open("w", encoding="ascii") as file:
+        for segment, (start, end) in enumerate(zip(plan.segment_start, plan.segment_end, strict=True)):
+            units = np.rint(pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "mean")).astype(int)
+            rows, cols = units.shape
+            text = f"{cols} {rows}\n" + "".join(" ".join(map(str, row)) + "\n" for row in units)
+            file.write(text * int(end - start))

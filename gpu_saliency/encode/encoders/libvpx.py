@@ -1,0 +1,25 @@
+"""libvpx-vp9, whose wrapper reads regions in realtime mode alone: fast speeds, no adaptive quantisation, no look-ahead.
+
+VP9 has 8 segments a frame, so that of many different offsets the wrapper keeps what fits into those. Its quantiser runs to 63, and
+over these steps the step size doubles 8.8 times (4 to 1828, the VP9 bitstream specification's ac_qlookup at 8 bit): 7.1 steps for a
+doubling, where H.264 has 6. The wrapper divides whole numbers, so that a fraction of a step is lost (libavcodec/libvpxenc.c).
+"""
+
+from __future__ import annotations
+
+from gpu_saliency.encode.channels.addroi import AddRoi
+from gpu_saliency.encode.channels.prefilter import Prefilter
+from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
+
+LIBVPX_VP9 = EncoderSpec(
+    name="libvpx-vp9",
+    codec="vp9",
+    channels=(AddRoi(qp_range=lambda _bit_depth: 63, steps_per_qp=7.1 / 6, is_whole=True), Prefilter()),
+    quality=Quality("-crf", 0, 63, 32, whole=True, extra=("-b:v", "0")),
+    presets=("5", "6", "7", "8"),
+    preset_option="-cpu-used",
+    preset_default="5",
+    fastest_preset="8",
+    suffixes=(".mp4", ".mkv", ".webm", ".ivf"),
+    arguments=("-deadline", "realtime", "-aq-mode", "0", "-lag-in-frames", "0", "-row-mt", "1"),
+)

@@ -1,0 +1,47 @@
+"""A clip in parts, each encoded by one run of the encoder, cut where its plan changes anyway."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu_saliency.plan.roi import RoiPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Frames ``[start, end)`` of a clip."""
+
+    start: int
+    end: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.start
+
+
+def split_by_cost(plan: RoiPlan, costs: Sequence[int], limit: int) -> list[Part]:
+    """Whole segments of ``plan``, whose ``costs`` are given, in parts that cost at most ``limit`` each where that can be.
+
+    Each part begins with a key frame, which is cheapest where a scene begins: a part ends early for one in its second half.
+    """
+    starts = plan.segment_start.tolist()
+    cuts = set(plan.cuts)
+    edges = [0]
+    spent, scene = 0, None
+    for segment, cost in enumerate(costs):
+        if segment > edges[-1] and spent + cost > limit:
+            edge = scene if scene is not None and scene > edges[-1] else segment
+            edges.append(edge)
+            spent, scene = sum(costs[edge:segment]), None
+        if starts[segment] in cuts and spent >= limit / 2:
+            scene = segment
+        spent += cost
+    frames = [starts[edge] for edge in edges] + [plan.frame_count]
+    return [Part(start, end) for start, end in itertools.pairwise(frames)]
+
+
+def whole(plan: RoiPlan) -> list[Part]:
+    """The clip in one part."""
+    return [Part(0, plan.frame_count)]

@@ -1,0 +1,61 @@
+"""An encoder outside ffmpeg, fed by it through a pipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+
+from gpu_saliency.encode.ffmpeg import run_ffmpeg
+from gpu_saliency.errors import EncodeError, ToolMissingError
+
+_LAST_WORDS = 12
+_COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
+
+
+def run_program(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+    """Run ``program`` with its standard input fed by ``ffmpeg_command``, which lacks its last word, the output name.
+
+    Where either dies, the other ends too, for want of a reader or of input. Raises `EncodeError` with the last words of the one
+    that failed, and `ToolMissingError` when one cannot be started.
+    """
+    read_end, write_end = os.pipe()
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        try:
+            process = subprocess.Popen(program, stdin=read_end, stdout=log, stderr=log, start_new_session=True)
+        except OSError as error:
+            os.close(write_end)
+            raise ToolMissingError(f"{program[0]}: cannot be run: {error.strerror}") from error
+        finally:
+            os.close(read_end)
+        failure: EncodeError | None = None
+        try:
+            try:
+                run_ffmpeg([*ffmpeg_command, f"pipe:{write_end}"], on_frame, pass_fd=write_end)
+            except EncodeError as error:
+                failure = error
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        log.seek(0)
+        said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
+    reason = _reason(said)
+    # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0: then its own words are the reason, not ffmpeg's.
+    if code or (failure is not None and reason):
+        ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        raise EncodeError(
+            f"{program[0]} failed ({ending}): {reason or 'it said nothing'}",
+            evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": list(program)},
+        )
+    if failure is not None:
+        raise failure
+
+
+def _reason(said: list[str]) -> str:
+    """The first line that complains; empty without one."""
+    return next((line for line in said if _COMPLAINT.search(line)), "")

@@ -1,0 +1,137 @@
+"""Split from gpu_saliency.job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import av
+from av.codec.codec import find_best_pix_fmt_of_list
+
+from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_options, encoder_pix_fmts, find_ffmpeg
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.target import parse_params
+from gpu_saliency.errors import SourceError, ToolMissingError, UsageError
+from gpu_saliency.source.clip import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """What the user asked of the encode. Checked by `prepare_encode`, since the ranges are each encoder's own."""
+
+    encoder: str = "libx264"
+    preset: str | None = None
+    """``None`` takes the encoder's documented default, ``medium`` for x264 and x265."""
+    crf: float | None = None
+    """Base quality on the encoder's own scale; ``None`` takes its documented default, 23 for x264 and 28 for x265."""
+    encoder_params: str = ""
+    """Further ``key=value:...`` in the encoder's own words; what would lose the ROI is refused."""
+    audio: bool = True
+    ffmpeg_bin: str = DEFAULT_FFMPEG
+    roi_channel: str | None = None
+    """Forces one of `CHANNELS`; ``None`` takes the encoder's best one that works here."""
+    bitrate: int | None = None
+    """Bits per second of video, instead of ``crf``; in two passes where the encoder has them."""
+
+
+def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
+    """Check everything about an encode that can be checked before the model runs, and choose its channel.
+
+    An encoder of which nothing is known is taken where ``settings`` forces the prefilter, and with ``plain``; then only what was
+    asked is passed on, and must be an option of its own. Raises `UnsupportedEncoderError`, `UsageError` or `ToolMissingError`.
+    """
+    if settings.roi_channel is not None and settings.roi_channel not in CHANNELS:
+        raise UsageError(f"--roi-channel {settings.roi_channel}: unknown", cure="one of " + ", ".join(CHANNELS))
+    if settings.bitrate is not None and settings.crf is not None:
+        raise UsageError("--bitrate and --crf: both say how large the file gets", cure="give one of them")
+    if settings.bitrate is not None and settings.bitrate < 1000:
+        raise UsageError(f"--bitrate {settings.bitrate}: out of range", cure="1000 bits per second or more, for example 2M")
+    known = settings.encoder in ENCODERS
+    if not known and not plain and settings.roi_channel != "prefilter":
+        encoder_spec(settings.encoder)
+    ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
+    spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
+    supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
+    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, tuple(name for name in supported if _divides(name, clip.width, clip.height)))
+    crf = settings.crf
+    if crf is None and settings.bitrate is None and spec.quality is not None and spec.quality.default >= spec.quality.low:
+        crf = spec.quality.default
+    preset = settings.preset or spec.preset_default
+    params = parse_params(settings.encoder_params)
+    spec.check(preset, crf, params)
+    if clip.width % spec.side_multiple or clip.height % spec.side_multiple:
+        raise SourceError(
+            f"{clip.path}: is {clip.width}x{clip.height}, and {spec.name} takes multiples of {spec.side_multiple} alone",
+            cure="use another --encoder",
+        )
+    audio = settings.audio and bool(clip.audio_codecs)
+    job = EncodeJob(
+        clip=clip,
+        encoder=spec.name,
+        spec=spec,
+        ffmpeg=ffmpeg,
+        preset=preset,
+        crf=crf,
+        bitrate=settings.bitrate,
+        params=params,
+        pix_fmt=pix_fmt,
+        audio=audio,
+    )
+    if plain:
+        return job
+    job = _choose_channel(job, settings.roi_channel)
+    return job if job.channel is None else replace(job, params=job.channel.parameters(job))
+
+
+def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
+    """The first channel of the encoder that works here, or the one that was asked for and no other."""
+    spec = job.spec
+    names = [channel.name for channel in spec.channels]
+    if forced is not None:
+        if forced not in names:
+            raise UsageError(f"--roi-channel {forced}: does not reach {spec.name}", cure="one of " + ", ".join(names))
+        channel = spec.channels[names.index(forced)]
+        obstacle = channel.obstacle(job)
+        if obstacle is not None:
+            raise type(obstacle)(f"--roi-channel {forced}: {obstacle.message}", cure=obstacle.cure)
+        return replace(job, channel=channel)
+    passed_over: list[tuple[str, str]] = []
+    for channel in spec.channels:
+        obstacle = channel.obstacle(job)
+        if obstacle is None:
+            return replace(job, channel=channel, passed_over=tuple(passed_over))
+        passed_over.append((channel.name, obstacle.message))
+    reasons = "; ".join(f"{name}: {why}" for name, why in passed_over)
+    raise ToolMissingError(f"--encoder {spec.name}: no ROI channel works here: {reasons}", cure="see gpu-saliency doctor")
+
+
+def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> EncoderSpec:
+    options = encoder_options(ffmpeg.path, settings.encoder)
+    if settings.preset is not None and "preset" not in options:
+        raise UsageError(f"--preset {settings.preset}: {settings.encoder} has no such option", cure="leave --preset out")
+    if settings.encoder_params:
+        raise UsageError(f"--encoder-params: not known how {settings.encoder} takes them", cure="leave it out")
+    spec = generic_spec(settings.encoder, options)
+    if settings.crf is not None and spec.quality is None:
+        raise UsageError(f"--crf {settings.crf:g}: {settings.encoder} has no such option", cure="leave --crf out")
+    return replace(spec, channels=()) if plain else spec
+
+
+def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
+    """The source's own format if it is among ``supported`` (or nothing is known of those), else the one that loses least."""
+    if not supported or pix_fmt in supported:
+        return pix_fmt
+    best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)
+    return best.name if best is not None else pix_fmt
+
+
+def _divides(pix_fmt: str, width: int, height: int) -> bool:
+    """Whether the chroma planes of ``pix_fmt`` divide the picture evenly.
+
+    H.264 and HEVC crop in whole chroma samples (H.264, 7.4.2.1.1; HEVC, 7.4.3.2.1), so that an odd side needs chroma at full
+    resolution in that direction.
+    """
+    form = av.VideoFormat(pix_fmt)
+    return form.chroma_width(width) * (16 // form.chroma_width(16)) == width and (
+        form.chroma_height(height) * (16 // form.chroma_height(16)) == height
+    )

@@ -1,0 +1,201 @@
+"""`run_saliency_encode`: part by part through the encoder, joined, and either a verified file or nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
+from gpu_saliency.encode.channels.base import Delivery
+from gpu_saliency.encode.ffmpeg import run_ffmpeg
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.piped import run_program
+from gpu_saliency.encode.pixel_aspect import keep_pixel_shape
+from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.verify import check_container, verify_output
+from gpu_saliency.errors import OutputError, UsageError
+from gpu_saliency.files import check_output, temporary_output
+from gpu_saliency.plan.roi import RoiPlan
+
+__all__ = ["EncodeJob", "EncodeSettings", "Encoded", "check_destination", "encode_part", "prepare_encode", "run_saliency_encode"]
+
+OnFrame = Callable[[int], None]
+"""Called with the frames encoded so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A finished, verified encode."""
+
+    facts: dict[str, Any]
+    """What was read back from the file: codec, geometry, frames, audio streams."""
+    size_bytes: int
+    seconds: float
+    parts: int = 1
+    """Runs of the encoder that it took."""
+
+
+def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` unless ``output`` can take the encode."""
+    check_output(output, job.clip.path, overwrite=overwrite)
+    suffixes = job.spec.suffixes
+    if suffixes and output.suffix.lower() not in suffixes:
+        kind = output.suffix or "a file without suffix"
+        raise OutputError(f"{output}: {kind} does not hold {job.spec.codec} video well", cure="use " + " or ".join(suffixes))
+    check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
+
+
+def run_saliency_encode(
+    job: EncodeJob,
+    plan: RoiPlan | None,
+    output: Path,
+    *,
+    frame_count: int | None = None,
+    on_frame: OnFrame | None = None,
+    before_publishing: Callable[[Path], None] | None = None,
+) -> Encoded:
+    """Encode ``job`` with ``plan`` (``None``: plainly) to ``output``.
+
+    The file appears under its name only after it was read back and found to have the source's geometry, colour tags, audio and
+    number of frames, and after ``before_publishing`` was given its temporary name and raised nothing. Raises `EncodeError`,
+    `OutputError`, `ToolMissingError`, or `ValueError` for a job without a channel or a plan of another clip; then nothing is left
+    behind.
+    """
+    if plan is not None:
+        _check_plan(job, plan)
+    started = time.perf_counter()
+    expected = plan.frame_count if plan is not None else frame_count
+    parts = 1
+    with temporary_output(output) as temporary:
+        if plan is None:
+            run_ffmpeg(plain_command(job, temporary), on_frame)
+        else:
+            parts = _encode_parts(job, plan, temporary, output, on_frame)
+        audio_streams = len(job.clip.audio_codecs) if job.audio else 0
+        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams)
+        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
+        if before_publishing is not None:
+            before_publishing(temporary)
+        try:
+            temporary.replace(output)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+    return encoded
+
+
+def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
+    clip = job.clip
+    if job.channel is None:
+        raise ValueError(f"{job.spec.name} has no ROI channel")
+    if (plan.width, plan.height) != (clip.width, clip.height):
+        raise UsageError(
+            f"{clip.path}: is {clip.width}x{clip.height}, the plan is of {plan.width}x{plan.height}", cure="plan the clip itself"
+        )
+    if job.frame_pts is not None and len(job.frame_pts) != plan.frame_count:
+        raise UsageError(
+            f"{clip.path}: has {len(job.frame_pts)} frames, the plan {plan.frame_count}", cure="plan the clip itself, all of it"
+        )
+
+
+def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> int:
+    assert job.channel is not None
+    parts = job.channel.split(plan)
+    with part_folder(output) as folder:
+        files = []
+        for number, part in enumerate(parts):
+            own = folder / f"{number:05d}"
+            own.mkdir()
+
+            def advance(done: int, before: int = part.start) -> None:
+                if on_frame is not None:
+                    on_frame(before + done)
+
+            files.append(encode_part(job, plan, part, own, advance))
+        join_parts(
+            files,
+            [part.frames for part in parts],
+            job.clip,
+            temporary,
+            frame_pts=job.frame_pts,
+            time_base=job.time_base,
+            audio=job.audio,
+            codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
+        )
+        keep_pixel_shape(job.ffmpeg.path, temporary, job.clip)
+    return len(parts)
+
+
+@contextmanager
+def part_folder(output: Path) -> Iterator[Path]:
+    """A hidden folder beside ``output``, on the disk that must hold it anyway. Removed with all that is in it."""
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem[:40]}.") as folder:
+            yield Path(folder).absolute()
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{output}: its parts cannot be written: {error.strerror or error}") from error
+
+
+def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, on_frame: OnFrame | None = None) -> Path:
+    """Encode ``part`` with its share of ``plan`` (``None``: plainly); the file has the video alone, its frames numbered.
+
+    A part that begins later is entered by seeking; where that does not give its very frames, it is reached by decoding all that
+    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or
+    `ToolMissingError`.
+    """
+    delivery, quality = deliver_part(job, plan, part, folder)
+    seek = seeks(job, part)
+    path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame)
+    if job.spec.retry_params and _frames_of(path) < part.frames:
+        delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame)
+    if seek and _frames_of(path) != part.frames:
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=False), on_frame)
+    return path
+
+
+def plan_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> PartRun:
+    """The first run that `encode_part` executes for ``part``; the channel's files are written to ``folder``."""
+    delivery, quality = deliver_part(job, plan, part, folder)
+    return part_run(job, part, delivery, folder, quality, seek=seeks(job, part))
+
+
+def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> tuple[Delivery, float | None]:
+    """What the channel adds to the run of ``part``, and the base quality of that run."""
+    quality = job.quality(plan)
+    return (Delivery() if job.channel is None else job.channel.deliver(job, plan, part, folder, quality)), quality
+
+
+def seeks(job: EncodeJob, part: Part) -> bool:
+    """Whether ffmpeg enters the clip in its middle for ``part``; without time stamps it decodes all that comes before."""
+    return part.start > 0 and job.frame_pts is not None
+
+
+def run_part(run: PartRun, on_frame: OnFrame | None = None) -> Path:
+    """Execute ``run``; the path of the file that it wrote. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
+    run.graph_path.write_text(run.graph, encoding="utf-8")
+    if run.program:
+        run_program(run.commands[0][:-1], run.program, on_frame)
+    else:
+        for command in run.commands:
+            run_ffmpeg(command, on_frame)
+    return run.output
+
+
+def _frames_of(path: Path) -> int:
+    """Video packets of a part; 0 where it cannot be read."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+    except (av.FFmpegError, OSError, IndexError):
+        return 0

@@ -1,0 +1,73 @@
+"""What a channel may know of an encode: clip, encoder, quality, pixel format. It knows no channel and no table of encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import av
+
+from gpu_saliency.encode.ffmpeg import Ffmpeg
+from gpu_saliency.errors import UsageError
+from gpu_saliency.source.clip import Clip, ColorTags
+
+Params = dict[str, str]
+"""An encoder's own parameters (``key=value:...``), parsed, in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EncodeTarget:
+    """What one encode encodes, and with which encoder, quality and pixel format."""
+
+    clip: Clip
+    encoder: str
+    """ffmpeg's name of the encoder, such as ``libx264``."""
+    ffmpeg: Ffmpeg
+    preset: str | None
+    crf: float | None
+    """Base quality on the encoder's own scale; ``None`` where a bit rate is given, or the encoder decides."""
+    bitrate: int | None = None
+    """Bits per second of video."""
+    params: Params
+    pix_fmt: str
+    """What the encoder gets: the source's own, or the nearest that the encoder takes."""
+
+    @property
+    def bit_depth(self) -> int:
+        return av.VideoFormat(self.pix_fmt).components[0].bits
+
+    @property
+    def conversion(self) -> str:
+        """The filters that convert the source's pixel format to `pix_fmt`, before any region is set; empty where they are equal."""
+        if self.pix_fmt == self.clip.pix_fmt:
+            return ""
+        if self.converts_rgb:
+            # Without these options ffmpeg converts by BT.601 and writes no tags.
+            tags = "setparams=colorspace=bt709:range=tv"
+            return f"scale=out_color_matrix=bt709:out_range=tv,format={self.pix_fmt},{tags}"
+        return f"format={self.pix_fmt}"
+
+    @property
+    def converts_rgb(self) -> bool:
+        """Whether an R'G'B' source becomes Y'CbCr, which changes its matrix and range."""
+        return av.VideoFormat(self.clip.pix_fmt).is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
+
+    @property
+    def color(self) -> ColorTags:
+        """The colour tags that the encode must have: the source's, with the matrix and range of a conversion from R'G'B'."""
+        return replace(self.clip.color, color_range=1, colorspace=1) if self.converts_rgb else self.clip.color
+
+
+def parse_params(text: str) -> Params:
+    """Parse ``key=value:key:key=value``; a bare key means ``1``, as x264 and x265 read it. Raises `UsageError`."""
+    params: Params = {}
+    for item in filter(None, text.split(":")):
+        key, _, value = item.partition("=")
+        key = key.strip().replace("_", "-")
+        if not key or "\n" in item:
+            raise UsageError(f"--encoder-params {item!r}: has no name", cure="key=value:key=value")
+        params[key] = value.strip() or "1"
+    return params
+
+
+def format_params(params: Params, separator: str = ":") -> str:
+    return separator.join(f"{key}={value}" for key, value in params.items())

@@ -1,0 +1,54 @@
+"""Split from gpu_saliency.plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
+from gpu_saliency.errors import UsageError
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS, check_segments
+
+DEFAULT_OFFSET = -3
+
+
+MAX_OFFSET = 12
+
+
+MAPPINGS = ("balanced", "symmetric")
+
+
+DEFAULT_MAPPING = "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class RoiPolicy:
+    """What the user asked of the plan. Raises `UsageError` when it is out of range."""
+
+    offset: int = DEFAULT_OFFSET
+    """QP offset of salient blocks, -12..12; negative is better quality."""
+    mapping: str = DEFAULT_MAPPING
+    aggregator: str = DEFAULT_AGGREGATOR
+    """How the maps of a segment become one."""
+    ema_alpha: float = DEFAULT_EMA_ALPHA
+    """Weight of the current map in ``ema``, (0, 1]."""
+    segments: str = DEFAULT_SEGMENTS
+    """``auto``, ``clip``, or how many."""
+
+    def __post_init__(self) -> None:
+        if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
+            raise UsageError(f"--saliency-offset {self.offset}: out of range", cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
+        if self.mapping not in MAPPINGS:
+            raise UsageError(f"--roi-mapping {self.mapping}: unknown", cure="one of " + ", ".join(MAPPINGS))
+        check_aggregator(self.aggregator, self.ema_alpha)
+        check_segments(self.segments)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was asked, for results and for the sidecar's memory."""
+        return {
+            "offset": self.offset,
+            "mapping": self.mapping,
+            "aggregator": self.aggregator,
+            "ema_alpha": self.ema_alpha,
+            "asked_segments": self.segments,
+        }

@@ -1,0 +1,103 @@
+"""Split from gpu_saliency.plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.track import decode_detail
+from gpu_saliency.grid import BLOCK_SIZE, grid_shape
+from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class RoiPlan:
+    """QP offsets of a clip over time; lives on the host. Raises `ValueError` when its parts do not fit together."""
+
+    qp_offset: NDArray[np.int8]
+    """``[segments, rows, cols]``, one per 16x16 block, -12..12; negative is better quality."""
+    recentre: NDArray[np.float32]
+    """``[segments]``, a fraction of a QP to add to every block of the segment."""
+    segment_start: NDArray[np.int64]
+    """``[segments]``, the frame at which each begins; the first is 0, strictly rising."""
+    frame_count: int
+    width: int
+    height: int
+    policy: RoiPolicy
+    block_size: int = BLOCK_SIZE
+    cuts: tuple[int, ...] = ()
+    """Frames with which a new scene begins, rising."""
+    detail: NDArray[np.uint8] | None = None
+    """``[segments, rows, cols]`` as `encode_detail` writes it: how a plain encode's bits spread; ``None``: evenly."""
+
+    def __post_init__(self) -> None:
+        segments = len(self.segment_start)
+        if self.qp_offset.shape != (segments, *grid_shape(self.width, self.height, self.block_size)):
+            raise ValueError(f"a plan of shape {self.qp_offset.shape} for {segments} segments of {self.width}x{self.height}")
+        if self.recentre.shape != (segments,) or segments == 0 or self.segment_start[0] != 0:
+            raise ValueError("a plan needs a segment that starts at frame 0, and one recentre for each")
+        if segments > 1 and np.diff(self.segment_start).min() <= 0:
+            raise ValueError("the segments of a plan must start one after the other")
+        if self.segment_start[-1] >= self.frame_count:
+            raise ValueError(f"a segment at frame {self.segment_start[-1]} of {self.frame_count}")
+        if self.detail is not None and self.detail.shape != self.qp_offset.shape:
+            raise ValueError(f"detail of shape {self.detail.shape} for a plan of {self.qp_offset.shape}")
+        if int(np.abs(self.qp_offset.astype(int)).max()) > MAX_OFFSET:
+            raise ValueError(f"a plan's offsets must lie in -{MAX_OFFSET}..{MAX_OFFSET}")
+
+    @property
+    def segment_end(self) -> NDArray[np.int64]:
+        """``[segments]``, the frame before which each ends."""
+        return np.append(self.segment_start[1:], self.frame_count)
+
+    def effective(self, segment: int) -> NDArray[np.float32]:
+        """``[rows, cols]``, QP: the offsets of one segment with its ``recentre``."""
+        total: NDArray[np.float32] = self.qp_offset[segment] + self.recentre[segment]
+        return total
+
+    def rate_share(self, segment: int) -> NDArray[np.float32]:
+        """``[rows, cols]``, sum 1: which part of a plain encode's bits each block is guessed to take."""
+        detail = np.ones(self.qp_offset.shape[1:], np.float32) if self.detail is None else decode_detail(self.detail[segment])
+        share: NDArray[np.float32] = detail / detail.sum()
+        return share
+
+    def segment_of(self, frame: int) -> int:
+        """The number of the segment that holds ``frame``."""
+        return int(np.searchsorted(self.segment_start, frame, side="right")) - 1
+
+    def between(self, start: int, end: int) -> RoiPlan:
+        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames that it does not have."""
+        if not 0 <= start < end <= self.frame_count:
+            raise ValueError(f"frames {start} to {end} of a plan of {self.frame_count}")
+        chosen = slice(self.segment_of(start), self.segment_of(end - 1) + 1)
+        return replace(
+            self,
+            qp_offset=self.qp_offset[chosen],
+            recentre=self.recentre[chosen],
+            segment_start=np.maximum(self.segment_start[chosen] - start, 0),
+            frame_count=end - start,
+            cuts=tuple(cut - start for cut in self.cuts if start < cut < end),
+            detail=None if self.detail is None else self.detail[chosen],
+        )
+
+    def statistics(self) -> dict[str, Any]:
+        """Numbers for people and for ``--json``; QP, with ``recentre`` included where it says effective."""
+        # Segment by segment: a plan of an hour has thousands of them, and floats take four times the room.
+        effective = [self.effective(segment) for segment in range(len(self.segment_start))]
+        return {
+            "segments": len(self.segment_start),
+            "scenes": len(self.cuts) + 1,
+            "rows": self.qp_offset.shape[1],
+            "cols": self.qp_offset.shape[2],
+            "block_size": self.block_size,
+            "qp_offset_min": int(self.qp_offset.min()),
+            "qp_offset_max": int(self.qp_offset.max()),
+            "recentre": [round(float(r), 4) for r in self.recentre[:16]],
+            "effective_min": round(min(float(e.min()) for e in effective), 3),
+            "effective_mean": round(float(np.mean([e.mean() for e in effective])), 3),
+            "effective_max": round(max(float(e.max()) for e in effective), 3),
+            "improved_blocks": round(float(np.mean([(e < -0.5).mean() for e in effective])), 4),
+        }

@@ -1,0 +1,160 @@
+"""Would motion help the image model? Fuse its maps with what moves against the camera, and score both on the DAVIS clips.
+
+    python scripts/training/study_motion.py --clips DIR [--size 256x144] MODEL.onnx
+
+No network is trained: there is no video with masks to train on that is not also what is scored here. The motion of 8x8 blocks
+(`saliency_training.flicker.match`) is compared with an affine camera motion fitted to all of them; what remains, in pixels of
+the model's input, is the cue. Each fusion's strength was chosen on the very clips it is scored on, so its figures are an upper
+bound of what such a rule can do. Frame by frame: IoU at 0.5 with the frame's mask. Aggregated: IoU of the reduced map of every
+half second with the mask of each of its frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from saliency_training.flicker import LUMA, Motion, match
+from saliency_training.metrics import iou
+from saliency_training.predictors import OnnxPredictor, resize_map
+from scipy import ndimage
+
+from gpu_saliency.analysis.aggregate import AGGREGATORS, make_aggregator
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.shrink import Shrinker
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from davis import davis_clips, masks_of
+
+Maps = NDArray[np.float32]
+"""``[frames, H, W]`` in 0..1."""
+
+FULL_MOTION = 2.0
+"""Pixels of the model's input against the camera from which on a block counts as moving in full."""
+_SMOOTH = 4.0
+_ROUNDS = 6
+WINDOW = 0.5
+"""Seconds that one aggregated map stands for."""
+_STRENGTHS = (0.5, 1.0, 2.0, 4.0)
+
+
+def against_camera(motion: Motion) -> NDArray[np.float64]:
+    """Pixels by which each block ``[rows, cols]`` moves against the affine motion that most of them share."""
+    rows, cols = motion.dy.shape
+    y, x = (axis.ravel() for axis in np.mgrid[:rows, :cols].astype(np.float64))
+    basis = np.stack((np.ones_like(x), x, y), axis=1)
+    vectors = np.stack((motion.dy.ravel(), motion.dx.ravel()), axis=1).astype(np.float64)
+    weight = motion.followed.ravel().astype(np.float64) + 1e-3
+    residual = np.zeros(len(x))
+    for _ in range(_ROUNDS):
+        # Least squares, again and again with little weight for what does not fit (Holland and Welsch, 1977; Cauchy weights).
+        root = np.sqrt(weight / (1 + residual**2))[:, None]
+        camera, *_ = np.linalg.lstsq(basis * root, vectors * root, rcond=None)
+        residual = np.linalg.norm(vectors - basis @ camera, axis=1)
+    return residual.reshape(rows, cols)
+
+
+def cue(motion: Motion, size: tuple[int, int]) -> Maps:
+    """0 where a place goes with the camera, 1 where it moves by `FULL_MOTION` against it; ``[H, W]``."""
+    moving = np.minimum(1, against_camera(motion) / FULL_MOTION).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(resize_map(moving, size), _SMOOTH), np.float32)
+
+
+def shifted(maps: Maps, cues: Maps, strength: float) -> Maps:
+    """Odds that rise where things move and fall where they do not, by ``strength`` in the logit each way."""
+    odds = np.log(np.clip(maps, 1e-4, 1 - 1e-4) / np.clip(1 - maps, 1e-4, 1 - 1e-4))
+    return np.asarray(1 / (1 + np.exp(-(odds + strength * (2 * cues - 1)))), np.float32)
+
+
+def raised(maps: Maps, cues: Maps, strength: float) -> Maps:
+    """Odds that only rise, where things move."""
+    odds = np.log(np.clip(maps, 1e-4, 1 - 1e-4) / np.clip(1 - maps, 1e-4, 1 - 1e-4))
+    return np.asarray(1 / (1 + np.exp(-(odds + strength * cues))), np.float32)
+
+
+def control(maps: Maps, cues: Maps, strength: float) -> Maps:
+    """As `shifted` with the cue's mean everywhere: what the change of the whole map's level does without any motion."""
+    return shifted(maps, np.full_like(cues, cues.mean()), strength)
+
+
+_FUSIONS: dict[str, Callable[[Maps, Maps, float], Maps]] = {"odds up and down": shifted, "odds up": raised, "control": control}
+
+
+def variants(maps: Maps, cues: Maps) -> dict[str, Maps]:
+    """By name: the image model's maps, the cue alone, and every fusion at every strength."""
+    found = {"image model": maps, "motion alone": cues}
+    for name, fuse in _FUSIONS.items():
+        found |= {f"{name}, {strength:g}": fuse(maps, cues, strength) for strength in _STRENGTHS}
+    return found
+
+
+def scores(maps: Maps, masks: list[NDArray[np.bool_]], lumas: Maps, fps: float) -> dict[str, float]:
+    """IoU frame by frame, and with each aggregator."""
+
+    def score(saliency: Maps, mask: NDArray[np.bool_]) -> float:
+        return iou(resize_map(saliency, mask.shape[::-1]), mask)
+
+    found = {"each frame": float(np.mean([score(m, mask) for m, mask in zip(maps, masks, strict=True)]))}
+    moved = [0.0, *(float(np.abs(b - a).mean()) / 255 for a, b in pairwise(lumas))]
+    step = max(1, round(WINDOW * fps))
+    for name in AGGREGATORS:
+        all_scores = []
+        for start in range(0, len(maps), step):
+            reducer, part = make_aggregator(name), range(start, min(start + step, len(maps)))
+            for i in part:
+                reducer.add(maps[i], moved[i])
+            all_scores += [score(reducer.result(), masks[i]) for i in part]
+        found[name] = float(np.mean(all_scores))
+    return found
+
+
+def study(clip: Path, model: OnnxPredictor, size: tuple[int, int]) -> dict[str, dict[str, float]]:
+    """Scores by variant and reduction, of one clip."""
+    probed, shrink = probe_clip(clip), Shrinker(size)
+    frames = [shrink(frame) for frame in decode_frames(probed, DecodeTally())]
+    lumas = np.stack([frame.astype(np.float32) @ LUMA for frame in frames])
+    maps = np.stack([model(Image.fromarray(frame), size) for frame in frames])
+    motion = [cue(match(a, b), size) for a, b in pairwise(lumas)]
+    cues = np.stack([motion[0], *motion])  # the first frame has the second's
+    fps = float(probed.frame_rate)
+    return {name: scores(found, masks_of(clip), lumas, fps) for name, found in variants(maps, cues).items()}
+
+
+def main() -> None:
+    """Parse, study, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--clips", type=Path, required=True, help="the DAVIS clips and masks (benchmarks/davis.py)")
+    parser.add_argument("--size", default="256x144")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    width, height = map(int, args.size.split("x"))
+    clips = davis_clips(args.clips)
+    if not clips:
+        parser.error(f"--clips {args.clips}: holds no davis_*.mp4")
+    model = OnnxPredictor(args.model)
+    found = {clip.stem: study(clip, model, (width, height)) for clip in clips}
+    names = list(found[clips[0].stem])
+    table = Table("maps", *(f"{clip.stem.removeprefix('davis_')}" for clip in clips), "each frame", *AGGREGATORS)
+    for name in names:
+        by_clip = [found[clip.stem][name]["each frame"] for clip in clips]
+        means = [np.mean([found[clip.stem][name][how] for clip in clips]) for how in ("each frame", *AGGREGATORS)]
+        table.add_row(name, *(f"{value:.3f}" for value in [*by_clip, *means]))
+    console = Console()
+    Console(width=max(console.width, 140)).print(table)
+    if args.json:
+        args.json.write_text(json.dumps({"model": args.model.stem, "size": args.size, "clips": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

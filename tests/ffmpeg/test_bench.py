@@ -1,0 +1,134 @@
+"""The benchmark measures what it says, and refuses what it cannot make."""
+
+from __future__ import annotations
+
+import json
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from support import make_clip, run
+
+from gpu_saliency.bench import measure_clip
+from gpu_saliency.bench.generate import CODECS, generate_clip
+from gpu_saliency.bench.stages import STAGES
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.sampling import Sampling
+
+
+class Sleeping:
+    """Stages that take known times: 40 frames decoded in 40 ms, 10 pictures each preprocessed and inferred in 30 and 60 ms."""
+
+    def _sleep(self, seconds: float, count: int) -> int:
+        time.sleep(seconds)
+        return count
+
+    def decode(self) -> int:
+        return self._sleep(0.04, 40)
+
+    def preprocess(self) -> int:
+        return self._sleep(0.03, 10)
+
+    def infer(self) -> int:
+        return self._sleep(0.06, 10)
+
+    def whole(self) -> int:
+        return self._sleep(0.12, 40)
+
+    def facts(self) -> dict[str, Any]:
+        return {"decoder": "none"}
+
+
+def test_rates_and_ratios_of_known_stages(tmp_path: Path) -> None:
+    """One frame in two becomes a picture: inference keeps up with 333 frames a second and is the slowest; the whole runs at 333.
+
+    Sleeping takes longer than asked, by a millisecond or two, so that rates come out a little lower.
+    """
+    clip = probe_clip(make_clip(tmp_path / "in.mp4"))
+    rounds: list[tuple[int, int]] = []
+    row = measure_clip(
+        clip, Sleeping(), Sampling(Fraction(2)), 4, rounds=3, on_round=lambda done, total: rounds.append((done, total or 0))
+    )
+    assert rounds == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    rates = {name: rate.clip_fps for name, rate in row.stages.items()}
+    assert rates == pytest.approx({"decode": 1000, "preprocess": 667, "infer": 333, "whole": 333}, rel=0.2)
+    assert row.stages["infer"].fps_p50 == pytest.approx(167, rel=0.2)
+    assert row.whole_by_slowest[0] == pytest.approx(1, rel=0.2)
+    assert row.whole_by_decode[0] == pytest.approx(1 / 3, rel=0.2)
+    assert row.frames == 40
+    assert all(rate.fps_p95 <= rate.fps_p50 for rate in row.stages.values())
+
+
+def test_the_program_measures_a_clip(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", size="320x192", seconds=1)
+    wanted = ("--batch", "1,2", "--rounds", 2, "--every", 4, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
+    done = run("bench", source, *wanted)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "out.json").read_text()) == done.json
+    assert (done.json["device"], done.json["gpu"], done.json["provider"]) == ("cpu", None, "CPUExecutionProvider")
+    assert done.json["model"] == SaliencyModel(DEFAULT_MODEL).describe()
+    assert [row["batch_size"] for row in done.json["rows"]] == [1, 2]
+    for row in done.json["rows"]:
+        assert (row["frames"], row["step"], row["width"], row["height"], row["codec"]) == (24, 4, 320, 192, "h264")
+        assert set(row["stages"]) == set(STAGES)
+        assert min(rate["fps_p95"] for rate in row["stages"].values()) > 0
+        assert 0 < row["whole_by_slowest"][1] <= row["whole_by_slowest"][0] <= row["whole_by_slowest"][2]
+        assert row["host_peak_bytes"] > 30e6
+    assert "no GPU is measured: asked for" in done.err
+
+
+def test_without_a_gpu_it_says_so_and_shows_the_table(tmp_path: Path) -> None:
+    done = run("bench", make_clip(tmp_path / "in.mp4"), "--rounds", 1)
+    if "cuda (" in done.out:
+        pytest.skip("this machine has a GPU")
+    assert done.code == 0, done.err
+    assert "no GPU is measured: auto: " in done.err
+    assert "in.mp4" in done.out
+    assert "whole" in done.out
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_generated_clips_are_what_was_asked(tmp_path: Path, codec: str) -> None:
+    generate_clip(tmp_path / "out.mp4", 128, 96, 12, codec)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        found = (context.width, context.height, context.pix_fmt, sum(1 for _ in container.decode(video=0)))
+    assert found == (128, 96, CODECS[codec][1], 12)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (("--size", "big"), 64, "big is no size"),
+        (("--size", "641x360"), 64, "odd side"),
+        (("--codec", "vvc"), 64, "vvc is unknown"),
+        (("--batch", "0"), 64, "--batch 0: out of range"),
+        (("--batch", "1,x"), 64, "--batch x: out of range"),
+        (("--rounds", "0"), 64, "--rounds 0: out of range"),
+        (("--frames", "0"), 64, "--frames 0: out of range"),
+        (("no.mp4",), 66, "no.mp4: no such file"),
+        (("--output", "/no/such/folder/out.json"), 73, "its folder does not exist"),
+        (("--saliency-model", "no.onnx", "--size", "64x64", "--frames", "4"), 65, "no.onnx: cannot be read"),
+    ],
+)
+def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], code: int, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("bench", *flags)
+    assert done.code == code, done.err
+    assert len(done.errors) == 1
+    assert words in done.errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("mine")
+    done = run("bench", "--output", tmp_path / "out.json", "--size", "64x64", "--frames", 4)
+    assert done.code == 73
+    assert "exists (give --overwrite" in done.errors[0]
+    assert (tmp_path / "out.json").read_text() == "mine"

@@ -1,0 +1,208 @@
+"""What the program prints is true: results on stdout, the JSON, the dry run, the plain fallback, the sidecar's reuse."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import FFMPEG, make_clip, run, video_bytes
+
+from gpu_saliency import probe_clip
+from gpu_saliency._version import __version__
+from gpu_saliency.encode.ffmpeg import find_ffmpeg, probe_ffmpeg
+from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
+
+REFERENCE_MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of 320x192 with sound."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size="320x192", seconds=2, audio=True)
+
+
+def test_version() -> None:
+    assert run("--version").out == f"gpu-saliency {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", ["encode", "recommend-saliency"])
+def test_result(clip: Path, tmp_path: Path, verb: str) -> None:
+    output = tmp_path / "out.mp4"
+    done = run(verb, "--src", clip, "--output", output, "--json")
+    assert done.code == 0, done.err
+    result = done.json
+    assert result["output"]["size_bytes"] == output.stat().st_size
+    assert (result["output"]["frames"], result["output"]["codec"]) == (48, "h264")
+    assert (result["encoder"], result["preset"], result["crf"]) == ("libx264", "medium", 23)
+    assert result["roi"]["channel"] == "addroi"
+    assert result["analysis"]["provider"] == "CPUExecutionProvider"
+    assert result["analysis"]["sampled_frames"] == 8
+    assert result["proof"]["frames"] == 48
+    assert Path(result["ffmpeg"]["path"]).is_file()
+    assert result["seconds"]["total"] >= result["seconds"]["encode"] > 0
+    assert Path(result["analysis"]["sidecar"]).is_file()
+
+
+def test_people_get_results_on_stdout_and_nothing_on_stderr_off_a_terminal(clip: Path, tmp_path: Path) -> None:
+    done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none", "--device", "cpu")
+    assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, 48 frames$", done.out, re.MULTILINE)
+    assert done.err == ""
+
+
+def test_dry_run_prints_what_would_run(clip: Path, tmp_path: Path) -> None:
+    """Its command, with its graph in the file that it names, writes the very pictures of the encode."""
+    output = tmp_path / "out.mp4"
+    dry = run("encode", "--src", clip, "--output", output, "--dry-run", "--json").json
+    assert list(tmp_path.iterdir()) == []
+    assert len(dry["commands"]) == len(dry["graphs"]) == dry["roi"]["parts"] == 1
+    command = shlex.split(dry["commands"][0])
+    (tmp_path / command[command.index("-/filter:v") + 1]).write_text(dry["graphs"][0])
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    run("encode", "--src", clip, "--output", output, "--prove", "none")
+    assert video_bytes(output) == video_bytes(tmp_path / "part0.mp4")
+
+
+@pytest.mark.parametrize("allow", ["--saliency-fallback-plain", "GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK"])
+def test_plain_fallback(clip: Path, tmp_path: Path, allow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = [allow] if allow.startswith("--") else []
+    if not flags:
+        monkeypatch.setenv(allow, "1")
+    done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--encoder", "mpeg4", "--json", *flags)
+    assert done.code == 0
+    assert done.json["roi"] is None
+    assert len(done.errors) == 1
+    assert "mpeg4" in done.errors[0]
+    assert probe_clip(tmp_path / "out.mp4").codec == "mpeg4"
+
+
+def test_plain_fallback_passes_on_what_the_encoder_has(clip: Path, tmp_path: Path) -> None:
+    base = ["encode", "--src", clip, "--output", tmp_path / "out.mp4", "--encoder", "mpeg4", "--saliency-fallback-plain"]
+    done = run(*base, "--crf", 20)
+    assert (done.code, len(done.errors)) == (64, 1)
+    assert "--crf 20" in done.errors[0]
+
+
+def test_sidecar_is_reused_and_gives_the_same_file(clip: Path, tmp_path: Path) -> None:
+    sidecar = tmp_path / "kept.npz"
+    base = ["encode", "--src", clip, "--sidecar", sidecar, "--prove", "none", "--json"]
+    first = run(*base, "--output", tmp_path / "a.mp4").json
+    second = run(*base, "--output", tmp_path / "b.mp4").json
+    assert (first["analysis"]["reused"], second["analysis"]["reused"]) == (False, True)
+    assert first["roi"] == second["roi"]
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert not (tmp_path / "a.mp4.saliency.npz").exists()
+
+
+def test_stale_sidecars_are_refused_with_the_reason(clip: Path, tmp_path: Path) -> None:
+    sidecar = tmp_path / "kept.npz"
+    assert run("plan", "--src", clip, "--sidecar", sidecar).code == 0
+    other = make_clip(tmp_path / "other.mp4", size="320x192", seconds=1)
+
+    def refused(source: Path, *flags: object) -> str:
+        done = run("encode", "--src", source, "--sidecar", sidecar, "--output", tmp_path / "o.mp4", *flags)
+        assert done.code == 65
+        assert not (tmp_path / "o.mp4").exists()
+        return done.errors[0]
+
+    assert "is stale: source size_bytes" in refused(other)
+    assert "was made with step 6, not 2" in refused(clip, "--every", 2)
+    assert "is stale: source duration" in refused(clip, "--duration", 1)
+
+
+def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
+    output, picture = tmp_path / "out.mp4", tmp_path / "p.png"
+    assert run("encode", "--src", clip, "--output", output, "--prove", "none").code == 0
+    done = run("inspect", output, "--picture", picture, "--json")
+    assert done.code == 0, done.err
+    assert done.json["frames"] == 48
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    planned = run("plan", "--src", clip, "--sidecar", tmp_path / "s.npz", "--json").json
+    assert planned["frames"] == 48
+    assert planned["roi"]["rows"] == 12
+
+
+def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
+    assert "knows of no encode" in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
+    assert "keyint=30" in run("inspect", output).errors[0]
+    assert run("inspect", output, "--encoder-params", "keyint=30").code == 0
+    assert run("inspect", tmp_path / "no.mp4").code == 66
+    moved = clip.rename(clip.with_name("moved.mp4"))
+    try:
+        assert run("inspect", output, "--encoder-params", "keyint=30").code == 66
+        assert run("inspect", output, "--encoder-params", "keyint=30", "--src", moved).code == 0
+    finally:
+        moved.rename(clip)
+    output.write_bytes(output.read_bytes() + b"\0")
+    assert "is of another out.mp4" in run("inspect", output).errors[0]
+
+
+@pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])
+def test_models_of_batch_1(clip: Path, tmp_path: Path, name: str) -> None:
+    """Networks whose batch is fixed at 1 and whose sides must be multiples of 8."""
+    model = REFERENCE_MODELS / f"{name}.onnx"
+    if not model.is_file():
+        pytest.skip(f"{model.name} of the reference models is not here")
+    done = run("encode", "--src", clip, "--saliency-model", model, "--output", tmp_path / "o.mp4", "--prove", "none", "--json")
+    assert done.code == 0, done.err
+    assert done.json["analysis"]["model"]["name"] == name
+
+
+def test_ffmpeg_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One on PATH without the encoder is passed over; one with it is taken."""
+    on_path = tmp_path / "ffmpeg"
+    on_path.write_text(f'#!/bin/sh\n"{FFMPEG}" "$@" | grep -v libx265\n')
+    on_path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert find_ffmpeg("ffmpeg", "libx264").origin == "PATH"
+    assert find_ffmpeg("ffmpeg", "libx265").origin == "bundled"
+    with pytest.raises(ToolMissingError, match="has no libx265"):
+        find_ffmpeg(str(on_path), "libx265")
+
+
+def test_graph_option_follows_the_version() -> None:
+    found = probe_ffmpeg(FFMPEG, "asked for")
+    assert found.graph_file(Path("g"))[0] == "-/filter:v"
+
+
+def test_a_runtime_in_a_later_folder_is_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "onnxruntime_gpu-1.99.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.99.0\n")
+    assert "onnxruntime" in installed_runtimes()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installed_runtimes() == {"onnxruntime-gpu": "1.99.0"}
+
+
+@pytest.mark.parametrize("wheels", [("onnxruntime", "onnxruntime-gpu")])
+def test_two_runtimes_are_refused(wheels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two installed distributions, as their metadata on sys.path say."""
+    for wheel in wheels:
+        folder = tmp_path / f"{wheel.replace('-', '_')}-1.99.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {wheel}\nVersion: 1.99.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert importlib.metadata.version("onnxruntime-gpu") == "1.99.0"
+    with pytest.raises(ToolMissingError, match="both installed") as caught:
+        import_onnxruntime()
+    assert "pip uninstall" in str(caught.value)
+
+
+def test_a_model_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from another folder; a file of that name goes before, and what is neither is refused by its name."""
+    source = make_clip(tmp_path / "in.mp4", seconds=0.5)
+    monkeypatch.chdir(tmp_path)
+    done = run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--json")
+    assert (done.code, done.json["model"]["name"]) == (0, "saliency_student_v2"), done.err
+    (tmp_path / "saliency_student_v2").write_text("no model")
+    assert run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--overwrite").code == 65
+    assert (
+        "saliency_student_v9: cannot be read"
+        in run("plan", "--src", source, "--saliency-model", "saliency_student_v9", "--overwrite").err
+    )

@@ -1,0 +1,172 @@
+"""Between plan and encoder: the filter graph and the command as data, and the settings in which an encoder drops regions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from bad_input import save_model
+from support import ffmpeg, make_clip
+
+from gpu_saliency import (
+    AnalysisSettings,
+    EncodeJob,
+    EncodeSettings,
+    RoiPlan,
+    RoiPolicy,
+    load_saliency_sidecar,
+    prepare_encode,
+    probe_clip,
+    run_saliency_encode,
+)
+from gpu_saliency.encode.arguments import part_command, part_graph, plain_command
+from gpu_saliency.encode.channels.addroi import AddRoi, Scale, addroi_graph
+from gpu_saliency.encode.channels.base import Delivery
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.proof import prove_encode
+
+
+def plan_of(grid: list[list[int]], recentre: float = 0.0, *, width: int, height: int, frames: int = 24) -> RoiPlan:
+    offsets = np.array([grid], np.int8)
+    return RoiPlan(offsets, np.array([recentre], np.float32), np.array([0]), frames, width, height, RoiPolicy())
+
+
+def half_plan(width: int, height: int) -> RoiPlan:
+    """Left half 6 QP better, right half as it is."""
+    rows, cols = -(-height // 16), -(-width // 16)
+    return plan_of([[-6] * (cols // 2) + [0] * (cols - cols // 2)] * rows, width=width, height=height)
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of 320x192 of a fractal with grain: every block has residual, and no two the same."""
+    path = tmp_path_factory.mktemp("busy") / "in.mp4"
+    source = "mandelbrot=size=320x192:rate=24:start_scale=0.4,trim=end_frame=24,noise=alls=12:allf=t,format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", source, "-crf", 12, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def job(busy: Path) -> EncodeJob:
+    return prepare_encode(probe_clip(busy), EncodeSettings())
+
+
+def test_graph_of_a_plan() -> None:
+    """Two rectangles and a background of +1, all shifted by a quarter QP; the last column is 9 pixels wide, the last row 8."""
+    plan = plan_of([[1, 1, 1, 1], [-3, -3, 1, -2], [-3, -3, 1, 1]], 0.25, width=57, height=40)
+    assert addroi_graph(plan, Scale(51)).split(",\n") == [
+        "addroi=x=0:y=16:w=32:h=24:qoffset=-275/5100",
+        "addroi=x=48:y=16:w=9:h=16:qoffset=-175/5100",
+        "addroi=x=0:y=0:w=57:h=40:qoffset=125/5100",
+    ]
+
+
+def test_graph_at_10_bit_has_the_longer_scale(job: EncodeJob) -> None:
+    deep = replace(job, pix_fmt="yuv420p10le")
+    delivery = AddRoi().deliver(deep, plan_of([[-6]], width=16, height=16), Part(0, 24), Path(), 23.0)
+    graph = part_graph(deep, Part(0, 24), delivery, seek=False)
+    assert "format=yuv420p10le,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300,\n" in graph
+
+
+def test_command_of_a_part(job: EncodeJob) -> None:
+    command = part_command(job, Part(0, 24), Delivery(), Path("roi.graph"), "part.mp4", seek=False, crf=21)
+    assert command[0] == job.ffmpeg.path
+    assert command[-1] == "part.mp4"
+    joined = " ".join(command)
+    wanted = ("-i file:", "-map 0:V:0", "-an", "-fps_mode passthrough", "-enc_time_base 1/24", "-c:v libx264", "-preset medium")
+    for part in (*wanted, "-crf 21", "-noautorotate"):
+        assert part in joined, part
+    assert "-ss" not in command
+
+
+def test_command_of_a_later_part(job: EncodeJob) -> None:
+    """It is entered a second before its first frame, and cut by time stamp; an excerpt that starts at 0 is cut by counting."""
+    timed = replace(job, frame_pts=np.arange(24) * 512 + 100, time_base=Fraction(1, 256))
+    later = Part(12, 18)
+    joined = " ".join(part_command(timed, later, Delivery(), Path("g"), "p.mp4", seek=True, crf=21))
+    assert f"-copyts -seek_timestamp 1 -ss {(12 * 512 + 100) / 256 - 1:.6f}" in joined
+    graph = part_graph(timed, later, Delivery(), seek=True)
+    assert graph == f"settb=expr=1/256,trim=start_pts={12 * 512 + 100}:end_pts={17 * 512 + 101},\nsettb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 6), Delivery(), seek=False) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 24), Delivery(), seek=False) == "settb=expr=1/(24),setpts=N\n"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_hevc_gets_the_tag_that_players_want(busy: Path, suffix: str, tmp_path: Path) -> None:
+    hevc = prepare_encode(probe_clip(busy), EncodeSettings("libx265", "ultrafast"))
+    assert "-tag:v hvc1" in " ".join(plain_command(hevc, Path(f"out{suffix}")))
+    assert "-tag:v" not in plain_command(hevc, Path("out.mkv"))
+    run_saliency_encode(hevc, half_plan(320, 192), tmp_path / f"out{suffix}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "preset", "params"),
+    [
+        ("libx264", "ultrafast", ""),
+        ("libx264", "ultrafast", "aq-mode=3"),
+        ("libx264", "veryfast", "aq-strength=0.01:mbtree=0"),
+        ("libx265", "ultrafast", ""),
+        ("libx265", "superfast", ""),
+        ("libx265", "superfast", "aq-mode=1"),
+    ],
+)
+def test_regions_reach_the_encoder_where_its_preset_would_drop_them(
+    busy: Path, tmp_path: Path, encoder: str, preset: str, params: str
+) -> None:
+    asked = prepare_encode(probe_clip(busy), EncodeSettings(encoder, preset, encoder_params=params))
+    plan = half_plan(320, 192)
+    run_saliency_encode(asked, plan, tmp_path / "out.mp4")
+    proof = prove_encode(asked, plan, tmp_path / "out.mp4", max_frames=None)
+    assert proof.moved is True, proof.summary()
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_the_plan_lies_where_the_picture_is_coded(tmp_path: Path, turn: int) -> None:
+    """A bright box in the top left quarter as coded, whatever way up a player shows it; the model answers with brightness."""
+    box = "color=black:size=192x128:rate=24:duration=0.5,drawbox=x=0:y=0:w=96:h=64:color=white:t=fill"
+    base = tmp_path / "base.mp4"
+    ffmpeg("-f", "lavfi", "-i", box, "-pix_fmt", "yuv420p", base)
+    source = tmp_path / "in.mp4"
+    ffmpeg("-display_rotation", turn, "-i", base, "-c", "copy", source)
+    model = save_model(tmp_path / "model.onnx", scale=1.0)
+    sidecar, _ = load_saliency_sidecar(probe_clip(source), AnalysisSettings(model=model, every=2))
+    saliency = sidecar.track.saliency_maps()[0]
+    assert saliency.shape == (8, 12)
+    assert saliency[:3, :5].min() > 0.9
+    assert max(saliency[5:].max(), saliency[:, 7:].max()) < 0.1
+
+
+def test_a_model_of_fixed_size_sees_the_whole_picture(tmp_path: Path) -> None:
+    """640x96 laid into a 32-multiple input: padding is cut off again, so that the right end stays at the right end."""
+    box = "color=black:size=640x96:rate=24:duration=0.5,drawbox=x=576:y=0:w=64:h=96:color=white:t=fill"
+    source = tmp_path / "in.mp4"
+    ffmpeg("-f", "lavfi", "-i", box, "-pix_fmt", "yuv420p", source)
+    model = save_model(tmp_path / "model.onnx", scale=1.0)
+    sidecar, _ = load_saliency_sidecar(probe_clip(source), AnalysisSettings(model=model))
+    saliency = sidecar.track.saliency_maps()[0]
+    assert saliency[:, 37:].min() > 0.9
+    assert saliency[:, :35].max() < 0.1
+
+
+def test_nothing_appears_before_it_is_approved(tmp_path: Path, job: EncodeJob) -> None:
+    seen = []
+
+    def refuse(temporary: Path) -> None:
+        seen.append((temporary.stat().st_size > 0, (tmp_path / "out.mp4").exists()))
+        raise RuntimeError("not good enough")
+
+    with pytest.raises(RuntimeError, match="not good enough"):
+        run_saliency_encode(job, half_plan(320, 192), tmp_path / "out.mp4", before_publishing=refuse)
+    assert seen == [(True, False)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_made_by_the_helpers_is_what_it_says(tmp_path: Path) -> None:
+    found = probe_clip(make_clip(tmp_path / "in.y4m", size="33x17", seconds=0.5))
+    assert (found.width, found.height, int(found.frame_rate)) == (33, 17, 24)

@@ -1,0 +1,51 @@
+"""What takes long: memory over long clips, and the gain on real clips."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import make_clip
+
+ROOT = Path(__file__).parents[2]
+CLIPS = Path(os.environ.get("GPU_SALIENCY_CLIPS", ROOT.parent / "shared" / "data" / "clips"))
+
+pytestmark = pytest.mark.slow
+
+
+def test_memory_does_not_grow(tmp_path: Path) -> None:
+    """1080p: below 500 MB, and no more for 2,000 frames than for 100 (the 5 % are the allocator's)."""
+    peaks = []
+    for frames in (100, 2000):
+        clip = make_clip(tmp_path / f"{frames}.mp4", size="1920x1080", seconds=frames / 24)
+        command = [sys.executable, str(ROOT / "benchmarks" / "stages.py"), str(clip), "--once"]
+        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    assert peaks[0] < 500
+    assert peaks[1] < peaks[0] * 1.05
+
+
+def test_a_long_clip_is_planned_and_joined_exactly(tmp_path: Path) -> None:
+    """Six minutes, 8,640 frames, in 19 parts or more: every frame at its time, graphs within their bound, memory far below 1 GB."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "long_clip.py"), "--hours", "0.1", "--json", str(tmp_path / "found.json")]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["frames"], found["frames_written"], found["worst_time_stamp_ms"]) == (8640, 8640, 0)
+    # The clip has a cut every 8 seconds, also where it begins anew.
+    assert found["scenes"] == 45
+    assert found["parts"] > 10
+    assert found["graph_filters_max"] <= 1500
+    assert max(found["peak_mb"], found["peak_mb_ffmpeg"]) < 500
+
+
+def test_gain_on_real_clips() -> None:
+    """Inside rises on every clip where the model finds the object, size within 10 % (5 % on average), correlation 0.8 or more."""
+    if not CLIPS.is_dir():
+        pytest.skip(f"no clips in {CLIPS.name}; set GPU_SALIENCY_CLIPS")
+    command = [sys.executable, str(ROOT / "benchmarks" / "roi_gain.py"), "--clips", str(CLIPS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all targets are met" in done.stdout

@@ -1,0 +1,133 @@
+"""The prefilter: what it protects, what it blurs, and its mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from plans import half, plan_of, swapping_plan, timed
+from support import ffmpeg, make_clip
+
+from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
+from gpu_saliency.encode.channels.prefilter import (
+    Strength,
+    blurred_share,
+    escape_filter_value,
+    mask_format,
+    mask_frames,
+    prefilter_graph,
+    protection,
+    write_mask,
+)
+from gpu_saliency.errors import OutputError
+from gpu_saliency.grid import grid_shape
+from gpu_saliency.proof import prove_encode
+from gpu_saliency.source.clip import ColorTags
+
+FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv444p12le"]
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize("size", [(160, 96), (150, 90)])
+@pytest.mark.parametrize("color", [ColorTags(), ColorTags(2, 1, 1, 1), ColorTags(1, 9, 9, 16)])
+def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str, size: tuple[int, int], color: ColorTags) -> None:
+    """The left half is protected, all planes of it; the right half is blurred from a block beyond the border on."""
+    width, height = size
+    plan = replace(plan_of([half(width, height, "left")], [0], 4, width, height), policy=RoiPolicy(-5))
+    folder = tmp_path / "a:b [c],d;e'f\\g%h"
+    folder.mkdir()
+    write_mask(folder / "mask.nut", plan, Fraction(24), mask_format(pix_fmt))
+    graph = prefilter_graph(folder / "mask.nut", plan, 1.0, pix_fmt, Fraction(24), color.filter())
+    (folder / "graph").write_text("settb=1/24,setpts=N," + graph)
+    tags = "," + color.filter() if color.filter() else ""
+    source = ("-f", "lavfi", "-i", f"mandelbrot=size={width}x{height}:rate=24,format={pix_fmt}{tags}", "-frames:v", 4)
+    ffmpeg(*source, "-f", "rawvideo", tmp_path / "before.yuv")
+    ffmpeg(*source, "-/filter:v", folder / "graph", "-pix_fmt", pix_fmt, "-f", "rawvideo", tmp_path / "after.yuv")
+    form = av.VideoFormat(pix_fmt, width, height)
+    kind = np.uint8 if form.components[0].bits == 8 else np.uint16
+    before, after = (np.fromfile(tmp_path / name, kind).reshape(4, -1) for name in ("before.yuv", "after.yuv"))
+    border = grid_shape(width, height)[1] // 2 * 16
+    at = 0
+    for component in form.components:
+        shape = (4, component.height, component.width)
+        a, b = (x[:, at : at + shape[1] * shape[2]].reshape(shape) for x in (before, after))
+        at += shape[1] * shape[2]
+        inside = border * component.width // width
+        np.testing.assert_array_equal(a[:, :, :inside], b[:, :, :inside])
+        assert (a[:, :, inside + 32 * component.width // width :] != b[:, :, inside + 32 * component.width // width :]).any()
+    assert at == before.shape[1]
+
+
+def test_a_mask_moves_with_the_plan_and_reaches_over_changes_but_not_over_cuts() -> None:
+    """Left until 12, right until 24 (a cut), left again; protection reaches six frames over the change, none over the cut."""
+    grids = [half(320, 64, side) for side in ("left", "right", "left")]
+    plan = plan_of(grids, [0, 12, 24], 36, 320, 64, cuts=(24,))
+    masks = np.stack(list(mask_frames(plan)))
+    assert masks.shape == (36, 4, 20)
+    left, right = masks[:, 0, 0], masks[:, 0, -1]
+    assert left[:12].tolist() == [255] * 12
+    assert right[12:24].tolist() == [255] * 12
+    assert right[:6].max() == left[18:24].max() == right[24:].max() == 0
+    assert np.all(np.diff(right[6:12].astype(int)) > 0)
+    assert np.all(np.diff(left[12:18].astype(int)) < 0)
+    assert left[24:].tolist() == [255] * 12
+    # One block of margin: the plan protects columns 0 to 9, the mask 10 as well.
+    assert masks[0, 0, 9:12].tolist() == [255, 255, 0]
+
+
+def test_a_positive_offset_blurs_what_is_salient() -> None:
+    plan = plan_of([half(320, 64, "left", inside=3, outside=-1)], [0], 4, 320, 64)
+    assert protection(plan, 0)[0].tolist() == [0.0] * 9 + [1.0] * 11
+    assert blurred_share(plan) == pytest.approx(9 / 20)
+
+
+def test_a_stronger_quantiser_takes_a_stronger_blur_and_no_shift_crosses_a_barrier() -> None:
+    strength = Strength(0.25, 2.0, 1.0, full_at=26, fade=0.1, doubles_in=6, barrier=32)
+    assert [strength.sigma(-4, quality) for quality in (None, 20, 26, 32, 38)] == [1, 1, 1, 2, 4]
+    assert strength.shift(26, 1.0, 0.5) == -1
+    assert strength.shift(31, 2.0, 0.5) == pytest.approx(-1)
+    assert strength.shift(32, 2.0, 0.5) == 0
+    assert strength.shift(33, 8.0, 0.5) == -1
+    assert Strength(0.2, 5.0, 1.2).sigma(3, 60) == pytest.approx(0.6)
+
+
+def test_the_prefilter_protects_and_proves_it(grain_path: Path, tmp_path: Path) -> None:
+    plan = replace(swapping_plan(48, 320, 192, 24), policy=RoiPolicy(-6))
+    job = timed(prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", "12", roi_channel="prefilter")))
+    run_saliency_encode(job, plan, tmp_path / "out.mp4")
+    proof = prove_encode(job, plan, tmp_path / "out.mp4", max_frames=None)
+    assert proof.moved is True, proof.summary()
+
+
+@pytest.mark.parametrize("text", ["/a/b", "/a:b/c", "/it's", "/a[1],b;c", "/a\\b", "/%d"])
+def test_paths_survive_the_graph(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / text[1:]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    ffmpeg("-f", "lavfi", "-i", "color=size=32x32:rate=24:duration=0.1", folder / "m.nut")
+    (tmp_path / "graph").write_text(f"movie=filename={escape_filter_value(str(folder / 'm.nut'))}[m];[m]hstack", encoding="utf-8")
+    (tmp_path / "graph").write_text(f"null[a];movie=filename={escape_filter_value(str(folder / 'm.nut'))}[m];[a][m]hstack")
+    ffmpeg("-f", "lavfi", "-i", "color=size=32x32:rate=24:duration=0.1", "-/filter:v", tmp_path / "graph", tmp_path / "out.nut")
+
+
+def test_mask_on_a_full_disk(tmp_path: Path) -> None:
+    """A device that the kernel answers for as a full disk."""
+    plan = swapping_plan(48, 320, 192, 12)
+    (tmp_path / "mask.nut").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="the mask cannot be written: No space left on device"):
+        write_mask(tmp_path / "mask.nut", plan, Fraction(24))
+    with pytest.raises(OutputError, match="the mask cannot be written: No such file"):
+        write_mask(Path("/no/such/folder/mask.nut"), plan, Fraction(24))
+
+
+@pytest.mark.parametrize(("encoder", "preset"), [("libaom-av1", "8"), ("libvvenc", "faster"), ("libsvtav1", "12")])
+def test_the_prefilter_keeps_colour_tags(tmp_path: Path, encoder: str, preset: str) -> None:
+    tags = "setparams=colorspace=smpte170m:color_primaries=bt470bg:color_trc=bt709:range=tv"
+    source = make_clip(tmp_path / "in.mp4", seconds=0.5, extra=("-vf", tags))
+    job = timed(prepare_encode(probe_clip(source), EncodeSettings(encoder, preset, roi_channel="prefilter")))
+    run_saliency_encode(job, plan_of([half(160, 96, "left")], [0], 12, 160, 96), tmp_path / "out.mp4")
+    assert probe_clip(tmp_path / "out.mp4").color == job.clip.color

@@ -1,0 +1,194 @@
+"""``preview --output``: the overlay video keeps the clip's frames, times and audio; its pictures show the map and the plan."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support import audio_bytes, ffmpeg, leftovers, make_clip, run, video_times
+
+from gpu_saliency import Clip, RoiPlan, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.draw.panel import panel_cells
+from gpu_saliency.preview.layers import OPACITY, scale_end
+from gpu_saliency.preview.moment import Timeline
+from gpu_saliency.preview.paint import STYLES, Painter, status_words
+
+CODE = 255
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of 320x180 (its last row of blocks is a partial one) with sound."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size="320x180", seconds=2, audio=True)
+
+
+def pictures(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_frames_times_and_audio_are_the_sources(clip: Path, tmp_path: Path, style: str, suffix: str) -> None:
+    output = tmp_path / f"out{suffix}"
+    done = run("preview", clip, "--output", output, "--style", style, "--json")
+    assert done.code == 0, done.err
+    source, shown = video_times(clip), video_times(output)
+    assert done.json["frames"] == len(source) == len(shown) == 48
+    assert np.allclose(np.subtract(source, source[0]), np.subtract(shown, shown[0]), atol=0.001)  # Matroska counts milliseconds
+    assert audio_bytes(output) == audio_bytes(clip)
+    assert leftovers(tmp_path, {output.name}) == set()
+
+
+def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
+    """Every third frame of the second half is gone."""
+    clip = tmp_path / "vfr.mkv"
+    even = make_clip(tmp_path / "even.mkv", seconds=2)
+    ffmpeg("-i", even, "-vf", "select=lt(n\\,24)+mod(n\\,3)", "-fps_mode", "passthrough", clip)
+    assert run("preview", clip, "--output", tmp_path / "o.mkv").code == 0
+    source, shown = video_times(clip), video_times(tmp_path / "o.mkv")
+    assert len(source) == 40
+    assert np.allclose(source, shown, atol=0.001)
+
+
+def test_duration_and_no_audio(clip: Path, tmp_path: Path) -> None:
+    assert run("preview", clip, "--output", tmp_path / "o.mp4", "--duration", 1, "--no-audio").code == 0
+    assert len(video_times(tmp_path / "o.mp4")) == 24
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert not container.streams.audio
+
+
+def test_raw_and_turned_sources(clip: Path, tmp_path: Path) -> None:
+    raw = make_clip(tmp_path / "raw.yuv", size="64x48", extra=("-pix_fmt", "yuv420p"))
+    assert run("preview", raw, "--width", 64, "--height", 48, "--output", tmp_path / "raw.mp4", "--style", "heat").code == 0
+    assert len(video_times(tmp_path / "raw.mp4")) == 24
+    turned = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", 90, "-i", clip, "-c", "copy", turned)
+    done = run("preview", turned, "--output", tmp_path / "t.mp4", "--style", "heat", "--json")
+    assert done.json["height"] > 1280 > done.json["width"]
+    assert len(video_times(tmp_path / "t.mp4")) == 48
+    assert probe_clip(tmp_path / "t.mp4").rotation == 0
+
+
+def planned(path: Path) -> tuple[Clip, Timeline, RoiPlan]:
+    clip = probe_clip(path)
+    sidecar, _ = load_saliency_sidecar(clip)
+    plan = build_roi_plan(sidecar, RoiPolicy(offset=-6))
+    return clip, Timeline(sidecar.track, plan, clip.frame_rate), plan
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_the_colours_are_those_of_the_numbers(clip: Path, tmp_path: Path, turn: int) -> None:
+    """Over a flat grey picture each pixel's colour follows from its block's numbers alone."""
+    path = clip
+    if turn:
+        path = tmp_path / "turned.mp4"
+        ffmpeg("-display_rotation", turn, "-i", clip, "-c", "copy", path)
+    found, timeline, plan = planned(path)
+    assert found.rotation == turn
+    moment = timeline.at(30)
+    for style, grid in (("heat", moment.saliency / CODE), ("plan", moment.effective)):
+        painter = Painter(found, plan, style, 320)
+        width, height = painter.panel
+        grey = np.full((height, width, 3), 100, np.uint8)
+        painted = painter.paint(moment, grey)[28 : 28 + height, :width].astype(float)
+        rows, cols = panel_cells(found, width, height)
+        colour = saliency_colour(grid) if style == "heat" else offset_colour(grid, scale_end(plan))
+        wanted = (1 - OPACITY) * 100 + OPACITY * colour[rows, cols]
+        if style == "plan":
+            assert np.abs(painted - wanted).max() <= 2  # rounding of the opacity to 1/256
+        else:
+            # Between the centres of blocks the heat map is smooth; at them it is the block's own.
+            y, x = np.mgrid[8:176:16, 8:312:16]
+            coded = np.rot90(painted, -turn // 90), np.rot90(wanted, -turn // 90)
+            assert np.abs(coded[0][y, x] - coded[1][y, x]).mean() < 4  # half a pixel off the centre
+
+
+def test_a_moment_knows_its_map_and_its_segment(clip: Path) -> None:
+    _, timeline, plan = planned(clip)
+    moment = timeline.at(47)
+    assert (moment.sample, moment.samples, moment.segment) == (7, 8, len(plan.segment_start) - 1)
+    assert moment.clock() == "0:01.96"
+    assert status_words(moment)[0] == "frame 47  0:01.96"
+    assert timeline.at(0).sample == 0
+
+
+def test_contact_sheet(clip: Path, tmp_path: Path) -> None:
+    heights = {}
+    for style in STYLES:
+        output = tmp_path / f"{style}.png"
+        done = run("preview", clip, "--output", output, "--style", style, "--json")
+        assert done.code == 0, done.err
+        assert done.json["frames"] == 12
+        (sheet,) = pictures(output)
+        assert sheet.shape == (done.json["height"], done.json["width"], 3)
+        heights[style] = sheet
+    assert not np.array_equal(heights["heat"], heights["plan"])
+    short = make_clip(tmp_path / "short.mkv", seconds=0.125)
+    assert run("preview", short, "--output", tmp_path / "s.png", "--json").json["frames"] == 3
+
+
+def test_lightness_of_the_saliency_colours_rises_and_red_green_blindness_leaves_them_apart() -> None:
+    """Relative luminance by IEC 61966-2-1; what deuteranopes lack is about the difference of red and green."""
+    colours = saliency_colour(np.linspace(0, 1, 64)) / CODE
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance) > 0)
+    assert (luminance[0], luminance[-1]) == (pytest.approx(0.014, abs=0.01), pytest.approx(0.81, abs=0.05))
+    ends = offset_colour(np.array([-1.0, 0.0, 1.0]), 1.0)
+    yellow_blue = (ends[:, 0] + ends[:, 1]) / 2 - ends[:, 2]
+    assert yellow_blue[0] < -100 < 0 == yellow_blue[1] < 100 < yellow_blue[2]
+
+
+BAD = [
+    (["--output", "{dir}/o.mp4", "--style", "rainbow"], 64, "--style rainbow"),
+    (["--output", "{dir}/no/o.mp4"], 73, "its folder does not exist"),
+    (["--output", "{clip}", "--overwrite"], 73, "is the source itself"),
+    (["--output", "{dir}/o.xyz"], 73, "its suffix names no container"),
+    (["--output", "{dir}/o.webm"], 73, "cannot hold h264"),
+    (["--output", "{dir}/o.mp4", "--saliency-offset", "13"], 64, "--saliency-offset 13"),
+    (["--output", "{dir}/o.mp4", "--segments", "99"], 64, "--segments 99"),
+    ([], 64, "one way to show it"),
+    (["--output", "{dir}/o.mp4", "--port", "8000"], 64, "--port: is for --web"),
+    (["--output", "{dir}/o.mp4", "--open"], 64, "--open: is for --web"),
+    (["--web", "--style", "heat"], 64, "--style: is for --output"),
+    (["--terminal", "--overwrite"], 64, "--overwrite: is for --output"),
+    (["--web", "--json"], 64, "--json: is for --output"),
+    (["--output", "{dir}/o.mp4", "--sidecar", "{dir}"], 65, "is a folder"),
+    (["--output", "{dir}/o.mp4", "--sidecar", "{dir}/no/s.npz"], 73, "its folder does not exist"),
+    (["--output", "{dir}/o.mp4", "--terminal"], 64, "one way to show it"),
+]
+
+
+@pytest.mark.parametrize(("flags", "code", "words"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+def test_bad_input(clip: Path, tmp_path: Path, flags: list[str], code: int, words: str) -> None:
+    done = run("preview", clip, *(flag.format(dir=tmp_path, clip=clip) for flag in flags), "--json")
+    assert (done.code, len(done.errors)) == (code, 1), done.err
+    assert words in done.errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert run("preview", tmp_path / "no.mp4", "--output", tmp_path / "o.mp4").code == 66
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
+    """Ten times the frames and no more memory, but for what threads happen to hold: all frames of the long one are 2.3 GB."""
+    peaks = []
+    for seconds in (4, 40):
+        clip = make_clip(tmp_path / f"{seconds}.mkv", size="320x180", seconds=seconds)
+        code = "import sys, gpu_saliency.cli as c; sys.argv[0] = 'gpu-saliency'; c.main()"
+        command = [sys.executable, "-c", code, "preview", str(clip), "--output", str(tmp_path / f"{seconds}.mp4"), "--quiet"]
+        measured = f"import resource, subprocess; subprocess.run({command!r}, check=True); "
+        measured += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        peaks.append(
+            int(subprocess.run([sys.executable, "-c", measured], check=True, capture_output=True, text=True).stdout.split()[-1])
+        )
+    assert peaks[1] < 1.25 * peaks[0], peaks

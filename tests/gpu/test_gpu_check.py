@@ -1,0 +1,110 @@
+"""scripts/gpu-check believes exit statuses only, keeps logs, and ends in time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from requirements import MISSING
+from support import make_clip, video_times
+
+ROOT = Path(__file__).parents[2]
+
+import gpu_check  # noqa: E402 - it lies beside the package
+from gpu_check import Check, Outcome  # noqa: E402
+
+
+def outcome_of(tmp_path: Path, code: str, limit: float = 30) -> Outcome:
+    return gpu_check._run(Check("one, two", [sys.executable, "-c", code], 30, {}), limit, tmp_path, dict(os.environ))
+
+
+def test_a_check_passes_by_its_exit_status(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "print('first'); print('all is well')")
+    assert (outcome.passed, outcome.last_line) == (True, "all is well")
+    assert (tmp_path / "one-two.log").read_text().splitlines()[1:] == ["first", "all is well"]
+
+
+def test_a_check_fails_whatever_it_says(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "import sys; print('all is well'); sys.exit(3)")
+    assert (outcome.passed, outcome.last_line) == (False, "all is well (exit status 3)")
+
+
+def test_a_check_that_takes_too_long_or_cannot_start(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "import time; time.sleep(30)", 0.5)
+    assert not outcome.passed
+    assert outcome.seconds < 10
+    assert "timed out" in outcome.last_line
+    assert not outcome_of(tmp_path, "print('never')", 0).passed
+    missing = gpu_check._run(Check("none", ["/no/such/program"], 9, {}), 9, tmp_path, {})
+    assert not missing.passed
+    assert "No such file" in missing.last_line
+
+
+def test_the_table() -> None:
+    rows = gpu_check.table([Outcome("a", True, 1.2, "fine"), Outcome("b", False, 3.7, "broken (exit status 1)")])
+    assert rows[2:] == ["| a | passed | 1 s | fine |", "| b | **failed** | 4 s | broken (exit status 1) |"]
+
+
+def test_wheels_are_unpacked_once_and_their_programs_can_run(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "tool-1-py3-none-any.whl", "w") as wheel:
+        program = zipfile.ZipInfo("tool/program")
+        program.external_attr = 0o100755 << 16
+        wheel.writestr(program, "#!/bin/sh\necho here\n")
+        wheel.writestr("tool/__init__.py", "")
+    site = gpu_check.unpack(tmp_path)
+    assert subprocess.run([site / "tool" / "program"], capture_output=True, text=True, check=True).stdout == "here\n"
+    (site / "tool" / "program").unlink()
+    assert not (gpu_check.unpack(tmp_path) / "tool" / "program").exists()
+
+
+def test_without_a_gpu_every_check_fails(tmp_path: Path) -> None:
+    """The commands are those of a real run; a check that passed here would check nothing."""
+    if MISSING["cuda"]() is None:
+        pytest.skip("this machine has a GPU")
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / "a.mp4")
+    checks = {check.name: check for check in gpu_check.checks(tmp_path, tmp_path)}
+    assert {"tests", "parity, upload", "parity, 3 decoders", "bench, all engines", "sanitizer, memcheck"} <= set(checks)
+    assert gpu_check._run(checks["clips"], 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)}).passed
+    for name in ("facts", "parity", "bench"):
+        outcome = gpu_check._run(checks[name], 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)})
+        assert not outcome.passed
+        assert "--device cuda: " in outcome.last_line
+
+
+def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, subprocess
+child = subprocess.Popen(["sleep", "60"])
+pathlib.Path({str(tmp_path / "child")!r}).write_text(str(child.pid))
+child.wait()
+"""
+    assert not outcome_of(tmp_path, code, 2).passed
+    stat = Path("/proc", (tmp_path / "child").read_text(), "stat")
+    # Killed, a process still takes a moment to go: until it is gone, or waits to be buried by whoever has inherited it.
+    deadline = time.monotonic() + 10
+    while (state := state_of(stat)) not in ("gone", "Z", "X") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert state in ("gone", "Z", "X")
+
+
+def state_of(stat: Path) -> str:
+    """The letter of proc(5), or ``gone``."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+def test_clips_are_made_longer(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / "a.mp4")
+    check = next(check for check in gpu_check.checks(tmp_path, tmp_path) if check.name == "clips")
+    assert gpu_check._run(check, 60, tmp_path, os.environ | {"PYTHONPATH": str(ROOT)}).passed
+    assert len(video_times(tmp_path / "long" / "a.mp4")) == 24 * gpu_check.TIMES

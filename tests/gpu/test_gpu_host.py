@@ -1,0 +1,333 @@
+"""What the device cuda decides and computes on the host: settings, choice of the decoder, layouts, packets, joins."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import onnxruntime
+import pytest
+from kernel_backends import Array, Backend
+from stub_driver import start
+from support import ffmpeg, make_clip
+
+import gpu_saliency
+from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, fits
+from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
+from gpu_saliency.analysis.cuda.decode.index import Timeline, index_clip
+from gpu_saliency.analysis.cuda.decode.nvdec import fed_packets, packed_surface, surface_layout
+from gpu_saliency.analysis.cuda.decode.ranges import split_ranges
+from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
+from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
+from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
+from gpu_saliency.analysis.cuda.device import _wanted
+from gpu_saliency.analysis.cuda.kernels.launch import _cuda_value
+from gpu_saliency.analysis.cuda.probe import Gpu, GpuMachine
+from gpu_saliency.analysis.cuda.record import join_changes
+from gpu_saliency.analysis.cuda.session import free_dimensions, library_folders, session_providers
+from gpu_saliency.analysis.settings import GpuSettings, parse_gpus
+from gpu_saliency.errors import ToolMissingError, UsageError
+from gpu_saliency.model.contract import InputSize, ModelContract
+from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD
+from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.scenes import luma_lattice
+from gpu_saliency.source.shrink import Shrinker
+
+CAPS = {"width_min": 48, "width_max": 4096, "height_min": 16, "height_max": 4096, "mb_num_max": 65536, "num_decoder_engines": 3}
+MACHINE = GpuMachine(
+    None,
+    "13.0",
+    (Gpu(0, "A", 1, "9.0"), Gpu(1, "B", 1, "9.0")),
+    nvcuvid_error=None,
+    cupy_error=None,
+    nvdec_error=None,
+    caps={f"{gpu}/h264/420/8": CAPS for gpu in (0, 1)} | {"0/hevc/420/10": CAPS},
+)
+CLIP = Clip(Path("clip.mp4"), 1920, 1080, "yuv420p", Fraction(24), 100, codec="h264")
+
+
+def clip(**changes: object) -> Clip:
+    values = {"path": CLIP.path, "width": 1920, "height": 1080, "pix_fmt": "yuv420p", "frame_rate": Fraction(24), "frame_count": 9}
+    return Clip(**(values | {"codec": "h264"} | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "name", "reason"),
+    [
+        ({}, GpuSettings(), "nvdec", "NVDEC decodes h264 420 8 bit"),
+        ({"pix_fmt": "yuv420p10le"}, GpuSettings(), "upload", "GPU 0 does not decode h264 420 10 bit"),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings(), "nvdec", "hevc 420 10 bit"),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, GpuSettings((0, 1)), "upload", "GPU 1 does not"),
+        ({"width": 5000}, GpuSettings(), "upload", "5000x1080"),
+        ({"pix_fmt": "gbrp"}, GpuSettings(), "upload", "no pixel format like gbrp"),
+        ({"pix_fmt": "gray"}, GpuSettings(), "upload", "gray"),
+        ({"codec": "rawvideo"}, GpuSettings(), "upload", "raw video"),
+        ({}, GpuSettings(decoders="cpu"), "upload", "--decoders cpu"),
+    ],
+)
+def test_who_decodes(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
+    choice = choose_decoder(clip(**changes), MACHINE, settings)
+    assert choice.name == name
+    assert reason in choice.reason
+
+
+def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
+    broken = GpuMachine(
+        None, "13.0", MACHINE.gpus, nvcuvid_error="OSError: libnvcuvid.so.1", cupy_error=None, nvdec_error="the same"
+    )
+    with pytest.raises(ToolMissingError, match="libnvcuvid") as caught:
+        choose_decoder(CLIP, broken, GpuSettings())
+    assert "NVIDIA_DRIVER_CAPABILITIES" in str(caught.value)
+    assert choose_decoder(CLIP, broken, GpuSettings(decoders="cpu")).name == "upload"
+    no_package = replace(MACHINE, nvdec_error="ModuleNotFoundError")
+    assert choose_decoder(CLIP, no_package, GpuSettings()).name == "pyav-cuda"
+    theora = choose_decoder(clip(codec="theora"), no_package, GpuSettings())
+    assert (theora.name, theora.is_unexpected) == ("upload", True)
+
+
+def test_sizes_that_nvdec_takes() -> None:
+    assert fits(CAPS, 48, 16)
+    assert fits(CAPS, 4096, 4096)
+    assert not fits(CAPS, 47, 16)
+    assert not fits(CAPS, 4097, 16)
+    assert not fits(CAPS | {"mb_num_max": 65535}, 4096, 4096)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0,0", "64", "1.5"])
+def test_gpu_lists_that_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--gpu"):
+        GpuSettings(parse_gpus(text))
+
+
+@pytest.mark.parametrize("text", ["", "0", "65", "-1", "many", "2.0"])
+def test_decoders_that_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--decoders"):
+        GpuSettings(decoders=text)
+
+
+def test_no_gpu_library_is_imported_before_it_is_needed() -> None:
+    """In a process of its own; where none is installed there is nothing to import, and the same holds."""
+    modules = [f"gpu_saliency.analysis.cuda.{path.stem}" for path in (Path(gpu_saliency.__file__).parent / "cuda").glob("*.py")]
+    libraries = ["cupy", "PyNvVideoCodec", "onnxruntime", "tensorrt"]
+    code = f"import importlib, sys, gpu_saliency.cli\nfor name in {modules}: importlib.import_module(name)\n"
+    code += f"print([name for name in {libraries} if name in sys.modules])"
+    assert start(None, "-c", code).out == "[]\n"
+
+
+@pytest.mark.parametrize("settings", [GpuSettings(), GpuSettings(provider="tensorrt", exact=False)])
+def test_no_session_may_use_the_cpu(settings: GpuSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    providers = session_providers(settings, 1, 0x1000, "engine")
+    assert [name for name, _ in providers if "CPU" in name] == []
+    for _, options in providers:
+        assert options["device_id"] == "1"
+        assert options["user_compute_stream"] == str(0x1000)
+        assert all(isinstance(value, str) for value in options.values())
+
+
+def test_a_fixed_shape_leaves_no_arithmetic_on_shapes() -> None:
+    """It would stay on the CPU, so that the shipped model could not be loaded where the CPU is forbidden."""
+    plain = onnxruntime.InferenceSession(str(DEFAULT_MODEL), providers=["CPUExecutionProvider"])
+    contract = ModelContract.read(DEFAULT_MODEL, plain)
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    dimensions = free_dimensions(contract, (16, 3, 144, 256))
+    assert sorted(dimensions.values()) == [16, 144, 256]
+    for name, length in dimensions.items():
+        options.add_free_dimension_override_by_name(name, length)
+    session = onnxruntime.InferenceSession(str(DEFAULT_MODEL), options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()}
+    assert "Conv" in kinds
+    assert not kinds & {"Shape", "Gather", "Slice", "Unsqueeze", "Reshape", "Equal", "Where", "Cast", "ConstantOfShape"}
+    assert session.get_outputs()[0].shape == [16, 1, 144, 256]
+
+
+def test_a_session_that_would_use_the_cpu_is_refused_by_the_runtime() -> None:
+    """The words by which `CudaSession` knows it."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    with pytest.raises(Exception, match="assigned to the default CPU EP"):
+        onnxruntime.InferenceSession(str(DEFAULT_MODEL), options, providers=[], enable_fallback=0)
+
+
+RANGE_ENCODES = {
+    "h264": ("-c:v", "libx264", "-g", 12, "-bf", 2),
+    "hevc": ("-c:v", "libx265", "-x265-params", "log-level=none:keyint=12:bframes=2:open-gop=0"),
+    "m4v": ("-c:v", "mpeg4", "-g", 12, "-bf", 2),
+}
+
+
+@pytest.mark.parametrize("codec", RANGE_ENCODES)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_packets_as_nvdec_takes_them(tmp_path: Path, codec: str, suffix: str) -> None:
+    """A range's packets, one after the other and without a container, are a stream that decodes to the range's frames."""
+    path = tmp_path / f"clip{suffix}"
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24,trim=end_frame=72", "-pix_fmt", "yuv420p")
+    ffmpeg(*source, *RANGE_ENCODES[codec], path)
+    found = probe_clip(path)
+    timeline = index_clip(found)
+    part = split_ranges(timeline, 3)[1]
+    assert part.start > 0
+    packets = list(fed_packets(found, timeline, part))
+    assert packets[-1] == (None, 0)
+    times = timeline.pts[part.start : part.end].tolist()
+    assert set(times) <= {pts for data, pts in packets if data is not None}
+    stream = tmp_path / f"alone.{codec}"
+    stream.write_bytes(b"".join(bytes(data) for data, _ in packets if data is not None))
+    whole = [frame.to_ndarray() for frame in decode_frames(found, DecodeTally())]
+    with av.open(str(stream)) as container:
+        alone = [frame.to_ndarray() for frame in container.decode(video=0)]
+    # Leading pictures of the key frame may come out too, before it.
+    first = next(i for i, picture in enumerate(alone) if np.array_equal(picture, whole[part.start]))
+    for number in range(part.start, part.end):
+        np.testing.assert_array_equal(alone[first + number - part.start], whole[number])
+
+
+SHRUNK_TOLERANCE = 1.0
+"""Codes, on average over a picture: the CPU path rounds between its two steps, the kernel does not."""
+
+
+def pictured(backend: Backend, surface: Surface, matrix: Array, size: InputSize) -> Array:
+    """R'G'B' codes ``[3, h, w]`` that the kernel makes of ``surface``."""
+    width, height = size.content
+    model_input, luma = backend.put(np.zeros((3, height, width), np.float32)), backend.put(np.zeros((height, width), np.float32))
+    backend.kernels.picture_to_input(surface, size, 0, backend.put(matrix), model_input, luma)
+    mean, std = (values[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return np.asarray((backend.get(model_input) * std + mean) * 255)
+
+
+def drawn_frame(width: int, height: int, pix_fmt: str) -> av.VideoFrame:
+    """Waves of each colour, long against a pixel, so that no rounding of positions shows."""
+    y, x = np.mgrid[:height, :width].astype(float)
+    waves = [np.sin(x / 31 + phase) * np.cos(y / 23 + phase) for phase in (0, 2, 4)]
+    rgb = np.stack([128 + 100 * wave for wave in waves], axis=-1).round().astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+    return frame.reformat(format=pix_fmt)
+
+
+UPLOADED = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p12le", "nv12", "p010le", "gray", "gbrp", "gbrp10le", "yuyv422")
+
+
+@pytest.mark.parametrize(("width", "height"), [(322, 180), (321, 181)])
+@pytest.mark.parametrize("pix_fmt", UPLOADED)
+def test_uploaded_frames(host_backend: Backend, pix_fmt: str, width: int, height: int) -> None:
+    """What is packed for the bus comes to the picture of the CPU path, whatever the pixel format, converted first or not."""
+    frame = drawn_frame(width, height, pix_fmt)
+    size = InputSize((64, 36), (64, 36))
+    readable, colour = readable_frame(frame)
+    layout = SampleLayout.of(readable.format.name)
+    assert layout is not None
+    layout = replace(layout, chroma_offset=chroma_offset(readable, layout.chroma_shift))
+    packing = Packing.of(layout, width, height)
+    buffer = np.zeros(packing.total, np.uint8)
+    pack(readable, packing, buffer)
+    addresses = tuple(buffer.ctypes.data + offset for offset in packing.offsets)
+    surface = Surface(layout, width, height, addresses, packing.pitches[0], packing.pitches[-1])
+    matrix = yuv_to_rgb_matrix(colour.colorspace, colour.is_full, colour.bits, has_chroma=colour.has_chroma)
+    found = pictured(host_backend, surface, matrix, size)
+    expected = Shrinker(size.content)(frame).transpose(2, 0, 1)
+    assert np.abs(found - expected).mean() < SHRUNK_TOLERANCE
+
+
+NVDEC_NAMES = {"NV12": "nv12", "P016": "p010le", "YUV444": "yuv444p", "NV16": "nv16"}
+
+
+@pytest.mark.parametrize(("width", "height"), [(322, 180), (320, 181)])
+@pytest.mark.parametrize("name", NVDEC_NAMES)
+def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width: int, height: int) -> None:
+    """Planes one after the other with one pitch: found from the size alone, they come to the same picture."""
+    frame = drawn_frame(width, height, NVDEC_NAMES[name])
+    bits = frame.format.components[0].bits
+    layout = surface_layout(name, bits)
+    packing = Packing.of(layout, width, height)
+    pitch = 2 * max(packing.pitches)
+    buffer = np.zeros(sum(packing.lines) * pitch, np.uint8)
+    addresses, line = [], 0
+    for plane, lines, used in zip(frame.planes, packing.lines, packing.pitches, strict=True):
+        source = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:lines, :used]
+        buffer.reshape(-1, pitch)[line : line + lines, :used] = source
+        addresses.append(buffer.ctypes.data + line * pitch)
+        line += lines
+    surface = packed_surface(layout, width, height, addresses, buffer.nbytes)
+    surface = replace(surface, layout=replace(layout, chroma_offset=chroma_offset(frame, layout.chroma_shift)))
+    assert surface.luma_pitch == pitch
+    size = InputSize((64, 36), (64, 36))
+    found = pictured(host_backend, surface, yuv_to_rgb_matrix(6, False, bits), size)
+    expected = Shrinker(size.content)(frame).transpose(2, 0, 1)
+    assert np.abs(found - expected).mean() < SHRUNK_TOLERANCE
+
+
+def test_surfaces_that_the_library_describes_wrongly() -> None:
+    """As 2.2.4 does: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
+    surface = packed_surface(surface_layout("NV12", 8), 320, 181, [4096, 4096 + 320 * 181], 320 * 181 * 3 // 2)
+    assert (surface.luma_pitch, surface.planes) == (320, (4096, 4096 + 320 * 181))
+    samples = 320 * 180
+    surface = packed_surface(surface_layout("YUV444_16Bit", 10), 320, 180, [4096, 4096 + samples, 4096 + 2 * samples], 6 * samples)
+    assert (surface.luma_pitch, surface.planes) == (640, (4096, 4096 + 2 * samples, 4096 + 4 * samples))
+
+
+def test_surfaces_whose_numbers_do_not_agree() -> None:
+    layout = surface_layout("NV12", 8)
+    with pytest.raises(ValueError, match="bytes for"):
+        packed_surface(layout, 320, 180, [4096, 4096 + 320 * 180], 320 * 270 + 1)
+    with pytest.raises(ValueError, match="planes at"):
+        packed_surface(layout, 320, 180, [4096, 4096 + 320 * 184], 320 * 270)
+    with pytest.raises(ValueError, match="pitch"):
+        packed_surface(surface_layout("P016", 10), 320, 180, [4096, 4096 + 320 * 180], 320 * 270)
+    with pytest.raises(ValueError, match="RGB"):
+        surface_layout("RGB", 8)
+
+
+def test_what_kernels_are_given() -> None:
+    """No ``None``, which CuPy has passed as -1 (cupy/cupy#9046), and no Python number, which it makes 64 bits wide."""
+    for value, expected in ((None, np.uint64(0)), (2**63, np.uint64(2**63))):
+        found = _cuda_value("pointer", value)
+        assert (found, found.dtype) == (expected, np.uint64)
+    assert _cuda_value("int32", True).dtype == np.int32
+    assert _cuda_value("float32", 0.5).dtype == np.float32
+
+
+def test_cuda_libraries_are_looked_for_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime may lie in another folder than the wheels that it needs."""
+    expected = []
+    for name, part in (("a", "cu13"), ("b", "cudnn")):
+        folder = tmp_path / name / "nvidia" / part / "lib"
+        folder.mkdir(parents=True)
+        monkeypatch.syspath_prepend(str(tmp_path / name))
+        expected.append(str(folder))
+    assert set(expected) <= set(library_folders())
+
+
+def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", seconds=2)
+    lattices = [luma_lattice(frame) for frame in decode_frames(probe_clip(path), DecodeTally())]
+    changes = [0.0] + [float(np.abs(b - a).mean()) for a, b in itertools.pairwise(lattices)]
+    parts = []
+    for first, end in [(0, 20), (20, 21), (21, 48)]:
+        own = np.array([0.0, *changes[first + 1 : end]], np.float32)
+        # Two chunks of which the last is longer than what it holds.
+        parts.append(
+            (end - first, [lattices[first], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
+        )
+    np.testing.assert_array_equal(join_changes(parts), np.array(changes, np.float32))
+
+
+def timeline(frames: int) -> Timeline:
+    return Timeline(np.arange(frames), np.arange(0, frames, 10))
+
+
+def test_the_frames_that_the_model_sees() -> None:
+    sampling = Sampling(Fraction(6))
+    assert list(itertools.islice(_wanted(sampling, 0, timeline(30)), 3)) == [3, 9, 15]
+    assert next(_wanted(sampling, 10, timeline(30))) == 15
+    # Too short for any: its last one, as on the CPU.
+    assert list(itertools.islice(_wanted(sampling, 0, timeline(3)), 2)) == [2, 3]

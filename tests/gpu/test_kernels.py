@@ -1,0 +1,264 @@
+"""The arithmetic of the CUDA kernels against numpy: the same text by g++ on the host, and by NVRTC where there is a GPU."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from kernel_backends import Array, Backend, Guarded, lay_out, sample_planes
+from kernel_twins import shrunk_rgb
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.activity import detail_map
+from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
+from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
+from gpu_saliency.analysis.cuda.kernels.launch import AGGREGATOR_MODES, lattice_shape
+from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_detail, reduce_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, decode_detail, encode_detail, encode_saliency
+from gpu_saliency.grid import block_mean, grid_shape
+from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD, InputSize, normalise
+from gpu_saliency.source.scenes import lattice_axis
+
+COLOUR_TOLERANCE = 3e-4
+"""Codes of 0..255. The kernel's sums are exact; what is left are some ten roundings in float32 of numbers up to 600 (ulp 6e-5)."""
+EDGE = 1e-4
+"""Codes. Nearer than this to where two codes part, float32 may fall to either side of float64."""
+ULPS = 2e-6
+"""Relative. A few roundings of float32; sums of some hundred terms in another order than numpy's."""
+
+LUMA = np.array([0.2126, 0.7152, 0.0722]) / 255
+"""BT.709 weights, on codes."""
+
+FORMATS = (
+    *("nv12", "nv16", "nv24", "p010le", "p012le", "p016le", "p210le", "p416le"),
+    *("yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuv411p", "yuv420p10le", "yuv422p12le", "yuv420p9le", "yuv444p16le"),
+    *("yuv444p10msble", "gray", "gray10le", "gray16le"),
+)
+# (source, content, padded): downwards by a whole number, odd everywhere, upwards in one axis, upwards in both, one pixel.
+PICTURES = (
+    ((96, 64), (32, 24), (32, 32)),
+    ((101, 67), (33, 21), (40, 24)),
+    ((90, 11), (30, 16), (32, 16)),
+    ((21, 13), (32, 24), (32, 32)),
+    ((1, 1), (2, 3), (4, 4)),
+)
+# (frame, map): the map coarser than blocks, finer than blocks, finer than pixels, a frame smaller than a block, a column.
+GRIDS = (((161, 97), (7, 5)), ((320, 180), (48, 27)), ((40, 24), (64, 32)), ((15, 9), (9, 15)), ((3, 200), (1, 33)))
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize(("source", "content", "padded"), PICTURES, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("turns", range(4))
+def test_picture(
+    backend: Backend, pix_fmt: str, source: tuple[int, int], content: tuple[int, int], padded: tuple[int, int], turns: int
+) -> None:
+    rng = np.random.default_rng(len(pix_fmt) + turns)
+    plain = SampleLayout.of(pix_fmt)
+    assert plain is not None
+    # Chroma amid its luma samples, on the left ones, in the top left corner, below: a siting for each turn.
+    siting = ((0, 0), (2, 0), (2, 2), (0, -3))[turns]
+    offset = (siting[0] if plain.chroma_shift[0] else 0, siting[1] if plain.chroma_shift[1] else 0)
+    layout = replace(plain, chroma_offset=offset)
+    planes = sample_planes(layout, source, rng)
+    to_rgb = yuv_to_rgb_matrix(1, turns % 2 == 0, layout.bits, has_chroma=layout.chroma_planes > 0)
+    surface, _memory = lay_out(backend, layout, planes, rng)
+    shrunk = content if turns % 2 == 0 else content[::-1]
+    expected = np.rot90(shrunk_rgb(planes, layout, to_rgb, shrunk), turns)
+    for whole_codes in (False, True):
+        model_input = Guarded(backend, (3, *padded[::-1]), np.float32)
+        luma = Guarded(backend, content[::-1], np.float32)
+        size = InputSize(content, padded)
+        backend.kernels.picture_to_input(
+            surface, size, turns, backend.put(to_rgb), model_input.array, luma.array, whole_codes=whole_codes
+        )
+        pixels, luma_found = model_input.get(), luma.get()
+        codes = (np.moveaxis(pixels, 0, -1).astype(np.float64) * IMAGENET_STD + IMAGENET_MEAN) * 255
+        found = codes[: content[1], : content[0]]
+        if whole_codes:
+            rgb = np.rint(found).astype(np.uint8)
+            assert_codes(rgb, expected, COLOUR_TOLERANCE)
+            np.testing.assert_array_equal(pixels, normalise(rgb[None], padded)[0])
+            np.testing.assert_allclose(luma_found, rgb @ LUMA, atol=ULPS)
+        else:
+            np.testing.assert_allclose(found, expected, atol=COLOUR_TOLERANCE)
+            np.testing.assert_allclose(luma_found, expected @ LUMA, atol=ULPS)
+        repeated = np.pad(found, ((0, padded[1] - content[1]), (0, padded[0] - content[0]), (0, 0)), mode="edge")
+        np.testing.assert_array_equal(codes, repeated)
+
+
+def assert_codes(found: Array, exact: NDArray[np.floating], edge: float) -> None:
+    """``found`` is ``exact`` rounded; where that lies within ``edge`` of where two codes part, either of them is right."""
+    near = np.abs(exact - np.floor(exact) - 0.5) <= edge
+    wrong = (found != np.rint(exact)) & ~(near & (np.abs(found - exact) < 0.5 + 2 * edge))
+    assert not wrong.any(), f"{wrong.sum()} of {wrong.size}, such as {found[wrong][:5]} for {exact[wrong][:5]}"
+
+
+@pytest.mark.parametrize("source", [(16384, 2), (2, 16384)], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("content", [(1, 1), (3, 1), (1, 4096), (4096, 1)], ids=lambda size: "x".join(map(str, size)))
+def test_the_largest_sums_fit(backend: Backend, source: tuple[int, int], content: tuple[int, int]) -> None:
+    """White of 16 bits, as wide and as high as a clip may be, weighed in eighths."""
+    layout = SampleLayout(16, 2, 0, 2, (1, 1), chroma_offset=(2, 2))
+    planes = [np.full(size[::-1], 65535, np.uint16) for size in (source, *2 * [layout.chroma_size(*source)])]
+    surface, _memory = lay_out(backend, layout, planes, np.random.default_rng(0))
+    model_input, luma = Guarded(backend, (3, *content[::-1]), np.float32), Guarded(backend, content[::-1], np.float32)
+    to_rgb = backend.put((np.eye(4)[:3] * 200 / 65535).astype(np.float32).reshape(12))
+    size = InputSize(content, content)
+    backend.kernels.picture_to_input(surface, size, 0, to_rgb, model_input.array, luma.array, whole_codes=False)
+    codes = (np.moveaxis(model_input.get(), 0, -1) * IMAGENET_STD + IMAGENET_MEAN) * 255
+    np.testing.assert_allclose(codes, 200, atol=COLOUR_TOLERANCE)
+
+
+def test_wrong_arguments_are_refused(backend: Backend) -> None:
+    """Before anything is launched: shape, type, order of the axes, turns, and a model input beyond what the sums hold."""
+    kernels, luma = backend.kernels, np.zeros((2, 6, 8), np.float32)
+    good, out = backend.put(luma), backend.put(np.zeros((2, 3, 4), np.uint8))
+    maps, breach = backend.put(luma), backend.put(np.zeros(1, np.int32))
+    kernels.detail_blocks(good, None, 0, (64, 48), out)
+    for wrong, turns, target in (
+        (backend.put(luma.astype(np.float64)), 0, out),
+        (good[:, :, ::-1], 0, out),
+        (good, 4, out),
+        (good, 0, out[:1]),
+        (good[:0], 0, out[:0]),
+    ):
+        with pytest.raises(ValueError, match=r"luma is|out is|turns"):
+            kernels.detail_blocks(wrong, None, turns, (64, 48), target)
+    for odd in (InputSize((8, 6), (8, 7)), InputSize((9, 6), (8, 6)), InputSize((8, 6), (5000, 6)), InputSize((0, 6), (8, 6))):
+        with pytest.raises(ValueError, match=r"maps is|model input"):
+            kernels.saliency_blocks(maps, odd, 0, (64, 48), 1e-3, breach, out)
+    starts, reduced = backend.put(np.array([0, 2], np.int32)), backend.put(np.zeros((1, 3, 4), np.float32))
+    with pytest.raises(ValueError, match="motion is"):
+        kernels.reduce_saliency(out, breach, starts, "mean", 0.6, reduced)
+
+
+@pytest.mark.parametrize("pix_fmt", ["nv12", "p010le", "yuv420p10le", "gray16le"])
+@pytest.mark.parametrize("size", [(640, 360), (101, 67), (95, 96), (1, 1)])
+def test_scene_change(backend: Backend, pix_fmt: str, size: tuple[int, int]) -> None:
+    """Three frames: the first has none before it, and each finds on the lattice what the one before left there."""
+    rng = np.random.default_rng(3)
+    layout = SampleLayout.of(pix_fmt)
+    assert layout is not None
+    lattice = Guarded(backend, lattice_shape(*size), np.float32)
+    (step_x, _), (step_y, _) = (lattice_axis(side) for side in size)
+    before = None
+    for _ in range(3):
+        planes = sample_planes(layout, size, rng)
+        surface, _memory = lay_out(backend, layout, planes, rng)
+        change = Guarded(backend, (1,), np.float32)
+        backend.kernels.scene_change(surface, before is not None, lattice.array, change.array)
+        now = planes[0][::step_y, ::step_x].astype(np.float32) / np.float32(2**layout.bits - 1)
+        np.testing.assert_array_equal(lattice.get(), now)
+        expected = 0.0 if before is None else np.abs(now.astype(np.float64) - before).mean()
+        np.testing.assert_allclose(change.get(), [expected], rtol=ULPS)
+        before = now
+
+
+def turned_maps(maps: Array, size: InputSize, turns: int) -> Array:
+    """Upright, padded ``[n, H, W]`` to the picture as coded."""
+    return np.rot90(maps[:, : size.content[1], : size.content[0]], -turns, axes=(1, 2))
+
+
+@pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("padding", [0, 5])
+def test_saliency_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, padding: int) -> None:
+    """``shape`` is the map's as coded. Cells of the padding are no numbers: nothing may read them."""
+    content = shape if turns % 2 == 0 else shape[::-1]
+    size = InputSize(content, (content[0] + padding, content[1] + padding))
+    maps = np.full((3, *size.padded[::-1]), np.nan, np.float32)
+    inside = np.random.default_rng(turns).random((3, content[1], content[0])).astype(np.float32) ** 2
+    inside[0, 0, 0], inside[1, -1, -1] = -5e-4, 1 + 5e-4  # within the contract's tolerance, and clipped
+    maps[:, : content[1], : content[0]] = inside
+    breach, out = backend.put(np.zeros(1, np.int32)), Guarded(backend, (3, *grid_shape(*frame)), np.uint8)
+    backend.kernels.saliency_blocks(backend.put(maps), size, turns, frame, 1e-3, breach, out.array)
+    exact = block_mean(turned_maps(np.clip(maps, 0, 1), size, turns), *frame)
+    for codes in (encode_saliency(exact), out.get()):
+        assert_codes(codes, exact.astype(np.float64) * 255, EDGE)
+    assert backend.get(breach)[0] == 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -2e-3, 1.002])
+def test_saliency_blocks_note_an_answer_that_breaks_the_contract(backend: Backend, value: float) -> None:
+    maps = np.full((2, 6, 8), 0.5, np.float32)
+    maps[1, 5, 7] = value
+    breach, out = backend.put(np.zeros(1, np.int32)), Guarded(backend, (2, 3, 4), np.uint8)
+    backend.kernels.saliency_blocks(backend.put(maps), InputSize((8, 6), (8, 6)), 0, (64, 48), 1e-3, breach, out.array)
+    assert backend.get(breach)[0] == 1
+
+
+@pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("is_first", [True, False])
+def test_detail_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, is_first: bool) -> None:
+    content = shape if turns % 2 == 0 else shape[::-1]
+    rng = np.random.default_rng(turns)
+    # From flat, where the floor rules, to noisy: about all codes.
+    strength = np.geomspace(1e-4, 1, content[0])
+    luma = np.clip(0.5 + strength * rng.uniform(-0.5, 0.5, (4, content[1], content[0])), 0, 1).astype(np.float32)
+    previous, batch = (None, luma) if is_first else (luma[0], luma[1:])
+    out = Guarded(backend, (len(batch), *grid_shape(*frame)), np.uint8)
+    before = None if previous is None else backend.put(previous)
+    backend.kernels.detail_blocks(backend.put(batch), before, turns, frame, out.array)
+    found = out.get()
+    for i, one in enumerate(batch):
+        upright = detail_map(one, batch[i - 1] if i else previous)
+        exact = block_mean(turned_maps(upright[None], InputSize(content, content), turns), *frame)[0]
+        for codes in (encode_detail(exact), found[i]):
+            assert_codes(codes, 24 * np.log2(np.maximum(exact.astype(np.float64) * 255, 1)), EDGE)
+
+
+@pytest.mark.parametrize("shape", [(27, 48), (1, 1), (144, 256), (17, 31)])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_luma_motion(backend: Backend, shape: tuple[int, int], is_first: bool) -> None:
+    luma = np.random.default_rng(4).random((4, *shape)).astype(np.float32)
+    previous, batch = (None, luma) if is_first else (luma[0], luma[1:])
+    out = Guarded(backend, (len(batch),), np.float32)
+    backend.kernels.luma_motion(backend.put(batch), None if previous is None else backend.put(previous), out.array)
+    changes = np.abs(np.diff(luma.astype(np.float64), axis=0)).mean(axis=(1, 2))
+    np.testing.assert_allclose(out.get(), [0, *changes] if is_first else changes, rtol=ULPS)
+
+
+def made_track(samples: int, cuts: Sequence[int], seed: int) -> SaliencyTrack:
+    """A sample every fourth frame; some do not move at all."""
+    rng = np.random.default_rng(seed)
+    motion = (rng.random(samples) * rng.integers(0, 2, samples) * 0.1).astype(np.float32)
+    motion[0] = 0
+    return SaliencyTrack(
+        saliency=rng.integers(0, 256, (samples, 5, 7), np.uint8),
+        detail=rng.integers(0, 256, (samples, 5, 7), np.uint8),
+        sample_frame=np.arange(samples, dtype=np.int64) * 4,
+        motion=motion,
+        frame_count=samples * 4,
+        cuts=tuple(cuts),
+    )
+
+
+# (samples, cuts, first samples of the segments): one sample; a clip; segments of one, of scenes alone, and with a cut inside.
+TRACKS = ((1, (), (0,)), (40, (), (0,)), (24, (9, 12, 61), (0, 1, 3, 4, 12, 16)), (300, (7, 400), (0, 150)))
+
+
+@pytest.mark.parametrize(("samples", "cuts", "starts"), TRACKS)
+@pytest.mark.parametrize(("aggregator", "alpha"), [*itertools.product(AGGREGATOR_MODES, [0.6]), ("ema", 1.0), ("ema", 0.05)])
+def test_reduce_saliency(
+    backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int], aggregator: str, alpha: float
+) -> None:
+    track = made_track(samples, cuts, samples)
+    expected = reduce_saliency(track, np.array(starts), aggregator, alpha)
+    out = Guarded(backend, expected.shape, np.float32)
+    motion, ends = backend.put(motion_within_scenes(track)), backend.put(np.array([*starts, samples], np.int32))
+    backend.kernels.reduce_saliency(backend.put(track.saliency), motion, ends, aggregator, alpha, out.array)
+    np.testing.assert_array_equal(out.get(), expected)
+
+
+@pytest.mark.parametrize(("samples", "cuts", "starts"), TRACKS)
+def test_reduce_detail(backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int]) -> None:
+    track = made_track(samples, cuts, samples)
+    expected = reduce_detail(track, np.array(starts))
+    out = Guarded(backend, expected.shape, np.float32)
+    counts, ends = backend.put((~track.after_cut()).astype(np.uint8)), backend.put(np.array([*starts, samples], np.int32))
+    decoded = backend.put(decode_detail(np.arange(256, dtype=np.uint8)))
+    backend.kernels.reduce_detail(backend.put(track.detail), counts, ends, decoded, out.array)
+    np.testing.assert_array_equal(out.get(), expected)

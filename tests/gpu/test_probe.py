@@ -1,0 +1,114 @@
+"""What is in the way of a GPU is one clear line with its cure, and never the end of the process; with drivers that are dead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import stub_driver
+from requirements import MISSING, need
+from stub_driver import build_driver, run_with, start
+from support import Run, make_clip
+
+from gpu_saliency.analysis.cuda.probe import GpuMachine, probe
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("probe") / "clip.mp4", seconds=0.5)
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    need("g++")
+    return build_driver(tmp_path / "driver", request.param)
+
+
+def plan_on(device: str, driver: Path | None, clip: Path, folder: Path, *more: object, python_path: Path | None = None) -> Run:
+    arguments = ("plan", "--src", clip, "--sidecar", folder / "out.npz", "--device", device, *more)
+    return run_with(driver, *arguments, python_path=python_path)
+
+
+def assert_refused(done: Run, said: str, cure: str) -> None:
+    assert done.code == 69, done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith("ERROR: --device cuda: "), line
+    assert said in line
+    assert cure in line
+
+
+CASES = [
+    (stub_driver.DEAD, "the NVIDIA driver does not work: cuInit answers 999", "install the NVIDIA driver"),
+    (stub_driver.NO_GPU, "the NVIDIA driver finds no GPU", "--gpus all"),
+    (stub_driver.KILLS, "looking at it ended the process (signal 6", "install the NVIDIA driver"),
+]
+
+
+@pytest.mark.parametrize(("driver", "said", "cure"), CASES, indirect=["driver"])
+def test_a_driver_that_does_not_work(driver: Path, said: str, cure: str, clip: Path, tmp_path: Path) -> None:
+    assert_refused(plan_on("cuda", driver, clip, tmp_path), said, cure)
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("driver", [stub_driver.KILLS], indirect=True)
+def test_auto_falls_back_and_says_why(driver: Path, clip: Path, tmp_path: Path) -> None:
+    done = plan_on("auto", driver, clip, tmp_path, "--json")
+    assert done.code == 0, done.err
+    analysis = done.json["analysis"]
+    assert analysis["device"] == "cpu"
+    assert analysis["device_reason"].startswith("auto: the NVIDIA driver does not work: looking at it ended the process")
+    assert done.err.splitlines() == [f"finding saliency on the CPU: {analysis['device_reason']}"]
+
+
+@pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
+def test_a_gpu_that_is_not_there(driver: Path, clip: Path, tmp_path: Path) -> None:
+    assert_refused(plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3"), "there is no GPU 3", "--gpu takes: 0 (Stub)")
+
+
+@pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
+def test_the_runtime_for_cpus(driver: Path, clip: Path, tmp_path: Path) -> None:
+    if MISSING["cuda"]() is None:
+        pytest.skip("this machine's ONNX Runtime is the one for GPUs")
+    done = plan_on("cuda", driver, clip, tmp_path)
+    assert_refused(done, "the ONNX Runtime that is installed is the one for CPUs", "gpu-saliency[gpu]")
+
+
+@pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
+def test_both_runtimes(driver: Path, clip: Path, tmp_path: Path) -> None:
+    """A second wheel that only claims to be installed, which is all that there is to see before the import."""
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        wheel = tmp_path / "packages" / f"{name}-1.31.1.dist-info"
+        wheel.mkdir(parents=True)
+        (wheel / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.31.1\n")
+    done = plan_on("cuda", driver, clip, tmp_path, python_path=tmp_path / "packages")
+    assert done.code == 69
+    assert "both installed" in done.err
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in done.err
+
+
+@pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
+def test_what_the_looking_process_tells(driver: Path) -> None:
+    """Line by line, each as soon as it is known."""
+    done = start(driver, "-m", "gpu_saliency.analysis.cuda.probe_child")
+    assert done.code == 0, done.err
+    sections: dict[str, dict[str, object]] = {}
+    for line in done.out.splitlines():
+        sections |= json.loads(line)
+    gpu = {"name": "Stub", "memory_bytes": 1 << 30, "compute": "9.0"}
+    assert sections["driver"] == {"cuda": "13.0", "gpus": [gpu]}
+    assert ("error" in sections["nvcuvid"]) == ("pynvvideocodec" not in sections)
+
+
+def test_this_machine(clip: Path, tmp_path: Path) -> None:
+    """As it is: with a GPU that works there is nothing in the way, and without one it is said what."""
+    machine = probe()
+    assert isinstance(machine, GpuMachine)
+    if MISSING["cuda"]() is None:
+        assert machine.driver_error is None
+        assert machine.gpus
+        return
+    if machine.driver_error is None:
+        pytest.skip("a driver with a GPU, but no CuPy to use it")
+    done = plan_on("cuda", None, clip, tmp_path)
+    assert_refused(done, machine.driver_error, "install the NVIDIA driver")

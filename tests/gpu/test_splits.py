@@ -1,0 +1,152 @@
+"""Ranges that are cut at key frames decode to the very frames that the whole clip decodes to: real encodes, real containers."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from support import ffmpeg
+
+from gpu_saliency.analysis.cuda.decode.index import IrregularStreamError, PacketFacts, Timeline, index_clip, make_timeline
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, split_ranges
+from gpu_saliency.source.clip import open_clip, video_stream_of
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.probe import probe_clip
+
+FRAMES = 90
+SOURCE = ("-f", "lavfi", "-i", f"testsrc2=size=160x96:rate=30000/1001,trim=end_frame={FRAMES}")
+X264 = ("-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", "-g", 20, "-bf", 4)
+X265 = ("-c:v", "libx265", "-preset", "fast", "-pix_fmt", "yuv420p")
+ENCODES = {
+    "x264-closed": (*X264, "-x264-params", "b-pyramid=normal"),
+    "x264-open": (*X264, "-x264-params", "open-gop=1:b-pyramid=normal"),
+    "x265-closed": (*X265, "-x265-params", "log-level=none:keyint=20:bframes=4:open-gop=0"),
+    "x265-open": (*X265, "-x265-params", "log-level=none:keyint=20:bframes=4:open-gop=1"),
+    "mpeg4": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 4),
+    "mpeg2": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 4),
+}
+
+
+def digest(frame: av.VideoFrame) -> str:
+    return hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("encode", ENCODES)
+def test_ranges_decode_to_the_frames_of_the_whole_clip(tmp_path: Path, encode: str, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    ffmpeg(*SOURCE, *ENCODES[encode], path)
+    clip = probe_clip(path)
+    tally = DecodeTally()
+    whole = [(frame.pts, digest(frame)) for frame in decode_frames(clip, tally)]
+    timeline = index_clip(clip)
+    assert len(whole) == FRAMES
+    assert timeline.pts.tolist() == [pts for pts, _ in whole]
+    assert len(timeline.keys) >= FRAMES // 20
+    assert timeline.is_variable(clip.frame_rate) == tally.variable_frame_rate
+    ranges = checked_ranges(clip, timeline, 4)
+    assert ranges == split_ranges(timeline, 4)
+    assert len(ranges) == 4
+    found = {}
+    for part in ranges:
+        with open_clip(clip) as container:
+            for number, frame in decode_range(container, video_stream_of(container), timeline, part):
+                found[number] = (frame.pts, digest(frame))
+    assert [found[number] for number in range(FRAMES)] == whole
+
+
+def test_the_clips_have_what_makes_splitting_hard(tmp_path: Path) -> None:
+    """Open GOPs: packets after a key frame that show before it."""
+    for encode in ("x264-open", "x265-open"):
+        path = tmp_path / f"{encode}.mp4"
+        ffmpeg(*SOURCE, *ENCODES[encode], path)
+        with av.open(str(path)) as container:
+            demuxed = [(p.pts or 0, p.is_keyframe) for p in container.demux(video_stream_of(container)) if p.size]
+        keys = [i for i, (_, is_key) in enumerate(demuxed) if is_key]
+        assert any(later < demuxed[i][0] for i in keys[1:] for later, _ in demuxed[i + 1 : i + 6]), encode
+
+
+def test_no_cut_where_the_picture_only_builds_up(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    ffmpeg(*SOURCE, *X264, "-x264-params", "intra-refresh=1", path)
+    clip = probe_clip(path)
+    timeline = index_clip(clip)
+    assert len(split_ranges(timeline, 3)) == 3, "its key frames are flagged as if one could begin there"
+    assert checked_ranges(clip, timeline, 3) == [FrameRange(0, FRAMES)]
+
+
+def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    ffmpeg(*SOURCE, *X264, path)
+    clip = probe_clip(path, duration=1.5)
+    tally = DecodeTally()
+    whole = [digest(frame) for frame in decode_frames(clip, tally)]
+    timeline = index_clip(clip)
+    assert timeline.frame_count == len(whole) == 45
+    with open_clip(clip) as container:
+        ranges = split_ranges(timeline, 2)
+        found = [digest(frame) for _, frame in decode_range(container, video_stream_of(container), timeline, ranges[-1])]
+    assert found == whole[ranges[-1].start :]
+
+
+def test_an_edit_list_hides_what_it_cuts_off(tmp_path: Path) -> None:
+    """Cut by stream copy between key frames: the file keeps the packets from the key frame on and says not to show them."""
+    ffmpeg(*SOURCE, *X264, tmp_path / "whole.mp4")
+    path = tmp_path / "cut.mp4"
+    ffmpeg("-ss", 1.0, "-i", tmp_path / "whole.mp4", "-c", "copy", path)
+    clip = probe_clip(path)
+    whole = [frame.pts for frame in decode_frames(clip, DecodeTally())]
+    timeline = index_clip(clip)
+    assert timeline.hidden
+    assert timeline.pts.tolist() == whole
+    with open_clip(clip) as container:
+        part = FrameRange(0, timeline.frame_count)
+        assert [n for n, _ in decode_range(container, video_stream_of(container), timeline, part)] == list(range(len(whole)))
+
+
+def packets(text: str) -> list[PacketFacts]:
+    """``"0k 3 1 2"``: time stamps in order of decoding, k for a key frame, d for one that is not shown."""
+    return [PacketFacts(int(word.rstrip("kd")), "k" in word, "d" in word) for word in text.split()]
+
+
+def test_where_decoding_can_begin() -> None:
+    second = Fraction(1)
+    assert make_timeline(packets("0k 3 1 2 4k 6 5"), second).keys.tolist() == [0, 4]
+    # Open: 5 and 6 are decoded after key frame 7 and shown before it; they belong to the range before.
+    assert make_timeline(packets("0k 3 1 2 7k 5 6 9 8"), second).keys.tolist() == [0, 6]
+    assert make_timeline(packets("0k 3 1 2 7k 5 6 9 8"), second).pts.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    # A key frame that shows before something decoded earlier is no place to begin.
+    assert make_timeline(packets("0k 3 2k 1 4k"), second).keys.tolist() == [0, 4]
+    assert make_timeline(packets("0kd 1d 2 3 4k"), second).keys.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(("text", "reason"), [("0 1k", "begin"), ("0k 1 1", "same"), ("2k 0 1 3", "refer"), ("0kd 1d", "shown")])
+def test_streams_whose_packets_do_not_tell_the_frames(text: str, reason: str) -> None:
+    with pytest.raises(IrregularStreamError, match=reason):
+        make_timeline(packets(text), Fraction(1))
+    with pytest.raises(IrregularStreamError, match="no time stamp"):
+        make_timeline([PacketFacts(0, True), PacketFacts(None, False)], Fraction(1))
+
+
+def timeline_of(frames: int, keys: list[int]) -> Timeline:
+    return Timeline(np.arange(frames), np.array(keys))
+
+
+def test_ranges_are_even_and_complete() -> None:
+    ranges = split_ranges(timeline_of(1000, list(range(0, 1000, 10))), 7)
+    assert [part.start for part in ranges[1:]] == [part.end for part in ranges[:-1]]
+    assert (ranges[0].start, ranges[-1].end, len(ranges)) == (0, 1000, 7)
+    assert max(part.end - part.start for part in ranges) - min(part.end - part.start for part in ranges) <= 10
+    assert split_ranges(timeline_of(50, [0]), 4) == [FrameRange(0, 50)]
+    assert split_ranges(timeline_of(50, [0, 49]), 9) == [FrameRange(0, 49), FrameRange(49, 50)]
+
+
+def test_frames_are_known_by_their_time_stamps() -> None:
+    timeline = make_timeline(packets("0k 3 1 2 4kd"), Fraction(1))
+    assert [timeline.number_of(pts) for pts in (0, 1, 3, 4)] == [0, 1, 3, None]
+    with pytest.raises(KeyError):
+        timeline.number_of(5)

@@ -1,0 +1,128 @@
+"""Blocks, rectangles, sampled frames and detail: the arithmetic between a map and a plan."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from gpu_saliency.analysis.activity import detail_map
+from gpu_saliency.encode.channels.rectangles import merge_blocks
+from gpu_saliency.errors import UsageError
+from gpu_saliency.grid import block_mean, grid_shape, overlap_weights
+from gpu_saliency.model.onnx import InputSize
+from gpu_saliency.source.sampling import Sampling
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((1920, 1080), (68, 120)), ((641, 361), (23, 41)), ((16, 16), (1, 1)), ((1, 17), (2, 1))]
+)
+def test_edge_blocks_count(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    assert grid_shape(*size) == grid
+
+
+def test_block_mean_of_a_full_resolution_map() -> None:
+    """A map with a cell per pixel: each block is the plain mean of its pixels, a partial one of those it has."""
+    picture = np.random.default_rng(1).random((37, 50)).astype(np.float32)
+    blocks = block_mean(picture, 50, 37)
+    assert blocks.shape == (3, 4)
+    assert blocks[1, 2] == pytest.approx(picture[16:32, 32:48].mean(), abs=1e-6)
+    assert blocks[2, 3] == pytest.approx(picture[32:, 48:].mean(), abs=1e-6)
+
+
+def test_block_mean_keeps_the_mean_when_blocks_fit() -> None:
+    picture = np.random.default_rng(2).random((9, 16)).astype(np.float32)
+    assert block_mean(picture, 1280, 720).mean() == pytest.approx(picture.mean(), abs=1e-6)
+
+
+def test_overlap_weights_by_hand() -> None:
+    """Three cells over 40 pixels are 13.33 px each; the last of three 16 px blocks has 8 pixels, all in the last cell."""
+    weights = overlap_weights(3, 40, 16)
+    np.testing.assert_allclose(weights, np.array([[5 / 6, 1 / 6, 0], [0, 2 / 3, 1 / 3], [0, 0, 1]]), atol=1e-9)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (30, 54), (23, 41)])
+def test_rectangles_cover_each_block_once(shape: tuple[int, int], levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    coarse = rng.integers(-levels, 1, (shape[0] // 3 + 1, shape[1] // 3 + 1))
+    grid = np.kron(coarse, np.ones((3, 3), int))[: shape[0], : shape[1]].astype(np.int8)
+    painted, touched = np.full(shape, -99), np.zeros(shape, int)
+    for r in merge_blocks(grid, background=0):
+        painted[r.top : r.bottom, r.left : r.right] = r.value
+        touched[r.top : r.bottom, r.left : r.right] += 1
+    assert (touched == (grid != 0)).all()
+    assert (painted[grid != 0] == grid[grid != 0]).all()
+
+
+def test_rectangles_are_few() -> None:
+    grid = np.zeros((30, 54), np.int8)
+    grid[5:20, 10:40] = -3
+    assert len(merge_blocks(grid, background=0)) == 1
+
+
+def test_sampling_is_even_and_centred() -> None:
+    """24 fps at 4 maps a second: the fourth of every six frames; the mean position is that of the clip."""
+    chosen = list(islice(Sampling.choose(Fraction(24), analysis_fps=Fraction(4)).indices(), 40))
+    assert chosen[:4] == [3, 9, 15, 21]
+    assert np.mean(chosen) == pytest.approx(240 / 2, abs=0.5)
+
+
+def test_sampling_of_odd_rates_has_no_drift() -> None:
+    rate = Fraction(30000, 1001)
+    chosen = list(islice(Sampling.choose(rate, analysis_fps=Fraction(7)).indices(), 700))
+    assert chosen[-1] == pytest.approx(699.5 * rate / 7, abs=1)
+    assert set(np.diff(chosen)) == {4, 5}
+
+
+def test_sampling_every_frame() -> None:
+    assert list(islice(Sampling.choose(Fraction(24), every=1).indices(), 4)) == [0, 1, 2, 3]
+    assert list(islice(Sampling.choose(Fraction(24), analysis_fps=Fraction(60)).indices(), 4)) == [0, 1, 2, 3]
+
+
+def test_sampling_refuses_contradictions() -> None:
+    with pytest.raises(UsageError, match="--every"):
+        Sampling.choose(Fraction(24), analysis_fps=Fraction(6), every=4)
+    with pytest.raises(UsageError, match="--every 0"):
+        Sampling.choose(Fraction(24), every=0)
+    with pytest.raises(UsageError, match="--analysis-fps"):
+        Sampling.choose(Fraction(24), analysis_fps=Fraction(0))
+
+
+def test_detail_follows_texture_and_change() -> None:
+    """Left: still and flat. Middle: still texture. Right: texture that changes every frame."""
+    rng = np.random.default_rng(5)
+    still = rng.random((8, 8))
+    pictures = [np.hstack([np.full((8, 8), 0.5), still, rng.random((8, 8))]).astype(np.float32) for _ in range(2)]
+    detail = detail_map(pictures[1], pictures[0])
+    left, middle, right = detail[:, :7].mean(), detail[:, 8:15].mean(), detail[:, 16:23].mean()
+    assert 0 < left < middle < right
+
+
+def test_detail_of_a_first_frame() -> None:
+    """Without a frame before, the gradient stands in for the change; a flat picture keeps the floor of one code value."""
+    np.testing.assert_allclose(detail_map(np.full((4, 4), 0.5, np.float32), None), 1 / 255, atol=1e-6)
+    edge = np.array([[0, 1, 1]], np.float32)
+    np.testing.assert_allclose(detail_map(edge, None)[0, 0], 1 + 1 / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "fixed", "multiple", "content", "padded"),
+    [
+        (16 / 9, None, 16, (256, 144), (256, 144)),
+        (16 / 9, None, 32, (256, 144), (256, 160)),
+        (9 / 16, None, 16, (144, 256), (144, 256)),
+        (4 / 3, None, 16, (224, 160), (224, 160)),
+        (1.0, None, 32, (192, 192), (192, 192)),
+        (16 / 9, (256, 256), 32, (256, 144), (256, 256)),
+        (0.5, (256, 256), 32, (128, 256), (128 * 2, 256)),
+        (12.0, None, 32, (665, 55), (672, 64)),
+    ],
+)
+def test_input_size(
+    aspect: float, fixed: tuple[int, int] | None, multiple: int, content: tuple[int, int], padded: tuple[int, int]
+) -> None:
+    size = InputSize.fit(aspect, fixed, multiple, 256 * 144)
+    assert (size.content, size.padded) == (content, padded)

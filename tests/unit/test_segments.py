@@ -1,0 +1,171 @@
+"""Time: where scenes end, what a track is, and how it is cut into segments."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import ffmpeg
+
+from gpu_saliency import AnalysisSettings, RoiPolicy, load_saliency_sidecar, probe_clip
+from gpu_saliency.analysis.reduce import reduce_detail, reduce_saliency
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.analysis.track import SaliencyTrack, decode_detail, encode_detail, encode_saliency
+from gpu_saliency.errors import UsageError
+from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.segments import distance, split_track
+from gpu_saliency.source.scenes import find_cuts
+
+
+def track_of(columns: list[int | None], cuts: tuple[int, ...] = (), motion: list[float] | None = None) -> SaliencyTrack:
+    """A map every sixth frame, 4 x 12 blocks, wholly salient in the two columns from ``columns[i]`` on (``None``: nowhere)."""
+    maps = np.zeros((len(columns), 4, 12), np.float32)
+    for one, column in zip(maps, columns, strict=True):
+        if column is not None:
+            one[:, column : column + 2] = 1
+    return SaliencyTrack(
+        saliency=encode_saliency(maps),
+        detail=encode_detail(np.full_like(maps, 0.1)),
+        sample_frame=np.arange(len(maps)) * 6 + 3,
+        motion=np.array([0.0] * len(maps) if motion is None else motion, np.float32),
+        frame_count=len(maps) * 6,
+        cuts=cuts,
+    )
+
+
+def test_cuts_are_found_to_the_frame(tmp_path: Path) -> None:
+    """A second of moving figures, then 0.5 s of grey, then a fractal: cuts at frames 24 and 36; the figures' own motion is none."""
+    parts = (
+        "testsrc2=size=160x96:rate=24:duration=1",
+        "color=gray:size=160x96:rate=24:duration=0.5",
+        "mandelbrot=size=160x96:rate=24",
+    )
+    inputs = [word for part in parts for word in ("-f", "lavfi", "-i", part)]
+    graph = "[2:v]trim=end_frame=24[c];[0:v][1:v][c]concat=n=3,format=yuv420p"
+    ffmpeg(*inputs, "-filter_complex", graph, "-crf", 10, tmp_path / "in.mp4")
+    sidecar, _ = load_saliency_sidecar(probe_clip(tmp_path / "in.mp4"), AnalysisSettings(every=6))
+    assert sidecar.track.cuts == (24, 36)
+    assert sidecar.track.after_cut().tolist() == [True, False, False, False, True, False, True, False, False, False]
+    plan = build_roi_plan(sidecar)
+    assert {24, 36} <= set(plan.segment_start.tolist())
+    assert plan.statistics()["scenes"] == 3
+
+
+def test_a_pan_is_no_cut_and_a_flash_not_two() -> None:
+    """A pan changes every frame alike; a flash is two changes in a row, of which the first at most is taken for a cut."""
+    assert find_cuts(np.full(40, 0.2)) == ()
+    flash = np.full(40, 0.01)
+    flash[[20, 21]] = 0.5
+    assert len(find_cuts(flash)) <= 1
+    cut = np.full(40, 0.01)
+    cut[20] = 0.5
+    assert find_cuts(cut) == (20,)
+
+
+def test_each_map_holds_until_half_way_to_the_next_but_never_over_a_cut() -> None:
+    track = track_of([0, 2, 4, 6], cuts=(10,))
+    assert track.sample_frame.tolist() == [3, 9, 15, 21]
+    assert track.sample_starts().tolist() == [0, 6, 10, 18]
+
+
+def test_auto_cuts_where_the_subject_is_elsewhere() -> None:
+    """Still for four maps, then at another place for four; then away over a cut, although the map is the same."""
+    track = track_of([0, 0, 0, 0, 6, 6, 6, 6, 6, 6], cuts=(48,))
+    assert split_track(track, "auto").tolist() == [0, 4, 8]
+    assert split_track(replace(track, cuts=()), "auto").tolist() == [0, 4]
+    assert split_track(track, "clip").tolist() == [0]
+
+
+def test_a_slow_drift_adds_up() -> None:
+    """A soft blob moves by a quarter of a block a map: neighbours hardly differ, the first and the last share nothing."""
+    x = np.arange(12)
+    maps = np.stack([np.tile(np.exp(-((x - 2 - i / 4) ** 2) / 2), (4, 1)) for i in range(32)]).astype(np.float32)
+    track = replace(
+        track_of([None] * 32),
+        saliency=encode_saliency(maps),
+    )
+    assert max(distance(a, b) for a, b in itertools.pairwise(maps)) < 0.3
+    starts = split_track(track, "auto")
+    assert 3 <= len(starts) <= 12
+    assert np.diff(starts).min() >= 2
+
+
+def test_so_many_segments_as_asked() -> None:
+    track = track_of([0, 0, 2, 2, 4, 4, 6, 6])
+    assert split_track(track, "4").tolist() == [0, 2, 4, 6]
+    assert len(split_track(track, "8")) == 8
+    assert split_track(track, "1").tolist() == [0]
+    with pytest.raises(UsageError, match="there are 8 maps"):
+        split_track(track, "9")
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "²"])
+def test_segments_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--segments"):
+        RoiPolicy(segments=text)
+
+
+def test_an_almost_empty_map_is_no_change() -> None:
+    """Noise of one code value here and there must not cut a clip of nothing into pieces."""
+    rng = np.random.default_rng(3)
+    noise = encode_saliency(rng.uniform(0, 1 / 255, (20, 4, 12)))
+    assert len(split_track(replace(track_of([None] * 20), saliency=noise), "auto")) == 1
+
+
+def test_reducers_work_within_their_segment() -> None:
+    track = track_of([0, 2, 8, 8])
+    starts = np.array([0, 2])
+    mean = reduce_saliency(track, starts, "mean", 0.6)
+    assert mean[0, 0, :4].tolist() == [0.5] * 4
+    assert mean[1, 0, 8:10].tolist() == [1, 1]
+    assert reduce_saliency(track, starts, "max", 0.6)[0, 0, :4].tolist() == [1] * 4
+    np.testing.assert_allclose(reduce_saliency(track, starts, "ema", 0.75)[0, 0, :4], [0.25, 0.25, 0.75, 0.75])
+
+
+def test_a_cut_is_not_taken_for_motion() -> None:
+    """The third map comes after a cut with a huge difference: it weighs as the fourth, which shows how its scene moves."""
+    track = track_of([0, 0, 4, 8], cuts=(12,), motion=[0, 0.1, 0.9, 0.1])
+    found = reduce_saliency(track, np.array([0]), "motion-weighted", 0.6)[0, 0]
+    np.testing.assert_allclose(found[[0, 4, 8]], [0.5, 0.25, 0.25], atol=1e-6)
+
+
+def test_detail_after_a_cut_is_left_out_where_there_is_other() -> None:
+    track = track_of([0] * 4, cuts=(12,))
+    detail = np.full((4, 4, 12), 0.1)
+    detail[2] = 0.9
+    track = replace(track, detail=encode_detail(detail))
+    assert reduce_detail(track, np.array([0])).max() == pytest.approx(0.1, rel=0.02)
+    assert reduce_detail(track, np.array([0, 2, 3]))[1].max() == pytest.approx(0.9, rel=0.02)
+
+
+def test_detail_codes_are_fine_enough() -> None:
+    values = np.geomspace(1 / 255, 6, 1000)
+    np.testing.assert_allclose(decode_detail(encode_detail(values)), values, rtol=0.0146)
+
+
+def test_a_plan_of_a_stretch() -> None:
+    track = track_of([0, 2, 4, 6], cuts=(10,))
+    plan = build_roi_plan(Sidecar(track, {"width": 192, "height": 64}, {}, {}), RoiPolicy(segments="4"))
+    assert plan.segment_start.tolist() == [0, 6, 10, 18]
+    part = plan.between(8, 20)
+    assert part.segment_start.tolist() == [0, 2, 10]
+    assert part.segment_end.tolist() == [2, 10, 12]
+    assert part.cuts == (2,)
+    for frame in range(12):
+        np.testing.assert_array_equal(part.effective(part.segment_of(frame)), plan.effective(plan.segment_of(frame + 8)))
+    with pytest.raises(ValueError, match="frames 8 to 25"):
+        plan.between(8, 25)
+
+
+def test_times_are_kept_to_the_tick(tmp_path: Path) -> None:
+    """30000/1001 in a time base of 1/30000: the sidecar knows the very stamp of each frame."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=30000/1001:duration=1", "-pix_fmt", "yuv420p", tmp_path / "in.mp4")
+    sidecar, _ = load_saliency_sidecar(probe_clip(tmp_path / "in.mp4"), None, tmp_path / "s.npz")
+    track = sidecar.track
+    assert track.frame_pts is not None
+    times = [Fraction(int(pts)) * track.time_base for pts in track.frame_pts]
+    assert times == [Fraction(1001, 30000) * i for i in range(30)]

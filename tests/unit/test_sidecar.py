@@ -1,0 +1,228 @@
+"""The sidecar: what is written comes back, the same analysis gives the same bytes, and no file of a stranger does harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import resource
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_saliency.analysis.sidecar import Sidecar, read_sidecar, save_sidecar
+from gpu_saliency.analysis.track import SaliencyTrack
+from gpu_saliency.errors import OutputError, SidecarError
+
+SOURCE = {"width": 50, "height": 40, "size_bytes": 9, "fingerprint": "f", "path": "/x", "pix_fmt": "yuv420p", "duration": 0.0}
+
+
+def example() -> Sidecar:
+    """Two maps of a 50x40 clip, 3 x 4 blocks, with a cut and uneven time stamps."""
+    rng = np.random.default_rng(1)
+    track = SaliencyTrack(
+        saliency=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        detail=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        sample_frame=np.array([2, 7]),
+        motion=np.array([0, 0.125], np.float32),
+        frame_count=9,
+        cuts=(5,),
+        frame_pts=np.array([7, 10, 13, 17, 20, 23, 27, 30, 33]),
+        time_base=Fraction(1, 1000),
+    )
+    return Sidecar(track, SOURCE, {"name": "m", "sha256": "0"}, {"step": "5"})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    kept = example().with_encode("a.mp4", {"crf": 23})
+    save_sidecar(kept, path)
+    found = read_sidecar(path)
+    for name in ("saliency", "detail", "sample_frame", "motion", "frame_pts"):
+        one, other = getattr(found.track, name), getattr(kept.track, name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    for name in ("frame_count", "cuts", "time_base"):
+        assert getattr(found.track, name) == getattr(kept.track, name)
+    for name in ("source", "model", "analysis", "encodes"):
+        assert getattr(found, name) == getattr(kept, name)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
+
+
+def test_numpy_reads_it(tmp_path: Path) -> None:
+    save_sidecar(example(), tmp_path / "s.npz")
+    with np.load(tmp_path / "s.npz") as file:
+        np.testing.assert_array_equal(file["saliency"], example().track.saliency)
+
+
+def test_without_time_stamps(tmp_path: Path) -> None:
+    kept = example()
+    save_sidecar(replace(kept, track=replace(kept.track, frame_pts=None)), tmp_path / "s.npz")
+    assert read_sidecar(tmp_path / "s.npz").track.frame_pts is None
+
+
+def test_same_analysis_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_sidecar(example(), tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_sidecar(example(), tmp_path / "no" / "s.npz")
+
+
+def test_the_oldest_encode_is_forgotten() -> None:
+    kept = example()
+    for i in range(70):
+        kept = kept.with_encode(f"{i}.mp4", {})
+    assert list(kept.encodes) == [f"{i}.mp4" for i in range(6, 70)]
+
+
+def rewrite(path: Path, header: Callable[[dict[str, Any]], Any] | None = None, **members: bytes | None) -> None:
+    """Write the example to ``path`` with a changed header and changed (``None``: missing) arrays."""
+    save_sidecar(example(), path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    if header is not None:
+        changed = header(json.loads(content["header.json"]))
+        content["header.json"] = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+    for name, data in members.items():
+        content.pop(f"{name}.npy")
+        if data is not None:
+            content[f"{name}.npy"] = data
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def array_bytes(array: np.ndarray, pickle: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=pickle)
+    return buffer.getvalue()
+
+
+HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "not JSON": lambda _: b"{",
+    "a list": lambda _: [1],
+    "deep": lambda _: b"[" * 100_000,
+    "other format": lambda h: h | {"format": "x"},
+    "version 1": lambda h: h | {"version": 1},
+    "huge": lambda h: h | {"pad": "x" * (1 << 21)},
+    "no maps": lambda h: h | {"samples": 0},
+    "other number of maps": lambda h: h | {"samples": 3},
+    "more maps than frames": lambda h: h | {"samples": 10},
+    "billions of frames": lambda h: h | {"frame_count": 10**12},
+    "other number of frames": lambda h: h | {"frame_count": 8},
+    "cuts falling": lambda h: h | {"cuts": [5, 3]},
+    "cuts beyond": lambda h: h | {"cuts": [9]},
+    "cuts of text": lambda h: h | {"cuts": ["5"]},
+    "time base of nothing": lambda h: h | {"time_base": "1/0"},
+    "time base backwards": lambda h: h | {"time_base": "-1/24"},
+    "time base of text": lambda h: h | {"time_base": "x"},
+    "no frames": lambda h: h | {"frame_count": 0},
+    "frames of nan": lambda h: h | {"frame_count": float("nan")},
+    "wide": lambda h: h | {"source": h["source"] | {"width": 10**9}},
+    "width of text": lambda h: h | {"source": h["source"] | {"width": "50"}},
+    "width of truth": lambda h: h | {"source": h["source"] | {"width": None}},
+    "huge number": lambda h: json.dumps(h).replace("50", "9" * 5000, 1).encode(),
+    "no model": lambda h: {k: v for k, v in h.items() if k != "model"},
+    "encodes of text": lambda h: h | {"encodes": "x"},
+    "other blocks": lambda h: h | {"block_size": 8},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_HEADERS)
+def test_hostile_header(tmp_path: Path, name: str) -> None:
+    rewrite(tmp_path / "s.npz", HOSTILE_HEADERS[name])
+    with pytest.raises(SidecarError, match=r"s\.npz"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+HOSTILE_ARRAYS: dict[str, bytes | None] = {
+    "missing": None,
+    "empty": b"",
+    "junk": b"junk" * 40,
+    "pickle": array_bytes(np.array([[print]], object), pickle=True),
+    "floats": array_bytes(np.zeros((2, 3, 4))),
+    "other shape": array_bytes(np.zeros((2, 4, 3), np.uint8)),
+    "fortran": array_bytes(np.asfortranarray(np.ones((2, 3, 4), np.uint8))),
+    "short": array_bytes(np.ones((2, 3, 4), np.uint8))[:-8],
+    "claims more": array_bytes(np.ones((2, 3, 4), np.uint8)).replace(b"(2, 3, 4)", b"(9, 9, 9)"),
+}
+
+
+@pytest.mark.parametrize("member", ["saliency", "detail", "sample_frame", "motion", "frame_pts"])
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_hostile_array(tmp_path: Path, name: str, member: str) -> None:
+    rewrite(tmp_path / "s.npz", None, **{member: HOSTILE_ARRAYS[name]})
+    with pytest.raises(SidecarError, match=r"s\.npz"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+WRONG_TIMES: dict[str, dict[str, np.ndarray]] = {
+    "maps fall": {"sample_frame": np.array([7, 2])},
+    "maps before the first frame": {"sample_frame": np.array([-1, 2])},
+    "maps after the last frame": {"sample_frame": np.array([2, 9])},
+    "stamps stand still": {"frame_pts": np.array([7, 3, 0, 4, 3, 3, 4, 3, 3])},
+    "motion of nan": {"motion": np.array([0, np.nan], np.float32)},
+    "motion backwards": {"motion": np.array([0, -1], np.float32)},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TIMES)
+def test_times_that_make_no_sense(tmp_path: Path, name: str) -> None:
+    rewrite(tmp_path / "s.npz", None, **{member: array_bytes(array) for member, array in WRONG_TIMES[name].items()})
+    with pytest.raises(SidecarError, match=r"s\.npz"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """A member of 600 MB of zeros in a file of 600 KB: refused by its declared size, without the memory."""
+    bomb = tmp_path / "s.npz"
+    rewrite(bomb)
+    with zipfile.ZipFile(bomb) as archive:
+        header = archive.read("header.json")
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", header)
+        with archive.open("saliency.npy", "w") as member:
+            for _ in range(600):
+                member.write(bytes(1_000_000))
+        for name in ("detail", "sample_frame", "motion", "frame_pts"):
+            archive.writestr(f"{name}.npy", array_bytes(np.cumsum(np.ones(9, np.int64))))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SidecarError, match="claims 600000000 bytes"):
+        read_sidecar(bomb)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04" + b"\0" * 50])
+def test_not_a_zip(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.npz").write_bytes(content)
+    with pytest.raises(SidecarError, match=r"s\.npz"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+def test_damage_never_ends_in_another_error(tmp_path: Path) -> None:
+    """300 copies of a good file with bytes flipped or the end cut off."""
+    path = tmp_path / "s.npz"
+    save_sidecar(example(), path)
+    good, rng, refused = path.read_bytes(), random.Random(4), 0
+    for _ in range(300):
+        data = bytearray(good)
+        if rng.random() < 0.3:
+            del data[rng.randrange(len(data)) :]
+        for _ in range(rng.randrange(1, 5) if data else 0):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        path.write_bytes(data)
+        try:
+            read_sidecar(path)
+        except SidecarError:
+            refused += 1
+    assert refused > 200
