@@ -17,31 +17,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
+
+_MARK = "\0"
+"""Encloses the name of a setting inside a message; no path and no command line can hold it."""
+Spelling = Callable[[str, str | None], str]
+"""Spells a setting for the reader: called with its name in Python and its value as text, ``None`` for the bare name."""
+
+
+def setting(name: str, value: object = None) -> str:
+    """Mention a setting inside a message or a cure, so that Python and the command line can each spell it their own way.
+
+    ``setting("crf")`` becomes ``crf`` in Python and ``--crf`` on the command line, ``setting("overwrite", True)`` becomes
+    ``overwrite=True`` and ``--overwrite``.
+    """
+    return f"{_MARK}{name}{_MARK}" if value is None else f"{_MARK}{name}={as_text(value)}{_MARK}"
+
+
+def as_text(value: object) -> str:
+    """A setting's value as a user writes it: ``0,1`` for a tuple, no trailing zeros after a float's point."""
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(as_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def spell_python(name: str, value: str | None) -> str:
+    """Spell a setting as a keyword argument: ``crf``, ``crf=99``."""
+    return name if value is None else f"{name}={value}"
+
+
+def _spell_all(text: str, spell: Spelling) -> str:
+    """``text`` with each marked setting spelled by ``spell``."""
+    pieces = text.split(_MARK)
+    for i in range(1, len(pieces), 2):
+        name, equals, value = pieces[i].partition("=")
+        pieces[i] = spell(name, value if equals else None)
+    return "".join(pieces)
 
 
 class GpuSaliencyError(Exception):
     """Base of all errors here.
 
-    ``message`` is one line that names the input; ``cure`` says what to do; ``evidence`` holds whatever proves it (a command,
-    an exit status, the last words of ffmpeg).
+    The text is ``subject: problem (cure)`` in one line. The subject is a setting with its value where ``setting`` is given, and
+    part of ``problem`` otherwise. ``evidence`` holds what proves the problem: a command, an exit status, ffmpeg's last lines.
     """
 
     exit_code: ClassVar[int] = 70
     kind: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, cure: str | None = None, evidence: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.cure = cure
+    def __init__(
+        self,
+        problem: str,
+        *,
+        cure: str | None = None,
+        evidence: dict[str, Any] | None = None,
+        setting: str | None = None,
+        value: object = None,
+    ) -> None:
+        """``setting`` is a Python keyword such as ``crf`` and ``value`` what it was; ``problem`` and ``cure`` may mention others.
+
+        See the function `setting`."""
+        super().__init__(problem)
+        self._problem = problem
+        self._cure = cure
         self.evidence = evidence or {}
+        self.setting = setting
+        self.value = value
+
+    @property
+    def problem(self) -> str:
+        """The message without the setting that it is about."""
+        return _spell_all(self._problem, spell_python)
+
+    @property
+    def message(self) -> str:
+        """Subject and problem, in Python's spelling."""
+        return self.worded(spell_python)[0]
+
+    @property
+    def cure(self) -> str | None:
+        """What to do about it, in Python's spelling."""
+        return self.worded(spell_python)[1]
+
+    def worded(self, spell: Spelling) -> tuple[str, str | None]:
+        """Message and cure with every setting spelled by ``spell``."""
+        subject = "" if self.setting is None else setting(self.setting, self.value) + ": "
+        cure = None if self._cure is None else _spell_all(self._cure, spell)
+        return _spell_all(subject + self._problem, spell), cure
+
+    def line(self, spell: Spelling = spell_python) -> str:
+        """The whole error in one line."""
+        message, cure = self.worded(spell)
+        return f"{message} ({cure})" if cure else message
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.cure})" if self.cure else self.message
+        return self.line()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, spell: Spelling = spell_python) -> dict[str, Any]:
         """The object that ``--json`` prints under ``error``."""
-        fields = {"kind": self.kind, "message": self.message, "cure": self.cure, "exit_code": self.exit_code}
+        message, cure = self.worded(spell)
+        fields = {"kind": self.kind, "message": message, "cure": cure, "exit_code": self.exit_code}
         return fields | self.evidence
 
 

@@ -17,6 +17,7 @@ from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
 from gpu_saliency.cli.plan import plan
 from gpu_saliency.cli.preview import preview
+from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
 from gpu_saliency.progress import Reporter
 
@@ -83,11 +84,11 @@ def main() -> None:
 
 def _fail(error: GpuSaliencyError) -> int:
     if "--json" in sys.argv:
-        print(json.dumps({"error": error.to_json()}, indent=2))
+        print(json.dumps({"error": error.to_json(spell_flag)}, indent=2))
     reporter = Reporter()
     for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
         reporter.say(f"ffmpeg: {word}")
-    reporter.error(str(error))
+    reporter.error(error.line(spell_flag))
     return error.exit_code
 
 

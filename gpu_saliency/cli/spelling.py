@@ -1,0 +1,26 @@
+"""How the command line spells the library's settings: the flag of each Python keyword."""
+
+from __future__ import annotations
+
+FLAGS = {
+    "aggregator": "--saliency-aggregator",
+    "batch_size": "--batch",
+    "ema_alpha": "--saliency-ema-alpha",
+    "fallback_plain": "--saliency-fallback-plain",
+    "frame_rate": "--framerate",
+    "gpus": "--gpu",
+    "mapping": "--roi-mapping",
+    "model": "--saliency-model",
+    "offset": "--saliency-offset",
+}
+"""The settings whose flag is not simply their name with dashes."""
+SWITCHES = {("audio", "False"): "--no-audio"}
+"""Settings with a value of their own flag."""
+
+
+def spell_flag(name: str, value: str | None) -> str:
+    """Spell a setting as a flag: ``--crf``, ``--crf 99``, ``--overwrite`` for ``overwrite=True``."""
+    if value is not None and (name, value) in SWITCHES:
+        return SWITCHES[name, value]
+    flag = FLAGS.get(name, "--" + name.replace("_", "-"))
+    return flag if value in (None, "True") else f"{flag} {value}"
