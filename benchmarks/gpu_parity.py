@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_parity.py CLIP... [--seconds 4] [--decoders 1] [--json OUT]
 
-Each clip is analysed on both devices from its start. Of the saliency and detail codes (0..255 for 0..1): the largest and the mean
+Each clip is analysed on both devices from its start. Of the saliency and activity codes (0..255 for 0..1): the largest and the mean
 difference; of the plan (offset -3, balanced): the share of blocks that differ, and the largest difference in QP. Exit status 1
 where a map differs by more than 2 codes, a plan in more than 0.1 % of its blocks or by more than one QP, or the cuts or time
 stamps at all.
@@ -40,7 +40,7 @@ class Parity:
     decoder: str
     saliency_max: int
     saliency_mean: float
-    detail_max: int
+    activity_max: int
     motion_max: float
     plan_share: float
     """Blocks of the plan that differ, 0..1."""
@@ -79,14 +79,14 @@ def compare(clip: Clip, decoders: str) -> Parity:
         decoder=str(facts["decoder"]),
         saliency_max=int(saliency.max()),
         saliency_mean=float(saliency.mean()),
-        detail_max=int(np.abs(a.detail.astype(int) - b.detail).max()),
+        activity_max=int(np.abs(a.activity.astype(int) - b.activity).max()),
         motion_max=float(np.abs(a.motion - b.motion).max()),
         plan_share=float((differ > 0).mean()),
         plan_max=int(differ.max()),
         same_frames=bool(same),
         bytes_to_host=int(facts["copied_to_host_bytes"]),
         bytes_to_device=int(facts["copied_to_device_bytes"]),
-        track_bytes=b.saliency.nbytes + b.detail.nbytes + b.motion.nbytes + 4 * b.frame_count,
+        track_bytes=b.saliency.nbytes + b.activity.nbytes + b.motion.nbytes + 4 * b.frame_count,
     )
 
 
@@ -97,11 +97,22 @@ def _analyse(clip: Clip, device: str, decoders: str) -> Sidecar:
 
 def show(rows: list[Parity], console: Console) -> None:
     table = Table(title="GPU beside CPU")
-    heads = ("clip", "decoder", "map max", "map mean", "detail max", "plan differs", "plan max", "same frames", "to host", "track")
+    heads = (
+        "clip",
+        "decoder",
+        "map max",
+        "map mean",
+        "activity max",
+        "plan differs",
+        "plan max",
+        "same frames",
+        "to host",
+        "track",
+    )
     for head in heads:
         table.add_column(head, justify="left" if head in ("clip", "decoder") else "right", no_wrap=True)
     for row in rows:
-        numbers = (str(row.saliency_max), f"{row.saliency_mean:.4f}", str(row.detail_max), f"{100 * row.plan_share:.3f} %")
+        numbers = (str(row.saliency_max), f"{row.saliency_mean:.4f}", str(row.activity_max), f"{100 * row.plan_share:.3f} %")
         ends = (f"{row.plan_max} QP", "yes" if row.same_frames else "NO", f"{row.bytes_to_host:,}", f"{row.track_bytes:,}")
         table.add_row(row.clip, row.decoder, *numbers, *ends, style="" if row.is_good else "red")
     console.print(table)

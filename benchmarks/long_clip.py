@@ -94,7 +94,7 @@ def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
         "maps": len(track.sample_frame),
         "scenes": len(track.cuts) + 1,
         "segments": len(plan.segment_start),
-        "track_bytes": track.saliency.nbytes + track.detail.nbytes,
+        "track_bytes": track.saliency.nbytes + track.activity.nbytes,
         "sidecar_bytes": path.stat().st_size,
         "plan_bytes": plan.qp_offset.nbytes,
         "parts": encoded.parts,

@@ -58,8 +58,8 @@ struct SaliencyValue {
     }
 };
 
-// Mix of gradient and change, as detail.py has it; the change of a picture without one before is its gradient.
-struct DetailValue {
+// Mix of gradient and change, as activity.py has it; the change of a picture without one before is its gradient.
+struct ActivityValue {
     const float* luma;
     const float* previous;  // or null
     int width, height;
@@ -77,7 +77,7 @@ struct DetailValue {
 
 HOST_DEVICE inline unsigned char saliency_code(float value) { return (unsigned char)clamped(rintf(value * 255.0f), 0.0f, 255.0f); }
 
-HOST_DEVICE inline unsigned char detail_code(float value, float steps) {
+HOST_DEVICE inline unsigned char activity_code(float value, float steps) {
     const float codes = value * 255.0f;
     return (unsigned char)clamped(rintf(steps * log2f(codes > 1.0f ? codes : 1.0f)), 0.0f, 255.0f);
 }
@@ -101,7 +101,7 @@ extern "C" __global__ void saliency_blocks(
 }
 
 // A thread per block of a sample.
-extern "C" __global__ void detail_blocks(
+extern "C" __global__ void activity_blocks(
     const float* luma,       // [n, content_h, content_w], upright
     const float* previous,   // [content_h, content_w], of the sample before the first one here; null: there is none
     int n, int content_w, int content_h, int quarter_turns, int width, int height, int rows, int cols,  // as in saliency_blocks
@@ -115,7 +115,7 @@ extern "C" __global__ void detail_blocks(
         const int col = (int)(i % cols), row = (int)(i / cols % rows);
         const long long sample = i / cols / rows, pixels = (long long)content_w * content_h;
         const float* before = sample == 0 ? previous : luma + (sample - 1) * pixels;
-        const DetailValue value = {luma + sample * pixels, before, content_w, content_h, temporal_weight};
-        out[i] = detail_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height), steps);
+        const ActivityValue value = {luma + sample * pixels, before, content_w, content_h, temporal_weight};
+        out[i] = activity_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height), steps);
     }
 }

@@ -54,9 +54,9 @@ extern "C" __global__ void reduce_saliency(
     }
 }
 
-// Mean detail of one block over the samples of one segment that count; of its first sample where none does. Summed in float32, as
+// Mean activity of one block over the samples of one segment that count; of its first sample where none does. Summed in float32, as
 // numpy sums float32 maps.
-HOST_DEVICE inline float reduced_detail(const unsigned char* codes, int cells, const unsigned char* counts, const float* decoded,
+HOST_DEVICE inline float reduced_activity(const unsigned char* codes, int cells, const unsigned char* counts, const float* decoded,
                                         int start, int end) {
     float sum = 0.0f;
     int number = 0;
@@ -70,8 +70,8 @@ HOST_DEVICE inline float reduced_detail(const unsigned char* codes, int cells, c
 }
 
 // A thread per block of a segment.
-extern "C" __global__ void reduce_detail(
-    const unsigned char* detail,  // [samples, cells]
+extern "C" __global__ void reduce_activity(
+    const unsigned char* activity,  // [samples, cells]
     const unsigned char* counts,  // [samples]: 0 for the first sample of a scene, whose change is the scene's
     const int* starts, int segments, int cells,  // as in reduce_saliency
     const float* decoded,         // [256]: what each code stands for
@@ -79,6 +79,6 @@ extern "C" __global__ void reduce_detail(
 {
     FOR_EACH(i, (long long)segments * cells) {
         const int segment = (int)(i / cells), cell = (int)(i % cells);
-        out[i] = reduced_detail(detail + cell, cells, counts, decoded, starts[segment], starts[segment + 1]);
+        out[i] = reduced_activity(activity + cell, cells, counts, decoded, starts[segment], starts[segment + 1]);
     }
 }

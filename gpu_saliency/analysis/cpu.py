@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.activity import detail_map
+from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.analysis.device import DeviceMemoryError, Found, Model
-from gpu_saliency.analysis.track import SaliencyTrack, Samples, encode_detail, encode_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, Samples, encode_activity, encode_saliency
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.onnx import SaliencyModel, normalise
@@ -44,7 +44,7 @@ class CpuRun:
         self._size = model.input_size(clip.upright_aspect)
         self._tally = DecodeTally()
         self._saliency: list[NDArray[np.uint8]] = []
-        self._detail: list[NDArray[np.uint8]] = []
+        self._activity: list[NDArray[np.uint8]] = []
         self._sample_frame: list[int] = []
         self._motion: list[float] = []
         self._added = 0
@@ -60,7 +60,7 @@ class CpuRun:
     def record(self, batch: FrameBatch, maps: NDArray[np.float32]) -> int:
         self._saliency += list(encode_saliency(self._blocks(maps)))
         for luma in np.asarray(batch.rgb @ _LUMA, np.float32):
-            self._detail += list(encode_detail(self._blocks(detail_map(luma, self._previous)[None])))
+            self._activity += list(encode_activity(self._blocks(activity_map(luma, self._previous)[None])))
             self._motion.append(0.0 if self._previous is None else float(np.abs(luma - self._previous).mean()))
             self._previous = luma
         self._sample_frame += batch.index.tolist()
@@ -69,9 +69,9 @@ class CpuRun:
 
     def latest(self) -> tuple[Samples, DecodeTally | None] | None:
         new = slice(-self._added, None)
-        saliency, detail = np.stack(self._saliency[new]), np.stack(self._detail[new])
+        saliency, activity = np.stack(self._saliency[new]), np.stack(self._activity[new])
         numbers, motion = np.array(self._sample_frame[new], np.int64), np.array(self._motion[new], np.float32)
-        return Samples(numbers, saliency, detail, motion), self._tally
+        return Samples(numbers, saliency, activity, motion), self._tally
 
     def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Upright, padded ``[N, H, W]`` to the coded frame's ``[N, rows, cols]``: padding cut off, rotation undone."""
@@ -86,7 +86,7 @@ class CpuRun:
         tally = self._tally
         track = SaliencyTrack(
             saliency=np.stack(self._saliency),
-            detail=np.stack(self._detail),
+            activity=np.stack(self._activity),
             sample_frame=np.array(self._sample_frame, np.int64),
             motion=np.array(self._motion, np.float32),
             frame_count=tally.frames,

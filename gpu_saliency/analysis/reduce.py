@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.aggregate import make_aggregator
-from gpu_saliency.analysis.track import SaliencyTrack, decode_detail
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
 
 class HostReducer:
@@ -17,8 +17,8 @@ class HostReducer:
     ) -> NDArray[np.float32]:
         return reduce_saliency(track, starts, aggregator, ema_alpha)
 
-    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
-        return reduce_detail(track, starts)
+    def reduce_activity(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        return reduce_activity(track, starts)
 
 
 def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
@@ -33,16 +33,16 @@ def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator:
     return reduced
 
 
-def reduce_detail(track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """``[segments, rows, cols]``: mean detail of each segment.
+def reduce_activity(track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """``[segments, rows, cols]``: mean activity of each segment.
 
     The first sample of a scene is left out where there are others: what changed in it is the scene.
     """
     after_cut = track.after_cut()
-    reduced = np.empty((len(starts), *track.detail.shape[1:]), np.float32)
+    reduced = np.empty((len(starts), *track.activity.shape[1:]), np.float32)
     for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
         within = [sample for sample in range(start, end) if not after_cut[sample]] or [start]
-        reduced[i] = sum(decode_detail(track.detail[sample]) for sample in within) / len(within)
+        reduced[i] = sum(decode_activity(track.activity[sample]) for sample in within) / len(within)
     return reduced
 
 

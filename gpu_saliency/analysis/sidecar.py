@@ -101,7 +101,7 @@ def save_sidecar(sidecar: Sidecar, path: Path) -> None:
 def _arrays_of(track: SaliencyTrack) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "saliency": track.saliency,
-        "detail": track.detail,
+        "detail": track.activity,
         "sample_frame": track.sample_frame,
         "motion": track.motion,
     }
@@ -136,13 +136,13 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: dict[str, Any]) ->
     # Zip and npy are checked before anything is allocated, so that a small hostile file cannot ask for much.
     pts = _read_array(path, archive, "frame_pts", (frames,), "<i8") if header["has_frame_pts"] else None
     saliency = _read_array(path, archive, "saliency", grid, "|u1")
-    detail = _read_array(path, archive, "detail", grid, "|u1")
+    activity = _read_array(path, archive, "detail", grid, "|u1")
     sample_frame = _read_array(path, archive, "sample_frame", (samples,), "<i8")
     motion = _read_array(path, archive, "motion", (samples,), "<f4")
     try:
         return SaliencyTrack(
             saliency,
-            detail,
+            activity,
             sample_frame,
             motion,
             frame_count=frames,

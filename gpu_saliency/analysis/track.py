@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-DETAIL_STEPS = 24
-"""Codes per doubling of detail: one code is 2.9 %."""
+ACTIVITY_STEPS = 24
+"""Codes per doubling of activity: one code is 2.9 %."""
 
 
 class Reducer(Protocol):
@@ -21,12 +21,12 @@ class Reducer(Protocol):
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
     ) -> NDArray[np.float32]: ...
 
-    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]: ...
+    def reduce_activity(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SaliencyTrack:
-    """Saliency and detail of each sampled frame, and the clip's time axis; lives on the host.
+    """Saliency and activity of each sampled frame, and the clip's time axis; lives on the host.
 
     Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. A byte per block and map: an hour of 1080p at 4
     maps a second takes 235 MB, of 480p 46 MB. Raises `ValueError` when its parts do not fit together.
@@ -34,8 +34,8 @@ class SaliencyTrack:
 
     saliency: NDArray[np.uint8]
     """``[samples, rows, cols]``, mean saliency of each 16x16 block; 0..255 stands for 0..1."""
-    detail: NDArray[np.uint8]
-    """``[samples, rows, cols]``, detail of each block as `encode_detail` writes it."""
+    activity: NDArray[np.uint8]
+    """``[samples, rows, cols]``, activity of each block as `encode_activity` writes it."""
     sample_frame: NDArray[np.int64]
     """``[samples]``, frame number of each map, strictly rising."""
     motion: NDArray[np.float32]
@@ -53,8 +53,8 @@ class SaliencyTrack:
 
     def __post_init__(self) -> None:
         samples = len(self.sample_frame)
-        if self.saliency.ndim != 3 or len(self.saliency) != samples or self.detail.shape != self.saliency.shape or not samples:
-            raise ValueError(f"saliency {self.saliency.shape} and detail {self.detail.shape} of {samples} samples")
+        if self.saliency.ndim != 3 or len(self.saliency) != samples or self.activity.shape != self.saliency.shape or not samples:
+            raise ValueError(f"saliency {self.saliency.shape} and activity {self.activity.shape} of {samples} samples")
         if self.sample_frame[0] < 0 or self.sample_frame[-1] >= self.frame_count or np.any(np.diff(self.sample_frame) <= 0):
             raise ValueError("the samples must rise and lie within the clip")
         if self.motion.shape != (samples,) or not np.isfinite(self.motion).all() or self.motion.min() < 0:
@@ -97,7 +97,7 @@ class Samples:
 
     sample_frame: NDArray[np.int64]
     saliency: NDArray[np.uint8]
-    detail: NDArray[np.uint8]
+    activity: NDArray[np.uint8]
     motion: NDArray[np.float32]
 
 
@@ -107,14 +107,14 @@ def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return encoded
 
 
-def encode_detail(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """``round(24 * log2(255 * v))``, 0..255, for detail ``v`` of 1/255 or more (see detail.py)."""
-    encoded: NDArray[np.uint8] = np.clip(np.rint(DETAIL_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
+def encode_activity(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """``round(24 * log2(255 * v))``, 0..255, for activity ``v`` of 1/255 or more (see activity.py)."""
+    encoded: NDArray[np.uint8] = np.clip(np.rint(ACTIVITY_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
     return encoded
 
 
-def decode_detail(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The inverse of `encode_detail`."""
-    table = np.exp2(np.arange(256, dtype=np.float64) / DETAIL_STEPS) / 255
+def decode_activity(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The inverse of `encode_activity`."""
+    table = np.exp2(np.arange(256, dtype=np.float64) / ACTIVITY_STEPS) / 255
     decoded: NDArray[np.float32] = table.astype(np.float32)[encoded]
     return decoded

@@ -7,7 +7,7 @@ file shrinks.
 
 ``balanced``: ``q = round(k * s + c)`` with the contrast ``k`` and the shift ``c`` chosen so that the file stays as large as a
 plain encode's. A block's bits follow ``2 ** (-q / 6)``: the quantiser's step doubles every 6 QP, and the rate is nearly inverse
-to it. So for rate shares ``w`` (``sum w = 1``, estimated from the picture's detail, see detail.py) the size is kept when ``sum
+to it. So for rate shares ``w`` (``sum w = 1``, estimated from the picture's activity, see activity.py) the size is kept when ``sum
 w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` makes the most salient blocks come out
 at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP leaves
 of the balance is kept as ``recentre``, a fraction of a QP that channels add to every block alike.
@@ -19,7 +19,7 @@ import numpy as np
 
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.analysis.track import decode_detail, encode_detail
+from gpu_saliency.analysis.track import decode_activity, encode_activity
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -38,14 +38,14 @@ def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map
     starts = np.arange(len(track.sample_frame)) if every_map else split_track(track, policy.segments)
     reducer = track.reducer or HostReducer()
     maps = reducer.reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
-    detail = encode_detail(reducer.reduce_detail(track, starts))
+    activity = encode_activity(reducer.reduce_activity(track, starts))
     offsets = np.empty(maps.shape, np.int8)
     recentre = np.zeros(len(maps), np.float32)
     for i, saliency in enumerate(maps):
         if policy.mapping == "symmetric":
             offsets[i] = symmetric_offsets(saliency, policy.offset)
         else:
-            weight = decode_detail(detail[i]).astype(np.float64)
+            weight = decode_activity(activity[i]).astype(np.float64)
             offsets[i], recentre[i] = balanced_offsets(saliency, weight / weight.sum(), policy.offset)
     return RoiPlan(
         qp_offset=offsets,
@@ -56,5 +56,5 @@ def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map
         height=sidecar.source["height"],
         policy=policy,
         cuts=track.cuts,
-        detail=detail,
+        activity=activity,
     )

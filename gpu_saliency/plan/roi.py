@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.track import decode_detail
+from gpu_saliency.analysis.track import decode_activity
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
 
@@ -30,8 +30,8 @@ class RoiPlan:
     block_size: int = BLOCK_SIZE
     cuts: tuple[int, ...] = ()
     """Frames with which a new scene begins, rising."""
-    detail: NDArray[np.uint8] | None = None
-    """``[segments, rows, cols]`` as `encode_detail` writes it: how a plain encode's bits spread; ``None``: evenly."""
+    activity: NDArray[np.uint8] | None = None
+    """``[segments, rows, cols]`` as `encode_activity` writes it: how a plain encode's bits spread; ``None``: evenly."""
 
     def __post_init__(self) -> None:
         segments = len(self.segment_start)
@@ -43,8 +43,8 @@ class RoiPlan:
             raise ValueError("the segments of a plan must start one after the other")
         if self.segment_start[-1] >= self.frame_count:
             raise ValueError(f"a segment at frame {self.segment_start[-1]} of {self.frame_count}")
-        if self.detail is not None and self.detail.shape != self.qp_offset.shape:
-            raise ValueError(f"detail of shape {self.detail.shape} for a plan of {self.qp_offset.shape}")
+        if self.activity is not None and self.activity.shape != self.qp_offset.shape:
+            raise ValueError(f"activity of shape {self.activity.shape} for a plan of {self.qp_offset.shape}")
         if int(np.abs(self.qp_offset.astype(int)).max()) > MAX_OFFSET:
             raise ValueError(f"a plan's offsets must lie in -{MAX_OFFSET}..{MAX_OFFSET}")
 
@@ -60,8 +60,10 @@ class RoiPlan:
 
     def rate_share(self, segment: int) -> NDArray[np.float32]:
         """``[rows, cols]``, sum 1: which part of a plain encode's bits each block is guessed to take."""
-        detail = np.ones(self.qp_offset.shape[1:], np.float32) if self.detail is None else decode_detail(self.detail[segment])
-        share: NDArray[np.float32] = detail / detail.sum()
+        activity = (
+            np.ones(self.qp_offset.shape[1:], np.float32) if self.activity is None else decode_activity(self.activity[segment])
+        )
+        share: NDArray[np.float32] = activity / activity.sum()
         return share
 
     def segment_of(self, frame: int) -> int:
@@ -80,7 +82,7 @@ class RoiPlan:
             segment_start=np.maximum(self.segment_start[chosen] - start, 0),
             frame_count=end - start,
             cuts=tuple(cut - start for cut in self.cuts if start < cut < end),
-            detail=None if self.detail is None else self.detail[chosen],
+            activity=None if self.activity is None else self.activity[chosen],
         )
 
     def statistics(self) -> dict[str, Any]:

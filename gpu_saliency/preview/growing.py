@@ -32,7 +32,7 @@ class GrowingTrack:
             if kept is not None and self._count and samples.sample_frame[0] <= kept[self._count - 1]:
                 self._count, self._room = 0, {}
             end = self._count + len(samples.sample_frame)
-            for name in ("sample_frame", "saliency", "detail", "motion"):
+            for name in ("sample_frame", "saliency", "activity", "motion"):
                 new = getattr(samples, name)
                 kept = self._room.get(name)
                 if kept is None or len(kept) < end:

@@ -163,7 +163,7 @@ def test_a_growing_track_is_the_beginning_of_the_whole(clip_path: Path) -> None:
     for track in grown:
         assert isinstance(track, SaliencyTrack)
         count = len(track.sample_frame)
-        for name in ("saliency", "detail", "motion", "sample_frame"):
+        for name in ("saliency", "activity", "motion", "sample_frame"):
             assert np.array_equal(getattr(track, name), getattr(whole, name)[:count]), name
         assert whole.frame_pts is not None
         assert track.frame_pts is not None

@@ -102,7 +102,7 @@ def test_segments_are_reduced_as_on_the_host(device_name: str, cut_clip: Clip, a
         starts = split_track(track, segments)
         expected = HostReducer().reduce_saliency(track, starts, aggregator, 0.6)
         np.testing.assert_array_equal(reducer.reduce_saliency(track, starts, aggregator, 0.6), expected)
-        np.testing.assert_array_equal(reducer.reduce_detail(track, starts), HostReducer().reduce_detail(track, starts))
+        np.testing.assert_array_equal(reducer.reduce_activity(track, starts), HostReducer().reduce_activity(track, starts))
 
 
 class RunsOutOfMemory:
@@ -210,7 +210,7 @@ def test_ranges_come_to_the_track_of_the_whole(cut_clip: Clip) -> None:
     if whole.facts["decoder"] == "upload":
         lack("cuda", whole.facts["decoder_reason"])
     assert (whole.facts["decoders"], ranges.facts["decoders"]) == (1, 3)
-    for name in ("saliency", "detail", "sample_frame", "motion", "frame_pts", "cuts", "frame_count"):
+    for name in ("saliency", "activity", "sample_frame", "motion", "frame_pts", "cuts", "frame_count"):
         np.testing.assert_array_equal(getattr(ranges.track, name), getattr(whole.track, name), err_msg=name)
 
 
@@ -237,7 +237,7 @@ def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
 def test_only_the_track_comes_to_the_host(cut_clip: Clip) -> None:
     found = analyse("cuda", cut_clip)
     track = found.track
-    compact = track.saliency.nbytes + track.detail.nbytes + track.motion.nbytes
+    compact = track.saliency.nbytes + track.activity.nbytes + track.motion.nbytes
     scenes = 2 * 48 * 48 * 4 * 2 + 4 * 4096
     assert compact <= found.facts["copied_to_host_bytes"] <= compact + scenes + 64
 

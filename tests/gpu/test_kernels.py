@@ -12,12 +12,12 @@ from kernel_backends import Array, Backend, Guarded, lay_out, sample_planes
 from kernel_twins import shrunk_rgb
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.activity import detail_map
+from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
 from gpu_saliency.analysis.cuda.kernels.launch import AGGREGATOR_MODES, lattice_shape
-from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_detail, reduce_saliency
-from gpu_saliency.analysis.track import SaliencyTrack, decode_detail, encode_detail, encode_saliency
+from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.grid import block_mean, grid_shape
 from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD, InputSize, normalise
 from gpu_saliency.source.scenes import lattice_axis
@@ -116,7 +116,7 @@ def test_wrong_arguments_are_refused(backend: Backend) -> None:
     kernels, luma = backend.kernels, np.zeros((2, 6, 8), np.float32)
     good, out = backend.put(luma), backend.put(np.zeros((2, 3, 4), np.uint8))
     maps, breach = backend.put(luma), backend.put(np.zeros(1, np.int32))
-    kernels.detail_blocks(good, None, 0, (64, 48), out)
+    kernels.activity_blocks(good, None, 0, (64, 48), out)
     for wrong, turns, target in (
         (backend.put(luma.astype(np.float64)), 0, out),
         (good[:, :, ::-1], 0, out),
@@ -125,7 +125,7 @@ def test_wrong_arguments_are_refused(backend: Backend) -> None:
         (good[:0], 0, out[:0]),
     ):
         with pytest.raises(ValueError, match=r"luma is|out is|turns"):
-            kernels.detail_blocks(wrong, None, turns, (64, 48), target)
+            kernels.activity_blocks(wrong, None, turns, (64, 48), target)
     for odd in (InputSize((8, 6), (8, 7)), InputSize((9, 6), (8, 6)), InputSize((8, 6), (5000, 6)), InputSize((0, 6), (8, 6))):
         with pytest.raises(ValueError, match=r"maps is|model input"):
             kernels.saliency_blocks(maps, odd, 0, (64, 48), 1e-3, breach, out)
@@ -192,7 +192,7 @@ def test_saliency_blocks_note_an_answer_that_breaks_the_contract(backend: Backen
 @pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("is_first", [True, False])
-def test_detail_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, is_first: bool) -> None:
+def test_activity_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, is_first: bool) -> None:
     content = shape if turns % 2 == 0 else shape[::-1]
     rng = np.random.default_rng(turns)
     # From flat, where the floor rules, to noisy: about all codes.
@@ -201,12 +201,12 @@ def test_detail_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[in
     previous, batch = (None, luma) if is_first else (luma[0], luma[1:])
     out = Guarded(backend, (len(batch), *grid_shape(*frame)), np.uint8)
     before = None if previous is None else backend.put(previous)
-    backend.kernels.detail_blocks(backend.put(batch), before, turns, frame, out.array)
+    backend.kernels.activity_blocks(backend.put(batch), before, turns, frame, out.array)
     found = out.get()
     for i, one in enumerate(batch):
-        upright = detail_map(one, batch[i - 1] if i else previous)
+        upright = activity_map(one, batch[i - 1] if i else previous)
         exact = block_mean(turned_maps(upright[None], InputSize(content, content), turns), *frame)[0]
-        for codes in (encode_detail(exact), found[i]):
+        for codes in (encode_activity(exact), found[i]):
             assert_codes(codes, 24 * np.log2(np.maximum(exact.astype(np.float64) * 255, 1)), EDGE)
 
 
@@ -228,7 +228,7 @@ def made_track(samples: int, cuts: Sequence[int], seed: int) -> SaliencyTrack:
     motion[0] = 0
     return SaliencyTrack(
         saliency=rng.integers(0, 256, (samples, 5, 7), np.uint8),
-        detail=rng.integers(0, 256, (samples, 5, 7), np.uint8),
+        activity=rng.integers(0, 256, (samples, 5, 7), np.uint8),
         sample_frame=np.arange(samples, dtype=np.int64) * 4,
         motion=motion,
         frame_count=samples * 4,
@@ -254,11 +254,11 @@ def test_reduce_saliency(
 
 
 @pytest.mark.parametrize(("samples", "cuts", "starts"), TRACKS)
-def test_reduce_detail(backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int]) -> None:
+def test_reduce_activity(backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int]) -> None:
     track = made_track(samples, cuts, samples)
-    expected = reduce_detail(track, np.array(starts))
+    expected = reduce_activity(track, np.array(starts))
     out = Guarded(backend, expected.shape, np.float32)
     counts, ends = backend.put((~track.after_cut()).astype(np.uint8)), backend.put(np.array([*starts, samples], np.int32))
-    decoded = backend.put(decode_detail(np.arange(256, dtype=np.uint8)))
-    backend.kernels.reduce_detail(backend.put(track.detail), counts, ends, decoded, out.array)
+    decoded = backend.put(decode_activity(np.arange(256, dtype=np.uint8)))
+    backend.kernels.reduce_activity(backend.put(track.activity), counts, ends, decoded, out.array)
     np.testing.assert_array_equal(out.get(), expected)

@@ -33,14 +33,14 @@ def chain(backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple
         "change": Guarded(backend, (count,), np.float32),
         "motion": Guarded(backend, (count,), np.float32),
         "saliency": Guarded(backend, (count, *grid_shape(*frame)), np.uint8),
-        "detail": Guarded(backend, (count, *grid_shape(*frame)), np.uint8),
+        "activity": Guarded(backend, (count, *grid_shape(*frame)), np.uint8),
     }
     arrays = {name: one.array for name, one in found.items()}
     for i, (surface, _memory) in enumerate(surfaces):
         kernels.scene_change(surface, i > 0, arrays["lattice"], arrays["change"][i : i + 1])
         kernels.picture_to_input(surface, size, turns, to_rgb, arrays["input"][i], arrays["luma"][i])
     kernels.saliency_blocks(arrays["luma"], size, turns, frame, 1e-3, breach, arrays["saliency"])
-    kernels.detail_blocks(arrays["luma"], None, turns, frame, arrays["detail"])
+    kernels.activity_blocks(arrays["luma"], None, turns, frame, arrays["activity"])
     kernels.luma_motion(arrays["luma"], None, arrays["motion"])
     return {name: one.get() for name, one in found.items()}
 
@@ -59,7 +59,7 @@ def test_the_same_as_by_gxx(
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-6, err_msg=name)
     np.testing.assert_array_equal(found["saliency"], expected["saliency"])
     # The logarithms of the two libraries may differ in their last bit, and then a code by one.
-    apart = np.abs(found["detail"].astype(int) - expected["detail"])
+    apart = np.abs(found["activity"].astype(int) - expected["activity"])
     assert apart.max() <= 1
     assert apart.mean() < 1e-3
 

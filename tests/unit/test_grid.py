@@ -1,4 +1,4 @@
-"""Blocks, rectangles, sampled frames and detail: the arithmetic between a map and a plan."""
+"""Blocks, rectangles, sampled frames and activity: the arithmetic between a map and a plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from gpu_saliency.analysis.activity import detail_map
+from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.encode.channels.rectangles import merge_blocks
 from gpu_saliency.errors import UsageError
 from gpu_saliency.grid import block_mean, grid_shape, overlap_weights
@@ -91,21 +91,21 @@ def test_sampling_refuses_contradictions() -> None:
         Sampling.choose(Fraction(24), analysis_fps=Fraction(0))
 
 
-def test_detail_follows_texture_and_change() -> None:
+def test_activity_follows_texture_and_change() -> None:
     """Left: still and flat. Middle: still texture. Right: texture that changes every frame."""
     rng = np.random.default_rng(5)
     still = rng.random((8, 8))
     pictures = [np.hstack([np.full((8, 8), 0.5), still, rng.random((8, 8))]).astype(np.float32) for _ in range(2)]
-    detail = detail_map(pictures[1], pictures[0])
-    left, middle, right = detail[:, :7].mean(), detail[:, 8:15].mean(), detail[:, 16:23].mean()
+    activity = activity_map(pictures[1], pictures[0])
+    left, middle, right = activity[:, :7].mean(), activity[:, 8:15].mean(), activity[:, 16:23].mean()
     assert 0 < left < middle < right
 
 
-def test_detail_of_a_first_frame() -> None:
+def test_activity_of_a_first_frame() -> None:
     """Without a frame before, the gradient stands in for the change; a flat picture keeps the floor of one code value."""
-    np.testing.assert_allclose(detail_map(np.full((4, 4), 0.5, np.float32), None), 1 / 255, atol=1e-6)
+    np.testing.assert_allclose(activity_map(np.full((4, 4), 0.5, np.float32), None), 1 / 255, atol=1e-6)
     edge = np.array([[0, 1, 1]], np.float32)
-    np.testing.assert_allclose(detail_map(edge, None)[0, 0], 1 + 1 / 255, atol=1e-6)
+    np.testing.assert_allclose(activity_map(edge, None)[0, 0], 1 + 1 / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.analysis.track import SaliencyTrack, encode_detail, encode_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, encode_activity, encode_saliency
 from gpu_saliency.errors import UsageError
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
@@ -16,13 +16,13 @@ from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 
 
-def sidecar_of(saliency: np.ndarray, detail: np.ndarray | None = None) -> Sidecar:
-    """A sidecar in memory with a map every sixth frame, whose blocks have this saliency and detail, ``[maps, rows, cols]``."""
-    detail = np.ones_like(saliency) if detail is None else detail
+def sidecar_of(saliency: np.ndarray, activity: np.ndarray | None = None) -> Sidecar:
+    """A sidecar in memory with a map every sixth frame, whose blocks have this saliency and activity, ``[maps, rows, cols]``."""
+    activity = np.ones_like(saliency) if activity is None else activity
     maps, rows, cols = saliency.shape
     track = SaliencyTrack(
         saliency=encode_saliency(saliency),
-        detail=encode_detail(detail),
+        activity=encode_activity(activity),
         sample_frame=np.arange(maps) * 6 + 3,
         motion=np.zeros(maps, np.float32),
         frame_count=maps * 6,
@@ -44,11 +44,11 @@ def test_symmetric_is_the_classic_rule() -> None:
 @pytest.mark.parametrize("offset", [-12, -6, -3, -1, 1, 3, 12])
 @pytest.mark.parametrize("salient", [0.02, 0.15, 0.5, 0.9])
 def test_balanced_keeps_the_predicted_size(offset: int, salient: float) -> None:
-    """Half-soft saliency over a random share of the blocks, and details that differ by a factor of 20."""
+    """Half-soft saliency over a random share of the blocks, and activities that differ by a factor of 20."""
     rng = np.random.default_rng(7)
     saliency = np.where(rng.random((30, 54)) < salient, rng.uniform(0.7, 1, (30, 54)), rng.uniform(0, 0.1, (30, 54)))
-    detail = rng.uniform(0.05, 1, (30, 54))
-    share = detail / detail.sum()
+    activity = rng.uniform(0.05, 1, (30, 54))
+    share = activity / activity.sum()
     offsets, recentre = balanced_offsets(saliency, share, offset)
     clipped = np.abs(offsets).max() == 12
     assert predicted_size(offsets, recentre, share) == pytest.approx(1, abs=1e-6)
@@ -88,15 +88,15 @@ def test_plan_follows_each_segment() -> None:
     assert plan.statistics()["improved_blocks"] == 0.5
 
 
-def test_detail_moves_the_balance() -> None:
+def test_activity_moves_the_balance() -> None:
     """The more of the bits the salient half holds, the more the other half must give."""
     saliency = np.zeros((1, 4, 4), np.float32)
     saliency[0, :, :2] = 1
     heavy, light = np.full((1, 4, 4), 0.1), np.full((1, 4, 4), 0.1)
     heavy[0, :, :2], light[0, :, 2:] = 1, 1
 
-    def given(detail: np.ndarray) -> float:
-        plan = build_roi_plan(sidecar_of(saliency, detail), RoiPolicy(-3))
+    def given(activity: np.ndarray) -> float:
+        plan = build_roi_plan(sidecar_of(saliency, activity), RoiPolicy(-3))
         return float(plan.qp_offset[0, 0, 3] + plan.recentre[0])
 
     assert given(heavy) > 1 > given(light) > 0

@@ -12,9 +12,9 @@ import pytest
 from support import ffmpeg
 
 from gpu_saliency import AnalysisSettings, RoiPolicy, load_saliency_sidecar, probe_clip
-from gpu_saliency.analysis.reduce import reduce_detail, reduce_saliency
+from gpu_saliency.analysis.reduce import reduce_activity, reduce_saliency
 from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.analysis.track import SaliencyTrack, decode_detail, encode_detail, encode_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.errors import UsageError
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.segments import distance, split_track
@@ -29,7 +29,7 @@ def track_of(columns: list[int | None], cuts: tuple[int, ...] = (), motion: list
             one[:, column : column + 2] = 1
     return SaliencyTrack(
         saliency=encode_saliency(maps),
-        detail=encode_detail(np.full_like(maps, 0.1)),
+        activity=encode_activity(np.full_like(maps, 0.1)),
         sample_frame=np.arange(len(maps)) * 6 + 3,
         motion=np.array([0.0] * len(maps) if motion is None else motion, np.float32),
         frame_count=len(maps) * 6,
@@ -133,18 +133,18 @@ def test_a_cut_is_not_taken_for_motion() -> None:
     np.testing.assert_allclose(found[[0, 4, 8]], [0.5, 0.25, 0.25], atol=1e-6)
 
 
-def test_detail_after_a_cut_is_left_out_where_there_is_other() -> None:
+def test_activity_after_a_cut_is_left_out_where_there_is_other() -> None:
     track = track_of([0] * 4, cuts=(12,))
-    detail = np.full((4, 4, 12), 0.1)
-    detail[2] = 0.9
-    track = replace(track, detail=encode_detail(detail))
-    assert reduce_detail(track, np.array([0])).max() == pytest.approx(0.1, rel=0.02)
-    assert reduce_detail(track, np.array([0, 2, 3]))[1].max() == pytest.approx(0.9, rel=0.02)
+    activity = np.full((4, 4, 12), 0.1)
+    activity[2] = 0.9
+    track = replace(track, activity=encode_activity(activity))
+    assert reduce_activity(track, np.array([0])).max() == pytest.approx(0.1, rel=0.02)
+    assert reduce_activity(track, np.array([0, 2, 3]))[1].max() == pytest.approx(0.9, rel=0.02)
 
 
-def test_detail_codes_are_fine_enough() -> None:
+def test_activity_codes_are_fine_enough() -> None:
     values = np.geomspace(1 / 255, 6, 1000)
-    np.testing.assert_allclose(decode_detail(encode_detail(values)), values, rtol=0.0146)
+    np.testing.assert_allclose(decode_activity(encode_activity(values)), values, rtol=0.0146)
 
 
 def test_a_plan_of_a_stretch() -> None:

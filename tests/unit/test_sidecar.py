@@ -28,7 +28,7 @@ def example() -> Sidecar:
     rng = np.random.default_rng(1)
     track = SaliencyTrack(
         saliency=rng.integers(0, 256, (2, 3, 4), np.uint8),
-        detail=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        activity=rng.integers(0, 256, (2, 3, 4), np.uint8),
         sample_frame=np.array([2, 7]),
         motion=np.array([0, 0.125], np.float32),
         frame_count=9,
@@ -44,7 +44,7 @@ def test_round_trip(tmp_path: Path) -> None:
     kept = example().with_encode("a.mp4", {"crf": 23})
     save_sidecar(kept, path)
     found = read_sidecar(path)
-    for name in ("saliency", "detail", "sample_frame", "motion", "frame_pts"):
+    for name in ("saliency", "activity", "sample_frame", "motion", "frame_pts"):
         one, other = getattr(found.track, name), getattr(kept.track, name)
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype

@@ -183,10 +183,10 @@ class CudaRun:
             cuda_stream = cupy.cuda.Stream(non_blocking=True)
             resident = self._recorder.join(records, gpu, cuda_stream, self._traffic)
             # The one copy: all that a plan is made from.
-            saliency, detail, motion = to_host(resident, cuda_stream, self._traffic)
+            saliency, activity, motion = to_host(resident, cuda_stream, self._traffic)
         track = SaliencyTrack(
             saliency=saliency,
-            detail=detail,
+            activity=activity,
             sample_frame=np.array([number for record in records for number in record.sample_frame], np.int64),
             motion=motion,
             frame_count=sum(record.frames for record in records),

@@ -78,7 +78,7 @@ class RangeRecord:
     scenes: SceneChanges | None = None
     sample_frame: list[int] = field(default_factory=list)
     saliency: list[Any] = field(default_factory=list)
-    detail: list[Any] = field(default_factory=list)
+    activity: list[Any] = field(default_factory=list)
     motion: list[Any] = field(default_factory=list)
     """uint8 ``[n, rows, cols]``, the same, float32 ``[n]``; of each batch."""
     first_luma: Any = None
@@ -106,23 +106,23 @@ class Recorder:
         count = len(numbers)
         kernels = Kernels.on(cuda_stream)
         with cuda_stream:
-            saliency, detail = (cupy.empty((count, *self._grid), np.uint8) for _ in range(2))
+            saliency, activity = (cupy.empty((count, *self._grid), np.uint8) for _ in range(2))
             motion = cupy.empty(count, np.float32)
             if record.gpu not in self._breaches:
                 self._breaches[record.gpu] = cupy.zeros(1, np.int32)
             breach = self._breaches[record.gpu]
             kernels.saliency_blocks(maps[:count], self._size, self._turns, self._frame_size, TOLERANCE, breach, saliency)
-            self._add_luma_codes(kernels, luma[:count], record.last_luma, detail, motion)
+            self._add_luma_codes(kernels, luma[:count], record.last_luma, activity, motion)
             if record.first_luma is None:
                 record.first_luma = luma[0].copy()
             record.last_luma = luma[count - 1].copy()
         record.sample_frame += numbers
         record.saliency.append(saliency)
-        record.detail.append(detail)
+        record.activity.append(activity)
         record.motion.append(motion)
 
-    def _add_luma_codes(self, kernels: Kernels, luma: Any, previous: Any, detail: Any, motion: Any) -> None:
-        kernels.detail_blocks(luma, previous, self._turns, self._frame_size, detail)
+    def _add_luma_codes(self, kernels: Kernels, luma: Any, previous: Any, activity: Any, motion: Any) -> None:
+        kernels.activity_blocks(luma, previous, self._turns, self._frame_size, activity)
         kernels.luma_motion(luma, previous, motion)
 
     def was_breached(self, gpu: int, cuda_stream: Any, traffic: Traffic) -> bool:
@@ -133,7 +133,7 @@ class Recorder:
         return bool(breach[0])
 
     def join(self, records: Sequence[RangeRecord], gpu: int, cuda_stream: Any, traffic: Traffic) -> tuple[Any, Any, Any]:
-        """Saliency, detail and motion of all ``records`` in order, on ``gpu``, the current device; all their work has finished.
+        """Saliency, activity and motion of all ``records`` in order, on ``gpu``, the current device; all their work has finished.
 
         The first sample of a range was recorded as if nothing had been before it, and is done again here against the last one
         before: by the same kernels, so that the result is that of an undivided clip.
@@ -159,7 +159,7 @@ class Recorder:
                     continue
                 parts = [
                     here(_concatenated(chunks, record.gpu), record.gpu)
-                    for chunks in (record.saliency, record.detail, record.motion)
+                    for chunks in (record.saliency, record.activity, record.motion)
                 ]
                 if previous is not None:
                     first = here(record.first_luma, record.gpu)
@@ -167,8 +167,8 @@ class Recorder:
                 previous = here(record.last_luma, record.gpu)
                 for whole, part in zip(joined, parts, strict=True):
                     whole.append(part)
-            saliency, detail, motion = (cupy.concatenate(whole) for whole in joined)
-        return saliency, detail, motion
+            saliency, activity, motion = (cupy.concatenate(whole) for whole in joined)
+        return saliency, activity, motion
 
 
 def _concatenated(chunks: list[Any], gpu: int) -> Any:

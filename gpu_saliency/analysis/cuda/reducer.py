@@ -11,14 +11,14 @@ from gpu_saliency.analysis.aggregate import check_aggregator
 from gpu_saliency.analysis.cuda.kernels.launch import Kernels
 from gpu_saliency.analysis.cuda.memory import device_errors, memory_errors_as_missing, to_host
 from gpu_saliency.analysis.reduce import motion_within_scenes
-from gpu_saliency.analysis.track import SaliencyTrack, decode_detail
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
 
 class DeviceReducer:
-    """Holds uint8 ``[samples, rows, cols]`` of saliency and of detail on a GPU; only reduced maps leave it."""
+    """Holds uint8 ``[samples, rows, cols]`` of saliency and of activity on a GPU; only reduced maps leave it."""
 
-    def __init__(self, saliency: Any, detail: Any, gpu: int) -> None:
-        self._saliency, self._detail, self._gpu = saliency, detail, gpu
+    def __init__(self, saliency: Any, activity: Any, gpu: int) -> None:
+        self._saliency, self._activity, self._gpu = saliency, activity, gpu
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
@@ -31,12 +31,12 @@ class DeviceReducer:
 
         return self._reduce(starts, launch)
 
-    def reduce_detail(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    def reduce_activity(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
         counts = (~track.after_cut()).astype(np.uint8)
-        decoded = decode_detail(np.arange(256, dtype=np.uint8))
+        decoded = decode_activity(np.arange(256, dtype=np.uint8))
 
         def launch(kernels: Kernels, edges: Any, out: Any) -> None:
-            kernels.reduce_detail(self._detail, _put(counts), edges, _put(decoded), out)
+            kernels.reduce_activity(self._activity, _put(counts), edges, _put(decoded), out)
 
         return self._reduce(starts, launch)
 

@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.activity import detail_map
-from gpu_saliency.analysis.track import SaliencyTrack, encode_detail, encode_saliency
+from gpu_saliency.analysis.activity import activity_map
+from gpu_saliency.analysis.track import SaliencyTrack, encode_activity, encode_saliency
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.onnx import SaliencyModel, normalise
@@ -30,7 +30,7 @@ _LEAST_VIEWED_SECONDS = 0.2
 class _Map:
     number: int
     saliency: NDArray[np.uint8]
-    detail: NDArray[np.uint8]
+    activity: NDArray[np.uint8]
     motion: float
 
 
@@ -80,7 +80,7 @@ class LiveSession:
         numbers = np.array([one.number - first for one in maps], np.int64)
         track = SaliencyTrack(
             saliency=np.stack([one.saliency for one in maps]),
-            detail=np.stack([one.detail for one in maps]),
+            activity=np.stack([one.activity for one in maps]),
             sample_frame=numbers,
             motion=np.array([one.motion for one in maps], np.float32),
             frame_count=int(numbers[-1]) + 1,
@@ -109,10 +109,10 @@ class LiveSession:
     def _look_at(self, newest: Newest, picture: NDArray[np.uint8]) -> _Map:
         maps = self._model(normalise(picture[None], self._size.padded))
         luma = np.asarray(picture @ _LUMA, np.float32)
-        detail = detail_map(luma, self._previous)
+        activity = activity_map(luma, self._previous)
         motion = 0.0 if self._previous is None else float(np.abs(luma - self._previous).mean())
         self._previous = luma
-        return _Map(newest.number, encode_saliency(self._blocks(maps[0])), encode_detail(self._blocks(detail)), motion)
+        return _Map(newest.number, encode_saliency(self._blocks(maps[0])), encode_activity(self._blocks(activity)), motion)
 
     def _blocks(self, upright: NDArray[np.float32]) -> NDArray[np.float32]:
         """Upright, padded ``[H, W]`` to the coded frame's ``[rows, cols]``."""

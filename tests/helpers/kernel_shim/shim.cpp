@@ -72,9 +72,9 @@ extern "C" int launch(const char* name, const unsigned int* grid, const unsigned
     KERNEL(picture_to_input, false)
     KERNEL(scene_change, true)
     KERNEL(saliency_blocks, false)
-    KERNEL(detail_blocks, false)
+    KERNEL(activity_blocks, false)
     KERNEL(luma_motion, true)
     KERNEL(reduce_saliency, false)
-    KERNEL(reduce_detail, false)
+    KERNEL(reduce_activity, false)
     return 1;
 }

@@ -15,7 +15,7 @@ from gpu_saliency.analysis.activity import TEMPORAL_WEIGHT
 from gpu_saliency.analysis.aggregate import MOTION_FLOOR
 from gpu_saliency.analysis.cuda.decode.surface import Surface
 from gpu_saliency.analysis.cuda.kernels.text import COMPILE_OPTIONS, kernel_arguments, module_source
-from gpu_saliency.analysis.track import DETAIL_STEPS
+from gpu_saliency.analysis.track import ACTIVITY_STEPS
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.onnx import InputSize
 from gpu_saliency.source.scenes import lattice_axis
@@ -150,7 +150,7 @@ class Kernels:
         arguments = [maps, count, content_w, content_h, padded_w, padded_h, quarter_turns, *frame_size, rows, cols]
         self._launch("saliency_blocks", *_linear(count * rows * cols), [*arguments, tolerance, breach, out])
 
-    def detail_blocks(
+    def activity_blocks(
         self,
         luma: DeviceArray,
         previous: DeviceArray | None,
@@ -158,7 +158,7 @@ class Kernels:
         frame_size: tuple[int, int],
         out: DeviceArray,
     ) -> None:
-        """Detail codes: ``luma`` float32 ``[n, h, w]`` to ``out`` uint8 ``[n, rows, cols]``.
+        """Activity codes: ``luma`` float32 ``[n, h, w]`` to ``out`` uint8 ``[n, rows, cols]``.
 
         ``previous`` float32 ``[h, w]`` is the luma of the sample before the first, ``None`` at the beginning of the clip.
         """
@@ -170,7 +170,7 @@ class Kernels:
             _check("previous", previous, np.float32, (content_h, content_w))
         _check_turns(quarter_turns)
         arguments = [luma, previous, count, content_w, content_h, quarter_turns, *frame_size, rows, cols]
-        self._launch("detail_blocks", *_linear(count * rows * cols), [*arguments, TEMPORAL_WEIGHT, DETAIL_STEPS, out])
+        self._launch("activity_blocks", *_linear(count * rows * cols), [*arguments, TEMPORAL_WEIGHT, ACTIVITY_STEPS, out])
 
     def luma_motion(self, luma: DeviceArray, previous: DeviceArray | None, out: DeviceArray) -> None:
         """Mean change of ``luma`` float32 ``[n, h, w]`` since the sample before, into ``out`` float32 ``[n]``."""
@@ -194,18 +194,18 @@ class Kernels:
         arguments = [saliency, motion, starts, segments, cells, AGGREGATOR_MODES[aggregator], ema_alpha, MOTION_FLOOR, out]
         self._launch("reduce_saliency", *_linear(segments * cells), arguments)
 
-    def reduce_detail(
-        self, detail: DeviceArray, counts: DeviceArray, starts: DeviceArray, decoded: DeviceArray, out: DeviceArray
+    def reduce_activity(
+        self, activity: DeviceArray, counts: DeviceArray, starts: DeviceArray, decoded: DeviceArray, out: DeviceArray
     ) -> None:
-        """`segments.reduce_detail`: ``detail`` uint8 ``[samples, rows, cols]`` to ``out`` float32 ``[segments, rows, cols]``.
+        """`segments.reduce_activity`: ``activity`` uint8 ``[samples, rows, cols]`` to ``out`` float32 ``[segments, rows, cols]``.
 
         ``counts`` uint8 ``[samples]``, 0 after a cut (`SaliencyTrack.after_cut`); ``starts`` as in `reduce_saliency`; ``decoded``
-        float32 ``[256]`` is `track.decode_detail` of each code.
+        float32 ``[256]`` is `track.decode_activity` of each code.
         """
-        samples, segments, cells = self._check_reduction(detail, starts, out)
+        samples, segments, cells = self._check_reduction(activity, starts, out)
         _check("counts", counts, np.uint8, (samples,))
         _check("decoded", decoded, np.float32, (256,))
-        self._launch("reduce_detail", *_linear(segments * cells), [detail, counts, starts, segments, cells, decoded, out])
+        self._launch("reduce_activity", *_linear(segments * cells), [activity, counts, starts, segments, cells, decoded, out])
 
     @staticmethod
     def _check_reduction(codes: DeviceArray, starts: DeviceArray, out: DeviceArray) -> tuple[int, int, int]:
