@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
@@ -99,6 +100,16 @@ class Samples:
     saliency: NDArray[np.uint8]
     activity: NDArray[np.uint8]
     motion: NDArray[np.float32]
+
+
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """``parts``, at least one, as one run of samples; they are in the order of their frames."""
+    return Samples(
+        sample_frame=np.concatenate([part.sample_frame for part in parts]),
+        saliency=np.concatenate([part.saliency for part in parts]),
+        activity=np.concatenate([part.activity for part in parts]),
+        motion=np.concatenate([part.motion for part in parts]),
+    )
 
 
 def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
