@@ -154,15 +154,15 @@ BAD = [
     (["--output", "{dir}/o.webm"], 73, "cannot hold h264"),
     (["--output", "{dir}/o.mp4", "--saliency-offset", "13"], 64, "--saliency-offset 13"),
     (["--output", "{dir}/o.mp4", "--segments", "99"], 64, "--segments 99"),
-    ([], 64, "one way to show it"),
-    (["--output", "{dir}/o.mp4", "--port", "8000"], 64, "--port: is for --web"),
-    (["--output", "{dir}/o.mp4", "--open"], 64, "--open: is for --web"),
-    (["--web", "--style", "heat"], 64, "--style: is for --output"),
-    (["--terminal", "--overwrite"], 64, "--overwrite: is for --output"),
-    (["--web", "--json"], 64, "--json: is for --output"),
+    ([], 64, "choose exactly one of --web, --terminal or --output"),
+    (["--output", "{dir}/o.mp4", "--port", "8000"], 64, "--port: applies to --web only"),
+    (["--output", "{dir}/o.mp4", "--open"], 64, "--open: applies to --web only"),
+    (["--web", "--style", "heat"], 64, "--style: applies to --output only"),
+    (["--terminal", "--overwrite"], 64, "--overwrite: applies to --output only"),
+    (["--web", "--json"], 64, "--json: applies to --output only"),
     (["--output", "{dir}/o.mp4", "--sidecar", "{dir}"], 65, "is a folder"),
     (["--output", "{dir}/o.mp4", "--sidecar", "{dir}/no/s.npz"], 73, "its folder does not exist"),
-    (["--output", "{dir}/o.mp4", "--terminal"], 64, "one way to show it"),
+    (["--output", "{dir}/o.mp4", "--terminal"], 64, "choose exactly one of --web, --terminal or --output"),
 ]
 
 

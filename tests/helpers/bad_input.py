@@ -181,7 +181,7 @@ CASES = [
     Case("a GPU twice", _flags("--gpu", "1,1"), 64, "--gpu 1,1"),
     Case("no decoders", _flags("--decoders", 0), 64, "--decoders 0"),
     Case("unknown provider", _flags("--provider", "cpu"), 64, "--provider cpu"),
-    Case("a GPU for the CPU", _flags("--device", "cpu", "--gpu", 0), 64, "--gpu 0: means nothing to --device cpu"),
+    Case("a GPU for the CPU", _flags("--device", "cpu", "--gpu", 0), 64, "--gpu 0: has no effect with --device cpu"),
     Case("unknown proof", _flags("--prove", "maybe"), 64, "--prove maybe"),
     Case("analysis rate 0", _flags("--analysis-fps", 0), 64, "--analysis-fps 0"),
     Case("every 0", _flags("--every", 0), 64, "--every 0"),
