@@ -12,6 +12,7 @@ FLAGS = {
     "mapping": "--roi-mapping",
     "model": "--saliency-model",
     "offset": "--saliency-offset",
+    "open_page": "--open",
 }
 """The settings whose flag is not simply their name with dashes."""
 SWITCHES = {("audio", "False"): "--no-audio"}

@@ -121,7 +121,7 @@ def encoder_options(path: str, encoder: str) -> frozenset[str]:
 
 
 def ask_program(path: str, *arguments: str) -> str:
-    """All that ``path`` prints when run with ``arguments``, standard output first. Raises `ToolMissingError` if it cannot be run."""
+    """What ``path`` prints when run with ``arguments``, standard output first. Raises `ToolMissingError` if it cannot be run."""
     command = [path, *arguments]
     try:
         answer = subprocess.run(

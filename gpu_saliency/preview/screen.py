@@ -119,9 +119,9 @@ class LiveScreen(Screen[Image]):
     def toggle(self) -> None:
         self._held = self._reader.latest() if self._held is None else None
 
-    def due(self, view: View) -> DueFrame[Image]:
+    def due(self, _: View) -> DueFrame[Image]:
         latest = self._held or self._reader.latest()
         return DueFrame(latest.number, lambda: self._draw(latest), time.monotonic() - latest.came)
 
-    def due_in(self, view: View) -> float:
+    def due_in(self, _: View) -> float:
         return _LIVE_POLL_SECONDS

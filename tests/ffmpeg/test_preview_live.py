@@ -16,13 +16,13 @@ import av
 import numpy as np
 import pytest
 from browser import Page, chromium
+from gpu_saliency.preview.live.feed import LiveFeed, _Pace
+from gpu_saliency.preview.live.sources import is_live, name_of, reconnects
 from preview_server import Server, Viewer
 from support import FFMPEG, ffmpeg, make_clip, run
 from terminal import Terminal
 
 from gpu_saliency.errors import SourceError
-from gpu_saliency.preview.live.feed import LiveFeed, _Pace
-from gpu_saliency.preview.live.sources import is_live, name_of, reconnects
 
 RATE = 24
 FLAT = 24 << 20
@@ -260,7 +260,9 @@ def test_bad_sources(tmp_path: Path, stream: Path) -> None:
     refused("file:///etc/passwd", "--web", code=65, words="file is no live source")
     refused(url, "--output", tmp_path / "o.mp4", code=64, words="--output: does not apply to a live source")
     refused(stream, "--live", "--web", "--sidecar", tmp_path / "s.npz", code=64, words="--sidecar: does not apply to a live source")
-    refused(stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed on the CPU only")
+    refused(
+        stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed on the CPU only"
+    )
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 
 

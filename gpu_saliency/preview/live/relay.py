@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from gpu_saliency.encode.ffmpeg import candidates, ask_program
+from gpu_saliency.encode.ffmpeg import ask_program, candidates
 from gpu_saliency.errors import SourceError, ToolMissingError
 
 RELAYED = frozenset({"srt"})

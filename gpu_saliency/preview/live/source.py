@@ -69,7 +69,9 @@ def video_of(source: str, container: av.container.InputContainer) -> av.video.st
 def clip_of(source: str, container: av.container.InputContainer, video: av.video.stream.VideoStream, frame: av.VideoFrame) -> Clip:
     """Describe a live source by its first frame. Raises `SourceError`."""
     if not (1 <= frame.width <= MAX_SIDE and 1 <= frame.height <= MAX_SIDE):
-        raise SourceError(f"{name_of(source)}: has a frame of {frame.width}x{frame.height} (sides of 1 to {MAX_SIDE} are supported)")
+        raise SourceError(
+            f"{name_of(source)}: has a frame of {frame.width}x{frame.height} (sides of 1 to {MAX_SIDE} are supported)"
+        )
     return Clip(
         path=Path(name_of(source)),
         width=frame.width,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
+from gpu_saliency.draw.canvas import png_bytes
 from gpu_saliency.errors import setting
 from gpu_saliency.files import publish, writing
 from gpu_saliency.preview.overlay.painter import STYLES
@@ -38,5 +38,5 @@ def write_sheet(source: OverlaySource, output: Path, *, count: int = 12, on_fram
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     cure = f"give {setting('output')} another path"
     with publish(output, cure=cure) as temporary, writing(output, cure=cure):
-        av.VideoFrame.from_ndarray(sheet, format="rgb24").save(temporary)
+        temporary.write_bytes(png_bytes(sheet))
     return {"codec": "png", "width": sheet.shape[1], "height": sheet.shape[0], "frames": len(pictures)}

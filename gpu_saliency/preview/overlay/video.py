@@ -35,7 +35,10 @@ def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on
     `OutputError` or `SourceError`.
     """
     clip, track = source.clip, source.track
-    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder, publish(output, cure=f"give {setting('output')} another path") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
+        publish(output, cure=f"give {setting('output')} another path") as temporary,
+    ):
         # An .mp4 of the frames alone, at a constant rate; the joiner adds the source's time stamps and audio.
         part = Path(folder) / "part.mp4"
         painter = source.painter(_SIDE_AMONG if len(STYLES[source.style]) > 1 else _SIDE_ALONE)
