@@ -21,7 +21,7 @@ from gpu_saliency.preview.web.viewer import Viewer
 MAX_VIEWERS = 16
 TOO_MANY = 4001
 """WebSocket close code for more than `MAX_VIEWERS`."""
-_PAGE = {"": ("index.html", "text/html"), "app.js": ("app.js", "text/javascript"), "style.css": ("style.css", "text/css")}
+FILES = {"": ("index.html", "text/html"), "app.js": ("app.js", "text/javascript"), "style.css": ("style.css", "text/css")}
 
 
 def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: frozenset[str] | None, token: str) -> ASGIApp:
@@ -41,7 +41,7 @@ def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: fro
         finally:
             shared.viewers -= 1
 
-    routes: list[BaseRoute] = [Route(f"/{path}", _file(*entry)) for path, entry in _PAGE.items()]
+    routes: list[BaseRoute] = [Route(f"/{path}", _file(*entry)) for path, entry in FILES.items()]
     routes.append(WebSocketRoute("/viewer", viewer))
     return Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)] if token else routes), hosts)
 
