@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from gpu_saliency.preview.overlay.painter import STYLES, Painter
 from numpy.typing import NDArray
 from support import audio_bytes, ffmpeg, leftovers, make_clip, run, video_times
 
@@ -18,6 +17,7 @@ from gpu_saliency.draw.palette import offset_colour, saliency_colour
 from gpu_saliency.draw.panel import panel_cells
 from gpu_saliency.preview.layers import OPACITY, scale_end
 from gpu_saliency.preview.moment import MomentLookup
+from gpu_saliency.preview.overlay.painter import STYLES, Painter
 
 CODE = 255
 

@@ -198,7 +198,7 @@ def test_a_session_makes_the_plans_of_encode_without_decoding_again(clip_path: P
             assert np.array_equal(plan.qp_offset, expected.qp_offset)
             assert np.array_equal(plan.segment_start, expected.segment_start)
             assert session.planner.plan(view, policy) is plan
-        with pytest.raises(UsageError, match="segments[= ]99"):
+        with pytest.raises(UsageError, match=r"segments[= ]99"):
             session.planner.plan(view, RoiPolicy(segments="99"))
 
 

@@ -26,7 +26,8 @@ class Relay:
 
     def __init__(self, source: str, closing: threading.Event) -> None:
         scheme = source.partition("://")[0].lower()
-        command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer", "-i", source]
+        command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer"]
+        command += ["-analyzeduration", "1000000", "-probesize", "1000000", "-i", source]
         command += ["-map", "0:V:0", "-c", "copy", "-flush_packets", "1", "-f", "mpegts", "pipe:1"]
         self._closing = closing
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `close`
