@@ -21,7 +21,13 @@ from gpu_saliency.preview.web.viewer import Viewer
 MAX_VIEWERS = 16
 TOO_MANY = 4001
 """WebSocket close code for more than `MAX_VIEWERS`."""
-FILES = {"": ("index.html", "text/html"), "app.js": ("app.js", "text/javascript"), "style.css": ("style.css", "text/css")}
+_SCRIPTS = ("app.js", "connection.js", "controls.js", "picture.js", "state.js", "timeline.js")
+FILES = {
+    "": ("index.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    **{name: (name, "text/javascript") for name in _SCRIPTS},
+}
+"""Path, file and type of everything that the page consists of."""
 
 
 def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: frozenset[str] | None, token: str) -> ASGIApp:
