@@ -260,7 +260,9 @@ def test_bad_sources(tmp_path: Path, stream: Path) -> None:
     refused("file:///etc/passwd", "--web", code=65, words="file is no live source")
     refused(url, "--output", tmp_path / "o.mp4", code=64, words="--output: does not apply to a live source")
     refused(stream, "--live", "--web", "--sidecar", tmp_path / "s.npz", code=64, words="--sidecar: does not apply to a live source")
-    refused(stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed on the CPU only")
+    refused(
+        stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed on the CPU only"
+    )
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 
 
