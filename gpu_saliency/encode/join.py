@@ -25,7 +25,7 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
 from gpu_saliency.source.clip import Clip, open_clip
 
 if TYPE_CHECKING:  # it exists in PyAV's stubs alone
@@ -318,7 +318,9 @@ def _audio_packets(
             packet.stream = copies[index]
             yield packet
     except av.FFmpegError as error:
-        raise EncodeError(f"{clip.path}: its audio cannot be copied: {_reason(error)}", cure="use --no-audio") from error
+        raise EncodeError(
+            f"{clip.path}: its audio cannot be copied: {_reason(error)}", cure=f"give {setting('audio', False)}"
+        ) from error
 
 
 def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.stream.Stream]]) -> None:
@@ -349,7 +351,9 @@ def _writing(output: Path) -> Iterator[None]:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: PyAV says so that a container cannot hold a codec
         if getattr(error, "errno", None) in _DISK_ERRORS:
-            raise OutputError(f"{output}: cannot be written: {_reason(error)}", cure="give --output another path") from error
+            raise OutputError(
+                f"{output}: cannot be written: {_reason(error)}", cure=f"give {setting('output')} another path"
+            ) from error
         raise EncodeError(f"{output}: the parts of the encode cannot be joined: {_reason(error)}") from error
 
 
