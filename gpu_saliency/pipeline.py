@@ -11,7 +11,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.encode.verify import check_destination
-from gpu_saliency.errors import EncodeError, UnsupportedEncoderError, setting
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode
@@ -31,8 +31,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
-        observer.report(error, f"encoding plainly, as {setting('fallback_plain')} allows")
-        return _encode_plainly(request, observer, started)
+        return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
     sidecar, reused = analyse_request(request, observer)
     analysed = time.perf_counter()
@@ -99,9 +98,10 @@ def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, 
     return proof
 
 
-def _encode_plainly(request: EncodeRequest, observer: Observer, started: float) -> EncodeResult:
+def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output, overwrite=request.overwrite)
+    observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None

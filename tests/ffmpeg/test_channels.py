@@ -194,7 +194,7 @@ def test_channels_that_an_encoder_has_not(grain_path: Path) -> None:
     clip = probe_clip(grain_path)
     with pytest.raises(UsageError, match="addroi: does not reach libvvenc"):
         prepare_encode(clip, EncodeSettings("libvvenc", roi_channel="addroi"))
-    with pytest.raises(UsageError, match="--roi-channel nonsense: unknown"):
+    with pytest.raises(UsageError, match="roi_channel=nonsense: unknown"):
         prepare_encode(clip, EncodeSettings("libx264", roi_channel="nonsense"))
 
 

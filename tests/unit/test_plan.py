@@ -104,7 +104,7 @@ def test_activity_moves_the_balance() -> None:
 
 @pytest.mark.parametrize("offset", [-13, 13, 100])
 def test_offset_out_of_range(offset: int) -> None:
-    with pytest.raises(UsageError, match="--saliency-offset"):
+    with pytest.raises(UsageError, match="offset="):
         RoiPolicy(offset)
 
 

@@ -105,7 +105,7 @@ def test_so_many_segments_as_asked() -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "²"])
 def test_segments_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--segments"):
+    with pytest.raises(UsageError, match="segments="):
         RoiPolicy(segments=text)
 
 
