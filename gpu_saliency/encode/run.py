@@ -16,7 +16,7 @@ from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_shape

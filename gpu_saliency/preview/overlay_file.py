@@ -15,7 +15,7 @@ import numpy as np
 
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.draw.canvas import Picture, png_bytes
-from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.verify import check_container, verify_output
 from gpu_saliency.errors import EncodeError, OutputError, SourceError, ToolMissingError
 from gpu_saliency.files import check_output, temporary_output
