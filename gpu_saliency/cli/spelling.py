@@ -4,6 +4,7 @@ from __future__ import annotations
 
 FLAGS = {
     "aggregator": "--saliency-aggregator",
+    "audio": "--no-audio",
     "batch_size": "--batch",
     "ema_alpha": "--saliency-ema-alpha",
     "fallback_plain": "--saliency-fallback-plain",
