@@ -45,7 +45,7 @@ class EncoderReport:
     ffmpeg: str | None = None
     """Path of the ffmpeg that encoded."""
     moved: bool | None = None
-    """Whether bits moved as planned; ``None`` where this could not be told."""
+    """Whether bits moved as planned; ``None`` where the comparison was not decisive."""
     summary: str | None = None
     error: str | None = None
 
