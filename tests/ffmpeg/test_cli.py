@@ -141,7 +141,7 @@ def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None
     finally:
         moved.rename(clip)
     output.write_bytes(output.read_bytes() + b"\0")
-    assert "was made for another out.mp4" in run("inspect", output).errors[0]
+    assert "is of another out.mp4" in run("inspect", output).errors[0]
 
 
 @pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])
