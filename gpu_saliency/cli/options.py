@@ -21,7 +21,7 @@ Src = Annotated[
 ]
 SidecarPath = Annotated[
     Path | None,
-    typer.Option("--sidecar", help="Saliency sidecar: reused if it exists, written otherwise.", rich_help_panel=SALIENCY),
+    typer.Option("--sidecar", help="Reuse this saliency sidecar if it exists; write it otherwise.", rich_help_panel=SALIENCY),
 ]
 FfmpegBin = Annotated[
     str,
