@@ -10,11 +10,12 @@ import typer
 from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
-from gpu_saliency.cli.rows import format_rows
 from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions, PlanOptions
-from gpu_saliency.cli.show_encode import encode_rows
-from gpu_saliency.errors import UsageError
-from gpu_saliency.pipeline import PROVE, EncodeRequest, dry_run, encode_clip
+from gpu_saliency.cli.show_encode import encode_lines
+from gpu_saliency.dryrun import dry_run
+from gpu_saliency.pipeline import encode_clip
+from gpu_saliency.request import EncodeRequest
+from gpu_saliency.results import DryRunResult, EncodeResult
 
 
 @with_groups
@@ -41,8 +42,6 @@ def encode(
     report: RunOptions,
 ) -> None:
     """Detect salient regions and encode the clip with more bits there."""
-    if prove not in PROVE:
-        raise UsageError("unknown", setting="prove", value=prove, cure="one of " + ", ".join(PROVE))
     request = EncodeRequest(
         policy=plan.policy(),
         analysis=analysis.settings(gpu),
@@ -55,6 +54,5 @@ def encode(
         prove=prove,
     )
     reporter = report.reporter()
-    result = dry_run(request, reporter) if dry else encode_clip(request, reporter)
-    text = format_rows(encode_rows(result))
-    report.show(result, "\n".join([text, *result["commands"]]) if dry else text)
+    result: EncodeResult | DryRunResult = dry_run(request, reporter) if dry else encode_clip(request, reporter)
+    report.show(result.to_json(), "\n".join(encode_lines(result)))

@@ -7,16 +7,12 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.sidecar import read_sidecar
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import FfmpegBin, RunOptions, overwrite_option
-from gpu_saliency.cli.recorded_encode import recorded_job, recorded_source
 from gpu_saliency.cli.rows import Rows, format_rows
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
-from gpu_saliency.files import check_output
-from gpu_saliency.pipeline import plan_for, sidecar_beside
-from gpu_saliency.proof import Proof, prove_encode, write_picture
+from gpu_saliency.inspection import inspect_encode
+from gpu_saliency.proof import Proof
 
 
 @with_groups
@@ -38,33 +34,19 @@ def inspect(
     report: RunOptions,
 ) -> None:
     """Compare an encode block by block with its plan and with a plain encode."""
-    if frames < 0:
-        raise UsageError("is negative", setting="frames", value=frames, cure="a number of frames, or 0 for all")
-    if not file.is_file():
-        raise SourceMissingError(f"{file}: no such file", cure="give the path of an encode")
-    if picture is not None:
-        check_output(picture, file, overwrite=overwrite, name="picture")
-    path = sidecar or sidecar_beside(file)
-    if not path.is_file():
-        raise SidecarError(f"{path}: no such sidecar", cure="give the sidecar of the encode as --sidecar")
-    found = read_sidecar(path)
-    clip = recorded_source(found, path, src)
-    job, policy = recorded_job(found, path, file, clip, encoder_params, ffmpeg_bin)
-    roi_plan = plan_for(job, found, policy)
-    with report.reporter().stage("comparing with a plain encode") as advance:
-        proof = prove_encode(
-            job,
-            roi_plan,
-            file,
-            max_frames=frames or None,
-            on_frame=lambda done: advance(done, None if frames else found.frame_count),
-            plain=plain,
-        )
-    if picture is not None:
-        write_picture(picture, clip, roi_plan, proof)
-    files = {"file": str(file), "sidecar": str(path), "picture": picture and str(picture)}
-    text = format_rows(_rows(proof)) + "\n" + proof.summary()
-    report.show(files | proof.to_json() | {"summary": proof.summary()}, text)
+    found = inspect_encode(
+        file,
+        sidecar=sidecar,
+        src=src,
+        plain=plain,
+        picture=picture,
+        frames=frames,
+        encoder_params=encoder_params,
+        ffmpeg_bin=ffmpeg_bin,
+        overwrite=overwrite,
+        observer=report.reporter(),
+    )
+    report.show(found.to_json(), f"{format_rows(_rows(found.proof))}\n{found.proof.summary()}")
 
 
 def _rows(proof: Proof) -> Rows:

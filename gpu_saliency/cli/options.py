@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_saliency.progress import Reporter
+from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import parse_frame_rate, probe_clip
 
@@ -21,7 +21,7 @@ Src = Annotated[
 ]
 SidecarPath = Annotated[
     Path | None,
-    typer.Option("--sidecar", help="Saliency sidecar: reused if it exists, written otherwise.", rich_help_panel=SALIENCY),
+    typer.Option("--sidecar", help="Reuse this saliency sidecar if it exists; write it otherwise.", rich_help_panel=SALIENCY),
 ]
 FfmpegBin = Annotated[
     str,
@@ -65,9 +65,9 @@ class RunOptions:
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
     quiet: Annotated[bool, typer.Option("--quiet", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
 
-    def reporter(self) -> Reporter:
+    def reporter(self) -> CliReporter:
         """Make the reporter of this run."""
-        return Reporter(quiet=self.quiet)
+        return CliReporter(quiet=self.quiet)
 
     def show(self, result: dict[str, Any], text: str) -> None:
         """Print ``result`` as JSON with ``--json``, and ``text`` otherwise."""

@@ -47,10 +47,10 @@ def plan(
         "frames": found.frame_count,
         "model": found.model,
         "analysis": found.analysis,
-        "roi": policy.to_json() | stats,
+        "roi": policy.to_json() | stats.to_json(),
     }
     text = (
         f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis['sampled_frames']} maps, "
-        f"{stats['rows']}x{stats['cols']} blocks, {stats['effective_min']:+.2f} to {stats['effective_max']:+.2f} QP"
+        f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
     report.show(result, text)

@@ -110,7 +110,7 @@ def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts
-        | {"roi": policy.to_json() | plan.statistics()}
+        | {"roi": policy.to_json() | plan.statistics().to_json()}
     )
 
 

@@ -61,10 +61,11 @@ def test_dry_run_prints_what_would_run(clip: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert len(dry["commands"]) == len(dry["graphs"]) == dry["roi"]["parts"] == 1
     command = shlex.split(dry["commands"][0])
+    (tmp_path / "part0").mkdir()
     (tmp_path / command[command.index("-/filter:v") + 1]).write_text(dry["graphs"][0])
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     run("encode", "--src", clip, "--output", output, "--prove", "none")
-    assert video_bytes(output) == video_bytes(tmp_path / "part0.mp4")
+    assert video_bytes(output) == video_bytes(tmp_path / "part0" / "part.mp4")
 
 
 @pytest.mark.parametrize("allow", ["--saliency-fallback-plain", "GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK"])
@@ -140,7 +141,7 @@ def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None
     finally:
         moved.rename(clip)
     output.write_bytes(output.read_bytes() + b"\0")
-    assert "was made for another out.mp4" in run("inspect", output).errors[0]
+    assert "is of another out.mp4" in run("inspect", output).errors[0]
 
 
 @pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])

@@ -151,7 +151,7 @@ def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: 
         message = viewer.until("plan", policy=policy.to_json())
         plan = build_roi_plan(sidecar, policy)
         assert message["segment_starts"] == plan.segment_start.tolist()
-        assert message["improved_blocks"] == plan.statistics()["improved_blocks"]
+        assert message["improved_blocks"] == plan.statistics().improved_blocks
         picture = viewer.pause_at(70)
         segment = plan.segment_of(70)
         assert np.array_equal(picture.offsets, plan.qp_offset[segment])

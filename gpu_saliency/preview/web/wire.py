@@ -121,7 +121,7 @@ def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
 
 def plan_message(plan: RoiPlan, policy: RoiPolicy, command: str) -> dict[str, Any]:
     """The plan of ``policy``, and the ``command`` that encodes with it."""
-    statistics = plan.statistics()
+    statistics = plan.statistics().to_json()
     return {
         "type": "plan",
         "policy": policy.to_json(),
