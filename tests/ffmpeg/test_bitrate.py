@@ -58,11 +58,16 @@ def test_two_passes_where_the_encoder_has_them(clip_path: Path, tmp_path: Path, 
 
 
 def test_settings_that_contradict_a_bit_rate(clip_path: Path, tmp_path: Path) -> None:
+    kvazaar = ("--encoder", "libkvazaar", "--roi-channel", "kvazaar-roi")
     for flags, code, words in (
-        (("--bitrate", "1M", "--crf", 20), 64, "both say how large the file gets"),
+        (("--bitrate", "1M", "--crf", 20), 64, "--bitrate and --crf cannot be combined"),
         (("--bitrate", "20"), 64, "out of range"),
         (("--bitrate", "much"), 64, "is not a bit rate"),
-        (("--bitrate", "1M", "--encoder", "libkvazaar", "--roi-channel", "kvazaar-roi"), 64, "its rate control sets QP itself"),
+        (
+            ("--bitrate", "1M", "--encoder", "libkvazaar", "--roi-channel", "kvazaar-roi"),
+            64,
+            "its rate control sets QP itself (use --crf)",
+        ),
     ):
         done = run("encode", "--src", clip_path, "--output", tmp_path / "out.mp4", *flags)
         assert done.code == code, done.err

@@ -128,7 +128,7 @@ def test_a_source_without_an_index_is_decoded_from_its_start_for_each_part(
     monkeypatch.setattr(addroi, "MAX_FILTERS", 15)
     job = prepare_encode(probe_clip(source), EncodeSettings("libx264", "veryfast"))
     encoded = run_saliency_encode(job, swapping_plan(48, 320, 192, 12), tmp_path / "out.mp4")
-    assert (encoded.parts, encoded.facts["frames"]) == (2, 48)
+    assert (encoded.parts, encoded.facts.frames) == (2, 48)
     assert max(luma_errors(source, tmp_path / "out.mp4")) < 40
 
 
@@ -196,7 +196,7 @@ def test_channels_that_an_encoder_does_not_have(grain_path: Path) -> None:
     clip = probe_clip(grain_path)
     with pytest.raises(UsageError, match="addroi: does not reach libvvenc"):
         prepare_encode(clip, EncodeSettings("libvvenc", roi_channel="addroi"))
-    with pytest.raises(UsageError, match=r"roi[-_]channel[= ]nonsense: unknown"):
+    with pytest.raises(UsageError, match="roi_channel=nonsense: unknown"):
         prepare_encode(clip, EncodeSettings("libx264", roi_channel="nonsense"))
 
 
@@ -239,9 +239,8 @@ def test_each_refused_parameter_has_a_cure() -> None:
 
 
 def test_an_encoder_outside_the_table_takes_the_prefilter(grain_path: Path, tmp_path: Path) -> None:
-    job = with_time_stamps(
-        prepare_encode(probe_clip(grain_path), EncodeSettings("mpeg4", roi_channel="prefilter", bitrate=900_000))
-    )
+    settings = EncodeSettings("mpeg4", roi_channel="prefilter", bitrate=900_000)
+    job = with_time_stamps(prepare_encode(probe_clip(grain_path), settings))
     plan = replace(swapping_plan(48, 320, 192, 24), policy=RoiPolicy(-8))
     encoded = run_saliency_encode(job, plan, tmp_path / "out.mp4")
-    assert (encoded.facts["codec"], encoded.facts["frames"]) == ("mpeg4", 48)
+    assert (encoded.facts.codec, encoded.facts.frames) == ("mpeg4", 48)
