@@ -73,7 +73,7 @@ class Proof:
 
     @property
     def moved(self) -> bool | None:
-        """Whether bits moved where the plan says: `share` is at least `LEAST_SHARE`, or below `NO_SHARE`.
+        """Whether bits moved as planned: true for a `share` of at least `LEAST_SHARE`, false below `NO_SHARE`.
 
         ``None`` if undecided: between the two, for a plan (almost) without contrast, or with too few measurable blocks on either
         side.

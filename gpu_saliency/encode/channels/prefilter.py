@@ -1,4 +1,4 @@
-"""Blurs what is not salient and spends the saved bits on the whole picture: for encoders that take no offsets.
+"""Blurs the blocks that are not salient and spends the saved bits on the whole picture; for encoders without offsets.
 
 The mask follows from the plan: a block whose effective offset is -0.5 QP or less is protected, one at +0.5 or more is blurred in
 full, and blocks between these are blended. Protection reaches one block further than the plan's (3x3 dilation) and falls off from

@@ -1,4 +1,4 @@
-"""How strongly the prefilter blurs for each encoder, and what that saves; measured by ``benchmarks/quality_shift.py``."""
+"""The prefilter's blur for each encoder, and the bits that it saves; measured by ``benchmarks/quality_shift.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Strength:
     """The blur for one encoder, and the shift of its base quality that spends the saved bits."""
 
     sigma_per_qp: float = 0.2
-    """Pixels of sigma for each QP of the asked offset."""
+    """Pixels of sigma for each QP of the policy's offset."""
     steps: float = 0.0
     """Steps of the encoder's quality scale that a wholly blurred picture, at sigma 1, is worth; 0 where it was not measured."""
     power: float = 1.0
@@ -25,7 +25,7 @@ class Strength:
     """Base quality that no shift may cross from above, as the encoder's rate jumps there."""
 
     def sigma(self, offset: float, quality: float | None) -> float:
-        """Pixels of sigma for an asked offset, QP, at a base quality (``None``: unknown, with a bit rate)."""
+        """Pixels of sigma for a policy's offset, QP, at a base quality (``None``: unknown, with a bit rate)."""
         beyond = max(0.0, (quality or 0.0) - self.full_at)
         return float(self.sigma_per_qp * abs(offset) * 2 ** (beyond / self.doubles_in))
 

@@ -1,4 +1,4 @@
-"""The table of encoders: what is known of each, its channels among that, the best first."""
+"""The table of encoders: the facts about each, with its channels, the best first."""
 
 from __future__ import annotations
 
