@@ -4,8 +4,8 @@ libaom 3.15 (av1/encoder/allintra_vis.c) compares the file with its own estimate
 quantiser step to ``step * 2 ** -((wanted - estimated) / estimated)``: for an offset of ``e`` QP the file must hold ``estimate *
 (1 - e / 6)``. Three things follow, all measured. A superblock's quantiser is hardly ever raised, since the same code limits that
 by the largest coefficient that survives; so the subject gains and the base quality pays for it. Values below the estimate are
-ignored; asking for six tenths of the estimate everywhere therefore hides its errors. And libaom scales the sum of the file to that of
-its estimates, so the missing sum is put into one superblock at the corner.
+ignored; asking for six tenths of the estimate everywhere therefore hides its errors. And libaom scales the sum of the file to that
+of its estimates, so the missing sum is put into one superblock at the corner.
 
 Turning this on also turns off libaom's default way to spread bits in time (``deltaq-mode=1``), which costs still clips the most.
 """
