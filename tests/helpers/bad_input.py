@@ -196,6 +196,7 @@ CASES = [
     Case("output in no folder", _output(lambda folder, _: folder / "no" / "out.mkv"), 73, "its folder does not exist"),
     Case("output below a file", _output(lambda _, clip: clip / "out.mkv"), 73, "is no folder"),
     Case("output is a folder", _output(lambda folder, _: folder), 73, "is a folder"),
+    Case("output is the current folder", _output(lambda _folder, _: Path()), 73, "is a folder"),
     Case("output unwritable", _output(lambda *_: Path("/proc/out.mkv")), 73, "/proc/out.mkv"),
     Case("output is the source", _output(lambda _, clip: clip, "--overwrite"), 73, "is the source itself"),
     Case("output links to the source", _output(_linked, "--overwrite"), 73, "is the source itself"),

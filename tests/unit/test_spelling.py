@@ -18,8 +18,8 @@ from gpu_saliency.errors import UsageError, setting
 
 PACKAGE = Path(gpu_saliency.__file__).parent
 LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts)
-PYTHON_ONLY: set[str] = set()
-"""Settings that errors name and that have no flag."""
+PYTHON_ONLY = {"max_frames"}
+"""Settings that errors name and that have no flag: the verbs check their own option first."""
 EXEMPT = {
     "encode/channels/svtav1_map.py": {"--crf", "--preset"},  # of SvtAv1EncApp
     "errors.py": {"--crf", "--overwrite"},  # examples of both spellings
@@ -39,23 +39,11 @@ UNCONVERTED: set[str] = {
     "analysis/devices.py",
     "analysis/settings.py",
     "analysis/sidecar.py",
-    "encode/channels/addroi.py",
-    "encode/channels/kvazaar_roi.py",
-    "encode/channels/prefilter.py",
-    "encode/channels/rate_guide.py",
-    "encode/encoders/__init__.py",
-    "encode/encoders/libaom.py",
-    "encode/encoders/libkvazaar.py",
-    "encode/encoders/libsvtav1.py",
-    "encode/encoders/libvvenc.py",
-    "encode/encoders/libx264.py",
-    "encode/encoders/libx265.py",
     "preview/overlay_file.py",
     "preview/paint.py",
     "preview/terminal/screen.py",
     "preview/web/server.py",
     "preview/web/wire.py",
-    "proof/picture.py",
     "source/probe.py",
     "source/sampling.py",
 }
