@@ -9,27 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-from gpu_saliency.analysis.run import SamplesHook
-from gpu_saliency.analysis.settings import AnalysisSettings
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import Samples
 from gpu_saliency.cli import main
-from gpu_saliency.preview import session
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.source.decode import DecodeTally
 
 if __name__ == "__main__":
     descriptor = int(sys.argv.pop(1))
-    load = session.load_saliency_sidecar
+    add = GrowingTrack.add
 
-    def load_gated(clip: Clip, settings: AnalysisSettings, path: Path | None, *, on_samples: SamplesHook) -> tuple[Sidecar, bool]:
-        def wait(samples: Samples, tally: DecodeTally | None) -> None:
-            os.read(descriptor, 1)
-            on_samples(samples, tally)
+    def wait_and_add(track: GrowingTrack, samples: Samples, tally: DecodeTally | None) -> None:
+        os.read(descriptor, 1)
+        add(track, samples, tally)
 
-        return load(clip, settings, path, on_samples=wait)
-
-    session.load_saliency_sidecar = load_gated  # type: ignore[assignment]
+    GrowingTrack.add = wait_and_add  # type: ignore[method-assign]
     main()

@@ -29,7 +29,8 @@ class Server:
     """
 
     def __init__(self, clip: Path | str, *arguments: object, gated: bool = False, stdin: IO[bytes] | int | None = None) -> None:
-        program, inherited = ["-m", "gpu_saliency"], ()
+        program = ["-m", "gpu_saliency"]
+        inherited: tuple[int, ...] = ()
         self._gate: int | None = None
         if gated:
             read, self._gate = os.pipe()
