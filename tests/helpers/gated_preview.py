@@ -23,5 +23,5 @@ if __name__ == "__main__":
         os.read(descriptor, 1)
         add(track, samples, tally)
 
-    GrowingTrack.add = wait_and_add  # type: ignore[method-assign]
+    GrowingTrack.add = wait_and_add  # type: ignore[method-assign, assignment]
     main()
