@@ -64,7 +64,8 @@ class PreviewSession:
         except GpuSaliencyError as error:
             self._end(growing.track(), error)
         except Exception as error:
-            self._end(growing.track(), GpuSaliencyError(f"a defect of this program: {type(error).__name__}: {error}"))
+            problem = f"a defect of this program: {type(error).__name__}: {error}"
+            self._end(growing.track(), GpuSaliencyError(problem, cure="report it with this message"))
         else:
             self._end(found.track, None)
 
@@ -84,9 +85,3 @@ class PreviewSession:
                     self._view = View(self._view.version + 1, self._growing.track(), finished=False)
                 self._refreshed = now
             return self._view
-
-    @property
-    def frames_known(self) -> int:
-        """Number of frames that the current view's maps cover."""
-        track = self._view.track
-        return 0 if track is None else track.frame_count

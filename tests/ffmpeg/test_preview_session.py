@@ -209,7 +209,9 @@ def test_a_session_writes_and_reuses_a_sidecar(clip_path: Path, tmp_path: Path) 
     assert load_saliency_sidecar(clip, path=kept)[1]
     with PreviewSession(clip, AnalysisSettings(), kept) as session:
         wait_until_finished(session)
-        assert session.frames_known == 96
+        track = session.view().track
+        assert track is not None
+        assert track.frame_count == 96
 
 
 def test_a_session_that_is_closed_early_leaves_no_thread(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

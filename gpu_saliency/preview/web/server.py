@@ -108,16 +108,12 @@ def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) 
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    print(url, flush=True)
-    if not token:
-        site.reporter.say("Press Ctrl-C to end.")
-    else:
-        site.reporter.say(
-            "Anyone who knows this address can see the preview; the connection is not encrypted. Press Ctrl-C to end."
-        )
-    if site.open_page:
-        threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()
     try:
+        print(url, flush=True)
+        warning = "Anyone who knows this address can see the preview; the connection is not encrypted. " if token else ""
+        site.reporter.say(f"{warning}Press Ctrl-C to end.")
+        if site.open_page:
+            threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()
         asyncio.run(_run(uvicorn.Server(config), site.listener, shared.session))
     except KeyboardInterrupt:  # the regular end
         pass
