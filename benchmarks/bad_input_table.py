@@ -5,12 +5,10 @@ python benchmarks/bad_input_table.py
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+import _paths  # noqa: F401
 from bad_input import CASES
 from support import run
 

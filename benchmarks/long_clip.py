@@ -23,15 +23,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import _paths  # noqa: F401
 import av
 import imageio_ffmpeg
 import numpy as np
 from bd_rate import about_run
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
 from make_demo_clip import write_clip
+from numpy.typing import NDArray
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode

@@ -22,17 +22,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import _paths  # noqa: F401
 import av
 import numpy as np
 from bd_rate import SETTINGS, about_run
 from davis import Masks, object_blocks, with_truth
+from make_demo_clip import FPS, ball_masks, write_clip
 from rate_distortion import bd_rate, curve
 from rich.console import Console
 from rich.table import Table
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-from make_demo_clip import FPS, ball_masks, write_clip
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import Sidecar

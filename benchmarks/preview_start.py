@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+import _paths  # noqa: F401
 from browser import Page, chromium
 from preview_server import Server, Viewer
 from support import make_clip
