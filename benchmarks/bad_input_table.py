@@ -1,4 +1,4 @@
-"""Print what the program says to every bad input that the tests know, as a Markdown table.
+"""Prints the error message for every bad input of the tests, as a Markdown table.
 
 python benchmarks/bad_input_table.py
 """
@@ -14,12 +14,12 @@ from support import run
 
 
 def main() -> None:
-    print("| Input | Exit | Says |\n|---|---|---|")
+    print("| Input | Exit status | Message |\n|---|---|---|")
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
             done = run("encode", *case.arguments(Path(folder)))
-            said = " ".join(done.errors).removeprefix("ERROR: ").replace(f"{folder}/", "").replace(folder, ".").replace("|", "/")
-        print(f"| {case.name} | {done.code} | {said} |")
+            message = " ".join(done.errors).removeprefix("ERROR: ").replace(f"{folder}/", "").replace(folder, ".").replace("|", "/")
+        print(f"| {case.name} | {done.code} | {message} |")
 
 
 if __name__ == "__main__":
