@@ -47,7 +47,7 @@ def spell_python(name: str, value: str | None) -> str:
     return name if value is None else f"{name}={value}"
 
 
-def _spell_all(text: str, spell: Spelling) -> str:
+def spell_all(text: str, spell: Spelling) -> str:
     """``text`` with each marked setting spelled by ``spell``."""
     pieces = text.split(_MARK)
     for i in range(1, len(pieces), 2):
@@ -88,7 +88,7 @@ class GpuSaliencyError(Exception):
     @property
     def problem(self) -> str:
         """The message without the setting that it is about."""
-        return _spell_all(self._problem, spell_python)
+        return spell_all(self._problem, spell_python)
 
     @property
     def message(self) -> str:
@@ -103,8 +103,8 @@ class GpuSaliencyError(Exception):
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
         """Message and cure with every setting spelled by ``spell``."""
         subject = "" if self.setting is None else setting(self.setting, self.value) + ": "
-        cure = None if self._cure is None else _spell_all(self._cure, spell)
-        return _spell_all(subject + self._problem, spell), cure
+        cure = None if self._cure is None else spell_all(self._cure, spell)
+        return spell_all(subject + self._problem, spell), cure
 
     def line(self, spell: Spelling = spell_python) -> str:
         """The whole error in one line."""

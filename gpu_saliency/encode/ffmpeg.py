@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError
+from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
@@ -56,12 +56,15 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
     if wanted != DEFAULT_FFMPEG:
         path = shutil.which(wanted)
         if path is None:
-            raise ToolMissingError(f"--ffmpeg-bin {wanted}: no such program", cure="give a path, or leave it out")
+            cure = f"give a path, or leave {setting('ffmpeg_bin')} out"
+            raise ToolMissingError("no such program", setting="ffmpeg_bin", value=wanted, cure=cure)
         found = probe_ffmpeg(path, "asked for")
         if encoder not in found.encoders:
             raise ToolMissingError(
-                f"--ffmpeg-bin {wanted}: ffmpeg {found.version} has no {encoder}",
-                cure="leave --ffmpeg-bin out to use the bundled one",
+                f"ffmpeg {found.version} has no {encoder}",
+                setting="ffmpeg_bin",
+                value=wanted,
+                cure=f"leave {setting('ffmpeg_bin')} out to use the bundled one",
             )
         return found
     reasons = []
@@ -192,9 +195,8 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
         reason = reasons[0] if reasons else said[-1] if said else "it said nothing"
         evidence = {"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]}
         if any(word.endswith(_DISK_FULL) for word in said):
-            raise OutputError(
-                f"{_folder_of(command)}: {_DISK_FULL}", cure="free some space, or give --output another disk", evidence=evidence
-            )
+            cure = f"free some space, or give {setting('output')} another disk"
+            raise OutputError(f"{_folder_of(command)}: {_DISK_FULL}", cure=cure, evidence=evidence)
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(f"ffmpeg failed ({ending}): {reason}", evidence=evidence)
 

@@ -16,7 +16,7 @@ _LAST_WORDS = 12
 _COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
 
 
-def run_program(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
     """Run ``program`` with its standard input fed by ``ffmpeg_command``, which lacks its last word, the output name.
 
     Where either dies, the other ends too, for want of a reader or of input. Raises `EncodeError` with the last words of the one

@@ -37,9 +37,9 @@ class RoiPolicy:
 
     def __post_init__(self) -> None:
         if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
-            raise UsageError(f"--saliency-offset {self.offset}: out of range", cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
+            raise UsageError("out of range", setting="offset", value=self.offset, cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
         if self.mapping not in MAPPINGS:
-            raise UsageError(f"--roi-mapping {self.mapping}: unknown", cure="one of " + ", ".join(MAPPINGS))
+            raise UsageError("unknown", setting="mapping", value=self.mapping, cure="one of " + ", ".join(MAPPINGS))
         check_aggregator(self.aggregator, self.ema_alpha)
         check_segments(self.segments)
 

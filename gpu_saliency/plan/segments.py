@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.track import SaliencyTrack
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, setting
 
 DEFAULT_SEGMENTS = "auto"
 
@@ -28,7 +28,7 @@ _FLOOR = 0.02
 def check_segments(segments: str) -> None:
     """Raise `UsageError` unless ``segments`` is ``auto``, ``clip`` or a number of 1 or more."""
     if segments not in ("auto", "clip") and not (segments.isascii() and segments.isdigit() and int(segments) >= 1):
-        raise UsageError(f"--segments {segments}: unknown", cure="auto, clip, or a number of 1 or more")
+        raise UsageError("unknown", setting="segments", value=segments, cure="auto, clip, or a number of 1 or more")
 
 
 def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
@@ -44,9 +44,8 @@ def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
     if segments == "auto":
         return _merge(track, 1, CHANGED_ENOUGH)
     if int(segments) > samples:
-        raise UsageError(
-            f"--segments {segments}: there are {samples} maps", cure=f"at most {samples}; --analysis-fps makes more maps"
-        )
+        cure = f"at most {samples}; a higher {setting('analysis_fps')} makes more maps"
+        raise UsageError(f"there are {samples} maps", setting="segments", value=segments, cure=cure)
     return _merge(track, int(segments), np.inf)
 
 
