@@ -1,10 +1,9 @@
-"""Exports a checkpoint's averaged weights as ONNX files that follow the project's contract, and verifies them.
+"""Export a checkpoint's averaged weights as ONNX files with the project's contract; checked, then renamed.
 
-    python scripts/training/export_onnx.py CHECKPOINT.pt OUT/saliency_fast_v1.onnx [--fp16]
+    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_student_v2.onnx [--fp16]
 
 Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
-multiples of 16. ``--fp16`` also writes NAME_fp16.onnx: float32 input and output, half precision inside. The metadata
-names the model after the file.
+multiples of 16. ``--fp16`` also writes NAME_fp16.onnx: float32 at both ends, half precision within.
 """
 
 from __future__ import annotations
@@ -29,21 +28,20 @@ OPSET = 17
 DEFAULT_SIZE = (256, 144)
 TOLERANCE = 1e-4
 TOLERANCE_FP16 = 2e-2
-"""Half precision has 11 bits of mantissa; the error grows over up to fifty layers, here for noise as input."""
+"""Eleven bits through up to fifty layers, on noise."""
 MAX_BYTES = 20_000_000
 _CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
 _CHECKED_BATCHES = (1, 3)
 
 
 class ExportError(RuntimeError):
-    """The exported file breaks the contract or differs from PyTorch."""
+    """The written file does not do what the contract says."""
 
 
 def load_average(checkpoint: Path, gaze_inside: float | None = None) -> tuple[Network, tuple[int, int]]:
-    """Load the averaged network of a checkpoint of train_saliency.py, in evaluation mode, and its default size.
+    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode, and its default size.
 
-    ``gaze_inside`` overrides the checkpoint's setting, which no weight depends on.
-    """
+    ``gaze_inside`` overrides the checkpoint's: it belongs to no weight."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
     if gaze_inside is not None:
@@ -65,11 +63,11 @@ def _metadata(version: str, size: tuple[int, int]) -> dict[str, str]:
 
 
 def verify(path: Path, net: Network, tolerance: float = TOLERANCE) -> float:
-    """Compare ONNX Runtime with PyTorch and return the largest difference. Raises `ExportError` above ``tolerance``."""
+    """Raise `ExportError` unless ONNX Runtime agrees with PyTorch; return the largest difference."""
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     if path.stat().st_size > MAX_BYTES:
-        raise ExportError(f"{path}: {path.stat().st_size} bytes, more than {MAX_BYTES} (use a smaller network)")
+        raise ExportError(f"{path}: {path.stat().st_size} bytes, more than {MAX_BYTES}")
     if any(node.op_type == "BatchNormalization" for node in model.graph.node):
         raise ExportError(f"{path}: batch norm is not folded into the convolutions")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -89,9 +87,9 @@ def verify(path: Path, net: Network, tolerance: float = TOLERANCE) -> float:
 
 
 def _to_onnx(net: Network, path: Path) -> Any:
-    """Export to ``path`` and return the loaded ONNX model."""
+    """Write ``path`` and read it back as a model."""
     with warnings.catch_warnings():
-        # The TorchScript exporter warns on each call that it is deprecated; its successor needs another package.
+        # The TorchScript exporter says on every call that it is deprecated; its successor needs one more package.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net,
@@ -107,14 +105,14 @@ def _to_onnx(net: Network, path: Path) -> Any:
 
 
 def export(net: Network, path: Path, size: tuple[int, int] = DEFAULT_SIZE, *, fp16: bool = False) -> float:
-    """Export, verify, then rename to ``path``; return the largest difference from PyTorch. ``size`` is (width, height)."""
+    """Write, verify, then rename to ``path``; return the largest difference from PyTorch. ``size``: (width, height)."""
     net.eval()
     temporary = path.with_suffix(".partial.onnx")
     try:
         model = _to_onnx(net, temporary)
         if fp16:
             model = convert_float_to_float16(model, keep_io_types=True)
-            # The converter appends its Cast nodes at the end, out of order.
+            # The converter appends its casts at the end.
             OnnxModel(model).topological_sort()
         onnx.helper.set_model_props(model, _metadata(path.stem, size))
         onnx.save(model, str(temporary))
@@ -126,12 +124,12 @@ def export(net: Network, path: Path, size: tuple[int, int] = DEFAULT_SIZE, *, fp
 
 
 def main() -> None:
-    """Parse the arguments, export, print the files written."""
+    """Parse, export, say what was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--fp16", action="store_true", help="also write OUTPUT_fp16.onnx")
-    parser.add_argument("--gaze-inside", type=float, help="0..1, overrides the training setting (settings.py)")
+    parser.add_argument("--fp16", action="store_true", help="write OUTPUT_fp16.onnx as well")
+    parser.add_argument("--gaze-inside", type=float, help="0..1, instead of the one trained with (settings.py)")
     args = parser.parse_args()
     net, size = load_average(args.checkpoint, args.gaze_inside)
     paths = [args.output, args.output.with_stem(f"{args.output.stem}_fp16")]

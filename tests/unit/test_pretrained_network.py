@@ -23,11 +23,9 @@ import mix_checkpoints  # noqa: E402
 import train_saliency  # noqa: E402
 from saliency_training import efficientnet_lite  # noqa: E402
 from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual  # noqa: E402
-from saliency_training.predictors import OnnxPredictor  # noqa: E402
+from saliency_training.predictors import IMAGENET_MEAN, IMAGENET_STD, OnnxPredictor  # noqa: E402
 from saliency_training.pretrained_network import PretrainedSaliencyNet  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
-
-from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 _CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 _CONFIG = _SCRIPTS / "configs" / "saliency_fast_v1.toml"
@@ -116,7 +114,7 @@ def test_a_training_step_keeps_the_frozen_weights() -> None:
 
 
 @pytest.mark.parametrize("fp16", [False, True])
-def test_export_keeps_the_contract_and_the_cost(tmp_path: Path, fp16: bool) -> None:
+def test_export_keeps_the_contract_and_the_price(tmp_path: Path, fp16: bool) -> None:
     path = tmp_path / "model.onnx"
     net = _net()
     net.encoder.load_pretrained()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD
-
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 _RESIDUAL_SIDE = 64
 
 
@@ -97,7 +97,7 @@ class OnnxPredictor:
         macs = 0
         for node, value in zip(counted.values(), values, strict=True):
             shape = weights[node.input[1]]
-            # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's width.
+            # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's own width.
             outputs = shape[0] if node.op_type == "Conv" else value.shape[-1]
             if node.op_type == "ConvTranspose":
                 # [in, out / groups, kh, kw], applied once per input pixel, which is one in stride_h x stride_w output pixels.
