@@ -6,12 +6,12 @@
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
-    │   └── SourceMissingError           66  the source is not there
+    │   └── SourceMissingError           66  the source does not exist
     ├── ModelError                       65  the saliency model is corrupt or breaks its contract
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
-    ├── EncodeError                      74  ffmpeg failed, or what it wrote is not what was asked
+    ├── EncodeError                      74  ffmpeg failed, or its output is not what was asked
     └── Interrupted                     130  Ctrl-C or SIGTERM
 """
 
@@ -166,6 +166,6 @@ class EncodeError(GpuSaliencyError, RuntimeError):
     kind = "encode"
 
 
-class Interrupted(GpuSaliencyError):  # noqa: N818 - it is not an error of anybody's
+class Interrupted(GpuSaliencyError):  # noqa: N818 - not a failure
     exit_code = 130
     kind = "interrupted"

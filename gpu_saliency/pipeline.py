@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar, sidecar_beside
+from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
@@ -37,7 +37,6 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
     plan = job.plan(sidecar, request.policy)
-    sidecar_path = request.sidecar or sidecar_beside(request.output)
     proof: Proof | None = None
     proof_started = 0.0
 
@@ -46,7 +45,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         proof_started = time.perf_counter()
         proof = _prove(request, job, plan, encode, observer)
         record = job.record().to_json() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
-        save_sidecar(sidecar.with_encode(request.output.name, record), sidecar_path)
+        save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
 
     with observer.stage(f"encoding with {job.encoder}") as advance:
         encoded = run_saliency_encode(
@@ -59,10 +58,10 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
-        analysis=AnalysisFacts(sidecar, reused, sidecar_path),
+        analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),
         roi=RoiFacts.of(job, plan, encoded.parts),
         proof=proof,
-        output=WrittenFile.of(request.output, encoded),
+        output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(
             analysis=analysed - started, encode=encoded.seconds, proof=finished - proof_started, total=finished - started
         ),
@@ -71,7 +70,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
 
 def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool = True) -> tuple[Sidecar, bool]:
     """The saliency of the clip, and whether an existing sidecar was reused."""
-    path = request.sidecar if request.sidecar is not None and (write or request.sidecar.exists()) else None
+    path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     with observer.stage("finding saliency") as advance:
         sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
     corrupt = sidecar.analysis.get("corrupt_packets")
@@ -100,7 +99,7 @@ def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, 
 
 def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
-    check_destination(job, request.output, overwrite=request.overwrite)
+    check_destination(job, request.output_path, overwrite=request.overwrite)
     observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
@@ -113,6 +112,6 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         analysis=None,
         roi=None,
         proof=None,
-        output=WrittenFile.of(request.output, encoded),
+        output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),
     )

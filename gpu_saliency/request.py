@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +24,11 @@ class EncodeRequest:
     """Everything that `encode_clip` can be asked. Raises `UsageError` when a setting is out of range."""
 
     clip: Clip
-    output: Path
-    """Any path-like object is taken and becomes a `Path`."""
+    output: str | os.PathLike[str]
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     policy: RoiPolicy = field(default_factory=RoiPolicy)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
-    sidecar: Path | None = None
+    sidecar: str | os.PathLike[str] | None = None
     """Reused if it exists, written otherwise. ``None``: written beside the output."""
     fallback_plain: bool = False
     """Whether a plain encode is accepted where no ROI reaches the encoder."""
@@ -37,23 +37,29 @@ class EncodeRequest:
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output", Path(self.output))
-        if self.sidecar is not None:
-            object.__setattr__(self, "sidecar", Path(self.sidecar))
         if self.prove not in PROVE:
             raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
+
+    @property
+    def output_path(self) -> Path:
+        return Path(self.output)
+
+    @property
+    def sidecar_path(self) -> Path:
+        """Where the sidecar lies, or goes."""
+        return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
 
 def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     """Raise `OutputError` or `SidecarError` unless output and sidecar of ``request`` can be written."""
-    check_destination(job, request.output, overwrite=request.overwrite)
-    beside = sidecar_beside(request.output)
+    output, sidecar = request.output_path, request.sidecar_path
+    check_destination(job, output, overwrite=request.overwrite)
     if request.sidecar is None:
-        if beside.exists() and not request.overwrite:
-            raise OutputError(f"{beside}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
-    elif request.sidecar.absolute() == request.output.absolute():
-        raise OutputError(f"{request.output}: is the sidecar too", cure=f"give {setting('sidecar')} another path")
-    elif request.sidecar.is_dir():
-        raise SidecarError(f"{request.sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
+        if sidecar.exists() and not request.overwrite:
+            raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
+    elif sidecar.absolute() == output.absolute():
+        raise OutputError(f"{output}: is the sidecar too", cure=f"give {setting('sidecar')} another path")
+    elif sidecar.is_dir():
+        raise SidecarError(f"{sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
     else:
-        check_folder(request.sidecar, cure=f"give {setting('sidecar')} another path")
+        check_folder(sidecar, cure=f"give {setting('sidecar')} another path")

@@ -1,4 +1,4 @@
-"""`run_saliency_encode`: part by part through the encoder, joined, and either a verified file or nothing."""
+"""`run_saliency_encode`: encodes the parts of a clip, joins them and verifies the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
-from gpu_saliency.encode.pixel_aspect import keep_pixel_shape
+from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.verify import OutputFacts, verify_output
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import publish, writing
@@ -113,7 +113,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             audio=job.audio,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
         )
-        keep_pixel_shape(job.ffmpeg.path, temporary, job.clip)
+        keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
     return len(parts)
 
 
@@ -125,11 +125,11 @@ def part_folder(output: Path) -> Iterator[Path]:
 
 
 def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, on_frame: OnFrame | None = None) -> Path:
-    """Encode ``part`` with its share of ``plan`` (``None``: plainly); the file has the video alone, its frames numbered.
+    """Encode ``part`` with its share of ``plan`` (``None``: plainly) to a file with numbered frames and no audio.
 
-    A part that begins later is entered by seeking; where that does not give its very frames, it is reached by decoding all that
-    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or
-    `ToolMissingError`.
+    ffmpeg seeks to a part that begins later. Where the seek does not give exactly its frames, a second run decodes the clip from
+    its start. An encoder known to lose frames is run again with parameters that prevent it. Raises `EncodeError`, `OutputError`
+    or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seeks(job, part)
@@ -149,13 +149,13 @@ def plan_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) ->
 
 
 def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> tuple[Delivery, float | None]:
-    """What the channel adds to the run of ``part``, and the base quality of that run."""
+    """The channel's addition to the run of ``part``, and the base quality of that run."""
     quality = job.quality(plan)
     return (Delivery() if job.channel is None else job.channel.deliver(job, plan, part, folder, quality)), quality
 
 
 def seeks(job: EncodeJob, part: Part) -> bool:
-    """Whether ffmpeg enters the clip in its middle for ``part``; without time stamps it decodes all that comes before."""
+    """Whether ffmpeg seeks to ``part``; without time stamps it decodes the clip from its start."""
     return part.start > 0 and job.frame_pts is not None
 
 

@@ -1,4 +1,4 @@
-"""Split from gpu_saliency.plan."""
+"""`RoiPolicy`: what a caller asks of a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_MAPPING = "balanced"
 
 @dataclass(frozen=True, slots=True)
 class RoiPolicy:
-    """What the user asked of the plan. Raises `UsageError` when it is out of range."""
+    """What a caller asks of a plan. Raises `UsageError` when a setting is out of range."""
 
     offset: int = DEFAULT_OFFSET
     """QP offset of salient blocks, -12..12; negative is better quality."""
@@ -44,7 +44,7 @@ class RoiPolicy:
         check_segments(self.segments)
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked, for results and for the sidecar's memory."""
+        """The settings as results and sidecars keep them."""
         return {
             "offset": self.offset,
             "mapping": self.mapping,

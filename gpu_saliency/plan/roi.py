@@ -1,4 +1,4 @@
-"""Split from gpu_saliency.plan."""
+"""`RoiPlan`: the QP offsets of a clip by segment and block."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RoiPlan:
     cuts: tuple[int, ...] = ()
     """Frames with which a new scene begins, rising."""
     activity: NDArray[np.uint8] | None = None
-    """``[segments, rows, cols]`` as `encode_activity` writes it: how a plain encode's bits spread; ``None``: evenly."""
+    """``[segments, rows, cols]`` as `encode_activity` writes it: the spread of a plain encode's bits; ``None``: evenly spread."""
 
     def __post_init__(self) -> None:
         segments = len(self.segment_start)
@@ -88,7 +88,7 @@ class RoiPlan:
         return total
 
     def rate_share(self, segment: int) -> NDArray[np.float32]:
-        """``[rows, cols]``, sum 1: which part of a plain encode's bits each block is guessed to take."""
+        """``[rows, cols]``, sum 1: the estimated part of a plain encode's bits that each block takes."""
         activity = (
             np.ones(self.qp_offset.shape[1:], np.float32) if self.activity is None else decode_activity(self.activity[segment])
         )
@@ -100,7 +100,7 @@ class RoiPlan:
         return int(np.searchsorted(self.segment_start, frame, side="right")) - 1
 
     def between(self, start: int, end: int) -> RoiPlan:
-        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames that it does not have."""
+        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames outside the plan."""
         if not 0 <= start < end <= self.frame_count:
             raise ValueError(f"frames {start} to {end} of a plan of {self.frame_count}")
         chosen = slice(self.segment_of(start), self.segment_of(end - 1) + 1)
@@ -115,7 +115,7 @@ class RoiPlan:
         )
 
     def statistics(self) -> PlanStatistics:
-        """Summarise the plan for people and for ``--json``."""
+        """Summarise the plan in numbers."""
         # Segment by segment: a plan of an hour has thousands of segments, and floats take four times the memory of bytes.
         effective = [self.effective(segment) for segment in range(len(self.segment_start))]
         return PlanStatistics(
