@@ -150,7 +150,7 @@ BAD = [
     (["--output", "{dir}/o.mp4", "--style", "rainbow"], 64, "--style rainbow"),
     (["--output", "{dir}/no/o.mp4"], 73, "its folder does not exist"),
     (["--output", "{clip}", "--overwrite"], 73, "is the source itself"),
-    (["--output", "{dir}/o.xyz"], 73, "its suffix names no container"),
+    (["--output", "{dir}/o.xyz"], 73, "unknown file extension"),
     (["--output", "{dir}/o.webm"], 73, "cannot hold h264"),
     (["--output", "{dir}/o.mp4", "--saliency-offset", "13"], 64, "--saliency-offset 13"),
     (["--output", "{dir}/o.mp4", "--segments", "99"], 64, "--segments 99"),
