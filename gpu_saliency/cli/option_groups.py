@@ -63,5 +63,8 @@ def _default_of(field: Field[Any]) -> Any:
 
 def _flag_of(field: Field[Any], annotation: Any) -> str:
     """Return the flag that the option declares, or the one that Typer makes from the field's name."""
-    declared = (flag for option in getattr(annotation, "__metadata__", ()) for flag in option.param_decls or ())
-    return next(declared, "--" + field.name.replace("_", "-"))
+    # Inside Annotated, the first flag that Option() is given lands in its parameter "default".
+    declared = [
+        flag for option in getattr(annotation, "__metadata__", ()) for flag in (option.default, *(option.param_decls or ()))
+    ]
+    return next((flag for flag in declared if isinstance(flag, str)), "--" + field.name.replace("_", "-"))
