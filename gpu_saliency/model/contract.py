@@ -14,8 +14,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpu_saliency.errors import ModelError
 
+# As in torchvision's reference transforms; R', G', B' in 0..1.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 DEFAULT_BATCH_SIZE = 4
 """On two cores four pictures take no longer each than eight, and less is left to do when the decoder has finished."""
 TOLERANCE = 1e-3

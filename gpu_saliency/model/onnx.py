@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import ModelError
-from gpu_saliency.model.contract import TOLERANCE, ModelContract, breach, describe_model, first_line
-from gpu_saliency.model.contract import InputSize as InputSize
+from gpu_saliency.model.contract import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    TOLERANCE,
+    InputSize,
+    ModelContract,
+    breach,
+    describe_model,
+    first_line,
+)
 from gpu_saliency.model.runtime import import_onnxruntime
-
-# ImageNet statistics, as in torchvision's reference transforms; R', G', B' in 0..1.
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-
-
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class SaliencyModel:

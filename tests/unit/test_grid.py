@@ -12,7 +12,7 @@ from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.encode.channels.rectangles import merge_blocks
 from gpu_saliency.errors import UsageError
 from gpu_saliency.grid import block_mean, grid_shape, overlap_weights
-from gpu_saliency.model.onnx import InputSize
+from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.sampling import Sampling
 
 
