@@ -14,7 +14,8 @@ from gpu_saliency.errors import UsageError
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
 from gpu_saliency.plan.policy import MAPPINGS
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import parse_frame_rate, probe_clip
+from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.probe import probe_clip
 
 _SOURCE, _SALIENCY, _ENCODE, _RUN = "Source", "Saliency", "Encode", "Run"
 

@@ -14,11 +14,12 @@ from kernel_backends import Array, Backend, Guarded, lay_out
 from kernel_twins import shrunk_rgb
 from support import SUBJECT, ffmpeg
 
-from gpu_saliency.analysis.cuda.decode.colour import is_full_range, resolve_colorspace, yuv_to_rgb_matrix
+from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.model.onnx import SaliencyModel, normalise
 from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.source.colour import is_full_range, resolve_colorspace
 from gpu_saliency.source.shrink import Shrinker
 
 MOST_CODES, MEAN_CODES = 1, 0.1

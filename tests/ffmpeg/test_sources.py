@@ -26,7 +26,8 @@ from gpu_saliency.analysis.aggregate import AGGREGATORS
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import ColorTags
 from gpu_saliency.source.decode import DecodeTally, decode_frames
-from gpu_saliency.source.probe import RAW_PIX_FMTS, parse_frame_rate, raw_frame_bytes
+from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.raw import RAW_PIX_FMTS, raw_frame_bytes
 from gpu_saliency.source.shrink import Shrinker
 
 FAST = ("--preset", "ultrafast", "--prove", "none", "--quiet", "--json")
@@ -261,7 +262,7 @@ def test_frame_rates() -> None:
     assert parse_frame_rate("30000/1001") == Fraction(30000, 1001)
     assert parse_frame_rate("24.0") == 24
     for text in ("abc", "0", "-24", "1/0", "1e9", "nan"):
-        with pytest.raises(UsageError, match="--framerate"):
+        with pytest.raises(UsageError, match="frame_rate="):
             parse_frame_rate(text)
 
 
