@@ -1,8 +1,8 @@
 """Pack the large weights of an ONNX model into 16 bits, so that the file has half the size and maps stay the same.
 
 A packed weight is an int16 tensor and a float32 scale for each output channel; the nodes ``Cast`` and ``Mul`` make the float32
-weight of them. ONNX Runtime folds both nodes when it makes a session, so inference is that of the unpacked file. Fixed point with
-a scale per channel is used because float16 changed maps by up to 13/255: it keeps 11 bits of the largest weights, int16 keeps 15.
+weight of them. ONNX Runtime folds both nodes when it makes a session, so inference is that of the unpacked file. float16 is not
+used because it changed maps by up to 13/255: of a channel's largest weights it keeps 11 bits, int16 with a scale keeps 15.
 """
 
 from __future__ import annotations
