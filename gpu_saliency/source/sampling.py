@@ -11,7 +11,7 @@ from gpu_saliency.errors import UsageError, setting
 
 DEFAULT_ANALYSIS_FPS = Fraction(4)
 """Maps per second of clip. A subject that crosses the frame in two seconds moves by an eighth of the width between two maps, less
-than its own size. At 24 fps five frames in six need no inference, so decoding stays the longest stage (benchmarks/stages.py)."""
+than its own size. At 24 fps five frames in six need no inference, so decoding stays the longest stage (`gpu-saliency bench`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from gpu_saliency import (
     run_saliency_encode,
 )
 from gpu_saliency.analysis.aggregate import AGGREGATORS
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import GpuSaliencyError, UsageError
 from gpu_saliency.source.clip import ColorTags
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.frame_rate import parse_frame_rate
@@ -264,6 +264,17 @@ def test_frame_rates() -> None:
     for text in ("abc", "0", "-24", "1/0", "1e9", "nan"):
         with pytest.raises(UsageError, match="frame_rate="):
             parse_frame_rate(text)
+
+
+def test_every_error_of_an_unusable_source_has_a_cure(tmp_path: Path) -> None:
+    """A missing file, a folder, an empty file, text, and raw video without its size."""
+    (tmp_path / "empty.mp4").touch()
+    for name in ("text.mp4", "raw.yuv"):
+        (tmp_path / name).write_text("text")
+    for name in ("missing.mp4", ".", "empty.mp4", "text.mp4", "raw.yuv"):
+        with pytest.raises(GpuSaliencyError) as caught:
+            probe_clip(str(tmp_path / name))
+        assert caught.value.cure, name
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ CASES = [
     Case("ffmpeg that is none", _flags("--ffmpeg-bin", "/bin/ls"), 69, "/bin/ls: does not answer like ffmpeg"),
     Case("ffmpeg dies midway", _stub(_DIES), 74, "boom: disk on fire"),
     Case("ffmpeg is killed", _stub("os.kill(os.getpid(), 9)"), 74, "killed by SIGKILL"),
-    Case("ffmpeg loses frames", _stub(_SHORT), 74, "ffmpeg wrote 5 frames, 12 were asked of it"),
+    Case("ffmpeg loses frames", _stub(_SHORT), 74, "ffmpeg wrote 5 frames, 12 were asked for"),
     Case("sidecar is the output", lambda folder: [*_flags()(folder), "--sidecar", folder / "out.mkv"], 73, "is the sidecar too"),
     Case("sidecar is a folder", lambda folder: [*_flags()(folder), "--sidecar", folder], 65, "is a folder"),
     Case(
