@@ -11,7 +11,8 @@ import typer
 
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import parse_frame_rate, probe_clip
+from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.probe import probe_clip
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
 """Panels of the help page."""

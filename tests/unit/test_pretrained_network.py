@@ -23,9 +23,11 @@ import mix_checkpoints  # noqa: E402
 import train_saliency  # noqa: E402
 from saliency_training import efficientnet_lite  # noqa: E402
 from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual  # noqa: E402
-from saliency_training.predictors import IMAGENET_MEAN, IMAGENET_STD, OnnxPredictor  # noqa: E402
+from saliency_training.predictors import OnnxPredictor  # noqa: E402
 from saliency_training.pretrained_network import PretrainedSaliencyNet  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
+
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 _CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 _CONFIG = _SCRIPTS / "configs" / "saliency_fast_v1.toml"
@@ -113,17 +115,17 @@ def test_a_training_step_keeps_the_frozen_weights() -> None:
     assert later == pytest.approx(1e-2 * settings.encoder_rate, rel=0.2)
 
 
-@pytest.mark.parametrize("fp16", [False, True])
-def test_export_keeps_the_contract_and_the_price(tmp_path: Path, fp16: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_export_keeps_the_contract_and_the_cost(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / "model.onnx"
     net = _net()
     net.encoder.load_pretrained()
-    worst = export_onnx.export(net, path, (320, 176), fp16=fp16)
-    assert worst < (export_onnx.TOLERANCE_FP16 if fp16 else export_onnx.TOLERANCE)
+    worst = export_onnx.export(net, path, (320, 176), packed=packed)
+    assert worst < (export_onnx.TOLERANCE_PACKED if packed else export_onnx.TOLERANCE)
+    assert path.stat().st_size < (6_000_000 if packed else 11_000_000)
     predictor = OnnxPredictor(path)
     assert predictor.default_size == (320, 176)
-    if not fp16:
-        assert 0.7 < predictor.gflop((256, 144)) < 0.8
+    assert 0.7 < predictor.gflop((256, 144)) < 0.8
 
 
 def test_mixed_checkpoints_are_interpolated_and_can_be_exported(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class LiveReader:
                     continue
                 for frame in frames:
                     if self._latest is None:
-                        self.clip = clip_of(self.source, container, video, frame)
+                        self.clip = clip_of(self.source, video, frame)
                     elif (frame.width, frame.height) != (self.clip.width, self.clip.height):
                         raise SourceError(f"{self.name}: the size has changed to {frame.width}x{frame.height}; restart the preview")
                     if bytes_in is not None and frame.time is not None:

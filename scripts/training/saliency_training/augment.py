@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpu_saliency.model import contract
 from saliency_training.settings import Augmentation
 
-IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+IMAGENET_MEAN, IMAGENET_STD = (
+    torch.from_numpy(values).view(1, 3, 1, 1) for values in (contract.IMAGENET_MEAN, contract.IMAGENET_STD)
+)
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 _BLOCK = 8
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD
+from saliency_training.packing import weights
+
 _RESIDUAL_SIDE = 64
 
 
@@ -87,7 +88,7 @@ class OnnxPredictor:
         The shapes come from one run of a graph that also outputs the result of every counted node.
         """
         model = onnx.load(str(self.path))
-        weights = {w.name: list(w.dims) for w in model.graph.initializer}
+        shapes = {name: list(value.shape) for name, value in weights(model.graph).items()}
         counted = {n.output[0]: n for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
         model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in counted)
         options = ort.SessionOptions()
@@ -96,7 +97,7 @@ class OnnxPredictor:
         values = session.run(list(counted), {self.input.name: np.zeros((1, 3, size[1], size[0]), np.float32)})
         macs = 0
         for node, value in zip(counted.values(), values, strict=True):
-            shape = weights[node.input[1]]
+            shape = shapes[node.input[1]]
             # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's own width.
             outputs = shape[0] if node.op_type == "Conv" else value.shape[-1]
             if node.op_type == "ConvTranspose":

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from saliency_training.network import SaliencyNet
+from saliency_training.packing import weights
 
 
 def _module_path(node: str) -> str:
@@ -39,12 +39,10 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
     Returns the names of the convolutions found. Modules that the file lacks keep their random weights.
     """
     graph = onnx.load(str(path)).graph
-    tensors = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in weights(graph).items()}
     names = set()
     with torch.no_grad():
         for node in graph.node:
-            if node.op_type == "Identity" and node.input[0] in tensors:
-                tensors[node.output[0]] = tensors[node.input[0]]  # the exporter stores equal tensors once
             if node.op_type != "Conv":
                 continue
             name = _module_path(node.name)
