@@ -26,7 +26,7 @@ from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.preview.live import relay
 from gpu_saliency.preview.live import session as live_session
 from gpu_saliency.preview.live.pace import Pacer
-from gpu_saliency.preview.live.reader import LiveReader
+from gpu_saliency.preview.live.reader import LatestFrame, LiveReader
 from gpu_saliency.preview.live.source import is_live, name_of, reconnects
 
 FLAT = 6 << 20
@@ -120,15 +120,25 @@ def test_files_are_read_in_real_time(stream: Path) -> None:
     assert times[-1] - times[0] > 1.5
 
 
+class NumberedReader(LiveReader):
+    """Delivers the first frame of a source twelve times, each time when the analysis asks for it."""
+
+    def wait_for(self, after: int, seconds: float) -> LatestFrame | None:
+        if after == 11:
+            self._closing.wait(seconds)
+            return None
+        return LatestFrame(after + 1, self.latest().frame, 0.0)
+
+
 def test_the_analysis_keeps_the_last_seconds(stream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a window of one second and eight maps per second, eight maps are kept."""
-    monkeypatch.setattr(live_session, "WINDOW_SECONDS", 1)
+    """In a window of 0.1 s and at 80 maps per second, eight maps are kept."""
+    monkeypatch.setattr(live_session, "WINDOW_SECONDS", Fraction(1, 10))
     model = SaliencyModel(AnalysisSettings().model)
-    with LiveReader(str(stream)) as reader, live_session.LiveSession(reader, model, Fraction(8)) as session:
-        wait_until(lambda: session.view().first_frame > 0, "the end of the first second")
+    with NumberedReader(str(stream)) as reader, live_session.LiveSession(reader, model, Fraction(80)) as session:
+        wait_until(lambda: session.view().first_frame == 4, "the twelfth map")
         view = session.view()
         assert view.track is not None
-        assert len(view.track.sample_frame) == 8
+        assert view.track.sample_frame.tolist() == list(range(8))
 
 
 def test_a_url_that_stops_sending_is_opened_again(stream: Path) -> None:
