@@ -19,7 +19,7 @@ import numpy as np
 
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.analysis.track import decode_activity, encode_activity
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -27,13 +27,17 @@ from gpu_saliency.plan.segments import split_track
 
 
 def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
-    """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; the same sidecar always gives the same plan.
+    """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; see `plan_track`."""
+    return plan_track(sidecar.track, (sidecar.source["width"], sidecar.source["height"]), policy, per_map=per_map)
+
+
+def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
+    """Turn ``track`` of a clip of ``size`` (width, height) into QP offsets; the same track always gives the same plan.
 
     ``per_map`` gives each map a segment of its own where ``policy`` says ``auto``: for channels to which a change costs nothing.
-    Raises `UsageError` when the sidecar cannot be cut as asked.
+    Raises `UsageError` when the track cannot be cut as asked.
     """
     policy = policy or RoiPolicy()
-    track = sidecar.track
     every_map = per_map and policy.segments == "auto"
     starts = np.arange(len(track.sample_frame)) if every_map else split_track(track, policy.segments)
     reducer = track.reducer or HostReducer()
@@ -52,8 +56,8 @@ def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map
         recentre=recentre,
         segment_start=track.sample_starts()[starts],
         frame_count=track.frame_count,
-        width=sidecar.source["width"],
-        height=sidecar.source["height"],
+        width=size[0],
+        height=size[1],
         policy=policy,
         cuts=track.cuts,
         activity=activity,
