@@ -158,7 +158,7 @@ def _analyse(request: EncodeRequest, reporter: Reporter, *, write: bool = True) 
     path = request.sidecar if request.sidecar is not None and (write or request.sidecar.exists()) else None
     with reporter.stage("finding saliency") as advance:
         sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=reporter.say)
-    corrupt = sidecar.analysis.get("corrupt_packets")
+    corrupt = sidecar.analysis.corrupt_packets
     if corrupt and not reused:
         reporter.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were passed over")
     return sidecar, reused, time.perf_counter() - started
@@ -223,7 +223,7 @@ def _common(request: EncodeRequest, job: EncodeJob) -> dict[str, Any]:
 
 
 def _analysis_facts(sidecar: Sidecar, reused: bool) -> dict[str, Any]:
-    return {"reused": reused, "frames": sidecar.frame_count, "model": sidecar.model} | sidecar.analysis
+    return {"reused": reused, "frames": sidecar.frame_count, "model": sidecar.model.to_json()} | sidecar.analysis.to_json()
 
 
 def _roi_facts(job: EncodeJob, plan: RoiPlan) -> dict[str, Any]:

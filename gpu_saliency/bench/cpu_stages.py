@@ -54,9 +54,9 @@ class CpuStages:
         return _REPEATS * len(self._batch)
 
     def whole(self) -> int:
-        found = analyse_clip(self._clip, self._model, CpuDevice(), self._sampling).found
-        self._facts = found.facts
-        return found.track.frame_count
+        result = analyse_clip(self._clip, self._model, CpuDevice(), self._sampling)
+        self._facts = result.facts
+        return result.track.frame_count
 
     def facts(self) -> dict[str, Any]:
         none = dict.fromkeys(("bytes_to_device", "bytes_to_host", "device_peak_bytes"))

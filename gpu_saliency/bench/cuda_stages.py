@@ -11,8 +11,8 @@ import numpy as np
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.device import CudaDevice
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels
-from gpu_saliency.analysis.cuda.session import CudaModel
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
@@ -81,9 +81,9 @@ class CudaStages:
 
     def whole(self) -> int:
         with peak_memory(self.gpu) as peak:
-            found = analyse_clip(self._clip, self._model, self._device, self._sampling).found
-        self._facts = found.facts | {"device_peak_bytes": peak[0]}
-        return found.track.frame_count
+            result = analyse_clip(self._clip, self._model, self._device, self._sampling)
+        self._facts = result.facts | {"device_peak_bytes": peak[0]}
+        return result.track.frame_count
 
     def facts(self) -> dict[str, Any]:
         facts = self._facts

@@ -16,7 +16,7 @@ from gpu_saliency.source.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedStages:
     """A device, ready to be measured."""
 
     device: str
@@ -28,17 +28,17 @@ class Loaded:
     """What is known of the GPU; ``None`` where it is not one."""
 
 
-def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> Loaded:
+def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> LoadedStages:
     """Choose the device and load the model, as an analysis does. Raises what `choose_device` does."""
-    device, model, reason = choose_device(settings.device, settings.model, replace(settings.gpu, batch_size=batch_size))
+    device, model, reason = choose_device(settings.device, settings.model_path, replace(settings.gpu, batch_size=batch_size))
     if isinstance(model, SaliencyModel):
-        return Loaded(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
+        return LoadedStages(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
     # Late: nobody who has no GPU pays for it.
     from gpu_saliency.analysis.cuda.device import CudaDevice
+    from gpu_saliency.analysis.cuda.model import CudaModel
     from gpu_saliency.analysis.cuda.probe import describe_gpu
-    from gpu_saliency.analysis.cuda.session import CudaModel
     from gpu_saliency.bench.cuda_stages import CudaStages
 
     assert isinstance(device, CudaDevice)
     assert isinstance(model, CudaModel)
-    return Loaded(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())
+    return LoadedStages(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())

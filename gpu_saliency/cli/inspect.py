@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
+from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
@@ -99,17 +99,17 @@ def _rows(proof: Proof) -> Rows:
 def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
     """The clip that the sidecar belongs to; only named by it, and used only if its fingerprint fits."""
     facts = sidecar.source
-    source = src or Path(str(facts.get("path")))
+    source = src or Path(facts.path)
     is_raw = source.suffix.lower() in RAW_SUFFIXES
     clip = probe_clip(
         source,
-        width=facts["width"] if is_raw else None,
-        height=facts["height"] if is_raw else None,
-        pix_fmt=str(facts.get("pix_fmt")) if is_raw else None,
-        frame_rate=parse_frame_rate(str(facts.get("frame_rate"))) if is_raw else None,
-        duration=float(facts.get("duration") or 0),
+        width=facts.width if is_raw else None,
+        height=facts.height if is_raw else None,
+        pix_fmt=facts.pix_fmt if is_raw else None,
+        frame_rate=parse_frame_rate(str(facts.frame_rate)) if is_raw else None,
+        duration=facts.duration,
     )
-    check_fresh(sidecar, path, describe_source(clip), None, {})
+    check_fresh(sidecar, path, SourceRecord.of(clip))
     return clip
 
 

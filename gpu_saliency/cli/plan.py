@@ -59,14 +59,14 @@ def plan(
         "sidecar": str(path),
         "size_bytes": path.stat().st_size,
         "frames": found.frame_count,
-        "model": found.model,
-        "analysis": found.analysis,
+        "model": found.model.to_json(),
+        "analysis": found.analysis.to_json(),
         "roi": policy.to_json() | stats,
     }
     if as_json:
         print(json.dumps(result, indent=2))
         return
     print(
-        f"{path}: {result['size_bytes']:,} bytes, {found.frame_count} frames, {found.analysis['sampled_frames']} maps, "
+        f"{path}: {result['size_bytes']:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats['rows']}x{stats['cols']} blocks, {stats['effective_min']:+.2f} to {stats['effective_max']:+.2f} QP"
     )

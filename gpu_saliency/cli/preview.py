@@ -193,7 +193,7 @@ def _show_live(source: str, analysis: AnalysisSettings, policy: RoiPolicy, where
     rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
     if rate <= 0:
         raise UsageError(f"--analysis-fps {float(rate):g}: out of range", cure="more than 0")
-    model = SaliencyModel(analysis.model)
+    model = SaliencyModel(analysis.model_path)
     check_source(source)
     reporter.say(f"waiting for video from {name_of(source)}")
     if where is not None:

@@ -11,10 +11,9 @@ from typing import Protocol
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, Samples
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.growing import GrowingTrack
@@ -73,8 +72,7 @@ class Planner:
                 self._plans.move_to_end(key)
                 return self._plans[key]
         started = time.perf_counter()
-        source = {"width": self.clip.width, "height": self.clip.height}
-        plan = build_roi_plan(Sidecar(view.track, source=source, model={}, analysis={}), policy)
+        plan = plan_track(view.track, (self.clip.width, self.clip.height), policy)
         with self._lock:
             self.seconds = time.perf_counter() - started
             self._plans[key] = plan

@@ -14,16 +14,15 @@ from requirements import lack
 from support import ffmpeg, make_clip
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
-from gpu_saliency.analysis.device import Device, DeviceMemoryError, Found, Model
+from gpu_saliency.analysis.device import AnalysisResult, Device, DeviceMemoryError, Model
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.analysis.settings import GpuSettings
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.segments import split_track
 from gpu_saliency.source.clip import Clip
@@ -51,9 +50,9 @@ def cut_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return probe_clip(path)
 
 
-def analyse(name: str, clip: Clip, step: int = 3, settings: GpuSettings = SETTINGS) -> Found:
+def analyse(name: str, clip: Clip, step: int = 3, settings: GpuSettings = SETTINGS) -> AnalysisResult:
     device, model, _ = choose_device(name, DEFAULT_MODEL, settings)
-    return analyse_clip(clip, model, device, Sampling(Fraction(step))).found
+    return analyse_clip(clip, model, device, Sampling(Fraction(step)))
 
 
 def test_a_clip_with_a_cut(device_name: str, cut_clip: Clip) -> None:
@@ -141,7 +140,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(cut_clip: Clip, times: int, 
     whole = analyse("cuda", cut_clip).track
     device, model, _ = choose_device("cuda", DEFAULT_MODEL, SETTINGS)
     said: list[str] = []
-    again = analyse_clip(cut_clip, model, RunsOutOfMemory(device, times), Sampling(Fraction(3)), on_notice=said.append).found
+    again = analyse_clip(cut_clip, model, RunsOutOfMemory(device, times), Sampling(Fraction(3)), on_notice=said.append)
     assert [line.rpartition(" ")[2] for line in said] == ["2", "1"][:times]
     assert again.facts["batch_size"] == batch
     assert_close(again, whole)
@@ -165,7 +164,7 @@ def test_real_exhaustion_is_met_with_smaller_batches(cut_clip: Clip) -> None:
     pool.set_limit(size=pool.total_bytes() + 70_000_000)
     said: list[str] = []
     try:
-        found = analyse_clip(cut_clip, model, device, Sampling(Fraction(3)), on_notice=said.append).found
+        found = analyse_clip(cut_clip, model, device, Sampling(Fraction(3)), on_notice=said.append)
     finally:
         pool.set_limit(size=0)
     assert said
@@ -178,7 +177,7 @@ OFF_BY_ONE = 0.001
 """Share of a plan's blocks that may differ, by one QP."""
 
 
-def assert_close(found: Found, expected: Any) -> None:
+def assert_close(found: AnalysisResult, expected: Any) -> None:
     track = found.track
     assert track.frame_count == expected.frame_count
     assert track.cuts == expected.cuts
@@ -187,9 +186,8 @@ def assert_close(found: Found, expected: Any) -> None:
     assert np.abs(track.saliency.astype(int) - expected.saliency).max() <= MAP_TOLERANCE
 
 
-def plan_of(clip: Clip, found: Found) -> Any:
-    source = {"width": clip.width, "height": clip.height}
-    return build_roi_plan(Sidecar(found.track, source, {}, {}), RoiPolicy(segments="clip"))
+def plan_of(clip: Clip, found: AnalysisResult) -> Any:
+    return plan_track(found.track, (clip.width, clip.height), RoiPolicy(segments="clip"))
 
 
 @pytest.mark.needs_cuda
@@ -217,8 +215,8 @@ def test_ranges_come_to_the_track_of_the_whole(cut_clip: Clip) -> None:
 @pytest.mark.needs_cuda
 def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
     from gpu_saliency.analysis.cuda.device import CudaRun
+    from gpu_saliency.analysis.cuda.model import CudaModel
     from gpu_saliency.analysis.cuda.probe import probe
-    from gpu_saliency.analysis.cuda.session import CudaModel
 
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
@@ -226,7 +224,7 @@ def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
     machine = replace(probe(), nvdec_error="left out by this test")
     run = CudaRun(cut_clip, CudaModel(DEFAULT_MODEL, SETTINGS), Sampling(Fraction(3)), SETTINGS, machine)
     for batch in run.batches():
-        run.record(batch, run.infer(batch))
+        run.add(batch, run.infer(batch))
     found = run.finish()
     assert found.facts["decoder"] == "pyav-cuda"
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)

@@ -18,17 +18,18 @@ from support import ffmpeg, make_clip
 import gpu_saliency
 from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, fits
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
-from gpu_saliency.analysis.cuda.decode.index import Timeline, index_clip
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex, index_clip
 from gpu_saliency.analysis.cuda.decode.nvdec import fed_packets, packed_surface, surface_layout
 from gpu_saliency.analysis.cuda.decode.ranges import split_ranges
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
-from gpu_saliency.analysis.cuda.device import _wanted
+from gpu_saliency.analysis.cuda.device import sampled_frames
 from gpu_saliency.analysis.cuda.kernels.launch import _cuda_value
+from gpu_saliency.analysis.cuda.libraries import library_folders
 from gpu_saliency.analysis.cuda.probe import Gpu, GpuMachine
-from gpu_saliency.analysis.cuda.record import join_changes
-from gpu_saliency.analysis.cuda.session import free_dimensions, library_folders, session_providers
+from gpu_saliency.analysis.cuda.scene_changes import join_changes
+from gpu_saliency.analysis.cuda.session import free_dimensions, session_providers
 from gpu_saliency.analysis.settings import GpuSettings, parse_gpus
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.model.contract import InputSize, ModelContract
@@ -70,10 +71,10 @@ def clip(**changes: object) -> Clip:
         ({"pix_fmt": "gbrp"}, GpuSettings(), "upload", "no pixel format like gbrp"),
         ({"pix_fmt": "gray"}, GpuSettings(), "upload", "gray"),
         ({"codec": "rawvideo"}, GpuSettings(), "upload", "raw video"),
-        ({}, GpuSettings(decoders="cpu"), "upload", "--decoders cpu"),
+        ({}, GpuSettings(decoders="cpu"), "upload", "asked for"),
     ],
 )
-def test_who_decodes(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
+def test_choice_of_the_decoder(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
     choice = choose_decoder(clip(**changes), MACHINE, settings)
     assert choice.name == name
     assert reason in choice.reason
@@ -103,19 +104,22 @@ def test_sizes_that_nvdec_takes() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0,0", "64", "1.5"])
 def test_gpu_lists_that_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--gpu"):
+    with pytest.raises(UsageError, match="gpus="):
         GpuSettings(parse_gpus(text))
 
 
 @pytest.mark.parametrize("text", ["", "0", "65", "-1", "many", "2.0"])
 def test_decoders_that_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--decoders"):
+    with pytest.raises(UsageError, match="decoders="):
         GpuSettings(decoders=text)
 
 
 def test_no_gpu_library_is_imported_before_it_is_needed() -> None:
     """In a process of its own; where none is installed there is nothing to import, and the same holds."""
-    modules = [f"gpu_saliency.analysis.cuda.{path.stem}" for path in (Path(gpu_saliency.__file__).parent / "cuda").glob("*.py")]
+    package = Path(gpu_saliency.__file__).parent
+    paths = [path.relative_to(package.parent).with_suffix("") for path in (package / "analysis" / "cuda").rglob("*.py")]
+    modules = [".".join(path.parts).removesuffix(".__init__") for path in paths]
+    assert {"gpu_saliency.analysis.cuda.decode.nvdec", "gpu_saliency.analysis.cuda.kernels.launch"} <= set(modules)
     libraries = ["cupy", "PyNvVideoCodec", "onnxruntime", "tensorrt"]
     code = f"import importlib, sys, gpu_saliency.cli\nfor name in {modules}: importlib.import_module(name)\n"
     code += f"print([name for name in {libraries} if name in sys.modules])"
@@ -174,12 +178,12 @@ def test_packets_as_nvdec_takes_them(tmp_path: Path, codec: str, suffix: str) ->
     source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24,trim=end_frame=72", "-pix_fmt", "yuv420p")
     ffmpeg(*source, *RANGE_ENCODES[codec], path)
     found = probe_clip(path)
-    timeline = index_clip(found)
-    part = split_ranges(timeline, 3)[1]
+    index = index_clip(found)
+    part = split_ranges(index, 3)[1]
     assert part.start > 0
-    packets = list(fed_packets(found, timeline, part))
+    packets = list(fed_packets(found, index, part))
     assert packets[-1] == (None, 0)
-    times = timeline.pts[part.start : part.end].tolist()
+    times = index.pts[part.start : part.end].tolist()
     assert set(times) <= {pts for data, pts in packets if data is not None}
     stream = tmp_path / f"alone.{codec}"
     stream.write_bytes(b"".join(bytes(data) for data, _ in packets if data is not None))
@@ -321,13 +325,13 @@ def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
     np.testing.assert_array_equal(join_changes(parts), np.array(changes, np.float32))
 
 
-def timeline(frames: int) -> Timeline:
-    return Timeline(np.arange(frames), np.arange(0, frames, 10))
+def index_of(frames: int) -> FrameIndex:
+    return FrameIndex(np.arange(frames), np.arange(0, frames, 10))
 
 
 def test_the_frames_that_the_model_sees() -> None:
     sampling = Sampling(Fraction(6))
-    assert list(itertools.islice(_wanted(sampling, 0, timeline(30)), 3)) == [3, 9, 15]
-    assert next(_wanted(sampling, 10, timeline(30))) == 15
+    assert list(itertools.islice(sampled_frames(sampling, 0, index_of(30)), 3)) == [3, 9, 15]
+    assert next(sampled_frames(sampling, 10, index_of(30))) == 15
     # Too short for any: its last one, as on the CPU.
-    assert list(itertools.islice(_wanted(sampling, 0, timeline(3)), 2)) == [2, 3]
+    assert list(itertools.islice(sampled_frames(sampling, 0, index_of(3)), 2)) == [2, 3]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
-from gpu_saliency.analysis.cuda.kernels.launch import AGGREGATOR_MODES, lattice_shape
+from gpu_saliency.analysis.cuda.kernels.checked import AGGREGATOR_MODES, lattice_shape
 from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_saliency
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.grid import block_mean, grid_shape

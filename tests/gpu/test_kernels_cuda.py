@@ -11,7 +11,7 @@ from kernel_backends import Array, Backend, CudaBackend, Guarded, lay_out, sampl
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
-from gpu_saliency.analysis.cuda.kernels.launch import lattice_shape
+from gpu_saliency.analysis.cuda.kernels.checked import lattice_shape
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.onnx import InputSize
 

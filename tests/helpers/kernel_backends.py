@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments, module_source
 
 SHIM = Path(__file__).parent / "kernel_shim"

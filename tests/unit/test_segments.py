@@ -13,10 +13,9 @@ from support import ffmpeg
 
 from gpu_saliency import AnalysisSettings, RoiPolicy, load_saliency_sidecar, probe_clip
 from gpu_saliency.analysis.reduce import reduce_activity, reduce_saliency
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.errors import UsageError
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import build_roi_plan, plan_track
 from gpu_saliency.plan.segments import distance, split_track
 from gpu_saliency.source.scenes import find_cuts
 
@@ -149,7 +148,7 @@ def test_activity_codes_are_fine_enough() -> None:
 
 def test_a_plan_of_a_stretch() -> None:
     track = track_of([0, 2, 4, 6], cuts=(10,))
-    plan = build_roi_plan(Sidecar(track, {"width": 192, "height": 64}, {}, {}), RoiPolicy(segments="4"))
+    plan = plan_track(track, (192, 64), RoiPolicy(segments="4"))
     assert plan.segment_start.tolist() == [0, 6, 10, 18]
     part = plan.between(8, 20)
     assert part.segment_start.tolist() == [0, 2, 10]

@@ -1,11 +1,11 @@
-"""Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273, and which one a clip means."""
+"""Converts Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273, and which one a clip is tagged with."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# MatrixCoefficients of ITU-T H.273, table 4 -> K_R, K_B. The same set that decode.py gives to swscale.
+# MatrixCoefficients of ITU-T H.273, table 4 -> K_R, K_B. The same set that source/shrink.py gives to swscale.
 _WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
     4: (0.30, 0.11),  # FCC title 47
@@ -21,9 +21,9 @@ _FULL_RANGE = 2
 
 
 def resolve_colorspace(colorspace: int, height: int) -> int:
-    """The matrix to use for a picture of ``height`` lines tagged ``colorspace``; both numbers of H.273.
+    """The matrix for a picture of ``height`` lines that is tagged ``colorspace``; both are numbers of H.273.
 
-    Without a usable tag BT.709 from 720 lines on and BT.601 below, as `decode.Shrinker` does it.
+    Without a usable tag it is BT.709 from 720 lines on and BT.601 below, as in `Shrinker`.
     """
     if colorspace in _WEIGHTS:
         return colorspace
@@ -33,7 +33,7 @@ def resolve_colorspace(colorspace: int, height: int) -> int:
 def is_full_range(color_range: int, pix_fmt: str) -> bool:
     """Whether samples span all codes; ``color_range`` as libavutil numbers it, 0 unspecified.
 
-    Grey does whatever it is tagged, because FFmpeg reads it so.
+    Grey always does, whatever its tag, as in FFmpeg.
     """
     return color_range == _FULL_RANGE or pix_fmt.startswith(("yuvj", "gray"))
 
@@ -42,8 +42,7 @@ def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: 
     """``[12]``: for each of R', G', B' in 0..255 its factors of Y', Cb, Cr (sample values of ``bits`` bits) and its offset.
 
     H.273, equations 20 to 31 (quantisation) and 38 to 40 (matrix), solved for R'G'B'; but full range of more than 8 bits ends at
-    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, since swscale has it so on the CPU path. Without chroma its
-    factors are 0.
+    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, as in swscale on the CPU path. Without chroma its factors are 0.
     Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
     """
     red, blue = _WEIGHTS[colorspace]
