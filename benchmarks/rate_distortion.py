@@ -20,7 +20,7 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.encode.target import EncodeTarget
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.block_error import as_encoded
+from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, decode_frames
@@ -46,8 +46,8 @@ class Plainly(Channel):
     channel: Channel | None
     name: ClassVar[str] = "none"
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
-        return Delivery() if self.channel is None else self.channel.deliver(target, None, part, folder, quality)
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+        return Delivery() if self.channel is None else self.channel.deliver_plain(target, quality)
 
 
 def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:
@@ -87,7 +87,7 @@ def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
     clips = (source, probe_clip(encode))
     streams = (decode_frames(clip, DecodeTally()) for clip in clips)
     for a, b, mask in zip(*(islice(stream, len(masks)) for stream in streams), masks, strict=True):
-        square = (luma(as_encoded(a, b)).astype(np.int32) - luma(b)) ** 2
+        square = (luma(match_format(a, b)).astype(np.int32) - luma(b)) ** 2
         inside = int(square[mask].sum())
         total += (inside, int(square.sum()) - inside)
         pixels += (mask.sum(), mask.size - mask.sum())

@@ -26,8 +26,10 @@ from rich.progress import track
 from rich.table import Table
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.encode.channels.base import Channel, Delivery, escape_param
-from gpu_saliency.encode.channels.rate_guide import estimate_rates, quantiser_step, wanted_rates
+from gpu_saliency.encode.channels.base import Channel, Delivery
+from gpu_saliency.encode.channels.escape import escape_param
+from gpu_saliency.encode.channels.rate_guide import wanted_rates
+from gpu_saliency.encode.channels.rates import estimate_rates, quantiser_step
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import EncodeTarget
@@ -47,11 +49,10 @@ class Neutral(Channel):
     kind: str
     name: ClassVar[str] = "neutral"
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
         if self.kind == "off":
             return Delivery(params={"deltaq-mode": "0"})
         assert target.crf is not None
-        assert plan is not None
         rates = estimate_rates(target.clip, part, quantiser_step(target.crf))
         if self.kind == "neutral":
             rates = wanted_rates(rates, plan)

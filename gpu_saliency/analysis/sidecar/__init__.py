@@ -6,7 +6,7 @@ Format: docs/sidecar.md.
 from gpu_saliency.analysis.sidecar.fresh import check_fresh
 from gpu_saliency.analysis.sidecar.read import read_sidecar
 from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
-from gpu_saliency.analysis.sidecar.sidecar import SUFFIX, Sidecar
+from gpu_saliency.analysis.sidecar.sidecar import SUFFIX, Sidecar, sidecar_beside
 from gpu_saliency.analysis.sidecar.write import save_sidecar
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "check_fresh",
     "read_sidecar",
     "save_sidecar",
+    "sidecar_beside",
 ]

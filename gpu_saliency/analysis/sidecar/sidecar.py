@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
@@ -11,6 +12,11 @@ from gpu_saliency.analysis.track import SaliencyTrack
 FORMAT, VERSION = "gpu_saliency.sidecar", 2
 SUFFIX = ".saliency.npz"
 _MAX_ENCODES = 64
+
+
+def sidecar_beside(file: Path) -> Path:
+    """The path that the sidecar of ``file``, a source or an encode, has by default."""
+    return file.with_name(file.name + SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
