@@ -89,5 +89,5 @@ class AnalysisSettings:
         return Path(self.model)
 
     def sampling(self, clip: Clip) -> Sampling:
-        """The frames of ``clip`` that the model looks at."""
+        """The sampling of ``clip``: which frames the model gets."""
         return Sampling.choose(clip.frame_rate, analysis_fps=self.analysis_fps, every=self.every)

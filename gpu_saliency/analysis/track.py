@@ -35,7 +35,7 @@ class SaliencyTrack:
     """
 
     saliency: NDArray[np.uint8]
-    """``[samples, rows, cols]``, mean saliency of each 16x16 block; 0..255 stands for 0..1."""
+    """``[samples, rows, cols]``, mean saliency of each 16x16 block; 0..255 encodes 0..1."""
     activity: NDArray[np.uint8]
     """``[samples, rows, cols]``, activity of each block as `encode_activity` writes it."""
     sample_frame: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What the device cuda decides and computes on the host: settings, choice of the decoder, layouts, packets, joins."""
+"""The host side of the device cuda: settings, choice of the decoder, layouts, packets, joins."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_choice_of_the_decoder(changes: dict[str, object], settings: GpuSettings
     assert reason in choice.reason
 
 
-def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
+def test_a_broken_installation_is_an_error_and_no_fallback() -> None:
     broken = GpuMachine(
         None, "13.0", MACHINE.gpus, nvcuvid_error="OSError: libnvcuvid.so.1", cupy_error=None, nvdec_error="the same"
     )
@@ -94,7 +94,7 @@ def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
     assert (theora.name, theora.is_unexpected) == ("upload", True)
 
 
-def test_sizes_that_nvdec_takes() -> None:
+def test_sizes_that_nvdec_decodes() -> None:
     assert fits(CAPS, 48, 16)
     assert fits(CAPS, 4096, 4096)
     assert not fits(CAPS, 47, 16)
@@ -114,8 +114,8 @@ def test_decoders_that_are_refused(text: str) -> None:
         GpuSettings(decoders=text)
 
 
-def test_no_gpu_library_is_imported_before_it_is_needed() -> None:
-    """In a process of its own; where none is installed there is nothing to import, and the same holds."""
+def test_gpu_libraries_are_imported_lazily() -> None:
+    """Checked in a new process. Holds trivially where none is installed."""
     package = Path(gpu_saliency.__file__).parent
     paths = [path.relative_to(package.parent).with_suffix("") for path in (package / "analysis" / "cuda").rglob("*.py")]
     modules = [".".join(path.parts).removesuffix(".__init__") for path in paths]
@@ -138,7 +138,7 @@ def test_no_session_may_use_the_cpu(settings: GpuSettings, tmp_path: Path, monke
 
 
 def test_a_fixed_shape_leaves_no_arithmetic_on_shapes() -> None:
-    """It would stay on the CPU, so that the shipped model could not be loaded where the CPU is forbidden."""
+    """ONNX Runtime would run it on the CPU, and so refuse the shipped model in a session without the CPU."""
     plain = onnxruntime.InferenceSession(str(DEFAULT_MODEL), providers=["CPUExecutionProvider"])
     contract = ModelContract.read(DEFAULT_MODEL, plain)
     options = onnxruntime.SessionOptions()
@@ -154,8 +154,8 @@ def test_a_fixed_shape_leaves_no_arithmetic_on_shapes() -> None:
     assert session.get_outputs()[0].shape == [16, 1, 144, 256]
 
 
-def test_a_session_that_would_use_the_cpu_is_refused_by_the_runtime() -> None:
-    """The words by which `CudaSession` knows it."""
+def test_onnxruntime_refuses_a_session_that_would_use_the_cpu() -> None:
+    """With the message that `CudaSession` looks for."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -172,8 +172,8 @@ RANGE_ENCODES = {
 
 @pytest.mark.parametrize("codec", RANGE_ENCODES)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_packets_as_nvdec_takes_them(tmp_path: Path, codec: str, suffix: str) -> None:
-    """A range's packets, one after the other and without a container, are a stream that decodes to the range's frames."""
+def test_packets_for_nvdec(tmp_path: Path, codec: str, suffix: str) -> None:
+    """The packets of a range, concatenated without a container, are a stream that decodes to the frames of the range."""
     path = tmp_path / f"clip{suffix}"
     source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24,trim=end_frame=72", "-pix_fmt", "yuv420p")
     ffmpeg(*source, *RANGE_ENCODES[codec], path)
@@ -190,7 +190,7 @@ def test_packets_as_nvdec_takes_them(tmp_path: Path, codec: str, suffix: str) ->
     whole = [frame.to_ndarray() for frame in decode_frames(found, DecodeTally())]
     with av.open(str(stream)) as container:
         alone = [frame.to_ndarray() for frame in container.decode(video=0)]
-    # Leading pictures of the key frame may come out too, before it.
+    # Leading pictures of the key frame may precede it.
     first = next(i for i, picture in enumerate(alone) if np.array_equal(picture, whole[part.start]))
     for number in range(part.start, part.end):
         np.testing.assert_array_equal(alone[first + number - part.start], whole[number])
@@ -201,7 +201,7 @@ SHRUNK_TOLERANCE = 1.0
 
 
 def pictured(backend: Backend, surface: Surface, matrix: Array, size: InputSize) -> Array:
-    """R'G'B' codes ``[3, h, w]`` that the kernel makes of ``surface``."""
+    """The kernel's R'G'B' codes ``[3, h, w]`` of ``surface``."""
     width, height = size.content
     model_input, luma = backend.put(np.zeros((3, height, width), np.float32)), backend.put(np.zeros((height, width), np.float32))
     backend.kernels.picture_to_input(surface, size, 0, backend.put(matrix), model_input, luma)
@@ -210,7 +210,7 @@ def pictured(backend: Backend, surface: Surface, matrix: Array, size: InputSize)
 
 
 def drawn_frame(width: int, height: int, pix_fmt: str) -> av.VideoFrame:
-    """Waves of each colour, long against a pixel, so that no rounding of positions shows."""
+    """Waves in each colour, long compared with a pixel, so that rounded positions do not matter."""
     y, x = np.mgrid[:height, :width].astype(float)
     waves = [np.sin(x / 31 + phase) * np.cos(y / 23 + phase) for phase in (0, 2, 4)]
     rgb = np.stack([128 + 100 * wave for wave in waves], axis=-1).round().astype(np.uint8)
@@ -224,7 +224,7 @@ UPLOADED = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p12le", "nv12
 @pytest.mark.parametrize(("width", "height"), [(322, 180), (321, 181)])
 @pytest.mark.parametrize("pix_fmt", UPLOADED)
 def test_uploaded_frames(host_backend: Backend, pix_fmt: str, width: int, height: int) -> None:
-    """What is packed for the bus comes to the picture of the CPU path, whatever the pixel format, converted first or not."""
+    """A frame packed for upload gives the picture of the CPU path in every pixel format, converted first or not."""
     frame = drawn_frame(width, height, pix_fmt)
     size = InputSize((64, 36), (64, 36))
     readable, colour = readable_frame(frame)
@@ -247,8 +247,8 @@ NVDEC_NAMES = {"NV12": "nv12", "P016": "p010le", "YUV444": "yuv444p", "NV16": "n
 
 @pytest.mark.parametrize(("width", "height"), [(322, 180), (320, 181)])
 @pytest.mark.parametrize("name", NVDEC_NAMES)
-def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width: int, height: int) -> None:
-    """Planes one after the other with one pitch: found from the size alone, they come to the same picture."""
+def test_surfaces_in_the_layout_of_nvdec(host_backend: Backend, name: str, width: int, height: int) -> None:
+    """Consecutive planes with one pitch, which is computed from the size alone, give the same picture."""
     frame = drawn_frame(width, height, NVDEC_NAMES[name])
     bits = frame.format.components[0].bits
     layout = surface_layout(name, bits)
@@ -271,7 +271,7 @@ def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width
 
 
 def test_surfaces_that_the_library_describes_wrongly() -> None:
-    """As 2.2.4 does: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
+    """As in 2.2.4: an odd height without the last half line of chroma, and 16-bit 4:4:4 planes addressed as if they had 8 bits."""
     surface = packed_surface(surface_layout("NV12", 8), 320, 181, [4096, 4096 + 320 * 181], 320 * 181 * 3 // 2)
     assert (surface.luma_pitch, surface.planes) == (320, (4096, 4096 + 320 * 181))
     samples = 320 * 180
@@ -279,7 +279,7 @@ def test_surfaces_that_the_library_describes_wrongly() -> None:
     assert (surface.luma_pitch, surface.planes) == (640, (4096, 4096 + 2 * samples, 4096 + 4 * samples))
 
 
-def test_surfaces_whose_numbers_do_not_agree() -> None:
+def test_inconsistent_surfaces_are_refused() -> None:
     layout = surface_layout("NV12", 8)
     with pytest.raises(ValueError, match="bytes for"):
         packed_surface(layout, 320, 180, [4096, 4096 + 320 * 180], 320 * 270 + 1)
@@ -291,8 +291,8 @@ def test_surfaces_whose_numbers_do_not_agree() -> None:
         surface_layout("RGB", 8)
 
 
-def test_what_kernels_are_given() -> None:
-    """No ``None``, which CuPy has passed as -1 (cupy/cupy#9046), and no Python number, which it makes 64 bits wide."""
+def test_kernel_arguments_have_the_declared_width() -> None:
+    """CuPy has passed ``None`` as -1 (cupy/cupy#9046), and passes Python numbers as 64 bits."""
     for value, expected in ((None, np.uint64(0)), (2**63, np.uint64(2**63))):
         found = _cuda_value("pointer", value)
         assert (found, found.dtype) == (expected, np.uint64)
@@ -300,8 +300,8 @@ def test_what_kernels_are_given() -> None:
     assert _cuda_value("float32", 0.5).dtype == np.float32
 
 
-def test_cuda_libraries_are_looked_for_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime may lie in another folder than the wheels that it needs."""
+def test_cuda_libraries_are_found_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime may be installed in another folder than the wheels that it needs."""
     expected = []
     for name, part in (("a", "cu13"), ("b", "cudnn")):
         folder = tmp_path / name / "nvidia" / part / "lib"
@@ -318,7 +318,7 @@ def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
     parts = []
     for first, end in [(0, 20), (20, 21), (21, 48)]:
         own = np.array([0.0, *changes[first + 1 : end]], np.float32)
-        # Two chunks of which the last is longer than what it holds.
+        # Two chunks; the last is longer than its content.
         parts.append(
             (end - first, [lattices[first], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
         )
@@ -329,9 +329,9 @@ def index_of(frames: int) -> FrameIndex:
     return FrameIndex(np.arange(frames), np.arange(0, frames, 10))
 
 
-def test_the_frames_that_the_model_sees() -> None:
+def test_sampled_frames() -> None:
     sampling = Sampling(Fraction(6))
     assert list(itertools.islice(sampled_frames(sampling, 0, index_of(30)), 3)) == [3, 9, 15]
     assert next(sampled_frames(sampling, 10, index_of(30))) == 15
-    # Too short for any: its last one, as on the CPU.
+    # A clip too short for a sample gives its last frame, as on the CPU.
     assert list(itertools.islice(sampled_frames(sampling, 0, index_of(3)), 2)) == [2, 3]

@@ -1,4 +1,4 @@
-"""Ranges that are cut at key frames decode to the very frames that the whole clip decodes to: real encodes, real containers."""
+"""Ranges cut at key frames decode to the exact frames of the whole clip, in real encodes and containers."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_ranges_decode_to_the_frames_of_the_whole_clip(tmp_path: Path, encode: s
     assert [found[number] for number in range(FRAMES)] == whole
 
 
-def test_the_clips_have_what_makes_splitting_hard(tmp_path: Path) -> None:
-    """Open GOPs: packets after a key frame that show before it."""
+def test_the_open_gop_clips_have_leading_pictures(tmp_path: Path) -> None:
+    """Packets after a key frame are shown before it, which makes splitting hard."""
     for encode in ("x264-open", "x265-open"):
         path = tmp_path / f"{encode}.mp4"
         ffmpeg(*SOURCE, *ENCODES[encode], path)
@@ -70,12 +70,12 @@ def test_the_clips_have_what_makes_splitting_hard(tmp_path: Path) -> None:
         assert any(later < demuxed[i][0] for i in keys[1:] for later, _ in demuxed[i + 1 : i + 6]), encode
 
 
-def test_no_cut_where_the_picture_only_builds_up(tmp_path: Path) -> None:
+def test_no_cut_in_a_stream_with_intra_refresh(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     ffmpeg(*SOURCE, *X264, "-x264-params", "intra-refresh=1", path)
     clip = probe_clip(path)
     index = index_clip(clip)
-    assert len(split_ranges(index, 3)) == 3, "its key frames are flagged as if one could begin there"
+    assert len(split_ranges(index, 3)) == 3, "its flagged key frames are taken for starts"
     assert checked_ranges(clip, index, 3) == [FrameRange(0, FRAMES)]
 
 
@@ -94,7 +94,7 @@ def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
 
 
 def test_an_edit_list_hides_what_it_cuts_off(tmp_path: Path) -> None:
-    """Cut by stream copy between key frames: the file keeps the packets from the key frame on and says not to show them."""
+    """A stream copy that starts between key frames keeps the packets from the key frame on; an edit list hides them."""
     ffmpeg(*SOURCE, *X264, tmp_path / "whole.mp4")
     path = tmp_path / "cut.mp4"
     ffmpeg("-ss", 1.0, "-i", tmp_path / "whole.mp4", "-c", "copy", path)
@@ -109,23 +109,23 @@ def test_an_edit_list_hides_what_it_cuts_off(tmp_path: Path) -> None:
 
 
 def packets(text: str) -> list[PacketFacts]:
-    """``"0k 3 1 2"``: time stamps in order of decoding, k for a key frame, d for one that is not shown."""
+    """``"0k 3 1 2"``: time stamps in order of decoding, k for a key frame, d for a frame that is not shown."""
     return [PacketFacts(int(word.rstrip("kd")), "k" in word, "d" in word) for word in text.split()]
 
 
 def test_where_decoding_can_begin() -> None:
     second = Fraction(1)
     assert make_index(packets("0k 3 1 2 4k 6 5"), second).keys.tolist() == [0, 4]
-    # Open: 5 and 6 are decoded after key frame 7 and shown before it; they belong to the range before.
+    # Open GOP: 5 and 6 are decoded after key frame 7 and shown before it; they belong to the range before.
     assert make_index(packets("0k 3 1 2 7k 5 6 9 8"), second).keys.tolist() == [0, 6]
     assert make_index(packets("0k 3 1 2 7k 5 6 9 8"), second).pts.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    # A key frame that shows before something decoded earlier is no place to begin.
+    # Decoding cannot begin at a key frame that is shown before a frame decoded earlier.
     assert make_index(packets("0k 3 2k 1 4k"), second).keys.tolist() == [0, 4]
     assert make_index(packets("0kd 1d 2 3 4k"), second).keys.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(("text", "reason"), [("0 1k", "begin"), ("0k 1 1", "same"), ("2k 0 1 3", "refer"), ("0kd 1d", "shown")])
-def test_streams_whose_packets_do_not_tell_the_frames(text: str, reason: str) -> None:
+def test_streams_whose_packets_do_not_identify_the_frames(text: str, reason: str) -> None:
     with pytest.raises(IrregularStreamError, match=reason):
         make_index(packets(text), Fraction(1))
     with pytest.raises(IrregularStreamError, match="no time stamp"):
@@ -145,7 +145,7 @@ def test_ranges_are_even_and_complete() -> None:
     assert split_ranges(index_of(50, [0, 49]), 9) == [FrameRange(0, 49), FrameRange(49, 50)]
 
 
-def test_frames_are_known_by_their_time_stamps() -> None:
+def test_frames_are_identified_by_their_time_stamps() -> None:
     index = make_index(packets("0k 3 1 2 4kd"), Fraction(1))
     assert [index.number_of(pts) for pts in (0, 1, 3, 4)] == [0, 1, 3, None]
     with pytest.raises(KeyError):

@@ -76,7 +76,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
 
 
-def test_numpy_reads_it(tmp_path: Path) -> None:
+def test_numpy_reads_a_sidecar(tmp_path: Path) -> None:
     save_sidecar(example(), tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
         np.testing.assert_array_equal(file["saliency"], example().track.saliency)
@@ -94,7 +94,7 @@ def test_same_analysis_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_path(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         save_sidecar(example(), tmp_path / "no" / "s.npz")
 
@@ -249,14 +249,14 @@ WRONG_TIMES: dict[str, dict[str, np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_TIMES)
-def test_times_that_make_no_sense(tmp_path: Path, name: str) -> None:
+def test_contradictory_times(tmp_path: Path, name: str) -> None:
     rewrite(tmp_path / "s.npz", None, **{member: array_bytes(array) for member, array in WRONG_TIMES[name].items()})
     with pytest.raises(SidecarError, match=r"s\.npz"):
         read_sidecar(tmp_path / "s.npz")
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """A member of 600 MB of zeros in a file of 600 KB: refused by its declared size, without the memory."""
+    """A member of 600 MB of zeros in a file of 600 KB is refused by its declared size, before memory is allocated."""
     bomb = tmp_path / "s.npz"
     rewrite(bomb)
     with zipfile.ZipFile(bomb) as archive:
@@ -281,8 +281,8 @@ def test_not_a_zip(tmp_path: Path, content: bytes) -> None:
         read_sidecar(tmp_path / "s.npz")
 
 
-def test_damage_never_ends_in_another_error(tmp_path: Path) -> None:
-    """300 copies of a good file with bytes flipped or the end cut off."""
+def test_damage_always_raises_sidecar_error(tmp_path: Path) -> None:
+    """300 copies of a good file with changed bytes or the end cut off."""
     path = tmp_path / "s.npz"
     save_sidecar(example(), path)
     good, rng, refused = path.read_bytes(), random.Random(4), 0

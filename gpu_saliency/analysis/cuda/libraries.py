@@ -1,4 +1,4 @@
-"""Loads the CUDA, cuDNN and TensorRT libraries of pip's wheels, and says why a provider's library cannot be loaded."""
+"""Loads the CUDA, cuDNN and TensorRT libraries of pip's wheels, and diagnoses provider libraries that cannot be loaded."""
 
 from __future__ import annotations
 

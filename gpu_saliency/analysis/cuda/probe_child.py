@@ -56,7 +56,7 @@ def driver() -> dict[str, Any]:
             return {"error": f"GPU {number}: {error}"}
         shown = name.value.decode(errors="replace")
         gpus.append({"name": shown, "memory_bytes": memory.value, "compute": f"{compute[0].value}.{compute[1].value}"})
-    # 13000 stands for 13.0: the newest CUDA that the driver runs.
+    # 13000 means 13.0: the newest CUDA that the driver runs.
     return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "gpus": gpus}
 
 

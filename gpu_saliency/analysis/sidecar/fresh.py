@@ -1,4 +1,4 @@
-"""Decides whether a sidecar belongs to a clip, a model and a sampling, and says why where it does not."""
+"""Checks that a sidecar belongs to a clip, a model and a sampling."""
 
 from __future__ import annotations
 

@@ -115,8 +115,8 @@ class NvdecDecoder:
             raise
         except Exception as error:
             words = [line.strip() for line in str(error).splitlines() if line.strip()]
-            said = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
-            raise nvdec_failure(self._clip.path, said[:200]) from error
+            reason = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
+            raise nvdec_failure(self._clip.path, reason[:200]) from error
 
 
 @contextlib.contextmanager
