@@ -1,4 +1,4 @@
-"""Rate and distortion: PSNR inside and outside a mask, and the Bjontegaard delta of two curves. Shared by the benchmarks."""
+"""Rate and distortion for the benchmarks: PSNR inside and outside a mask, Bjontegaard delta of two curves."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class RatePoint:
-    """One encode of a whole clip."""
+    """Size and quality of one encode of a whole clip."""
 
     quality: float
     video_bytes: int
     inside_db: float
-    """Luma PSNR."""
+    """Luma PSNR inside the masks."""
     outside_db: float
+    """Luma PSNR outside the masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plainly(Channel):
-    """A channel that brings no plan: what its encoder makes of the clip, in one part, without any ROI."""
+    """Encodes without a plan, in one part, by the same program as ``channel``."""
 
     channel: Channel | None
     name: ClassVar[str] = "none"
@@ -51,7 +52,7 @@ class Plainly(Channel):
 
 
 def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:
-    """Encode the clip of ``job`` with ``plan``, or plainly by the same encoder, at each base quality."""
+    """Encode the clip of ``job`` at each base quality, with ``plan`` or as a plain encode."""
     points = []
     for quality in qualities:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,10 +65,10 @@ def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float
 
 
 def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -> float:
-    """Mean change of the rate at equal quality, per cent; negative is fewer bits.
+    """Mean change of the rate at equal quality in per cent; negative is fewer bits.
 
-    The logarithm of the rate is interpolated over PSNR by monotone cubics, and averaged over the PSNR that both curves reach
-    (Bjontegaard, VCEG-M33; with the interpolation of JCTVC-L1100). NaN where they reach none in common.
+    The logarithm of the rate is interpolated over PSNR by monotone cubics and averaged over the PSNR range that both curves
+    share (Bjontegaard, VCEG-M33; interpolation of JCTVC-L1100). NaN if they share none.
     """
     curves = []
     for points in (plain, other):
@@ -82,7 +83,7 @@ def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -
 
 
 def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
-    """Luma PSNR in dB inside and outside ``masks``, over as many frames as those are."""
+    """Luma PSNR in dB inside and outside ``masks``, over as many frames as there are masks."""
     total, pixels = np.zeros(2), np.zeros(2)
     clips = (source, probe_clip(encode))
     streams = (decode_frames(clip, DecodeTally()) for clip in clips)

@@ -17,7 +17,7 @@ from gpu_saliency.model.contract import first_line
 _MEMORY_WORDS = ("out of memory", "out_of_memory", "outofmemory", "failed to allocate memory", "alloc_failed", "bfcarena")
 
 
-def cuda_error(problem: str, cure: str | None = None) -> ToolMissingError:
+def cuda_error(problem: str, cure: str) -> ToolMissingError:
     """The error of a device ``cuda`` that cannot be used because of ``problem``."""
     return ToolMissingError(problem, setting="device", value="cuda", cure=cure)
 

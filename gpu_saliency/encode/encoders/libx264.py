@@ -1,7 +1,7 @@
 """libx264: regions through addroi; the settings that would silently drop them are refused.
 
 Measured with x264 core 165: constant QP drops regions, and so do ``aq-mode=0`` (which the preset *ultrafast* implies) and
-``aq-strength=0`` together with ``mbtree=0``; nothing is printed. ``--crf 0`` at 8 bit is lossless, which is constant QP 0.
+``aq-strength=0`` together with ``mbtree=0``; nothing is printed. ``crf`` 0 at 8 bit is lossless, which is constant QP 0.
 """
 
 from __future__ import annotations

@@ -1,41 +1,11 @@
-"""Converts Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273, and which one a clip is tagged with."""
+"""Computes the matrix from Y'CbCr sample values to full-range R'G'B' codes (ITU-T H.273)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# MatrixCoefficients of ITU-T H.273, table 4 -> K_R, K_B. The same set that source/shrink.py gives to swscale.
-_WEIGHTS = {
-    1: (0.2126, 0.0722),  # BT.709
-    4: (0.30, 0.11),  # FCC title 47
-    5: (0.299, 0.114),  # BT.470 System B, G
-    6: (0.299, 0.114),  # BT.601, SMPTE 170M
-    7: (0.212, 0.087),  # SMPTE 240M
-    9: (0.2627, 0.0593),  # BT.2020, non-constant luminance
-    10: (0.2627, 0.0593),  # BT.2020, constant luminance: read as non-constant, as swscale does
-}
-_BT709, _BT601 = 1, 6
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG."""
-
-
-def resolve_colorspace(colorspace: int, height: int) -> int:
-    """The matrix for a picture of ``height`` lines that is tagged ``colorspace``; both are numbers of H.273.
-
-    Without a usable tag it is BT.709 from 720 lines on and BT.601 below, as in `Shrinker`.
-    """
-    if colorspace in _WEIGHTS:
-        return colorspace
-    return _BT709 if height >= 720 else _BT601
-
-
-def is_full_range(color_range: int, pix_fmt: str) -> bool:
-    """Whether samples span all codes; ``color_range`` as libavutil numbers it, 0 unspecified.
-
-    Grey always does, whatever its tag, as in FFmpeg.
-    """
-    return color_range == _FULL_RANGE or pix_fmt.startswith(("yuvj", "gray"))
+from gpu_saliency.source.colour import MATRICES
 
 
 def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: bool = True) -> NDArray[np.float32]:
@@ -45,7 +15,7 @@ def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: 
     255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, as in swscale on the CPU path. Without chroma its factors are 0.
     Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
     """
-    red, blue = _WEIGHTS[colorspace]
+    _, red, blue = MATRICES[colorspace]
     green = 1 - red - blue
     # R'G'B' of E'Y in 0..1 and E'PB, E'PR in -0.5..0.5.
     matrix = np.array(
