@@ -34,7 +34,6 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.pipeline import plan_for
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 from gpu_saliency.source.clip import Clip
@@ -78,8 +77,8 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
     assert job.channel is not None
     policy = RoiPolicy(options.offset, segments=options.segments)
     plans = {
-        "model": plan_for(job, sidecar, policy),
-        "truth": plan_for(job, with_truth(sidecar, object_blocks(masks, clip)), policy),
+        "model": job.plan(sidecar, policy),
+        "truth": job.plan(with_truth(sidecar, object_blocks(masks, clip)), policy),
     }
     plain = curve(job, plans["truth"], masks, qualities, plain=True)
     rows = []

@@ -25,7 +25,6 @@ from gpu_saliency.encode.encoders import SOFTWARE
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.errors import SourceError
-from gpu_saliency.pipeline import plan_for
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.source.probe import probe_clip
@@ -57,7 +56,7 @@ def measure(path: Path, encoder: str, seconds: float) -> Row:
         return Row(path.stem, encoder, "", None, "", None, None, None, None, None, str(error))
     sidecar, _ = load_saliency_sidecar(clip)
     job = job.timed_like(sidecar)
-    plan = plan_for(job, sidecar, RoiPolicy())
+    plan = job.plan(sidecar, RoiPolicy())
     assert job.channel is not None
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out" + job.spec.part_suffix)

@@ -36,7 +36,6 @@ from make_demo_clip import write_clip
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import plan_part, run_saliency_encode
-from gpu_saliency.pipeline import plan_for
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.probe import probe_clip
@@ -74,7 +73,7 @@ def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
         sidecar, _ = load_saliency_sidecar(clip, path=path, on_progress=advance)
     seconds = time.perf_counter() - started
     job = job.timed_like(sidecar)
-    plan = plan_for(job, sidecar, RoiPolicy())
+    plan = job.plan(sidecar, RoiPolicy())
     after_plan = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     assert job.channel is not None
     with tempfile.TemporaryDirectory() as folder:

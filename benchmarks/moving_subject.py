@@ -39,7 +39,6 @@ from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.channels import addroi
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
-from gpu_saliency.pipeline import plan_for
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
@@ -84,7 +83,7 @@ def compare(clip: Clip, sidecar: Sidecar, masks: Masks, name: str) -> list[Row]:
     rows = []
     truth = with_truth(sidecar, object_blocks(masks, clip))
     for saliency, source in (("model", sidecar), ("truth", truth)):
-        plans = [plan_for(job, source, RoiPolicy(segments=segments)) for segments in ("clip", "auto")]
+        plans = [job.plan(source, RoiPolicy(segments=segments)) for segments in ("clip", "auto")]
         one, following = (curve(job, plan, masks, qualities, plain=False) for plan in plans)
         size = float(np.mean([100 * (b.video_bytes / a.video_bytes - 1) for a, b in zip(one, following, strict=True)]))
         gains = [bd_rate(one, following, side) for side in ("inside_db", "outside_db")]
@@ -95,7 +94,7 @@ def compare(clip: Clip, sidecar: Sidecar, masks: Masks, name: str) -> list[Row]:
 def compare_parts(clip: Clip, sidecar: Sidecar, encoder: str) -> PartsRow:
     job = prepare_encode(clip, EncodeSettings(encoder)).timed_like(sidecar)
     assert job.channel is not None
-    plan = plan_for(job, sidecar, RoiPolicy())
+    plan = job.plan(sidecar, RoiPolicy())
     filters = job.channel.deliver(job, plan, job.channel.split(plan)[0], Path(), job.quality(plan)).filters.count("addroi=")
     with tempfile.TemporaryDirectory() as folder:
         one, many = Path(folder, "one.mp4"), Path(folder, "many.mp4")

@@ -1,41 +1,53 @@
-"""Saliency-aware video encodes whose bits really move to where people look, proven from the output.
+"""Saliency-aware video encodes that spend their bits where people look, proven from the output.
 
->>> from pathlib import Path
 >>> from gpu_saliency import EncodeRequest, encode_clip, probe_clip
->>> result = encode_clip(EncodeRequest(probe_clip("clip.mp4"), Path("roi.mp4")))  # doctest: +SKIP
+>>> result = encode_clip(EncodeRequest(probe_clip("clip.mp4"), "roi.mp4"))  # doctest: +SKIP
 
 The steps of it are `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`.
 """
 
-__version__ = "0.1.0"
-
+from gpu_saliency._version import __version__
 from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
 from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.dryrun import dry_run
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.pipeline import EncodeRequest, encode_clip
+from gpu_saliency.inspection import Inspection, inspect_encode
+from gpu_saliency.pipeline import encode_clip
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.progress import Message, Observer, Progress
+from gpu_saliency.request import EncodeRequest
+from gpu_saliency.results import DryRunResult, EncodeResult
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
 __all__ = [
     "AnalysisSettings",
     "Clip",
+    "DryRunResult",
     "EncodeJob",
     "EncodeRequest",
+    "EncodeResult",
     "EncodeSettings",
     "GpuSaliencyError",
+    "GpuSettings",
+    "Inspection",
+    "Message",
+    "Observer",
+    "Progress",
     "RoiPlan",
     "RoiPolicy",
     "Sidecar",
     "__version__",
     "build_roi_plan",
+    "dry_run",
     "encode_clip",
+    "inspect_encode",
     "load_saliency_sidecar",
     "prepare_encode",
     "probe_clip",

@@ -1,23 +1,25 @@
-"""What this machine can do, found out by doing it: each encoder gets a small clip and a known plan, and the bits are looked for."""
+"""The self-test behind ``gpu-saliency doctor``: encodes a small clip with every encoder and checks that its bits move."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gpu_saliency.analysis.cuda.device import CudaDevice
-from gpu_saliency.analysis.cuda.probe import probe
+from gpu_saliency.analysis.cuda.probe import GpuMachine, probe
 from gpu_saliency.analysis.settings import GpuSettings
 from gpu_saliency.encode.encoders import ENCODERS, SOFTWARE, EncoderSpec
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, candidates, probe_ffmpeg
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
-from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.errors import GpuSaliencyError, Spelling, spell_python
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
@@ -25,6 +27,7 @@ from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import prove_encode
+from gpu_saliency.results import PassedOver
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
@@ -32,27 +35,98 @@ _PACKAGES = ("gpu-saliency", "numpy", "av", "rich", "typer", "imageio-ffmpeg", "
 _WIDTH, _HEIGHT, _FRAMES = 320, 192, 48
 
 
-def examine(ffmpeg_bin: str = DEFAULT_FFMPEG) -> dict[str, Any]:
-    """Everything that ``gpu-saliency doctor`` prints. Raises nothing for what is missing: that is what it reports."""
+@dataclass(frozen=True, slots=True)
+class EncoderReport:
+    """The test encode of one encoder."""
+
+    channel: str | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    """Better channels, and why each could not be used."""
+    ffmpeg: str | None = None
+    """Path of the ffmpeg that encoded."""
+    moved: bool | None = None
+    """Whether bits moved as planned; ``None`` where the comparison was not decisive."""
+    summary: str | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"passed_over": [asdict(one) for one in self.passed_over]}
+
+
+@dataclass(frozen=True, slots=True)
+class FfmpegReport:
+    """One ffmpeg that a default run looks at."""
+
+    origin: str
+    path: str
+    version: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReport:
+    """ONNX Runtime with the default model."""
+
+    providers: tuple[str, ...]
+    model: dict[str, Any] | None
+    error: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"providers": list(self.providers), "model": self.model, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What works on this machine. Produced by `examine`."""
+
+    python: str
+    packages: Mapping[str, str | None]
+    """Installed version by package; ``None`` where it is missing."""
+    runtime: RuntimeReport
+    ffmpeg: tuple[FfmpegReport, ...]
+    encoders: dict[str, EncoderReport]
+    gpu: GpuMachine
+    obstacle: str | None
+    """The reason why the model does not run on the GPU; ``None`` where it does."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the model runs and every software encoder moves bits."""
+        return self.runtime.error is None and all(self.encoders[spec.name].moved is True for spec in SOFTWARE)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``doctor --json`` prints; docs/result.md describes it."""
+        return {
+            "python": self.python,
+            "packages": dict(self.packages),
+            "runtime": self.runtime.to_json(),
+            "ffmpeg": [asdict(one) for one in self.ffmpeg],
+            "encoders": {name: report.to_json() for name, report in self.encoders.items()},
+            "gpu": self.gpu.to_json() | {"obstacle": self.obstacle},
+            "healthy": self.healthy,
+        }
+
+
+def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python) -> DoctorReport:
+    """Try everything on this machine. A missing part is reported, not raised; ``spell`` spells settings in the reports' errors."""
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         clip = make_test_clip(Path(folder, "test.yuv"))
-        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, Path(folder)) for spec in ENCODERS.values()}
-    runtime = _try_runtime()
-    return {
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES} | installed_runtimes(),
-        "runtime": runtime,
-        "ffmpeg": [_describe_ffmpeg(origin, path) for origin, path in candidates()],
-        "encoders": encoders,
-        "gpu": probe().to_json() | {"obstacle": _obstacle()},
-        "healthy": all(encoders[spec.name]["moved"] is True for spec in SOFTWARE) and runtime["error"] is None,
-    }
+        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, Path(folder), spell) for spec in ENCODERS.values()}
+    return DoctorReport(
+        python=platform.python_version(),
+        packages={**{name: _version(name) for name in _PACKAGES}, **installed_runtimes()},
+        runtime=_try_runtime(spell),
+        ffmpeg=tuple(_describe_ffmpeg(origin, path, spell) for origin, path in candidates()),
+        encoders=encoders,
+        gpu=probe(),
+        obstacle=_obstacle(spell),
+    )
 
 
 def make_test_clip(path: Path) -> Clip:
-    """Two seconds of raw 320x192 video: a texture of uneven contrast that drifts by 1.5 pixels a frame, under fine grain.
+    """Write two seconds of raw 320x192 video: a texture of uneven contrast that drifts by 1.5 pixels a frame, under fine grain.
 
-    Half pixels must be interpolated, so that every block takes bits; coarse grain would drown in all encodes what ROI does.
+    The half pixels must be interpolated, so that every block takes bits; coarse grain would hide the effect of an ROI.
     """
     rng = np.random.default_rng(11)
     texture = np.zeros((_HEIGHT, _WIDTH))
@@ -69,9 +143,9 @@ def make_test_clip(path: Path) -> Clip:
     return probe_clip(path, width=_WIDTH, height=_HEIGHT)
 
 
-def _try_encoder(spec: EncoderSpec, clip: Clip, ffmpeg_bin: str, folder: Path) -> dict[str, Any]:
-    """Encode ``clip`` with its left half 6 QP better than its right one, and look whether that is so."""
-    result: dict[str, Any] = {"channel": None, "passed_over": [], "ffmpeg": None, "moved": None, "summary": None, "error": None}
+def _try_encoder(spec: EncoderSpec, clip: Clip, ffmpeg_bin: str, folder: Path, spell: Spelling) -> EncoderReport:
+    """Encode ``clip`` with its left half 6 QP better than its right one, and check that the bits moved."""
+    report = EncoderReport()
     rows, cols = grid_shape(clip.width, clip.height)
     offsets = np.full((1, rows, cols), 2, np.int8)
     offsets[:, :, : cols // 2] = -4
@@ -80,40 +154,41 @@ def _try_encoder(spec: EncoderSpec, clip: Clip, ffmpeg_bin: str, folder: Path) -
     output = folder / f"{spec.name}{spec.suffixes[0] if spec.suffixes else '.mkv'}"
     try:
         job = prepare_encode(clip, EncodeSettings(spec.name, spec.fastest_preset, ffmpeg_bin=ffmpeg_bin))
-        result["ffmpeg"] = job.ffmpeg.path
-        result["channel"] = job.channel and job.channel.name
-        result["passed_over"] = [{"channel": name, "reason": reason} for name, reason in job.passed_over]
+        report = EncoderReport(
+            channel=None if job.channel is None else job.channel.name,
+            passed_over=tuple(PassedOver(name, reason) for name, reason in job.passed_over),
+            ffmpeg=job.ffmpeg.path,
+        )
         run_saliency_encode(job, plan, output)
         proof = prove_encode(job, plan, output, max_frames=None)
     except GpuSaliencyError as error:
-        return result | {"error": str(error)}
-    return result | {"moved": proof.moved, "summary": proof.summary()}
+        return replace(report, error=error.line(spell))
+    return replace(report, moved=proof.moved, summary=proof.summary())
 
 
-def _try_runtime() -> dict[str, Any]:
+def _try_runtime(spell: Spelling) -> RuntimeReport:
     try:
         providers = import_onnxruntime().get_available_providers()
         model = SaliencyModel(DEFAULT_MODEL)
     except GpuSaliencyError as error:
-        return {"providers": [], "model": None, "error": str(error)}
-    return {"providers": providers, "model": model.describe(), "error": None}
+        return RuntimeReport((), None, error.line(spell))
+    return RuntimeReport(tuple(providers), model.describe(), None)
 
 
-def _obstacle() -> str | None:
-    """What is in the way of ``--device cuda``; ``None`` where the model runs there."""
+def _obstacle(spell: Spelling) -> str | None:
+    """The reason why the device ``cuda`` cannot run the model; ``None`` where it can."""
     try:
         CudaDevice(GpuSettings()).load_model(DEFAULT_MODEL)
     except GpuSaliencyError as error:
-        return str(error)
+        return error.line(spell)
     return None
 
 
-def _describe_ffmpeg(origin: str, path: str) -> dict[str, Any]:
+def _describe_ffmpeg(origin: str, path: str, spell: Spelling) -> FfmpegReport:
     try:
-        found = probe_ffmpeg(path, origin)
+        return FfmpegReport(origin, path, probe_ffmpeg(path, origin).version, None)
     except GpuSaliencyError as error:
-        return {"origin": origin, "path": path, "version": None, "error": str(error)}
-    return {"origin": origin, "path": path, "version": found.version, "error": None}
+        return FfmpegReport(origin, path, None, error.line(spell))
 
 
 def _version(package: str) -> str | None:

@@ -6,12 +6,12 @@
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
-    │   └── SourceMissingError           66  the source is not there
+    │   └── SourceMissingError           66  the source does not exist
     ├── ModelError                       65  the saliency model is corrupt or breaks its contract
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
-    ├── EncodeError                      74  ffmpeg failed, or what it wrote is not what was asked
+    ├── EncodeError                      74  ffmpeg failed, or its output is not what was asked
     └── Interrupted                     130  Ctrl-C or SIGTERM
 """
 
@@ -47,7 +47,7 @@ def spell_python(name: str, value: str | None) -> str:
     return name if value is None else f"{name}={value}"
 
 
-def _spell_all(text: str, spell: Spelling) -> str:
+def spell_all(text: str, spell: Spelling) -> str:
     """``text`` with each marked setting spelled by ``spell``."""
     pieces = text.split(_MARK)
     for i in range(1, len(pieces), 2):
@@ -88,7 +88,7 @@ class GpuSaliencyError(Exception):
     @property
     def problem(self) -> str:
         """The message without the setting that it is about."""
-        return _spell_all(self._problem, spell_python)
+        return spell_all(self._problem, spell_python)
 
     @property
     def message(self) -> str:
@@ -103,8 +103,8 @@ class GpuSaliencyError(Exception):
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
         """Message and cure with every setting spelled by ``spell``."""
         subject = "" if self.setting is None else setting(self.setting, self.value) + ": "
-        cure = None if self._cure is None else _spell_all(self._cure, spell)
-        return _spell_all(subject + self._problem, spell), cure
+        cure = None if self._cure is None else spell_all(self._cure, spell)
+        return spell_all(subject + self._problem, spell), cure
 
     def line(self, spell: Spelling = spell_python) -> str:
         """The whole error in one line."""
@@ -166,6 +166,6 @@ class EncodeError(GpuSaliencyError, RuntimeError):
     kind = "encode"
 
 
-class Interrupted(GpuSaliencyError):  # noqa: N818 - it is not an error of anybody's
+class Interrupted(GpuSaliencyError):  # noqa: N818 - not a failure
     exit_code = 130
     kind = "interrupted"

@@ -1,42 +1,132 @@
-"""Progress of long work, on stderr: a live bar on a terminal, a sparse line elsewhere."""
+"""Progress of long work: `Observer` passes it to a caller's functions, `Reporter` shows it on stderr."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, Spelling, spell_all, spell_python
 
 Advance = Callable[[int, int | None], None]
-"""Called with (done, total or None)."""
+"""Called with (frames done, frames in all or ``None``)."""
 _LINE_SECONDS = 10.0
 
 
-class Reporter:
-    """Shows one stage after the other. ``quiet`` shows nothing."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one stage of the work is."""
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True)
-        self._quiet = quiet
-        self._bars: Progress | None = None
+    stage: str
+    done: int
+    """Frames."""
+    total: int | None
+    """Frames; ``None`` where the number is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line that the work has for its user."""
+
+    level: str
+    """``info``, ``warning`` or ``error``."""
+    text: str
+
+
+class Observer:
+    """Receives the progress and the messages of long work, and can cancel it."""
+
+    spell: Spelling = staticmethod(spell_python)
+    """Spells the settings that a message mentions."""
+
+    def __init__(
+        self,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_message: Callable[[Message], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """The work calls both functions in the thread that it runs in.
+
+        After another thread has set ``cancel``, the work removes its temporary files and raises `Interrupted`.
+        """
+        self._on_progress, self._on_message, self._cancel = on_progress, on_message, cancel
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
-        """Show ``name`` until the block ends; the yielded function takes the frames done and the frames in all."""
+        """Announce a stage; the block calls the yielded function with the frames done and the frames in all."""
+        with self._display(name) as show:
+
+            def advance(done: int, total: int | None) -> None:
+                if self._cancel is not None and self._cancel.is_set():
+                    raise Interrupted("cancelled")
+                show(done, total)
+                if self._on_progress is not None:
+                    self._on_progress(Progress(name, done, total))
+
+            advance(0, None)
+            yield advance
+
+    def say(self, line: str) -> None:
+        """Pass on a line of information."""
+        self._pass_on("info", line)
+
+    def warn(self, line: str) -> None:
+        """Pass on a line about a result that differs from what the user may expect."""
+        self._pass_on("warning", line)
+
+    def error(self, line: str) -> None:
+        """Pass on a line about a failure after which the work goes on."""
+        self._pass_on("error", line)
+
+    def report(self, error: GpuSaliencyError, then: str) -> None:
+        """Pass on an error after which the work goes on with ``then``."""
+        self.error(f"{error.worded(self.spell)[0]}; {spell_all(then, self.spell)}")
+
+    def _pass_on(self, level: str, line: str) -> None:
+        if self._on_message is not None:
+            self._on_message(Message(level, line))
+
+    def _display(self, _name: str) -> AbstractContextManager[Advance]:
+        return _no_display()
+
+
+@contextmanager
+def _no_display() -> Iterator[Advance]:
+    yield lambda _done, _total: None
+
+
+class Reporter(Observer):
+    """Shows stages on stderr: a live bar on a terminal, a line every 10 s elsewhere.
+
+    ``quiet`` shows warnings and errors only.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        super().__init__()
+        self.console = console or Console(stderr=True)
+        self._quiet = quiet
+        self._bars: Bars | None = None
+
+    @contextmanager
+    def _display(self, name: str) -> Iterator[Advance]:
         if self._quiet:
             yield lambda _done, _total: None
         elif self.console.is_terminal:
             yield from self._bar(name)
         else:
-            yield from self._lines(name)
+            yield self._lines(name)
 
     def _bar(self, name: str) -> Iterator[Advance]:
         # Stages may nest, and rich before 14.1 has one live display at a time: the outermost stage owns it.
         if self._bars is None:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=self.console, transient=True) as self._bars:
+            with Bars(*columns, console=self.console, transient=True) as self._bars:
                 try:
                     yield from self._task(self._bars, name)
                 finally:
@@ -44,12 +134,12 @@ class Reporter:
         else:
             yield from self._task(self._bars, name)
 
-    def _task(self, bars: Progress, name: str) -> Iterator[Advance]:
+    def _task(self, bars: Bars, name: str) -> Iterator[Advance]:
         task = bars.add_task(name, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
         bars.remove_task(task)
 
-    def _lines(self, name: str) -> Iterator[Advance]:
+    def _lines(self, name: str) -> Advance:
         started = shown = time.monotonic()
 
         def advance(done: int, total: int | None) -> None:
@@ -60,16 +150,17 @@ class Reporter:
                 of = f" of {total}" if total else ""
                 self.say(f"{name}: {done}{of} frames, {done / (now - started):.0f} fps")
 
-        yield advance
+        return advance
 
     def say(self, line: str) -> None:
-        """One line for people."""
         if not self._quiet:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._print(line)
 
     def warn(self, line: str) -> None:
-        """A line that is shown even when quiet: something differs from what one may expect."""
-        self.console.print(f"WARNING: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._print(f"WARNING: {line}", "yellow")
 
     def error(self, line: str) -> None:
-        self.console.print(f"ERROR: {line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        self._print(f"ERROR: {line}", "bold red")
+
+    def _print(self, line: str, style: str | None = None) -> None:
+        self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

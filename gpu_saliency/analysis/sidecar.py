@@ -35,6 +35,11 @@ _MAX_FRAMES = 1 << 27
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
+def sidecar_beside(file: Path) -> Path:
+    """The path that the sidecar of ``file``, a source or an encode, has by default."""
+    return file.with_name(file.name + SUFFIX)
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """One clip's saliency with its provenance; lives on the host and on disk."""

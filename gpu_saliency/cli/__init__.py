@@ -17,9 +17,9 @@ from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
 from gpu_saliency.cli.plan import plan
 from gpu_saliency.cli.preview import preview
+from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
-from gpu_saliency.progress import Reporter
 
 EXIT_CODES = """
 Exit codes: 0 done · 2 no ROI channel for the encoder · 64 wrong usage · 65 source, model or sidecar unusable ·
@@ -85,7 +85,7 @@ def main() -> None:
 def _fail(error: GpuSaliencyError) -> int:
     if "--json" in sys.argv:
         print(json.dumps({"error": error.to_json(spell_flag)}, indent=2))
-    reporter = Reporter()
+    reporter = CliReporter()
     for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
         reporter.say(f"ffmpeg: {word}")
     reporter.error(error.line(spell_flag))

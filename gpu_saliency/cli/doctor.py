@@ -9,6 +9,7 @@ import typer
 
 from gpu_saliency.cli import options as opt
 from gpu_saliency.cli.rows import Rows, print_rows
+from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.doctor import examine
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.errors import ToolMissingError
@@ -18,7 +19,8 @@ from gpu_saliency.progress import Reporter
 def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False, quiet: opt.Quiet = False) -> None:
     """Find out what works here: packages, ffmpeg, and for each encoder whether a test encode really moved bits."""
     with Reporter(quiet=quiet).stage("testing each encoder"):
-        found = examine(ffmpeg_bin)
+        report = examine(ffmpeg_bin, spell=spell_flag)
+    found = report.to_json()
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -31,7 +33,7 @@ def doctor(ffmpeg_bin: opt.FfmpegBin = DEFAULT_FFMPEG, as_json: opt.Json = False
             rows.append((name, _encoder_text(result, found["ffmpeg"])))
         rows += [("gpu", line) for line in _gpu_lines(found["gpu"])]
         print_rows(rows)
-    if not found["healthy"]:
+    if not report.healthy:
         raise typer.Exit(ToolMissingError.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +11,18 @@ import typer
 
 from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
 from gpu_saliency.cli import options as opt
+from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.rows import Rows, print_rows
+from gpu_saliency.dryrun import dry_run
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.prepare import EncodeSettings
-from gpu_saliency.errors import UsageError
-from gpu_saliency.pipeline import PROVE, EncodeRequest, dry_run, encode_clip, fallback_allowed
+from gpu_saliency.pipeline import encode_clip
 from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
-from gpu_saliency.progress import Reporter
+from gpu_saliency.request import EncodeRequest
 
+_FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK")
 _ENCODE = "Encode"
 _NAMES = ", ".join(ENCODERS)
 
@@ -88,8 +91,6 @@ def encode(
     quiet: opt.Quiet = False,
 ) -> None:
     """Find what is salient in a clip and encode it so that its bits go there."""
-    if prove not in PROVE:
-        raise UsageError(f"--prove {prove}: unknown", cure="one of " + ", ".join(PROVE))
     policy = RoiPolicy(saliency_offset, roi_mapping, saliency_aggregator, saliency_ema_alpha, segments)
     analysis = opt.analysis_from(saliency_model, analysis_fps, every, device, gpu, decoders, provider)
     request = EncodeRequest(
@@ -112,14 +113,19 @@ def encode(
         overwrite=overwrite,
         prove=prove,
     )
-    reporter = Reporter(quiet=quiet)
-    result = dry_run(request, reporter) if dry else encode_clip(request, reporter)
+    reporter = CliReporter(quiet=quiet)
+    result = (dry_run(request, reporter) if dry else encode_clip(request, reporter)).to_json()
     if as_json:
         print(json.dumps(result, indent=2))
         return
     print_rows(_rows(result))
     if dry:
         print("\n".join(result["commands"]))
+
+
+def fallback_allowed() -> bool:
+    """Whether the environment allows a plain encode where no ROI reaches the encoder."""
+    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in _FALLBACK_VARIABLES)
 
 
 def _rows(result: dict[str, Any]) -> Rows:

@@ -8,21 +8,12 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
 from gpu_saliency.cli import options as opt
+from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.rows import Rows, print_rows
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
-from gpu_saliency.encode.target import format_params, parse_params
-from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
-from gpu_saliency.files import check_output
-from gpu_saliency.pipeline import plan_for, sidecar_beside
-from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.progress import Reporter
-from gpu_saliency.proof import Proof, prove_encode, write_picture
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import RAW_SUFFIXES, parse_frame_rate, probe_clip
+from gpu_saliency.inspection import inspect_encode
+from gpu_saliency.proof import Proof
 
 
 def inspect(
@@ -41,36 +32,23 @@ def inspect(
     quiet: opt.Quiet = False,
 ) -> None:
     """Compare what an encode did with what its plan asked, block by block, against a plain encode."""
-    if frames < 0:
-        raise UsageError(f"--frames {frames}: is negative", cure="0 for all")
-    if not file.is_file():
-        raise SourceMissingError(f"{file}: no such file")
-    if picture is not None:
-        check_output(picture, file, overwrite=overwrite)
-    path = sidecar or sidecar_beside(file)
-    if not path.is_file():
-        raise SidecarError(f"{path}: no such sidecar", cure="give --sidecar")
-    found = read_sidecar(path)
-    clip = _source_of(found, path, src)
-    job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
-    roi_plan = plan_for(job, found, policy)
-    with Reporter(quiet=quiet).stage("comparing with a plain encode") as advance:
-        proof = prove_encode(
-            job,
-            roi_plan,
-            file,
-            max_frames=frames or None,
-            on_frame=lambda done: advance(done, None if frames else found.frame_count),
-            plain=plain,
-        )
-    if picture is not None:
-        write_picture(picture, clip, roi_plan, proof)
+    found = inspect_encode(
+        file,
+        sidecar=sidecar,
+        src=src,
+        plain=plain,
+        picture=picture,
+        frames=frames,
+        encoder_params=encoder_params,
+        ffmpeg_bin=ffmpeg_bin,
+        overwrite=overwrite,
+        observer=CliReporter(quiet=quiet),
+    )
     if as_json:
-        extra = {"file": str(file), "sidecar": str(path), "picture": picture and str(picture)}
-        print(json.dumps(extra | proof.to_json() | {"summary": proof.summary()}, indent=2))
+        print(json.dumps(found.to_json(), indent=2))
         return
-    print_rows(_rows(proof))
-    print(proof.summary())
+    print_rows(_rows(found.proof))
+    print(found.proof.summary())
 
 
 def _rows(proof: Proof) -> Rows:
@@ -94,60 +72,3 @@ def _rows(proof: Proof) -> Rows:
         ("agreement", agreement),
         ("size", "unknown" if ratio is None else f"{100 * (ratio - 1):+.1f} % of a plain encode's video bytes, {what}"),
     ]
-
-
-def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
-    """The clip that the sidecar belongs to; only named by it, and used only if its fingerprint fits."""
-    facts = sidecar.source
-    source = src or Path(str(facts.get("path")))
-    is_raw = source.suffix.lower() in RAW_SUFFIXES
-    clip = probe_clip(
-        source,
-        width=facts["width"] if is_raw else None,
-        height=facts["height"] if is_raw else None,
-        pix_fmt=str(facts.get("pix_fmt")) if is_raw else None,
-        frame_rate=parse_frame_rate(str(facts.get("frame_rate"))) if is_raw else None,
-        duration=float(facts.get("duration") or 0),
-    )
-    check_fresh(sidecar, path, describe_source(clip), None, {})
-    return clip
-
-
-def _job_of(
-    sidecar: Sidecar, path: Path, file: Path, clip: Clip, encoder_params: str, ffmpeg_bin: str
-) -> tuple[EncodeJob, RoiPolicy]:
-    """The encode as the sidecar remembers it, every value checked as if a user had typed it."""
-    record = sidecar.encodes.get(file.name)
-    if not isinstance(record, dict):
-        known = ", ".join(sidecar.encodes) or "none"
-        raise SidecarError(f"{path}: knows of no encode {file.name}", cure=f"it knows of: {known}")
-    if record.get("size_bytes") != file.stat().st_size:
-        raise SidecarError(f"{path}: is of another {file.name}, of {record.get('size_bytes')} bytes", cure="encode it again")
-    try:
-        settings = EncodeSettings(
-            encoder=str(record["encoder"]),
-            preset=None if record["preset"] is None else str(record["preset"]),
-            crf=None if record["crf"] is None else float(record["crf"]),
-            encoder_params=encoder_params,
-            audio=False,
-            ffmpeg_bin=ffmpeg_bin,
-            roi_channel=str(record["roi_channel"]),
-            bitrate=None if record["bitrate"] is None else int(record["bitrate"]),
-        )
-        policy = RoiPolicy(
-            int(record["offset"]),
-            str(record["mapping"]),
-            str(record["aggregator"]),
-            float(record["ema_alpha"]),
-            str(record["asked_segments"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SidecarError(f"{path}: its record of {file.name} makes no sense: {error}") from error
-    job = prepare_encode(clip, settings)
-    if job.record()["encoder_params"] != record.get("encoder_params"):
-        # Parameters can name files to write, so they are taken from the user's hand, never out of a sidecar.
-        raise UsageError(
-            f"{file}: was encoded with parameters {format_params(parse_params(str(record.get('encoder_params'))))!r}",
-            cure="repeat what was given as --encoder-params",
-        )
-    return job.timed_like(sidecar), policy

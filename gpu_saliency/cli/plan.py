@@ -61,12 +61,12 @@ def plan(
         "frames": found.frame_count,
         "model": found.model,
         "analysis": found.analysis,
-        "roi": policy.to_json() | stats,
+        "roi": policy.to_json() | stats.to_json(),
     }
     if as_json:
         print(json.dumps(result, indent=2))
         return
     print(
         f"{path}: {result['size_bytes']:,} bytes, {found.frame_count} frames, {found.analysis['sampled_frames']} maps, "
-        f"{stats['rows']}x{stats['cols']} blocks, {stats['effective_min']:+.2f} to {stats['effective_max']:+.2f} QP"
+        f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )

@@ -158,7 +158,7 @@ def _write(
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts
-        | {"roi": policy.to_json() | plan.statistics()}
+        | {"roi": policy.to_json() | plan.statistics().to_json()}
     )
 
 

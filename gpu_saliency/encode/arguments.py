@@ -1,8 +1,8 @@
-"""The ffmpeg commands of an encode, as data: what is read, which filters it meets, how it is encoded.
+"""The ffmpeg command lines and filter graphs of an encode, as data.
 
-A part of a clip is written with its frames merely numbered, at the clip's average rate, into a file of its own with the video
-alone: so one way serves every channel, and mux.py puts the source's own time stamps and audio back. A plain encode of the whole
-clip, for which nothing was analysed, is the one exception: there ffmpeg does it all.
+Every channel encodes a part the same way: its frames are numbered, at the clip's average rate, and go into a file that holds
+video only; join/ puts the source's time stamps and audio back. The exception is a plain encode of a clip without an analysis:
+one ffmpeg command makes the whole file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from gpu_saliency.encode.target import Params, format_params
 PIPE = "pipe:1"
 """The output name of an ffmpeg that feeds an encoder outside it; the run puts the number of its own pipe in its place."""
 _SEEK_AHEAD = 1.0
-"""Seconds before its first frame at which a part is entered: a demuxer may land late by a frame's rounding, never by so much."""
+"""Seconds before a part's first frame to seek to; a demuxer may land late by a frame's rounding, which is far less."""
 
 
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
-    """The text of the filter graph that cuts ``part`` out, numbers its frames and gives them to the encoder with their ROI."""
+    """The text of the filter graph that cuts ``part`` out, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
     first = [_cut(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
-        # What merges several streams may forget what it knew of their colours.
+        # Filters that merge streams may drop the colour tags.
         graph += ",\n" + ",\n".join(filter(None, (delivery.filters, count, job.color.filter())))
     if job.spec.last_filters and not delivery.program:
         graph += ",\n" + job.spec.last_filters
@@ -36,9 +36,9 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) ->
 
 
 def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
-    """The trim that leaves ``part``; by time stamp where the input was entered in its middle, else by counting."""
+    """The trim that leaves ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
-    # The last part has no end unless the user set one: frames that the analysis did not see are then found when counting.
+    # The last part has no end unless the user set one, so that frames which the analysis missed are counted and found.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
     if not seek:
         limits = [f"start_frame={part.start}"] if part.start else []
@@ -79,14 +79,14 @@ class PartRun:
     """One part's run of the encoder, as data: `run_part` executes it and the dry run prints it."""
 
     graph: str
-    """Text of the filter graph, which the run writes to ``graph_path`` first."""
+    """Text of the filter graph; the run writes it to ``graph_path`` first."""
     graph_path: Path
     commands: tuple[tuple[str, ...], ...]
     """ffmpeg's command lines, in order: two for two-pass encoding, else one."""
     program: tuple[str, ...]
     """Command of an encoder outside ffmpeg, which reads the one command's output through a pipe; empty without one."""
     output: Path
-    """The file that the last command, or ``program``, writes: the part's video alone."""
+    """The file that the last command, or ``program``, writes: the part's video without audio."""
 
     def shell_lines(self) -> list[str]:
         """The commands as a shell would take them."""
@@ -96,7 +96,7 @@ class PartRun:
 
 
 def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: bool) -> PartRun:
-    """The run that encodes ``part`` as ``delivery`` says, at base quality ``quality``; all its files lie in ``folder``."""
+    """The run that encodes ``part`` with ``delivery`` at base quality ``quality``; all its files lie in ``folder``."""
     graph_path = folder / "roi.graph"
     graph = part_graph(job, part, delivery, seek=seek)
     if delivery.program:
@@ -113,7 +113,7 @@ def pass_commands(
 ) -> list[list[str]]:
     """The commands that encode ``part`` to ``output``, to be run in order: two with a bit rate, where the encoder has passes.
 
-    What the first pass finds out is kept in ``folder``.
+    The first pass keeps its statistics in ``folder``.
     """
     if job.bitrate is None or not job.spec.passes:
         return [part_command(job, part, delivery, graph, output, seek=seek, crf=crf)]
@@ -129,7 +129,7 @@ def pass_commands(
 
 
 def plain_command(job: EncodeJob, output: Path) -> list[str]:
-    """Encode the whole clip, audio and time stamps and all, without an ROI."""
+    """Encode the whole clip with its audio and its time stamps, without an ROI."""
     clip = job.clip
     command = _start(job) + _input(job)
     if clip.duration:
@@ -147,7 +147,7 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
 
 
 def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list[str]:
-    """``-c:v`` and all that sets the encoder up."""
+    """``-c:v`` and the settings of the encoder."""
     spec = job.spec
     arguments = ["-c:v", spec.name]
     arguments += [] if spec.last_filters else ["-pix_fmt", job.pix_fmt]
@@ -171,7 +171,7 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
 
 def _start(job: EncodeJob) -> list[str]:
     command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
-    # Turning the picture would turn it away from under the plan; the file keeps its own display matrix instead.
+    # The plan is in coded coordinates, so ffmpeg must not rotate the picture; the file keeps its display matrix instead.
     return [*command, *job.spec.global_arguments, "-noautorotate"]
 
 

@@ -1,4 +1,4 @@
-"""Finding an ffmpeg, asking what it can do, and running it so that its last words are kept."""
+"""Finds an ffmpeg, asks what it can do, and runs it with its progress and its last lines of output kept."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError
+from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
-# What ffmpeg's own stages say before it gives up. A damaged source makes its decoders talk on, and that would bury it.
+# Lines of ffmpeg's own stages that name the failure. Decoders of a damaged source go on printing after them.
 _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
 _PROBE_TIMEOUT = 30
 _DISK_FULL = os.strerror(errno.ENOSPC)
@@ -51,17 +51,20 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
     """The ffmpeg to use for ``encoder``.
 
     ``wanted`` is a path, a command name, or the default ``ffmpeg``: then the one on PATH if it has the encoder, else the bundled
-    one. Raises `ToolMissingError` with what was looked at.
+    one. Raises `ToolMissingError` that lists the binaries tried.
     """
     if wanted != DEFAULT_FFMPEG:
         path = shutil.which(wanted)
         if path is None:
-            raise ToolMissingError(f"--ffmpeg-bin {wanted}: no such program", cure="give a path, or leave it out")
+            cure = f"give a path, or leave {setting('ffmpeg_bin')} out"
+            raise ToolMissingError("no such program", setting="ffmpeg_bin", value=wanted, cure=cure)
         found = probe_ffmpeg(path, "asked for")
         if encoder not in found.encoders:
             raise ToolMissingError(
-                f"--ffmpeg-bin {wanted}: ffmpeg {found.version} has no {encoder}",
-                cure="leave --ffmpeg-bin out to use the bundled one",
+                f"ffmpeg {found.version} has no {encoder}",
+                setting="ffmpeg_bin",
+                value=wanted,
+                cure=f"leave {setting('ffmpeg_bin')} out to use the bundled one",
             )
         return found
     reasons = []
@@ -81,14 +84,14 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
 
 
 def candidates() -> list[tuple[str, str]]:
-    """The ffmpeg binaries that the default looks at, in order: (origin, path)."""
+    """The ffmpeg binaries that the default tries, in order: (origin, path)."""
     found = []
     on_path = shutil.which(DEFAULT_FFMPEG)
     if on_path:
         found.append(("PATH", on_path))
-    import imageio_ffmpeg  # late: it searches the disk when asked, and is not needed where PATH serves
+    import imageio_ffmpeg  # imported late: it searches the disk
 
-    with contextlib.suppress(RuntimeError):  # it has none for this platform
+    with contextlib.suppress(RuntimeError):  # the package has no binary for this platform
         found.append(("bundled", imageio_ffmpeg.get_ffmpeg_exe()))
     return found
 
@@ -100,7 +103,7 @@ def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
     first = re.search(r"^ffmpeg version (\S+)", version, re.MULTILINE)
     avfilter = re.search(r"^libavfilter\s+(\d+)\.\s*(\d+)", version, re.MULTILINE)
     if not first or not avfilter:
-        raise ToolMissingError(f"{path}: does not answer like ffmpeg")
+        raise ToolMissingError(f"{path}: does not answer like ffmpeg", cure="give the path of an ffmpeg")
     encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", _ask(path, "-hide_banner", "-encoders"), re.MULTILINE)
     filters = re.findall(r"^ [T.][S.][C.]? (\S+) +\S+->", _ask(path, "-hide_banner", "-filters"), re.MULTILINE)
     return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders), frozenset(filters))
@@ -108,7 +111,7 @@ def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
 
 @lru_cache(maxsize=64)
 def encoder_pix_fmts(path: str, encoder: str) -> tuple[str, ...]:
-    """The pixel formats that this binary's ``encoder`` takes, in its own order; empty where it does not say."""
+    """The pixel formats that ``encoder`` of this binary accepts, in its own order; empty where ffmpeg lists none."""
     listed = re.search(r"Supported pixel formats: (.+)", _ask(path, "-hide_banner", "-h", f"encoder={encoder}"))
     return tuple(listed[1].split()) if listed else ()
 
@@ -125,19 +128,19 @@ def _ask(path: str, *arguments: str) -> str:
             [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_PROBE_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissingError(f"{path}: cannot be run: {error}") from error
+        raise ToolMissingError(f"{path}: cannot be run: {error}", cure="install it again, or give another path") from error
     return answer.stdout
 
 
 def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None, *, pass_fd: int | None = None) -> None:
     """Run ``command`` and report each frame count that it prints with ``-progress pipe:1``.
 
-    ``pass_fd`` is a file descriptor that ffmpeg inherits (it writes to it as ``pipe:N``); ours is closed as soon as it runs. Raises
-    `EncodeError` with its last words when it fails, `OutputError` when the disk is full. Whatever ends this call early (Ctrl-C
-    above all) ends ffmpeg too.
+    ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
+    ffmpeg runs. An exception that ends this call early (Ctrl-C, or one raised by ``on_frame``) ends ffmpeg too. Raises
+    `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full.
     """
     try:
-        # A session of its own, so that Ctrl-C in a terminal reaches us alone and we end ffmpeg in our own order.
+        # A session of its own: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -149,7 +152,7 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
             pass_fds=() if pass_fd is None else (pass_fd,),
         )
     except OSError as error:
-        raise ToolMissingError(f"{command[0]}: cannot be run: {error.strerror}") from error
+        raise ToolMissingError(f"{command[0]}: cannot be run: {error.strerror}", cure="install it again") from error
     finally:
         if pass_fd is not None:
             os.close(pass_fd)
@@ -166,7 +169,7 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
             if encoder is not None and line.startswith(f"[{encoder} @ "):
                 of_encoder = line
             if not reasons and _REASON.search(line):
-                # That an encoder could not be opened says less than what the encoder itself said just before.
+                # The encoder's own line just before names the cause better than "opening encoder".
                 reasons.append(of_encoder or line if "opening encoder" in line else line)
 
     listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
@@ -189,17 +192,18 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
         process.stderr.close()
     if code:
         said = [word for word in words if word and "Last message repeated" not in word]
-        reason = reasons[0] if reasons else said[-1] if said else "it said nothing"
+        reason = reasons[0] if reasons else said[-1] if said else "no output"
         evidence = {"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]}
         if any(word.endswith(_DISK_FULL) for word in said):
-            raise OutputError(
-                f"{_folder_of(command)}: {_DISK_FULL}", cure="free some space, or give --output another disk", evidence=evidence
-            )
+            cure = f"free some space, or give {setting('output')} another disk"
+            raise OutputError(f"{_folder_of(command)}: {_DISK_FULL}", cure=cure, evidence=evidence)
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        raise EncodeError(f"ffmpeg failed ({ending}): {reason}", evidence=evidence)
+        raise EncodeError(
+            f"ffmpeg failed ({ending}): {reason}", cure="check the source and the settings of the encoder", evidence=evidence
+        )
 
 
 def _folder_of(command: Sequence[str]) -> str:
-    """The folder that ``command`` writes to, above our own hidden ones, of which nobody knows."""
+    """The user's folder that ``command`` writes to; the hidden part folders inside it are skipped."""
     path = Path(command[-1].removeprefix("file:"))
     return str(next((folder for folder in path.parents if "/." not in str(folder)), path.parent))

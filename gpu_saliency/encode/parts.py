@@ -1,4 +1,4 @@
-"""A clip in parts, each encoded by one run of the encoder, cut where its plan changes anyway."""
+"""Splits a clip into parts at segment boundaries of its plan; one run of the encoder encodes each part."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Part:
 
 
 def split_by_cost(plan: RoiPlan, costs: Sequence[int], limit: int) -> list[Part]:
-    """Whole segments of ``plan``, whose ``costs`` are given, in parts that cost at most ``limit`` each where that can be.
+    """Group the segments of ``plan`` into parts whose ``costs`` sum to at most ``limit`` each; one segment may exceed it alone.
 
-    Each part begins with a key frame, which is cheapest where a scene begins: a part ends early for one in its second half.
+    Each part begins with a key frame, which is cheapest at a scene's start: a part ends early at a cut in its second half.
     """
     starts = plan.segment_start.tolist()
     cuts = set(plan.cuts)

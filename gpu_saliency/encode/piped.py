@@ -1,4 +1,4 @@
-"""An encoder outside ffmpeg, fed by it through a pipe."""
+"""Runs an encoder outside ffmpeg; ffmpeg feeds it through a pipe."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LAST_WORDS = 12
 _COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
 
 
-def run_program(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
     """Run ``program`` with its standard input fed by ``ffmpeg_command``, which lacks its last word, the output name.
 
-    Where either dies, the other ends too, for want of a reader or of input. Raises `EncodeError` with the last words of the one
-    that failed, and `ToolMissingError` when one cannot be started.
+    When one of the two ends, the pipe breaks and the other ends too. Raises `EncodeError` with the last lines of the one that
+    failed, and `ToolMissingError` when one cannot be started.
     """
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -45,11 +45,12 @@ def run_program(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame:
         log.seek(0)
         said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
     reason = _reason(said)
-    # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0: then its own words are the reason, not ffmpeg's.
+    # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0; its own output then names the cause.
     if code or (failure is not None and reason):
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(
-            f"{program[0]} failed ({ending}): {reason or 'it said nothing'}",
+            f"{program[0]} failed ({ending}): {reason or 'no output'}",
+            cure="check the settings of the encoder",
             evidence={"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": list(program)},
         )
     if failure is not None:
@@ -57,5 +58,5 @@ def run_program(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame:
 
 
 def _reason(said: list[str]) -> str:
-    """The first line that complains; empty without one."""
+    """The first line that reports an error; empty without one."""
     return next((line for line in said if _COMPLAINT.search(line)), "")

@@ -1,6 +1,6 @@
-"""The shape of a pixel in Matroska and WebM, for codecs whose bitstream does not carry it.
+"""Adds the sample aspect ratio to Matroska and WebM for codecs whose bitstream does not carry it.
 
-These take it from the stream, where PyAV cannot set it: so one pass of ffmpeg copies the file with the shape added.
+These containers take the ratio from the stream, where PyAV cannot set it; ffmpeg copies the file with the ratio added.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOLERANCE = 0.01
 """Relative; Matroska keeps the displayed size in whole pixels."""
 
 
-def keep_pixel_shape(ffmpeg_path: str, path: Path, clip: Clip) -> None:
+def keep_pixel_aspect(ffmpeg_path: str, path: Path, clip: Clip) -> None:
     """Give ``path`` the sample aspect ratio of ``clip``, unless it has that. Raises `EncodeError`."""
     wanted = clip.sample_aspect_ratio
     with av.open(f"file:{path}") as container:
@@ -25,7 +25,7 @@ def keep_pixel_shape(ffmpeg_path: str, path: Path, clip: Clip) -> None:
     if abs(found / wanted - 1) <= _TOLERANCE or path.suffix.lower() not in (".mkv", ".webm"):
         return
     shown = wanted * clip.width / clip.height
-    copy = path.with_stem(path.stem + ".shaped")
+    copy = path.with_stem(path.stem + ".aspect")
     command = [ffmpeg_path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
     command += ["-copyts", "-i", f"file:{path}", "-map", "0", "-c", "copy", "-avoid_negative_ts", "disabled"]
     try:

@@ -1,4 +1,4 @@
-"""Split from gpu_saliency.job."""
+"""`prepare_encode`: turns a caller's settings into a checked `EncodeJob` before the model runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encode
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.target import parse_params
-from gpu_saliency.errors import SourceError, ToolMissingError, UsageError
+from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeSettings:
-    """What the user asked of the encode. Checked by `prepare_encode`, since the ranges are each encoder's own."""
+    """What a caller asks of an encode. Raises `UsageError` when a setting is out of its encoder's range."""
 
     encoder: str = "libx264"
     preset: str | None = None
@@ -25,7 +25,7 @@ class EncodeSettings:
     crf: float | None = None
     """Base quality on the encoder's own scale; ``None`` takes its documented default, 23 for x264 and 28 for x265."""
     encoder_params: str = ""
-    """Further ``key=value:...`` in the encoder's own words; what would lose the ROI is refused."""
+    """Further ``key=value:...`` of the encoder; parameters with which the encoder would drop the ROI are refused."""
     audio: bool = True
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
@@ -33,19 +33,27 @@ class EncodeSettings:
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; in two passes where the encoder has them."""
 
+    def __post_init__(self) -> None:
+        if self.roi_channel is not None and self.roi_channel not in CHANNELS:
+            raise UsageError("unknown", setting="roi_channel", value=self.roi_channel, cure="one of " + ", ".join(CHANNELS))
+        if self.bitrate is not None and self.crf is not None:
+            raise UsageError(f"{setting('bitrate')} and {setting('crf')} cannot be combined", cure="give one of them")
+        if self.bitrate is not None and self.bitrate < 1000:
+            cure = "1000 bits per second or more, for example 2M"
+            raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
+        params = parse_params(self.encoder_params)
+        if self.encoder in ENCODERS:
+            spec = ENCODERS[self.encoder]
+            spec.check(self.preset or spec.preset_default, self.crf, params)
+
 
 def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
     """Check everything about an encode that can be checked before the model runs, and choose its channel.
 
-    An encoder of which nothing is known is taken where ``settings`` forces the prefilter, and with ``plain``; then only what was
-    asked is passed on, and must be an option of its own. Raises `UnsupportedEncoderError`, `UsageError` or `ToolMissingError`.
+    An encoder that is not in the table of encoders is accepted where ``settings`` forces the prefilter, and with ``plain``; it
+    then gets only those settings that its options name. Raises `UnsupportedEncoderError`, `UsageError`, `SourceError` or
+    `ToolMissingError`.
     """
-    if settings.roi_channel is not None and settings.roi_channel not in CHANNELS:
-        raise UsageError(f"--roi-channel {settings.roi_channel}: unknown", cure="one of " + ", ".join(CHANNELS))
-    if settings.bitrate is not None and settings.crf is not None:
-        raise UsageError("--bitrate and --crf: both say how large the file gets", cure="give one of them")
-    if settings.bitrate is not None and settings.bitrate < 1000:
-        raise UsageError(f"--bitrate {settings.bitrate}: out of range", cure="1000 bits per second or more, for example 2M")
     known = settings.encoder in ENCODERS
     if not known and not plain and settings.roi_channel != "prefilter":
         encoder_spec(settings.encoder)
@@ -56,26 +64,22 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     crf = settings.crf
     if crf is None and settings.bitrate is None and spec.quality is not None and spec.quality.default >= spec.quality.low:
         crf = spec.quality.default
-    preset = settings.preset or spec.preset_default
-    params = parse_params(settings.encoder_params)
-    spec.check(preset, crf, params)
     if clip.width % spec.side_multiple or clip.height % spec.side_multiple:
         raise SourceError(
             f"{clip.path}: is {clip.width}x{clip.height}, and {spec.name} takes multiples of {spec.side_multiple} alone",
-            cure="use another --encoder",
+            cure=f"use another {setting('encoder')}",
         )
-    audio = settings.audio and bool(clip.audio_codecs)
     job = EncodeJob(
         clip=clip,
         encoder=spec.name,
         spec=spec,
         ffmpeg=ffmpeg,
-        preset=preset,
+        preset=settings.preset or spec.preset_default,
         crf=crf,
         bitrate=settings.bitrate,
-        params=params,
+        params=parse_params(settings.encoder_params),
         pix_fmt=pix_fmt,
-        audio=audio,
+        audio=settings.audio and bool(clip.audio_codecs),
     )
     if plain:
         return job
@@ -84,16 +88,17 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
 
 
 def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
-    """The first channel of the encoder that works here, or the one that was asked for and no other."""
+    """Take the first channel of the encoder that works here, or the forced one and no other."""
     spec = job.spec
     names = [channel.name for channel in spec.channels]
     if forced is not None:
         if forced not in names:
-            raise UsageError(f"--roi-channel {forced}: does not reach {spec.name}", cure="one of " + ", ".join(names))
+            cure = "one of " + ", ".join(names)
+            raise UsageError(f"does not reach {spec.name}", setting="roi_channel", value=forced, cure=cure)
         channel = spec.channels[names.index(forced)]
         obstacle = channel.obstacle(job)
         if obstacle is not None:
-            raise type(obstacle)(f"--roi-channel {forced}: {obstacle.message}", cure=obstacle.cure)
+            raise type(obstacle)(obstacle.message, setting="roi_channel", value=forced, cure=obstacle.cure)
         return replace(job, channel=channel)
     passed_over: list[tuple[str, str]] = []
     for channel in spec.channels:
@@ -102,23 +107,29 @@ def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
             return replace(job, channel=channel, passed_over=tuple(passed_over))
         passed_over.append((channel.name, obstacle.message))
     reasons = "; ".join(f"{name}: {why}" for name, why in passed_over)
-    raise ToolMissingError(f"--encoder {spec.name}: no ROI channel works here: {reasons}", cure="see gpu-saliency doctor")
+    cure = "run gpu-saliency doctor"
+    raise ToolMissingError(f"no ROI channel works here: {reasons}", setting="encoder", value=spec.name, cure=cure)
 
 
 def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> EncoderSpec:
+    """A spec made from the names of the encoder's options; settings without such an option are refused."""
     options = encoder_options(ffmpeg.path, settings.encoder)
     if settings.preset is not None and "preset" not in options:
-        raise UsageError(f"--preset {settings.preset}: {settings.encoder} has no such option", cure="leave --preset out")
+        problem, cure = f"{settings.encoder} has no such option", f"leave {setting('preset')} out"
+        raise UsageError(problem, setting="preset", value=settings.preset, cure=cure)
     if settings.encoder_params:
-        raise UsageError(f"--encoder-params: not known how {settings.encoder} takes them", cure="leave it out")
+        problem, cure = f"not known how {settings.encoder} takes them", f"leave {setting('encoder_params')} out"
+        raise UsageError(problem, setting="encoder_params", value=settings.encoder_params, cure=cure)
     spec = generic_spec(settings.encoder, options)
     if settings.crf is not None and spec.quality is None:
-        raise UsageError(f"--crf {settings.crf:g}: {settings.encoder} has no such option", cure="leave --crf out")
+        problem, cure = f"{settings.encoder} has no such option", f"leave {setting('crf')} out"
+        raise UsageError(problem, setting="crf", value=settings.crf, cure=cure)
+    spec.check(settings.preset, settings.crf, {})
     return replace(spec, channels=()) if plain else spec
 
 
 def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
-    """The source's own format if it is among ``supported`` (or nothing is known of those), else the one that loses least."""
+    """The source's own format if it is among ``supported`` (or that is empty), else the format that loses least."""
     if not supported or pix_fmt in supported:
         return pix_fmt
     best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)

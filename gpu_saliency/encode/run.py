@@ -1,14 +1,14 @@
-"""`run_saliency_encode`: part by part through the encoder, joined, and either a verified file or nothing."""
+"""`run_saliency_encode`: encodes the parts of a clip, joins them and verifies the file."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import av
 
@@ -16,17 +16,14 @@ from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
-from gpu_saliency.encode.piped import run_program
-from gpu_saliency.encode.pixel_aspect import keep_pixel_shape
-from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
-from gpu_saliency.encode.verify import check_container, verify_output
-from gpu_saliency.errors import OutputError, UsageError
-from gpu_saliency.files import check_output, temporary_output
+from gpu_saliency.encode.piped import run_piped
+from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
+from gpu_saliency.encode.verify import OutputFacts, verify_output
+from gpu_saliency.errors import UsageError
+from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
-
-__all__ = ["EncodeJob", "EncodeSettings", "Encoded", "check_destination", "encode_part", "prepare_encode", "run_saliency_encode"]
 
 OnFrame = Callable[[int], None]
 """Called with the frames encoded so far."""
@@ -36,28 +33,17 @@ OnFrame = Callable[[int], None]
 class Encoded:
     """A finished, verified encode."""
 
-    facts: dict[str, Any]
-    """What was read back from the file: codec, geometry, frames, audio streams."""
+    facts: OutputFacts
     size_bytes: int
     seconds: float
     parts: int = 1
     """Runs of the encoder that it took."""
 
 
-def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` unless ``output`` can take the encode."""
-    check_output(output, job.clip.path, overwrite=overwrite)
-    suffixes = job.spec.suffixes
-    if suffixes and output.suffix.lower() not in suffixes:
-        kind = output.suffix or "a file without suffix"
-        raise OutputError(f"{output}: {kind} does not hold {job.spec.codec} video well", cure="use " + " or ".join(suffixes))
-    check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
-
-
 def run_saliency_encode(
     job: EncodeJob,
     plan: RoiPlan | None,
-    output: Path,
+    output: str | os.PathLike[str],
     *,
     frame_count: int | None = None,
     on_frame: OnFrame | None = None,
@@ -65,17 +51,18 @@ def run_saliency_encode(
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: plainly) to ``output``.
 
-    The file appears under its name only after it was read back and found to have the source's geometry, colour tags, audio and
-    number of frames, and after ``before_publishing`` was given its temporary name and raised nothing. Raises `EncodeError`,
-    `OutputError`, `ToolMissingError`, or `ValueError` for a job without a channel or a plan of another clip; then nothing is left
-    behind.
+    The file gets its name only after it was read back and has the source's size, colour tags, audio and number of frames, and
+    after ``before_publishing``, called with its temporary name, has raised nothing. ``on_frame`` is called with the frames encoded
+    so far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan
+    of another clip, or `ValueError` for a job without a channel; then nothing is left behind.
     """
+    output = Path(output)
     if plan is not None:
         _check_plan(job, plan)
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     parts = 1
-    with temporary_output(output) as temporary:
+    with publish(output) as temporary:
         if plan is None:
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:
@@ -85,17 +72,13 @@ def run_saliency_encode(
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
             before_publishing(temporary)
-        try:
-            temporary.replace(output)
-        except OSError as error:
-            raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
     return encoded
 
 
 def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
     clip = job.clip
     if job.channel is None:
-        raise ValueError(f"{job.spec.name} has no ROI channel")
+        raise ValueError(f"{job.encoder} has no ROI channel")
     if (plan.width, plan.height) != (clip.width, clip.height):
         raise UsageError(
             f"{clip.path}: is {clip.width}x{clip.height}, the plan is of {plan.width}x{plan.height}", cure="plan the clip itself"
@@ -130,28 +113,23 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             audio=job.audio,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
         )
-        keep_pixel_shape(job.ffmpeg.path, temporary, job.clip)
+        keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
     return len(parts)
 
 
 @contextmanager
 def part_folder(output: Path) -> Iterator[Path]:
-    """A hidden folder beside ``output``, on the disk that must hold it anyway. Removed with all that is in it."""
-    try:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem[:40]}.") as folder:
-            yield Path(folder).absolute()
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{output}: its parts cannot be written: {error.strerror or error}") from error
+    """A hidden folder beside ``output``, on the disk that must hold the output anyway; removed at the end of the block."""
+    with writing(output), tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem[:40]}.") as folder:
+        yield Path(folder).absolute()
 
 
 def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, on_frame: OnFrame | None = None) -> Path:
-    """Encode ``part`` with its share of ``plan`` (``None``: plainly); the file has the video alone, its frames numbered.
+    """Encode ``part`` with its share of ``plan`` (``None``: plainly) to a file with numbered frames and no audio.
 
-    A part that begins later is entered by seeking; where that does not give its very frames, it is reached by decoding all that
-    comes before. An encoder known to lose frames is run again in a way that does not. Raises `EncodeError`, `OutputError` or
-    `ToolMissingError`.
+    ffmpeg seeks to a part that begins later. Where the seek does not give exactly its frames, a second run decodes the clip from
+    its start. An encoder known to lose frames is run again with parameters that prevent it. Raises `EncodeError`, `OutputError`
+    or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seeks(job, part)
@@ -171,13 +149,13 @@ def plan_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) ->
 
 
 def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> tuple[Delivery, float | None]:
-    """What the channel adds to the run of ``part``, and the base quality of that run."""
+    """The channel's addition to the run of ``part``, and the base quality of that run."""
     quality = job.quality(plan)
     return (Delivery() if job.channel is None else job.channel.deliver(job, plan, part, folder, quality)), quality
 
 
 def seeks(job: EncodeJob, part: Part) -> bool:
-    """Whether ffmpeg enters the clip in its middle for ``part``; without time stamps it decodes all that comes before."""
+    """Whether ffmpeg seeks to ``part``; without time stamps it decodes the clip from its start."""
     return part.start > 0 and job.frame_pts is not None
 
 
@@ -185,7 +163,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None) -> Path:
     """Execute ``run``; the path of the file that it wrote. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
     run.graph_path.write_text(run.graph, encoding="utf-8")
     if run.program:
-        run_program(run.commands[0][:-1], run.program, on_frame)
+        run_piped(run.commands[0][:-1], run.program, on_frame)
     else:
         for command in run.commands:
             run_ffmpeg(command, on_frame)

@@ -64,7 +64,7 @@ def parse_params(text: str) -> Params:
         key, _, value = item.partition("=")
         key = key.strip().replace("_", "-")
         if not key or "\n" in item:
-            raise UsageError(f"--encoder-params {item!r}: has no name", cure="key=value:key=value")
+            raise UsageError("has no name", setting="encoder_params", value=repr(item), cure="key=value:key=value")
         params[key] = value.strip() or "1"
     return params
 

@@ -1,17 +1,48 @@
-"""The output file: checked before the work begins, written under a temporary name, verified, renamed."""
+"""Checks of the output's container before the encode and of the output itself after it."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import av.container
 
-from gpu_saliency.errors import EncodeError, OutputError
-from gpu_saliency.files import temporary_output
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.errors import EncodeError, OutputError, setting
+from gpu_saliency.files import check_output, temporary_output
 from gpu_saliency.source.clip import Clip, ColorTags
 
 _LIMITED = 1
+"""H.273's number for limited range."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What `verify_output` read back from an encode."""
+
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str | None
+    audio_streams: int
+    frames: int
+    changed_color_tags: tuple[str, ...] = ()
+    """Colour tags that differ from the source's, a sentence each."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"changed_color_tags": list(self.changed_color_tags)}
+
+
+def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` unless ``output`` can take the encode of ``job``."""
+    check_output(output, job.clip.path, overwrite=overwrite)
+    suffixes = job.spec.suffixes
+    if suffixes and output.suffix.lower() not in suffixes:
+        kind = output.suffix or "a file without suffix"
+        raise OutputError(f"{output}: {kind} does not hold {job.spec.codec} video well", cure="use " + " or ".join(suffixes))
+    check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
 
 
 def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ...]) -> None:
@@ -20,58 +51,59 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
         try:
             container = av.open(str(temporary), "w")
         except (av.FFmpegError, ValueError) as error:
-            raise OutputError(f"{output}: its suffix names no container: {error}", cure="for example .mp4, .mkv or .mov") from error
+            raise OutputError(f"{output}: unknown file extension: {error}", cure="use .mp4, .mkv or .mov") from error
         with container:
             name, supported = container.format.name, container.supported_codecs
     if codec is not None and codec not in supported:
-        raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="for example .mp4 or .mkv")
+        raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="use .mp4 or .mkv")
     for audio in audio_codecs:
         if audio not in supported:
-            raise OutputError(f"{output}: {name} cannot hold the source's {audio} audio as it is", cure="use .mkv, or --no-audio")
+            raise OutputError(
+                f"{output}: {name} cannot hold the source's {audio} audio as it is", cure=f"use .mkv, or {setting('audio', False)}"
+            )
 
 
-def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> dict[str, Any]:
-    """Demux what ffmpeg wrote and compare it with what was asked; raise `EncodeError` where they differ.
+def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> OutputFacts:
+    """Read the file at ``path`` back and compare it with ``clip``; raise `EncodeError` where they differ.
 
-    Checked: codec, geometry, number of frames, colour tags that the source has, number of audio streams. ``None`` skips a
-    check, and for an unknown ``codec`` changed colour tags are only returned.
+    It compares codec, size, number of frames, the colour tags that ``clip`` has, and the number of audio streams. A
+    ``frame_count`` of ``None`` skips that check. For a ``codec`` of ``None``, unknown, changed colour tags are only returned.
     """
     try:
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             context = video.codec_context
-            facts = {
-                "codec": context.codec.canonical_name,
-                "width": context.width,
-                "height": context.height,
-                "pix_fmt": context.pix_fmt,
-                "audio_streams": len(container.streams.audio),
-            }
             color = ColorTags.of(context)
-            facts["frames"] = sum(1 for packet in container.demux(video) if packet.size)
+            facts = OutputFacts(
+                codec=context.codec.canonical_name,
+                width=context.width,
+                height=context.height,
+                pix_fmt=context.pix_fmt,
+                audio_streams=len(container.streams.audio),
+                frames=sum(1 for packet in container.demux(video) if packet.size),
+                changed_color_tags=tuple(changed_color_tags(color, clip.color)),
+            )
     except (av.FFmpegError, IndexError) as error:
-        raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}") from error
-    wanted = {"width": clip.width, "height": clip.height, "audio_streams": audio_streams}
-    if codec is not None:
-        wanted["codec"] = codec  # type: ignore[assignment]
-    if frame_count is not None:
-        wanted["frames"] = frame_count
-    for key, value in wanted.items():
-        if facts[key] != value:
-            raise EncodeError(f"ffmpeg wrote {key} {facts[key]}, the source has {value}", evidence={"written": facts})
-    changed = changed_color_tags(color, clip.color)
-    if changed and codec is not None:
-        raise EncodeError(f"ffmpeg wrote {'; '.join(changed)}", cure="use .mp4 or .mkv, which keep colour tags")
-    # Of an encoder that nothing is known of, nothing is expected: the caller tells the user.
-    return facts | {"changed_color_tags": changed}
+        raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}", cure="use .mkv") from error
+    wanted = {"width": clip.width, "height": clip.height, "audio_streams": audio_streams, "codec": codec, "frames": frame_count}
+    for name, value in wanted.items():
+        if value is not None and getattr(facts, name) != value:
+            raise EncodeError(
+                f"ffmpeg wrote {name} {getattr(facts, name)}, the source has {value}",
+                cure="try another encoder, or another ffmpeg",
+                evidence={"written": facts.to_json()},
+            )
+    if facts.changed_color_tags and codec is not None:
+        raise EncodeError(f"ffmpeg wrote {'; '.join(facts.changed_color_tags)}", cure="use .mp4 or .mkv, which keep colour tags")
+    return facts
 
 
 def changed_color_tags(written: ColorTags, source: ColorTags) -> list[str]:
-    """What differs from the tags that the source has, a sentence each; the numbers are those of ITU-T H.273."""
+    """The tags that differ from those that the source has, a sentence each; the numbers are those of ITU-T H.273."""
     changed = []
     for key, unspecified in (("color_range", 0), ("colorspace", 2), ("color_primaries", 2), ("color_trc", 2)):
         value, found = getattr(source, key), getattr(written, key)
-        # Limited range is what a stream that does not say means, and x264 leaves it unsaid where it is the only tag.
+        # An unspecified range means limited range, and x264 leaves the tag out where it is the only one.
         implied = key == "color_range" and value == _LIMITED and found == unspecified
         if value != unspecified and found != value and not implied:
             changed.append(f"{key} {found}, the source has {value}")

@@ -1,17 +1,4 @@
-"""Saliency to QP offsets: the ROI plan, and the two mappings that make it.
-
-Let ``s`` be a block's saliency in 0..1 and ``o`` the asked offset (negative is better quality).
-
-``symmetric``: ``q = round((2 s - 1) * o)``. Salient blocks gain what the others lose; since most of a picture is not salient, the
-file shrinks.
-
-``balanced``: ``q = round(k * s + c)`` with the contrast ``k`` and the shift ``c`` chosen so that the file stays as large as a
-plain encode's. A block's bits follow ``2 ** (-q / 6)``: the quantiser's step doubles every 6 QP, and the rate is nearly inverse
-to it. So for rate shares ``w`` (``sum w = 1``, estimated from the picture's activity, see activity.py) the size is kept when ``sum
-w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` makes the most salient blocks come out
-at ``o``: ``k * max(s) + c = o``, bounded by ``|k| <= 2 |o|``, the contrast of ``symmetric``. What rounding to whole QP leaves
-of the balance is kept as ``recentre``, a fraction of a QP that channels add to every block alike.
-"""
+"""`build_roi_plan`: turns the saliency of a clip into its ROI plan, segment by segment."""
 
 from __future__ import annotations
 
@@ -34,7 +21,7 @@ def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map
 def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
     """Turn ``track`` of a clip of ``size`` (width, height) into QP offsets; the same track always gives the same plan.
 
-    ``per_map`` gives each map a segment of its own where ``policy`` says ``auto``: for channels to which a change costs nothing.
+    ``per_map`` gives each map a segment of its own where ``policy`` says ``auto``: for channels in which a change is free of cost.
     Raises `UsageError` when the track cannot be cut as asked.
     """
     policy = policy or RoiPolicy()

@@ -1,4 +1,14 @@
-"""Split from gpu_saliency.plan."""
+"""The two mappings from saliency to QP offsets. Let ``s`` be a block's saliency in 0..1 and ``o`` the asked offset.
+
+``symmetric``: ``q = round((2 s - 1) * o)``. Most of a picture is not salient, so the file shrinks.
+
+``balanced``: ``q = round(k * s + c)``, with contrast ``k`` and shift ``c`` chosen so that the size of a plain encode is kept. The
+quantiser's step doubles every 6 QP and the rate is nearly inverse to the step, so a block's bits follow ``2 ** (-q / 6)``. For
+rate shares ``w`` (``sum w = 1``, estimated from the activity, see analysis/activity.py) the size is kept when
+``sum w * 2 ** (-(k s + c) / 6) = 1``, that is ``c = 6 * log2(sum w * 2 ** (-k s / 6))``. ``k`` gives the most salient blocks the
+asked offset, ``k * max(s) + c = o``, within ``|k| <= 2 |o|``, the contrast of ``symmetric``. Rounding to whole QP leaves a rest of
+the balance, which the plan keeps as ``recentre``: a fraction of a QP that channels add to every block alike.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +26,7 @@ def symmetric_offsets(saliency: NDArray[np.floating], offset: int) -> NDArray[np
 def balanced_offsets(
     saliency: NDArray[np.floating], rate_share: NDArray[np.floating], offset: int
 ) -> tuple[NDArray[np.int8], float]:
-    """Offsets ``[rows, cols]`` that keep the size, and what to add to all of them; see the module's text for the formula.
+    """Offsets ``[rows, cols]`` that keep the size, and the ``recentre`` to add to all of them; the module gives the formula.
 
     ``rate_share`` ``[rows, cols]`` sums to 1.
     """

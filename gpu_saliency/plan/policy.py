@@ -1,4 +1,4 @@
-"""Split from gpu_saliency.plan."""
+"""`RoiPolicy`: what a caller asks of a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_MAPPING = "balanced"
 
 @dataclass(frozen=True, slots=True)
 class RoiPolicy:
-    """What the user asked of the plan. Raises `UsageError` when it is out of range."""
+    """What a caller asks of a plan. Raises `UsageError` when a setting is out of range."""
 
     offset: int = DEFAULT_OFFSET
     """QP offset of salient blocks, -12..12; negative is better quality."""
@@ -37,14 +37,14 @@ class RoiPolicy:
 
     def __post_init__(self) -> None:
         if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
-            raise UsageError(f"--saliency-offset {self.offset}: out of range", cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
+            raise UsageError("out of range", setting="offset", value=self.offset, cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
         if self.mapping not in MAPPINGS:
-            raise UsageError(f"--roi-mapping {self.mapping}: unknown", cure="one of " + ", ".join(MAPPINGS))
+            raise UsageError("unknown", setting="mapping", value=self.mapping, cure="one of " + ", ".join(MAPPINGS))
         check_aggregator(self.aggregator, self.ema_alpha)
         check_segments(self.segments)
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked, for results and for the sidecar's memory."""
+        """The settings as results and sidecars keep them."""
         return {
             "offset": self.offset,
             "mapping": self.mapping,

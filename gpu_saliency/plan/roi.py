@@ -1,8 +1,8 @@
-"""Split from gpu_saliency.plan."""
+"""`RoiPlan`: the QP offsets of a clip by segment and block."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,35 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.track import decode_activity
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
+
+IMPROVED_BELOW = -0.5
+"""Effective offset, QP, below which a block counts as improved."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStatistics:
+    """A plan in a few numbers; offsets in QP."""
+
+    segments: int
+    scenes: int
+    """Scene changes and one."""
+    rows: int
+    cols: int
+    block_size: int
+    """Pixels."""
+    qp_offset_min: int
+    qp_offset_max: int
+    recentre: tuple[float, ...]
+    """Of the first 16 segments."""
+    effective_min: float
+    """Of offset and recentre together; likewise the next two."""
+    effective_mean: float
+    effective_max: float
+    improved_blocks: float
+    """Share, 0..1, of the blocks whose effective offset is below `IMPROVED_BELOW`."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"recentre": list(self.recentre)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +60,7 @@ class RoiPlan:
     cuts: tuple[int, ...] = ()
     """Frames with which a new scene begins, rising."""
     activity: NDArray[np.uint8] | None = None
-    """``[segments, rows, cols]`` as `encode_activity` writes it: how a plain encode's bits spread; ``None``: evenly."""
+    """``[segments, rows, cols]`` as `encode_activity` writes it: the spread of a plain encode's bits; ``None``: evenly spread."""
 
     def __post_init__(self) -> None:
         segments = len(self.segment_start)
@@ -59,7 +88,7 @@ class RoiPlan:
         return total
 
     def rate_share(self, segment: int) -> NDArray[np.float32]:
-        """``[rows, cols]``, sum 1: which part of a plain encode's bits each block is guessed to take."""
+        """``[rows, cols]``, sum 1: the estimated part of a plain encode's bits that each block takes."""
         activity = (
             np.ones(self.qp_offset.shape[1:], np.float32) if self.activity is None else decode_activity(self.activity[segment])
         )
@@ -71,7 +100,7 @@ class RoiPlan:
         return int(np.searchsorted(self.segment_start, frame, side="right")) - 1
 
     def between(self, start: int, end: int) -> RoiPlan:
-        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames that it does not have."""
+        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames outside the plan."""
         if not 0 <= start < end <= self.frame_count:
             raise ValueError(f"frames {start} to {end} of a plan of {self.frame_count}")
         chosen = slice(self.segment_of(start), self.segment_of(end - 1) + 1)
@@ -85,21 +114,21 @@ class RoiPlan:
             activity=None if self.activity is None else self.activity[chosen],
         )
 
-    def statistics(self) -> dict[str, Any]:
-        """Numbers for people and for ``--json``; QP, with ``recentre`` included where it says effective."""
-        # Segment by segment: a plan of an hour has thousands of them, and floats take four times the room.
+    def statistics(self) -> PlanStatistics:
+        """Summarise the plan in numbers."""
+        # Segment by segment: a plan of an hour has thousands of segments, and floats take four times the memory of bytes.
         effective = [self.effective(segment) for segment in range(len(self.segment_start))]
-        return {
-            "segments": len(self.segment_start),
-            "scenes": len(self.cuts) + 1,
-            "rows": self.qp_offset.shape[1],
-            "cols": self.qp_offset.shape[2],
-            "block_size": self.block_size,
-            "qp_offset_min": int(self.qp_offset.min()),
-            "qp_offset_max": int(self.qp_offset.max()),
-            "recentre": [round(float(r), 4) for r in self.recentre[:16]],
-            "effective_min": round(min(float(e.min()) for e in effective), 3),
-            "effective_mean": round(float(np.mean([e.mean() for e in effective])), 3),
-            "effective_max": round(max(float(e.max()) for e in effective), 3),
-            "improved_blocks": round(float(np.mean([(e < -0.5).mean() for e in effective])), 4),
-        }
+        return PlanStatistics(
+            segments=len(self.segment_start),
+            scenes=len(self.cuts) + 1,
+            rows=self.qp_offset.shape[1],
+            cols=self.qp_offset.shape[2],
+            block_size=self.block_size,
+            qp_offset_min=int(self.qp_offset.min()),
+            qp_offset_max=int(self.qp_offset.max()),
+            recentre=tuple(round(float(r), 4) for r in self.recentre[:16]),
+            effective_min=round(min(float(e.min()) for e in effective), 3),
+            effective_mean=round(float(np.mean([e.mean() for e in effective])), 3),
+            effective_max=round(max(float(e.max()) for e in effective), 3),
+            improved_blocks=round(float(np.mean([(e < IMPROVED_BELOW).mean() for e in effective])), 4),
+        )

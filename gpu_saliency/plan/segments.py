@@ -1,7 +1,7 @@
-"""Where a plan changes: adjacent maps that show the same stay together, and a cut always parts them.
+"""Splits a track into segments: similar neighbouring maps share a segment, and a cut always begins a new one.
 
-Bottom-up merging (the adjacent pair that differs least first) instead of a threshold on neighbouring maps, so that a slow drift
-adds up until it is worth a new segment, and one odd map does not split a scene in two.
+Segments are merged bottom-up, the most similar neighbours first. With a threshold on neighbouring maps instead, a slow drift would
+never begin a new segment, and one odd map would split a scene in two.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.track import SaliencyTrack
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, setting
 
 DEFAULT_SEGMENTS = "auto"
 
 
 CHANGED_ENOUGH = 0.3
-"""Distance (`distance`) from which two stretches of a clip get plans of their own: three tenths of the saliency lie elsewhere."""
+"""Distance (`distance`) from which two stretches of a clip become two segments: three tenths of the saliency lie elsewhere."""
 
 
 _FLOOR = 0.02
-"""Mean saliency that is added below the line of `distance`, so that the noise of an almost empty map is no change."""
+"""Mean saliency that is added below the line of `distance`, so that noise in an almost empty map does not count as change."""
 
 
 def check_segments(segments: str) -> None:
     """Raise `UsageError` unless ``segments`` is ``auto``, ``clip`` or a number of 1 or more."""
     if segments not in ("auto", "clip") and not (segments.isascii() and segments.isdigit() and int(segments) >= 1):
-        raise UsageError(f"--segments {segments}: unknown", cure="auto, clip, or a number of 1 or more")
+        raise UsageError("unknown", setting="segments", value=segments, cure="auto, clip, or a number of 1 or more")
 
 
 def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
     """The sample with which each segment begins, rising; the first is 0.
 
-    ``auto`` cuts at scene changes and wherever the maps have changed enough; ``clip`` makes one segment; a number makes so many.
+    ``auto`` cuts at scene changes and wherever the maps have changed enough; ``clip`` makes one segment; a number makes that many.
     Raises `UsageError`.
     """
     check_segments(segments)
@@ -44,14 +44,13 @@ def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
     if segments == "auto":
         return _merge(track, 1, CHANGED_ENOUGH)
     if int(segments) > samples:
-        raise UsageError(
-            f"--segments {segments}: there are {samples} maps", cure=f"at most {samples}; --analysis-fps makes more maps"
-        )
+        cure = f"at most {samples}; a higher {setting('analysis_fps')} makes more maps"
+        raise UsageError(f"there are {samples} maps", setting="segments", value=segments, cure=cure)
     return _merge(track, int(segments), np.inf)
 
 
 def distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """``sum |a - b| / sum (max(a, b) + floor)`` of two maps ``[rows, cols]`` in 0..1: 0 for equals, towards 1 for strangers."""
+    """``sum |a - b| / sum (max(a, b) + floor)`` of two maps ``[rows, cols]`` in 0..1: 0 if equal, towards 1 if disjoint."""
     return float(np.abs(a - b).sum() / (np.maximum(a, b) + _FLOOR).sum())
 
 
@@ -59,14 +58,14 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     """Merge neighbours until ``least`` segments are left or all differ by ``enough``."""
     samples = len(track.sample_frame)
     after_cut = track.after_cut()
-    # Segment i is known by its first sample; all arrays are by that. A segment that was merged away has size 0.
+    # All arrays are indexed by a segment's first sample. A segment that was merged into another has size 0.
     mean = [one.astype(np.float32) / 255 for one in track.saliency]
     size = np.ones(samples, np.int64)
     following = np.arange(1, samples + 1)
     before = np.arange(-1, samples - 1)
 
     def gap(left: int, right: int) -> float:
-        # 1 is more than any distance: neighbours across a cut are merged last, and never for being alike.
+        # 1 is more than any distance, so that neighbours across a cut are merged last, and never by similarity.
         return distance(mean[left], mean[right]) + (1.0 if after_cut[right] else 0.0)
 
     heap = [(gap(i - 1, i), i - 1, i, 1, 1) for i in range(1, samples)]
@@ -75,7 +74,7 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     while heap and left_over > least:
         far, left, right, left_size, right_size = heapq.heappop(heap)
         if size[left] != left_size or size[right] != right_size:
-            continue  # one of them has grown or gone since
+            continue  # the entry is out of date: one of them has grown or is gone
         if far >= enough:
             break
         total = left_size + right_size

@@ -15,7 +15,7 @@ import numpy as np
 
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.draw.canvas import Picture, png_bytes
-from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.verify import check_container, verify_output
 from gpu_saliency.errors import EncodeError, OutputError, SourceError, ToolMissingError
 from gpu_saliency.files import check_output, temporary_output
@@ -92,7 +92,7 @@ def write_overlay(job: PreviewJob, output: Path, *, audio: bool = True, on_frame
             clip, width=painter.size[0], height=painter.size[1], rotation=0, sample_aspect_ratio=Fraction(1), color=_BT709
         )
         join_parts([part], [frames], shown, temporary, frame_pts=track.frame_pts, time_base=track.time_base, audio=audio)
-        facts = verify_output(temporary, shown, CODEC, frames, len(clip.audio_codecs) if audio else 0)
+        facts = verify_output(temporary, shown, CODEC, frames, len(clip.audio_codecs) if audio else 0).to_json()
         _publish(temporary, output)
     return facts
 

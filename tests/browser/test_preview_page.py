@@ -310,7 +310,7 @@ def test_the_numbers_of_a_block(page: Page, sidecar: Sidecar) -> None:
     page.set("offset", 8)
     settle(page, {"offset": 8})
     assert page.text("pointer").endswith(words(plan_of(sidecar, offset=8)))
-    low, mean, high = (plan_of(sidecar, offset=8).statistics()[f"effective_{end}"] for end in ("min", "mean", "max"))
+    low, mean, high = (plan_of(sidecar, offset=8).statistics().to_json()[f"effective_{end}"] for end in ("min", "mean", "max"))
     assert page.text("plan").replace(chr(0x2212), "-").split("; ")[1] == f"{low:+.2f} to {high:+.2f} QP, mean {mean:+.2f}"
 
 

@@ -70,7 +70,7 @@ def test_two_passes_where_the_encoder_has_them(clip_path: Path, tmp_path: Path, 
 
 def test_what_contradicts_a_bit_rate(clip_path: Path, tmp_path: Path) -> None:
     for flags, code, words in (
-        (("--bitrate", "1M", "--crf", 20), 64, "both say how large the file gets"),
+        (("--bitrate", "1M", "--crf", 20), 64, "--bitrate and --crf cannot be combined"),
         (("--bitrate", "20"), 64, "out of range"),
         (("--bitrate", "much"), 64, "is not a bit rate"),
         (("--bitrate", "1M", "--encoder", "libkvazaar", "--roi-channel", "kvazaar-roi"), 64, "its rate control sets QP itself"),

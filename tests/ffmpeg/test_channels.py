@@ -126,7 +126,7 @@ def test_a_source_that_cannot_be_entered_midway_is_decoded_from_its_start(
     monkeypatch.setattr(addroi, "MAX_FILTERS", 15)
     job = prepare_encode(probe_clip(source), EncodeSettings("libx264", "veryfast"))
     encoded = run_saliency_encode(job, swapping_plan(48, 320, 192, 12), tmp_path / "out.mp4")
-    assert (encoded.parts, encoded.facts["frames"]) == (2, 48)
+    assert (encoded.parts, encoded.facts.frames) == (2, 48)
     assert max(luma_errors(source, tmp_path / "out.mp4")) < 40
 
 
@@ -194,7 +194,7 @@ def test_channels_that_an_encoder_has_not(grain_path: Path) -> None:
     clip = probe_clip(grain_path)
     with pytest.raises(UsageError, match="addroi: does not reach libvvenc"):
         prepare_encode(clip, EncodeSettings("libvvenc", roi_channel="addroi"))
-    with pytest.raises(UsageError, match="--roi-channel nonsense: unknown"):
+    with pytest.raises(UsageError, match="roi_channel=nonsense: unknown"):
         prepare_encode(clip, EncodeSettings("libx264", roi_channel="nonsense"))
 
 
@@ -202,4 +202,4 @@ def test_an_encoder_of_which_nothing_is_known_takes_the_prefilter(grain_path: Pa
     job = timed(prepare_encode(probe_clip(grain_path), EncodeSettings("mpeg4", roi_channel="prefilter", bitrate=900_000)))
     plan = replace(swapping_plan(48, 320, 192, 24), policy=RoiPolicy(-8))
     encoded = run_saliency_encode(job, plan, tmp_path / "out.mp4")
-    assert (encoded.facts["codec"], encoded.facts["frames"]) == ("mpeg4", 48)
+    assert (encoded.facts.codec, encoded.facts.frames) == ("mpeg4", 48)

@@ -61,10 +61,11 @@ def test_dry_run_prints_what_would_run(clip: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert len(dry["commands"]) == len(dry["graphs"]) == dry["roi"]["parts"] == 1
     command = shlex.split(dry["commands"][0])
+    (tmp_path / "part0").mkdir()
     (tmp_path / command[command.index("-/filter:v") + 1]).write_text(dry["graphs"][0])
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     run("encode", "--src", clip, "--output", output, "--prove", "none")
-    assert video_bytes(output) == video_bytes(tmp_path / "part0.mp4")
+    assert video_bytes(output) == video_bytes(tmp_path / "part0" / "part.mp4")
 
 
 @pytest.mark.parametrize("allow", ["--saliency-fallback-plain", "GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK"])
@@ -129,7 +130,7 @@ def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
 def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
-    assert "knows of no encode" in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
+    assert "is not in" in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
     assert "keyint=30" in run("inspect", output).errors[0]
     assert run("inspect", output, "--encoder-params", "keyint=30").code == 0
     assert run("inspect", tmp_path / "no.mp4").code == 66

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from support import audio_bytes, ffmpeg, make_clip
 
-from gpu_saliency.encode.join import join_parts
+from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.errors import EncodeError, OutputError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
@@ -275,7 +275,7 @@ def test_all_audio_streams_are_copied(source: Path, parts: list[Path], tmp_path:
 def test_wrong_number_of_frames_is_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:
     pts, unit = source_pts(source)
     for counts in ([17, 15, 13], [16, 14, 14]):
-        with pytest.raises(EncodeError, match=r"ffmpeg wrote 1[47] frames, 1[56] were asked of it"):
+        with pytest.raises(EncodeError, match=r"ffmpeg wrote 1[47] frames, 1[56] were asked for"):
             join_parts(parts, counts, probe_clip(source), tmp_path / "o.mp4", frame_pts=pts, time_base=unit, audio=False)
     assert not (tmp_path / "o.mp4").exists()
 

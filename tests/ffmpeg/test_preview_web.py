@@ -136,7 +136,7 @@ def test_pictures_carry_the_maps_and_the_plan_that_encode_makes(server: Server, 
         told = viewer.until("plan", policy=policy.to_json())
         plan = build_roi_plan(sidecar, policy)
         assert told["segment_starts"] == plan.segment_start.tolist()
-        assert told["improved_blocks"] == plan.statistics()["improved_blocks"]
+        assert told["improved_blocks"] == plan.statistics().improved_blocks
         shown = viewer.pause_at(70)
         segment = plan.segment_of(70)
         assert np.array_equal(shown.offsets, plan.qp_offset[segment])

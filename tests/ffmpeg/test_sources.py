@@ -89,7 +89,7 @@ def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> 
     assert plan.qp_offset.shape == (1, 23, 41)
     job = prepare_encode(clip, EncodeSettings("libx264", "ultrafast"))
     encoded = run_saliency_encode(job, plan, tmp_path / "out.mp4")
-    assert encoded.facts["frames"] == 12
+    assert encoded.facts.frames == 12
     assert_same_picture(source, tmp_path / "out.mp4")
 
 

@@ -201,7 +201,7 @@ CASES = [
     Case("output links to the source", _output(_linked, "--overwrite"), 73, "is the source itself"),
     Case("output hard-linked", _output(_hard_linked, "--overwrite"), 73, "is the source itself"),
     Case("output exists", _output(_existing), 73, "there.mkv: exists"),
-    Case("unknown suffix", _output(lambda folder, _: folder / "out.xyz"), 73, "out.xyz: its suffix names no container"),
+    Case("unknown suffix", _output(lambda folder, _: folder / "out.xyz"), 73, "out.xyz: unknown file extension"),
     Case("container without room for the audio", _output(lambda folder, _: folder / "out.h264"), 73, "out.h264: "),
     Case("missing ffmpeg", _flags("--ffmpeg-bin", "/no/ffmpeg"), 69, "--ffmpeg-bin /no/ffmpeg"),
     Case("ffmpeg that is none", _flags("--ffmpeg-bin", "/bin/ls"), 69, "/bin/ls: does not answer like ffmpeg"),

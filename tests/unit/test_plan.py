@@ -85,7 +85,7 @@ def test_plan_follows_each_segment() -> None:
     assert plan.segment_start.tolist() == [0, 6]
     assert plan.qp_offset[0, 0].tolist() == [-3, -3, -3, 3, 3, 3]
     assert plan.qp_offset[1, 0].tolist() == [3, 3, 3, -3, -3, -3]
-    assert plan.statistics()["improved_blocks"] == 0.5
+    assert plan.statistics().improved_blocks == 0.5
 
 
 def test_activity_moves_the_balance() -> None:
@@ -104,7 +104,7 @@ def test_activity_moves_the_balance() -> None:
 
 @pytest.mark.parametrize("offset", [-13, 13, 100])
 def test_offset_out_of_range(offset: int) -> None:
-    with pytest.raises(UsageError, match="--saliency-offset"):
+    with pytest.raises(UsageError, match="offset="):
         RoiPolicy(offset)
 
 

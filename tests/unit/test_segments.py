@@ -52,7 +52,7 @@ def test_cuts_are_found_to_the_frame(tmp_path: Path) -> None:
     assert sidecar.track.after_cut().tolist() == [True, False, False, False, True, False, True, False, False, False]
     plan = build_roi_plan(sidecar)
     assert {24, 36} <= set(plan.segment_start.tolist())
-    assert plan.statistics()["scenes"] == 3
+    assert plan.statistics().scenes == 3
 
 
 def test_a_pan_is_no_cut_and_a_flash_not_two() -> None:
@@ -105,7 +105,7 @@ def test_so_many_segments_as_asked() -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "²"])
 def test_segments_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--segments"):
+    with pytest.raises(UsageError, match="segments="):
         RoiPolicy(segments=text)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.target import Params
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, setting
 
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and what it writes to .ts it does not read back."""
@@ -82,13 +82,14 @@ class EncoderSpec:
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise a `UsageError` that names the flag and the cure unless everything is in range."""
         if self.presets and preset not in self.presets:
-            raise UsageError(f"--preset {preset}: unknown to {self.name}", cure="one of " + ", ".join(self.presets))
+            raise UsageError(f"unknown to {self.name}", setting="preset", value=preset, cure="one of " + ", ".join(self.presets))
         if quality is not None and self.quality is not None:
             low, high = self.quality.low, self.quality.high
             if not low <= quality <= high:
-                raise UsageError(f"--crf {quality:g}: out of range for {self.name}", cure=f"{low:g} to {high:g}")
+                raise UsageError(f"out of range for {self.name}", setting="crf", value=quality, cure=f"{low:g} to {high:g}")
             if self.quality.whole and quality != int(quality):
-                raise UsageError(f"--crf {quality:g}: {self.name} takes whole numbers only", cure=f"--crf {round(quality)}")
+                cure = f"give {setting('crf', round(quality))}"
+                raise UsageError(f"{self.name} takes whole numbers only", setting="crf", value=quality, cure=cure)
         for key in params:
             if key in self.owned_params:
-                raise UsageError(f"--encoder-params {key}: cannot be given", cure=self.owned_params[key])
+                raise UsageError("cannot be given", setting="encoder_params", value=key, cure=self.owned_params[key])

@@ -118,7 +118,7 @@ def timeline_message(clip: Clip, view: View) -> dict[str, Any]:
 
 def plan_message(clip: Clip, plan: RoiPlan, policy: RoiPolicy, analysis: list[str]) -> dict[str, Any]:
     """The plan of a policy, and the command that encodes with it; ``analysis`` are further arguments of that."""
-    statistics = plan.statistics()
+    statistics = plan.statistics().to_json()
     return {
         "type": "plan",
         "policy": policy.to_json(),

@@ -1,0 +1,49 @@
+"""The dry run of an encode: its plan and the commands that would run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.prepare import prepare_encode
+from gpu_saliency.encode.run import plan_part
+from gpu_saliency.pipeline import analyse_request
+from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.progress import Observer
+from gpu_saliency.request import EncodeRequest, check_destinations
+from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
+
+
+def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunResult:
+    """Analyse and plan; the commands that `encode_clip` would run. Writes no file."""
+    started = time.perf_counter()
+    job = prepare_encode(request.clip, request.encode)
+    check_destinations(job, request)
+    sidecar, reused = analyse_request(request, observer or Observer(), write=False)
+    analysed = time.perf_counter()
+    job = job.timed_like(sidecar)
+    plan = job.plan(sidecar, request.policy)
+    commands, graphs = _commands(job, plan)
+    return DryRunResult(
+        **DryRunResult.common(job),
+        analysis=AnalysisFacts(sidecar, reused, None),
+        roi=RoiFacts.of(job, plan, len(graphs)),
+        commands=commands,
+        graphs=graphs,
+        seconds=Seconds(analysis=analysed - started),
+    )
+
+
+def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The shell lines and the filter graph of each part, with ``partN/`` for the folder that only the encode makes."""
+    assert job.channel is not None
+    commands, graphs = [], []
+    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+        for number, part in enumerate(job.channel.split(plan)):
+            run = plan_part(job, plan, part, Path(folder))
+            commands += [line.replace(folder + os.sep, f"part{number}/") for line in run.shell_lines()]
+            graphs.append(run.graph.replace(folder + os.sep, f"part{number}/"))
+    return tuple(commands), tuple(graphs)

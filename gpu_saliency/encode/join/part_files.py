@@ -1,0 +1,115 @@
+"""The part files of an encode: checked against each other, and read packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.container
+import av.video.stream
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.encode.join.stamps import Stamps
+from gpu_saliency.errors import EncodeError
+
+_HEVC_SEI = (39, 40)
+_CURE = "try again, or another encoder"
+
+
+def decode_order(parts: Sequence[Path], part_frames: Sequence[int]) -> NDArray[np.int64]:
+    """``[N]``: the number, in presentation order over all parts, of each packet in decode order.
+
+    Raises `EncodeError` if a part holds another number of frames, or is coded with other parameters than the first.
+    """
+    orders: list[NDArray[np.int64]] = []
+    offset = 0
+    first: dict[str, object] = {}
+    for part, expected in zip(parts, part_frames, strict=True):
+        with open_part(part) as container:
+            video = container.streams.video[0]
+            coded = _coding(video)
+            numbers = [packet.pts for packet in container.demux(video) if packet.size]
+        if len(numbers) != expected:
+            raise EncodeError(
+                f"ffmpeg wrote {len(numbers)} frames, {expected} were asked for", cure=_CURE, evidence={"part": str(part)}
+            )
+        if None in numbers or len(set(numbers)) != len(numbers):
+            raise EncodeError(
+                f"ffmpeg wrote frames that cannot be put in order: {part.name} does not number each of them", cure=_CURE
+            )
+        first = first or coded
+        differing = [name for name in coded if coded[name] != first[name]]
+        if differing:
+            raise EncodeError(f"{part.name} does not fit {parts[0].name}: they differ in {' and '.join(differing)}", cure=_CURE)
+        ranks = np.argsort(np.argsort(np.array(numbers, np.int64)))
+        orders.append(ranks.astype(np.int64) + offset)
+        offset += expected
+    if not offset:
+        raise EncodeError("ffmpeg wrote not one frame", cure=_CURE)
+    return np.concatenate(orders)
+
+
+def _coding(video: av.video.stream.VideoStream) -> dict[str, object]:
+    """The parameters that all parts must share, because the joined file states them once."""
+    context = video.codec_context
+    return {
+        "codec": context.codec.canonical_name,
+        "size": (context.width, context.height),
+        "pixel format": context.pix_fmt,
+        "parameter sets": _parameter_sets(context.codec.canonical_name, context.extradata or b""),
+    }
+
+
+def _parameter_sets(codec: str, extradata: bytes) -> object:
+    """``extradata``; for HEVC without the SEI in which x265 lists its settings, which does not affect decoding."""
+    if codec != "hevc" or len(extradata) < 23 or extradata[0] != 1:
+        return extradata
+    units: list[tuple[int, bytes]] = []  # ISO/IEC 14496-15, 8.3.2.1.2: the arrays of HEVCDecoderConfigurationRecord
+    at = 23
+    for _ in range(extradata[22]):
+        kind, count = extradata[at] & 0x3F, int.from_bytes(extradata[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(count):
+            size = int.from_bytes(extradata[at : at + 2], "big")
+            if kind not in _HEVC_SEI:
+                units.append((kind, extradata[at + 2 : at + 2 + size]))
+            at += 2 + size
+    return extradata[:22], tuple(units)
+
+
+@contextmanager
+def open_part(part: Path) -> Iterator[av.container.InputContainer]:
+    """Open a part for demuxing; a failure to read it becomes an `EncodeError`."""
+    try:
+        # The edit list hides how the frames are numbered, and may hide frames.
+        with av.open(f"file:{part}", options={"ignore_editlist": "1"}) as container:
+            if not container.streams.video:
+                raise EncodeError(f"ffmpeg wrote no video to {part.name}", cure=_CURE)
+            yield container
+    except (av.FFmpegError, FileNotFoundError) as error:
+        raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {part.name}: {reason_of(error)}", cure=_CURE) from error
+
+
+def video_packets(
+    parts: Sequence[Path], order: NDArray[np.int64], stamps: Stamps, stream: av.stream.Stream
+) -> Iterator[av.Packet[av.stream.Stream]]:
+    """The packets of all parts with the stamps of the source, in decode order."""
+    numbers = enumerate(order)
+    for part in parts:
+        with open_part(part) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if not packet.size:
+                    continue
+                decoded, shown = next(numbers)
+                packet.stream = stream  # type: ignore[assignment]
+                packet.time_base = stamps.time_base
+                packet.pts, packet.dts = int(stamps.pts[shown]), int(stamps.dts[decoded])
+                packet.duration = int(stamps.duration[shown])
+                yield packet  # type: ignore[misc]
+
+
+def reason_of(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

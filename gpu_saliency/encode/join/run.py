@@ -1,0 +1,136 @@
+"""`join_parts`: copies the packets of all parts, the audio and the metadata into one file.
+
+PyAV sets the sample aspect ratio of the codec parameters but not that of the stream, from which Matroska and WebM take theirs.
+H.264 and HEVC also carry it in the bitstream; for AV1 and VP9 pixel_aspect.py adds it afterwards.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+import av.stream
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.encode.join.part_files import decode_order, open_part, reason_of, video_packets
+from gpu_saliency.encode.join.stamps import MICROSECOND, Stamps, last_duration, rescale, start_time
+from gpu_saliency.encode.join.streams import add_video, audio_packets, chapters_of, describe
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
+from gpu_saliency.source.clip import Clip, open_clip
+
+# ffmpeg leaves these out of the metadata that it copies: they describe the source file, not its content.
+_NOT_COPIED = frozenset({"creation_time", "company_name", "product_name", "product_version"})
+# Errors of a file or a disk; libavformat raises all others about the data that it is given.
+_DISK_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+    | {getattr(errno, "EDQUOT", errno.ENOSPC)}  # not on Windows
+)
+# AVFMT_TS_NONSTRICT of libavformat; PyAV's stubs give its own name for it no usable type.
+_STAMPS_MAY_REPEAT = 0x20000
+# The microseconds that ffmpeg gives every muxer. MPEG-TS begins so much later; with none its clock runs ahead of its packets.
+_MUXER_OPTIONS = {"max_delay": "700000"}
+
+
+def join_parts(
+    parts: Sequence[Path],
+    part_frames: Sequence[int],
+    clip: Clip,
+    output: Path,
+    *,
+    frame_pts: NDArray[np.int64] | None,
+    time_base: Fraction,
+    audio: bool,
+    codec_tag: str | None = None,
+) -> None:
+    """Write ``output``, in the container that its suffix names, from ``parts``; an existing file is replaced.
+
+    ``part_frames[k]`` frames are expected in part k. ``frame_pts`` ``[N]`` are the time stamps of the source's frames in
+    presentation order, as the source's container states them, in units of ``time_base`` (seconds), strictly rising, N no less
+    than the frames of all parts together; further stamps tell how long the last frame lasts. ``None`` counts the frames
+    at ``clip.frame_rate`` from 0. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their
+    distance from it. ``audio`` copies all audio streams, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is for .mp4 and .mov
+    and ignored elsewhere.
+
+    Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part does not hold its frames or does not
+    fit the first one, if the streams do not fit the container; `OutputError` if ``output`` cannot be written; `SourceError` if
+    the source cannot be opened; `ValueError` if the arguments contradict each other. A broken ``output`` may be left behind.
+    """
+    if not parts or len(parts) != len(part_frames):
+        raise ValueError(f"{len(parts)} parts, {len(part_frames)} numbers of frames")
+    order = decode_order(parts, part_frames)
+    if frame_pts is not None and (len(frame_pts) < len(order) or (np.diff(frame_pts) <= 0).any()):
+        raise ValueError(f"{len(frame_pts)} time stamps for {len(order)} frames, or they do not rise")
+    with open_clip(clip) as source, _writing(output):
+        video = next(s for s in source.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        sounds = list(source.streams.audio) if audio else []
+        start = start_time(source, [video, *sounds])
+        if frame_pts is None:
+            stamps = Stamps.of(order, np.arange(len(order), dtype=np.int64), 1 / clip.frame_rate, 1)
+        else:
+            shifted = np.asarray(frame_pts, np.int64) - rescale(start, MICROSECOND, time_base)
+            stamps = Stamps.of(order, shifted, time_base, last_duration(video, frame_pts, time_base))
+        target = av.open(f"file:{output}", "w", container_options=_MUXER_OPTIONS)
+        try:
+            with open_part(parts[0]) as first:
+                picture = add_video(target, first.streams.video[0], parts[0], clip, stamps.time_base, codec_tag)
+            describe(picture, video, without=("encoder", "rotate"))
+            copies: dict[int, av.stream.Stream] = {}
+            for sound in sounds:
+                copies[sound.index] = target.add_stream_from_template(sound)
+                describe(copies[sound.index], sound)
+            target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _NOT_COPIED})
+            target.set_chapters(chapters_of(source, start, clip.duration))
+            copied = [video_packets(parts, order, stamps, picture)]
+            if sounds:
+                copied.append(audio_packets(source, copies, start, clip))
+            _write(target, heapq.merge(*copied, key=_decode_seconds))
+        except BaseException:
+            with suppress(Exception):  # an error from closing a broken file would hide its cause
+                target.close()
+            raise
+        target.close()
+
+
+def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.stream.Stream]]) -> None:
+    """Write ``packets``; only the muxer moves them in time, where its container knows no negative stamps."""
+    target.start_encoding()  # settles the time bases
+    step = 0 if target.format.flags & _STAMPS_MAY_REPEAT else 1
+    last: dict[int, int] = {}
+    for packet in packets:
+        unit = packet.stream.time_base
+        assert unit is not None
+        assert packet.pts is not None
+        assert packet.dts is not None
+        pts, dts = (rescale(stamp, packet.time_base, unit) for stamp in (packet.pts, packet.dts))
+        # Damaged audio may step back, and a coarser time base may let two stamps fall together: libavformat refuses both.
+        dts = max(dts, last.get(packet.stream_index, dts - step) + step)
+        last[packet.stream_index] = dts
+        packet.duration = rescale(packet.duration or 0, packet.time_base, unit)
+        packet.pts, packet.dts, packet.time_base = max(pts, dts), dts, unit
+        target.mux_one(packet)
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Turn an error of libavformat into an `OutputError` where the disk failed, and into an `EncodeError` elsewhere."""
+    try:
+        yield
+    except GpuSaliencyError:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: PyAV raises it where a container cannot hold a codec
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            raise OutputError(
+                f"{output}: cannot be written: {reason_of(error)}", cure=f"give {setting('output')} another path"
+            ) from error
+        raise EncodeError(f"{output}: the parts of the encode cannot be joined: {reason_of(error)}", cure="use .mkv") from error
+
+
+def _decode_seconds(packet: av.Packet[av.stream.Stream]) -> float:
+    return float((packet.dts or 0) * packet.time_base)

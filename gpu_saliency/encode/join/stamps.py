@@ -1,0 +1,70 @@
+"""Time stamps of the joined video: the source's own, with decode times that rise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import av.container
+import av.stream
+import av.video.stream
+import numpy as np
+from numpy.typing import NDArray
+
+MICROSECOND = Fraction(1, av.time_base)
+# AVFMT_TS_DISCONT of libavformat; PyAV's stubs give its own name for it no usable type.
+_STAMPS_MAY_JUMP = 0x0200
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """The stamps of the joined video, in units of ``time_base``; each ``[N]`` int64."""
+
+    time_base: Fraction
+    pts: NDArray[np.int64]
+    """By number in presentation order."""
+    duration: NDArray[np.int64]
+    """By number in presentation order."""
+    dts: NDArray[np.int64]
+    """By number in decode order."""
+
+    @classmethod
+    def of(cls, order: NDArray[np.int64], stamps: NDArray[np.int64], time_base: Fraction, last: int | None) -> Stamps:
+        """``order`` ``[N]``: presentation numbers in decode order; ``stamps`` ``[>= N]`` rise; ``last``: the last duration."""
+        count = len(order)
+        pts = stamps[:count]
+        gaps = np.diff(stamps[: count + 1])
+        if len(gaps) < count:
+            usual = int(np.median(gaps)) if len(gaps) else 1
+            gaps = np.append(gaps, np.int64(last or max(1, usual)))
+        # Every packet is decoded earlier by the deepest reordering; with a smaller lead dts would not rise.
+        delay = int((np.arange(count) - order).max())
+        lead = pts[0] - gaps[0] * np.arange(delay, 0, -1)
+        return cls(time_base, pts, gaps, np.concatenate([lead, pts])[:count])
+
+
+def last_duration(video: av.video.stream.VideoStream, frame_pts: NDArray[np.int64], time_base: Fraction) -> int | None:
+    """Duration of the source's last frame in units of ``time_base``; ``None`` where the container does not tell it."""
+    if video.duration is None or video.start_time is None or not video.time_base or not len(frame_pts):
+        return None
+    rest = rescale(video.start_time + video.duration, video.time_base, time_base) - int(frame_pts[-1])
+    # A declared end that does not belong to these frames (a cut, a damaged header) is not used.
+    longest = int(np.diff(frame_pts).max()) if len(frame_pts) > 1 else rest
+    return rest if 0 < rest <= 2 * longest else None
+
+
+def start_time(source: av.container.InputContainer, used: Sequence[av.stream.Stream]) -> int:
+    """Microseconds that ffmpeg subtracts from all time stamps of ``source``."""
+    if source.format.flags & _STAMPS_MAY_JUMP:  # MPEG-TS: ffmpeg then looks only at the streams that it uses
+        starts = [rescale(s.start_time, s.time_base, MICROSECOND) for s in used if s.start_time is not None and s.time_base]
+        return min(starts, default=0)
+    return source.start_time or 0
+
+
+def rescale(value: int, unit: Fraction, to: Fraction) -> int:
+    """``value`` in units of ``unit`` seconds, counted in ``to``; halves go away from zero, as libavutil rounds."""
+    exact = abs(value) * unit / to
+    whole = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+    return whole if value >= 0 else -whole

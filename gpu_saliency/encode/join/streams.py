@@ -1,0 +1,101 @@
+"""The streams of the joined file: video as encoded, audio and chapters copied from the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.stream
+import av.video.stream
+
+from gpu_saliency.encode.join.part_files import reason_of
+from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
+from gpu_saliency.errors import EncodeError, setting
+from gpu_saliency.source.clip import Clip
+
+_CODEC_TAG_FORMATS = frozenset({"mp4", "mov", "ipod", "ismv", "3gp", "3g2", "f4v"})
+
+
+def add_video(
+    target: av.container.OutputContainer,
+    template: av.video.stream.VideoStream,
+    part: Path,
+    clip: Clip,
+    time_base: Fraction,
+    codec_tag: str | None,
+) -> av.video.stream.VideoStream:
+    """Add to ``target`` a video stream coded like ``template``, with its colour tags, aspect ratio and display matrix."""
+    # opaque: PyAV otherwise looks for an encoder with the decoder's name, and libdav1d and vvc have none.
+    stream = target.add_stream_from_template(template, opaque=True)
+    stream.time_base = time_base
+    context = stream.codec_context
+    context.framerate = clip.frame_rate
+    if codec_tag is not None and target.format.name in _CODEC_TAG_FORMATS:
+        context.codec_tag = codec_tag
+    # For AV1 and VP9 in .mp4, the stream has the aspect ratio and the codec parameters lack it.
+    context.sample_aspect_ratio = clip.sample_aspect_ratio
+    # An .ivf part cannot store the rotation; from .mp4 it comes with the codec parameters.
+    if clip.rotation and part.suffix.lower() == ".ivf":
+        stream.set_display_rotation(clip.rotation)
+    encoder = template.metadata.get("encoder")
+    if encoder:
+        stream.metadata["encoder"] = encoder
+    return stream
+
+
+def describe(stream: av.stream.Stream, source: av.stream.Stream, without: tuple[str, ...] = ()) -> None:
+    """Copy language, title, other metadata and disposition of ``source`` to ``stream``."""
+    stream.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in without})
+    stream.disposition = source.disposition.value  # type: ignore[assignment]  # PyAV 16 takes nothing but the number
+
+
+def chapters_of(source: av.container.InputContainer, start: int, duration: float) -> list[Any]:
+    """The chapters before ``duration`` seconds, moved by ``start`` microseconds like every other stamp."""
+    kept: list[Any] = []
+    for chapter in source.chapters():
+        unit = chapter["time_base"]
+        if not unit:
+            continue
+        offset = rescale(start, MICROSECOND, unit)
+        begin, end = max(0, chapter["start"] - offset), chapter["end"] - offset
+        if duration:
+            end = min(end, rescale(round(duration * av.time_base), MICROSECOND, unit))
+        if begin < end:
+            kept.append({**chapter, "start": begin, "end": end})
+    return kept
+
+
+def audio_packets(
+    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip
+) -> Iterator[av.Packet[av.stream.Stream]]:
+    """The packets of the streams that ``copies`` maps to those of the output, moved by ``start`` microseconds.
+
+    It ends with ``clip.duration`` as ffmpeg's option -t does: the first packet whose dts reaches it is dropped.
+    """
+    following: dict[int, int] = {}
+    running = set(copies)
+    try:
+        for packet in source.demux([source.streams[index] for index in copies]):
+            index = packet.stream.index
+            if not packet.size or index not in running:
+                continue
+            offset = rescale(start, MICROSECOND, packet.time_base)
+            dts = packet.dts if packet.dts is not None else packet.pts
+            dts = dts - offset if dts is not None else following.get(index, 0)
+            following[index] = dts + (packet.duration or 0)
+            if clip.duration and rescale(dts, packet.time_base, MICROSECOND) >= round(clip.duration * av.time_base):
+                running.discard(index)
+                if not running:
+                    return
+                continue
+            packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
+            packet.stream = copies[index]
+            yield packet
+    except av.FFmpegError as error:
+        raise EncodeError(
+            f"{clip.path}: its audio cannot be copied: {reason_of(error)}", cure=f"give {setting('audio', False)}"
+        ) from error

@@ -1,0 +1,65 @@
+"""The request of an encode: everything that `encode_clip` and `dry_run` can be asked, checked when it is made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.sidecar import sidecar_beside
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.prepare import EncodeSettings
+from gpu_saliency.encode.verify import check_destination
+from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
+from gpu_saliency.files import check_folder
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.source.clip import Clip
+
+PROVE = ("excerpt", "full", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeRequest:
+    """Everything that `encode_clip` can be asked. Raises `UsageError` when a setting is out of range."""
+
+    clip: Clip
+    output: str | os.PathLike[str]
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    policy: RoiPolicy = field(default_factory=RoiPolicy)
+    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    sidecar: str | os.PathLike[str] | None = None
+    """Reused if it exists, written otherwise. ``None``: written beside the output."""
+    fallback_plain: bool = False
+    """Whether a plain encode is accepted where no ROI reaches the encoder."""
+    overwrite: bool = False
+    prove: str = "excerpt"
+    """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
+
+    def __post_init__(self) -> None:
+        if self.prove not in PROVE:
+            raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
+
+    @property
+    def output_path(self) -> Path:
+        return Path(self.output)
+
+    @property
+    def sidecar_path(self) -> Path:
+        """Where the sidecar lies, or goes."""
+        return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
+
+
+def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
+    """Raise `OutputError` or `SidecarError` unless output and sidecar of ``request`` can be written."""
+    output, sidecar = request.output_path, request.sidecar_path
+    check_destination(job, output, overwrite=request.overwrite)
+    if request.sidecar is None:
+        if sidecar.exists() and not request.overwrite:
+            raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
+    elif sidecar.absolute() == output.absolute():
+        raise OutputError(f"{output}: is the sidecar too", cure=f"give {setting('sidecar')} another path")
+    elif sidecar.is_dir():
+        raise SidecarError(f"{sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
+    else:
+        check_folder(sidecar, cure=f"give {setting('sidecar')} another path")

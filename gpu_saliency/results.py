@@ -1,0 +1,196 @@
+"""The results of `encode_clip` and `dry_run` as typed records; `to_json` gives the object that ``--json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gpu_saliency._version import __version__
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.encode.job import EncodeJob, EncodeRecord
+from gpu_saliency.encode.run import Encoded
+from gpu_saliency.encode.verify import OutputFacts
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.roi import PlanStatistics, RoiPlan
+from gpu_saliency.proof import Proof
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """The clip that was encoded."""
+
+    path: str
+    width: int
+    """Pixels, as coded."""
+    height: int
+    pix_fmt: str
+    frame_rate: str
+    """Frames per second, a fraction."""
+    codec: str
+    audio: tuple[str, ...]
+    """Codec of each audio stream."""
+    left_out: tuple[str, ...]
+    """Kind of each stream that the output does not have."""
+
+    @classmethod
+    def of(cls, job: EncodeJob) -> SourceFacts:
+        clip = job.clip
+        dropped = () if job.audio else ("audio",) * len(clip.audio_codecs)
+        left_out = (*clip.other_streams, *dropped)
+        rate = str(clip.frame_rate)
+        return cls(str(clip.path), clip.width, clip.height, clip.pix_fmt, rate, clip.codec, clip.audio_codecs, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class FfmpegFacts:
+    """The ffmpeg that ran."""
+
+    path: str
+    version: str
+    origin: str
+    """``asked for``, ``PATH`` or ``bundled``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisFacts:
+    """The analysis behind a plan."""
+
+    sidecar: Sidecar
+    reused: bool
+    """Whether an existing sidecar was used."""
+    path: Path | None
+    """Where the sidecar lies; ``None`` in a dry run."""
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {"reused": self.reused, "frames": self.sidecar.frame_count, "model": self.sidecar.model} | self.sidecar.analysis
+        return facts if self.path is None else facts | {"sidecar": str(self.path)}
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A better channel that this encode could not use."""
+
+    channel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoiFacts:
+    """The plan of an encode, and the channel that it took."""
+
+    channel: str
+    passed_over: tuple[PassedOver, ...]
+    crf_used: float | None
+    """Base quality that the encoder got, with the channel's shift."""
+    policy: RoiPolicy
+    plan: PlanStatistics
+    parts: int
+    """Runs of the encoder."""
+
+    @classmethod
+    def of(cls, job: EncodeJob, plan: RoiPlan, parts: int) -> RoiFacts:
+        assert job.channel is not None
+        passed_over = tuple(PassedOver(name, reason) for name, reason in job.passed_over)
+        return cls(job.channel.name, passed_over, job.quality(plan), plan.policy, plan.statistics(), parts)
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {"channel": self.channel, "passed_over": [asdict(one) for one in self.passed_over], "crf_used": self.crf_used}
+        return facts | self.policy.to_json() | self.plan.to_json() | {"parts": self.parts}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """The output, as read back."""
+
+    path: str
+    size_bytes: int
+    facts: OutputFacts
+
+    @classmethod
+    def of(cls, path: Path, encoded: Encoded) -> WrittenFile:
+        return cls(str(path), encoded.size_bytes, encoded.facts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "size_bytes": self.size_bytes} | self.facts.to_json()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """Wall-clock time of each stage in seconds; ``None`` for a stage that did not run."""
+
+    analysis: float | None = None
+    encode: float | None = None
+    proof: float | None = None
+    total: float | None = None
+
+    def items(self) -> Iterator[tuple[str, float]]:
+        """Name and time of each stage that ran."""
+        return ((name, value) for name, value in asdict(self).items() if value is not None)
+
+    def to_json(self) -> dict[str, float]:
+        return {name: round(value, 3) for name, value in self.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """The part of a result that encodes and dry runs share."""
+
+    version: str = __version__
+    """Of this program."""
+    source: SourceFacts
+    ffmpeg: FfmpegFacts
+    encode: EncodeRecord
+    analysis: AnalysisFacts | None
+    roi: RoiFacts | None
+    seconds: Seconds
+
+    @classmethod
+    def common(cls, job: EncodeJob) -> dict[str, Any]:
+        """Keyword arguments for the fields that follow from the job alone."""
+        ffmpeg = FfmpegFacts(job.ffmpeg.path, job.ffmpeg.version, job.ffmpeg.origin)
+        return {"source": SourceFacts.of(job), "ffmpeg": ffmpeg, "encode": job.record()}
+
+    def to_json(self) -> dict[str, Any]:
+        source = asdict(self.source) | {"audio": list(self.source.audio), "left_out": list(self.source.left_out)}
+        encode = self.encode.to_json()
+        encode.pop("roi_channel")
+        return {
+            "version": self.version,
+            "source": source,
+            "ffmpeg": asdict(self.ffmpeg),
+            **encode,
+            "analysis": self.analysis and self.analysis.to_json(),
+            "roi": self.roi and self.roi.to_json(),
+            "seconds": self.seconds.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeResult(_Result):
+    """A finished encode. ``analysis`` and ``roi`` are ``None`` for a plain fallback."""
+
+    proof: Proof | None
+    """``None`` where no proof was asked for, and for a plain fallback."""
+    output: WrittenFile
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``encode --json`` prints; docs/result.md describes it."""
+        proof = self.proof and self.proof.to_json() | {"summary": self.proof.summary()}
+        return _Result.to_json(self) | {"proof": proof, "output": self.output.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunResult(_Result):
+    """The plan of an encode and the commands that would run."""
+
+    commands: tuple[str, ...]
+    """Shell lines, in order; ``partN/`` stands for the folder that the encode makes for part N."""
+    graphs: tuple[str, ...]
+    """Text of each part's filter graph, ``partN/roi.graph`` in the commands."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``encode --dry-run --json`` prints; docs/result.md describes it."""
+        own = {"dry_run": True, "commands": list(self.commands), "graphs": list(self.graphs)}
+        return _Result.to_json(self) | own

@@ -1,0 +1,119 @@
+"""The Python API: path-like objects, typed results, settings checked where they are made, progress and cancellation."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from support import leftovers, make_clip, run
+
+from gpu_saliency import (
+    EncodeRequest,
+    EncodeResult,
+    EncodeSettings,
+    GpuSaliencyError,
+    Message,
+    Observer,
+    Progress,
+    dry_run,
+    encode_clip,
+    inspect_encode,
+    probe_clip,
+)
+from gpu_saliency.errors import Interrupted, UsageError
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of testsrc2 with a tone."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", audio=True)
+
+
+@pytest.fixture(scope="module")
+def result(clip: Path) -> EncodeResult:
+    return encode_clip(EncodeRequest(probe_clip(str(clip)), os.fspath(clip.with_name("roi.mp4"))))
+
+
+def test_paths_may_be_strings(result: EncodeResult, clip: Path) -> None:
+    assert result.output.path == str(clip.with_name("roi.mp4"))
+    assert result.analysis is not None
+    assert result.analysis.path == clip.with_name("roi.mp4.saliency.npz")
+    assert inspect_encode(result.output.path).proof.moved is True
+
+
+def test_the_result_is_typed_and_its_json_is_that_of_the_command(result: EncodeResult, clip: Path, tmp_path: Path) -> None:
+    assert result.roi is not None
+    assert (result.encode.encoder, result.roi.channel, result.output.facts.frames) == ("libx264", "addroi", 24)
+    ours = result.to_json()
+    printed = run("encode", "--src", clip, "--output", tmp_path / "roi.mp4", "--json").json
+    for one in (ours, printed):
+        one.pop("seconds")
+        one["analysis"].pop("sidecar")
+        one["output"].pop("path")
+    assert ours == printed
+
+
+def test_a_dry_run_writes_nothing(clip: Path, tmp_path: Path) -> None:
+    planned = dry_run(EncodeRequest(probe_clip(clip), tmp_path / "roi.mp4"))
+    assert len(planned.commands) == len(planned.graphs) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        ({"crf": 99}, "crf"),
+        ({"preset": "warp"}, "preset"),
+        ({"bitrate": 10}, "bitrate"),
+        ({"roi_channel": "none"}, "roi_channel"),
+        ({"encoder_params": "qp=20"}, "encoder_params"),
+    ],
+)
+def test_encode_settings_are_checked_where_they_are_made(settings: dict[str, object], setting: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        EncodeSettings(**settings)  # type: ignore[arg-type]
+    assert caught.value.setting == setting
+
+
+def test_a_request_is_checked_where_it_is_made(clip: Path) -> None:
+    with pytest.raises(UsageError, match="prove=maybe: unknown"):
+        EncodeRequest(probe_clip(clip), "roi.mp4", prove="maybe")
+
+
+def test_progress_and_messages_reach_the_caller(clip: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    said: list[Message] = []
+    request = EncodeRequest(probe_clip(clip), tmp_path / "o.mp4", encode=EncodeSettings("mpeg4"), fallback_plain=True, prove="none")
+    encode_clip(request, Observer(seen.append, said.append))
+    assert {one.stage for one in seen} == {"encoding plainly with mpeg4"}
+    assert seen[-1].done == 24
+    assert [message.level for message in said] == ["error"]
+    assert "fallback_plain allows" in said[0].text
+    assert "\0" not in said[0].text
+
+
+@pytest.mark.parametrize("stage", ["finding saliency", "encoding with libx264", "proving it against a plain encode"])
+def test_a_cancelled_encode_leaves_nothing(clip: Path, tmp_path: Path, stage: str) -> None:
+    """The event is set by the stage's own first report of progress, so that the next one ends the work."""
+    cancel = threading.Event()
+
+    def on_progress(progress: Progress) -> None:
+        if progress.stage == stage:
+            cancel.set()
+
+    with pytest.raises(Interrupted, match="cancelled"):
+        encode_clip(EncodeRequest(probe_clip(clip), tmp_path / "o.mp4"), Observer(on_progress, cancel=cancel))
+    assert leftovers(tmp_path, set()) == set()
+    assert threading.active_count() == 1 or all(not t.name.startswith("prefetch") for t in threading.enumerate())
+
+
+def test_an_error_of_the_callers_own_function_ends_the_encode(clip: Path, tmp_path: Path) -> None:
+    def fail(_progress: Progress) -> None:
+        raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError, match="the caller's own") as caught:
+        encode_clip(EncodeRequest(probe_clip(clip), tmp_path / "o.mp4"), Observer(fail))
+    assert not isinstance(caught.value, GpuSaliencyError)
+    assert list(tmp_path.iterdir()) == []
