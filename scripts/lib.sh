@@ -1,12 +1,12 @@
 # Shared by the scripts: a virtual environment in the checkout, made once and kept up to date. Source it; do not run it.
 #
 # GPU_SALIENCY_VENV           folder of the environment (default: .venv in the checkout)
-# GPU_SALIENCY_CONSTRAINTS    pip constraints: what versions are installed (default: requirements/constraints.txt; empty: the newest)
+# GPU_SALIENCY_CONSTRAINTS    pip constraints: what versions are installed (default: constraints.txt; empty: the newest)
 # PYTHON                      the interpreter that the environment is made with (default: python3)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${GPU_SALIENCY_VENV:-$root/.venv}
-constraints=${GPU_SALIENCY_CONSTRAINTS-$root/requirements/constraints.txt}
+constraints=${GPU_SALIENCY_CONSTRAINTS-$root/constraints.txt}
 # `train` brings PyTorch, for the tests of the training scripts; `nvrtc` compiles the CUDA kernels without a GPU.
 all_extras=cpu,dev,train,preview,nvrtc
 

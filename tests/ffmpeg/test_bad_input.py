@@ -82,7 +82,7 @@ def endless_encode(folder: Path) -> Path:
 @pytest.mark.parametrize("stage", ["analysis", "encode"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(tmp_path: Path, number: signal.Signals, stage: str) -> None:
-    """The signal comes when the progress bar counts the first frames of an analysis of minutes, or when an endless encode has written."""
+    """The signal comes when an analysis of minutes has counted its first frames, or when an endless encode has written bytes."""
     work, temporary = tmp_path / "work", tmp_path / "temporary"
     work.mkdir()
     temporary.mkdir()

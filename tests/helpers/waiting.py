@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 HANG_SECONDS = 300.0
-"""Guards a test run against hanging. No test may depend on it: every event comes within seconds, on a loaded machine within a minute."""
+"""Ends a test run that hangs. Each event comes within seconds, or within a minute on a loaded machine."""
 
 
 def wait_until(happened: Callable[[], bool], what: str, *, alive: Callable[[], bool] = lambda: True) -> None:
-    """Poll until ``happened``; fail with ``what`` when ``alive`` becomes false first (the process has ended) or after `HANG_SECONDS`."""
+    """Poll until ``happened``. Fails, naming ``what``, where ``alive`` becomes false first (a process has ended) or time runs out."""
     deadline = time.monotonic() + HANG_SECONDS
     while True:
         # Asked first, so that an event right before the end counts.
