@@ -10,7 +10,7 @@ HANG_SECONDS = 300.0
 
 
 def wait_until(happened: Callable[[], bool], what: str, *, alive: Callable[[], bool] = lambda: True) -> None:
-    """Poll until ``happened``. Fails, naming ``what``, where ``alive`` becomes false first (a process has ended) or time runs out."""
+    """Poll until ``happened``. Fails, naming ``what``, where ``alive`` becomes false first (a process ended) or time runs out."""
     deadline = time.monotonic() + HANG_SECONDS
     while True:
         # Asked first, so that an event right before the end counts.
