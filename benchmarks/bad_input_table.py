@@ -1,27 +1,25 @@
-"""Print what the program says to every bad input that the tests know, as a Markdown table.
+"""Prints the error message for every bad input of the tests, as a Markdown table.
 
 python benchmarks/bad_input_table.py
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+import _paths  # noqa: F401
 from bad_input import CASES
 from support import run
 
 
 def main() -> None:
-    print("| Input | Exit | Says |\n|---|---|---|")
+    print("| Input | Exit status | Message |\n|---|---|---|")
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
             done = run("encode", *case.arguments(Path(folder)))
-            said = " ".join(done.errors).removeprefix("ERROR: ").replace(f"{folder}/", "").replace(folder, ".").replace("|", "/")
-        print(f"| {case.name} | {done.code} | {said} |")
+            message = " ".join(done.errors).removeprefix("ERROR: ").replace(f"{folder}/", "").replace(folder, ".").replace("|", "/")
+        print(f"| {case.name} | {done.code} | {message} |")
 
 
 if __name__ == "__main__":

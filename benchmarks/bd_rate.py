@@ -1,12 +1,12 @@
-"""Acceptance table: BD-rate inside and outside the true masks, for each encoder, with the model's plan and with the true one.
+"""Measures BD-rate inside and outside the true masks for each encoder, with the model's plan and with the true plan.
 
     python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3] [--json OUT]
 
-DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: plainly, with the
-plan of the model, and with that of the true masks, as often as the model makes maps; this shows what the channel itself can do.
-``ENCODER/CHANNEL`` forces a channel. BD-rate: change of the bits at equal luma PSNR over the pixels, in all frames, that the
-masks call inside (or outside), in per cent; negative is fewer bits. Targets, with the true plan, inside: libx264 and libx265 -25 %,
-libsvtav1 -15 %, libaom-av1 -10 %, libvvenc -8 %.
+DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: as a plain encode,
+with the model's plan, and with a plan made from the true masks at the frames of the model's maps, which shows the limit of the
+channel. ``ENCODER/CHANNEL`` forces a channel. BD-rate: change of the bits at equal luma PSNR over all pixels inside (or outside)
+the masks, in per cent; negative is fewer bits. Targets inside, with the true plan: libx264 and libx265 -25 %, libsvtav1 -15 %,
+libaom-av1 -10 %, libvvenc -8 %.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TARGETS = {"libx264": -25.0, "libx265": -25.0, "libsvtav1": -15.0, "libaom-av1":
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip, encoder, channel and source of the plan."""
+    """Result for one clip, encoder, channel and source of saliency."""
 
     clip: str
     encoder: str
@@ -61,13 +61,13 @@ class Row:
     inside_percent: float
     outside_percent: float
     size_percent: float
-    """Mean over the qualities of the ROI file's size against the plain one's at the same base quality."""
+    """Size of the ROI encode relative to the plain encode at the same base quality, mean over the qualities."""
     plain: list[RatePoint]
     roi: list[RatePoint]
 
 
 def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
-    """The rows of one clip and one ``ENCODER[/CHANNEL]``."""
+    """Measure one clip with one ``ENCODER[/CHANNEL]``."""
     encoder, _, forced = name.partition("/")
     preset, qualities = SETTINGS[encoder]
     clip, masks = probe_clip(path), masks_of(path)
@@ -92,7 +92,7 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
 
 
 def averages(rows: list[Row]) -> list[Row]:
-    """A row over all clips for each encoder, channel and source of the plan."""
+    """One mean row over all clips for each encoder, channel and source of saliency."""
     found = []
     for key in dict.fromkeys((row.encoder, row.channel, row.saliency) for row in rows):
         own = [row for row in rows if (row.encoder, row.channel, row.saliency) == key]
@@ -105,7 +105,7 @@ def averages(rows: list[Row]) -> list[Row]:
 
 
 def misses(rows: list[Row]) -> list[str]:
-    """Where the true plan, by the encoder's default channel, falls short of its target."""
+    """Targets that the true plan misses, for each encoder's default channel."""
     found = []
     first = {row.encoder: row.channel for row in reversed(rows)}
     for row in averages(rows):
@@ -131,7 +131,7 @@ def show(rows: list[Row], title: str, console: Console) -> None:
 
 
 def about_run(clip: Clip) -> dict[str, Any]:
-    """Where and with what a benchmark ran that encodes ``clip``, so that its figures can be had again."""
+    """Date, machine and versions of a run that encodes ``clip``, so that its figures can be reproduced."""
     ffmpeg = prepare_encode(clip, EncodeSettings()).ffmpeg
     return {
         "date": str(date.today()),
@@ -141,7 +141,7 @@ def about_run(clip: Clip) -> dict[str, Any]:
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    """The run, and what was asked of it."""
+    """Date, machine, versions and options of the run."""
     return about_run(probe_clip(davis_clips(options.clips)[0])) | {
         "model": options.model.name,
         "offset": options.offset,
@@ -161,7 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = davis_clips(options.clips)
     if not paths:
-        parser.error(f"{options.clips}: holds no davis_*.mp4")
+        parser.error(f"--clips {options.clips}: no davis_*.mp4 found (give the folder that benchmarks/davis.py describes)")
     rows: list[Row] = []
     for name in options.encoders.split(","):
         for path in paths:

@@ -1,6 +1,6 @@
-"""The DAVIS clips and what is true of them: shared by the benchmarks that need to know where the object is.
+"""Reads the DAVIS clips and their object masks, for benchmarks that need the true position of the object.
 
-A folder holds ``davis_NAME.mp4`` and ``davis_NAME_masks/NNNNN.png``, one object mask per frame (above 127: object).
+A folder holds ``davis_NAME.mp4`` and ``davis_NAME_masks/NNNNN.png``, one object mask per frame (values above 127 are object).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Masks = list[NDArray[np.bool_]]
 
 
 def davis_clips(folder: Path) -> list[Path]:
-    """The clips in ``folder``, by name."""
+    """Clips in ``folder``, sorted by name."""
     return sorted(folder.glob("davis_*.mp4"))
 
 
@@ -30,7 +30,7 @@ def masks_of(clip: Path) -> Masks:
 
 
 def read_masks(folder: Path) -> list[NDArray[np.bool_]]:
-    """``[height, width]`` of each frame."""
+    """Read the mask ``[height, width]`` of each frame."""
     masks = []
     for path in sorted(folder.glob("*.png")):
         with av.open(str(path)) as container:
@@ -39,18 +39,18 @@ def read_masks(folder: Path) -> list[NDArray[np.bool_]]:
 
 
 def object_blocks(masks: list[NDArray[np.bool_]], clip: Clip) -> NDArray[np.float32]:
-    """Share of object in each block: ``[frames, rows, cols]``."""
+    """Share of object pixels in each block, ``[frames, rows, cols]``."""
     return np.stack([block_mean(mask.astype(np.float32), clip.width, clip.height) for mask in masks])
 
 
 OBJECT_SHARE = 1 / 16
-"""Part of a block from which on it counts as object: its edge matters as much as its middle, and a block has one quantiser."""
+"""Least share of object in an object block: an object's edge matters as much as its middle, and a block has one QP."""
 
 
 def with_truth(sidecar: Sidecar, blocks: NDArray[np.float32]) -> Sidecar:
-    """``sidecar`` with the truth as its saliency: 1 for blocks in which there is object in a frame for which the map stands.
+    """Replace the saliency of ``sidecar`` by the truth: 1 for blocks that hold object in any frame that the map covers.
 
-    ``blocks`` ``[frames, rows, cols]`` are shares of object.
+    ``blocks`` ``[frames, rows, cols]`` are shares of object, as `object_blocks` returns.
     """
     is_object = (blocks > OBJECT_SHARE).astype(np.float32)
     truth = encode_saliency(np.maximum.reduceat(is_object, sidecar.track.sample_starts(), axis=0))

@@ -1,10 +1,10 @@
-"""Every encoder with its defaults on every clip: does the plan reach it, and how large is the file?
+"""Tests every encoder with its defaults on every clip: whether the plan has an effect, and the size of the file.
 
     python benchmarks/defaults.py --clips DIR [--encoders libx264,...] [--seconds 2] [--json OUT]
 
-DIR holds .mp4 files. Each is encoded from its start with the encoder's default quality and channel (the presets are those of
-benchmarks/bd_rate.py where the default would take minutes), and compared whole with a plain encode. Exit status 1 if any encode did
-not move its bits: what ``gpu-saliency encode`` would refuse.
+DIR holds .mp4 files. The first ``--seconds`` of each are encoded with the encoder's default quality and channel (and the presets
+of benchmarks/bd_rate.py, since some defaults take minutes), then compared whole with a plain encode. The exit status is 1 if a
+plan had no effect, in which case ``gpu-saliency encode`` fails too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip and encoder; as in `Proof`."""
+    """Result for one clip and encoder; fields as in `Proof`."""
 
     clip: str
     encoder: str
@@ -67,7 +67,7 @@ def measure(path: Path, encoder: str, seconds: float) -> Row:
 
 
 def show(rows: list[Row], console: Console) -> None:
-    table = Table(title="Encoders with their defaults: realised change against a plain encode")
+    table = Table(title="Encoders with their defaults: change against a plain encode")
     for head in ("clip", "encoder", "channel", "crf", "inside", "outside", "per planned QP", "size %", "moved"):
         table.add_column(head, justify="left" if head in ("clip", "encoder", "channel", "moved") else "right", no_wrap=True)
     for row in rows:
@@ -86,7 +86,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(options.clips.glob("*.mp4"))
     if not paths:
-        parser.error(f"{options.clips}: holds no .mp4")
+        parser.error(f"--clips {options.clips}: no .mp4 found (give a folder that holds some)")
     rows = []
     for encoder in options.encoders.split(","):
         for path in paths:

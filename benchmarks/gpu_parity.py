@@ -1,11 +1,11 @@
-"""The GPU's analysis beside the CPU's, for the same clips: codes, motion, cuts, time stamps and plan; and what crossed the bus.
+"""Compares GPU analysis with CPU analysis of the same clips, and counts the bytes copied between host and GPU.
 
     python benchmarks/gpu_parity.py CLIP... [--seconds 4] [--decoders 1] [--json OUT]
 
-Each clip is analysed on both devices from its start. Of the saliency and activity codes (0..255 for 0..1): the largest and the mean
-difference; of the plan (offset -3, balanced): the share of blocks that differ, and the largest difference in QP. Exit status 1
-where a map differs by more than 2 codes, a plan in more than 0.1 % of its blocks or by more than one QP, or the cuts or time
-stamps at all.
+The first ``--seconds`` of each clip are analysed on both devices. Printed: the largest and the mean difference of the saliency and
+activity codes (0..255), the share of plan blocks that differ (offset -3, balanced) and their largest difference in QP. The exit
+status is 1 if a saliency code differs by more than 2, a plan in more than 0.1 % of its blocks or by more than one QP, or if cuts
+or time stamps differ.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAP_CODES, PLAN_SHARE, PLAN_QP = 2, 0.001, 1
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """One clip."""
+    """Differences between CPU and GPU for one clip; maxima and means in codes (0..255)."""
 
     clip: str
     decoder: str
@@ -43,14 +43,14 @@ class Parity:
     activity_max: int
     motion_max: float
     plan_share: float
-    """Blocks of the plan that differ, 0..1."""
+    """Share of plan blocks that differ, 0..1."""
     plan_max: int
     same_frames: bool
-    """Frames, samples, cuts and time stamps are equal."""
+    """Whether frames, samples, cuts and time stamps are equal."""
     bytes_to_host: int
     bytes_to_device: int
     track_bytes: int
-    """What the plan is made from: the least that must cross."""
+    """Size of the track, the least that must be copied to the host."""
 
     @property
     def is_good(self) -> bool:
@@ -65,11 +65,11 @@ def compare(clip: Clip, decoders: str) -> Parity:
     same_pts = a.frame_pts is not None and b.frame_pts is not None and np.array_equal(a.frame_pts, b.frame_pts)
     same = shapes and np.array_equal(a.sample_frame, b.sample_frame) and a.cuts == b.cuts and same_pts
     if not shapes:
-        raise SystemExit(f"{clip.path}: {a.saliency.shape} maps on the CPU, {b.saliency.shape} on the GPU")
-    # Both by the GPU's segments: what is compared is the plan that follows from the maps, not where a border of segments falls.
+        raise SystemExit(f"{clip.path}: maps {a.saliency.shape} on the CPU, {b.saliency.shape} on the GPU")
+    # Plans of the CPU's maps, of the GPU's maps reduced on the CPU, and of the GPU's maps reduced on the GPU.
     plans = [build_roi_plan(sidecar) for sidecar in (cpu, replace(cuda, track=replace(b, reducer=None)), cuda)]
     if not np.array_equal(plans[1].qp_offset, plans[2].qp_offset):
-        raise SystemExit(f"{clip.path}: the plan reduced on the GPU is not that of the same maps reduced on the CPU")
+        raise SystemExit(f"{clip.path}: the GPU reducer gives another plan than the CPU reducer for the same maps")
     comparable = plans[0].qp_offset.shape == plans[1].qp_offset.shape
     differ = np.abs(plans[0].qp_offset.astype(int) - plans[1].qp_offset) if comparable else np.array([99])
     saliency = np.abs(a.saliency.astype(int) - b.saliency)
@@ -96,7 +96,7 @@ def _analyse(clip: Clip, device: str, decoders: str) -> Sidecar:
 
 
 def show(rows: list[Parity], console: Console) -> None:
-    table = Table(title="GPU beside CPU")
+    table = Table(title="GPU against CPU")
     heads = (
         "clip",
         "decoder",

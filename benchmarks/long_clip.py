@@ -1,11 +1,10 @@
-"""A clip of an hour through the whole job: how large its plan, its filter graphs and the memory become.
+"""Encodes a clip of one hour and measures the size of its plan and filter graphs, and the peak memory.
 
     python benchmarks/long_clip.py [--hours 1] [--encoder libx264] [--json OUT]
 
-The clip is made here: 24 seconds in three scenes (a ball that crosses a texture, a fractal zoom, ffmpeg's test picture), 320x180 at
-24 frames a second, repeated; so it has a cut every 8 seconds and a subject that moves between them. It is analysed and encoded by a
-process of its own, whose peak memory is reported, and that of ffmpeg beside it. The frames and time stamps of the result are
-compared with the source's.
+The clip is generated: 24 seconds in three scenes (a ball that crosses a texture, a fractal zoom, ffmpeg's test source), 320x180 at
+24 fps, repeated. It has a cut every 8 seconds and moving subjects. A separate process analyses and encodes it; its peak memory and
+that of ffmpeg are reported. Frames and time stamps of the output are compared with the source.
 """
 
 from __future__ import annotations
@@ -23,15 +22,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import _paths  # noqa: F401
 import av
 import imageio_ffmpeg
 import numpy as np
 from bd_rate import about_run
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
 from make_demo_clip import write_clip
+from numpy.typing import NDArray
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -45,7 +42,7 @@ FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
 
 
 def generate(path: Path, frames: int) -> None:
-    """The clip of this file's description, ``frames`` frames of it."""
+    """Write ``frames`` frames of the clip that the module describes."""
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
     with tempfile.TemporaryDirectory() as folder:
         ball, base = Path(folder, "ball.mp4"), Path(folder, "base.mp4")
@@ -63,7 +60,7 @@ def generate(path: Path, frames: int) -> None:
 
 
 def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
-    """Analyse and encode; what it took."""
+    """Analyse and encode ``source``; return counts, sizes in bytes, memory in MB and times."""
     reporter = Reporter()
     clip = probe_clip(source)
     job = prepare_encode(clip, EncodeSettings(encoder, FASTEST.get(encoder)))
@@ -109,18 +106,18 @@ def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
 
 
 def peak_of_children() -> float:
-    """Peak resident MB of the child that has most; what wait(2) tells of a child has its parent's memory at the fork in it."""
+    """Largest peak resident memory of a child process, MB; wait(2) would include the parent's memory at the fork."""
     peak = 0.0
     for pids in Path("/proc/self/task").glob("*/children"):
         for pid in pids.read_text().split():
-            with contextlib.suppress(OSError):  # it may have ended
+            with contextlib.suppress(OSError):  # the process may have ended
                 found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
                 peak = max(peak, int(found[1]) / 1000 if found else 0.0)
     return peak
 
 
 def times(path: Path) -> NDArray[np.float64]:
-    """Presentation times of the video packets, seconds, rising from 0."""
+    """Presentation times of the video packets in seconds, sorted, the first 0."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         base = video.time_base or Fraction(1)

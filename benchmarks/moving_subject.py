@@ -1,13 +1,12 @@
-"""What a plan that follows its subject gains over one plan for the whole clip, and what cutting a clip into parts costs.
+"""Measures the gain of a plan that follows a moving subject, and the cost of encoding a clip in parts.
 
     python benchmarks/moving_subject.py [--encoders libx264,libsvtav1/prefilter,...] [--seconds 6] [--json OUT]
 
-The clip is made here (scripts/make_demo_clip.py): a ball crosses 80 % of a textured picture, and its place in each frame is known.
-For each encoder, plans of the shipped model's maps and of the true ones are compared: one plan for the clip (``--segments clip``)
-against plans that follow (``--segments auto``). BD-rate of the second against the first, by luma PSNR over the ball's pixels and
-over all others, three base qualities; negative is fewer bits for the same quality. Then, for encoders with addroi, the same plan is
-encoded in one part and in several (its graph bounded to a quarter of its filters): frames and time stamps of both against those of
-the source, and the sizes.
+The clip is generated (scripts/make_demo_clip.py): a ball crosses 80 % of a textured frame, and its position is known. For each
+encoder, a following plan (``--segments auto``) is compared with one plan for the clip (``--segments clip``), both from the default
+model's maps and from the true ones. Printed: BD-rate of the first against the second, by luma PSNR inside and outside the ball over
+three base qualities; negative is fewer bits at the same quality. For libx264 and libx265 the same plan is then encoded in one part
+and in several (the graph limited to a quarter of its filters); frames, time stamps and sizes of both are compared.
 """
 
 from __future__ import annotations
@@ -22,17 +21,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import _paths  # noqa: F401
 import av
 import numpy as np
 from bd_rate import SETTINGS, about_run
 from davis import Masks, object_blocks, with_truth
+from make_demo_clip import FPS, ball_masks, write_clip
 from rate_distortion import bd_rate, curve
 from rich.console import Console
 from rich.table import Table
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-from make_demo_clip import FPS, ball_masks, write_clip
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import Sidecar
@@ -49,7 +46,7 @@ ENCODERS = "libx264,libx265,libsvtav1,libsvtav1/prefilter,libaom-av1,libvvenc"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One encoder and source of the plan: a plan that follows, against one for the clip."""
+    """A following plan against one plan for the clip, for one encoder and source of saliency."""
 
     encoder: str
     channel: str
@@ -58,21 +55,21 @@ class Row:
     inside_percent: float
     outside_percent: float
     size_percent: float
-    """Mean over the qualities of the following plan's file size against the other's."""
+    """Size with the following plan relative to the other, mean over the qualities."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartsRow:
-    """One encoder: the same plan in one part and in several."""
+    """The same plan encoded in one part and in several, by one encoder."""
 
     encoder: str
     parts: int
     frames: tuple[int, int, int]
-    """Of the source, the encode in one part, and that in several."""
+    """Frame counts of the source, of the encode in one part and of that in several."""
     worst_time_stamp: float
-    """Seconds: the largest difference of any frame's time from the source's, in either encode."""
+    """Largest difference of a frame's time from the source's in either encode, seconds."""
     size_percent: float
-    """Of the encode in several parts against that in one."""
+    """Size of the encode in several parts relative to that in one."""
 
 
 def compare(clip: Clip, sidecar: Sidecar, masks: Masks, name: str) -> list[Row]:
@@ -109,13 +106,13 @@ def compare_parts(clip: Clip, sidecar: Sidecar, encoder: str) -> PartsRow:
 
 
 def _times(path: Path) -> list[float]:
-    """Presentation times, seconds, of all decoded frames."""
+    """Presentation times of all decoded frames, seconds."""
     with av.open(str(path)) as container:
         return [frame.time for frame in container.decode(video=0) if frame.time is not None]
 
 
 def show(rows: list[Row], parts: list[PartsRow], console: Console) -> None:
-    table = Table(title="A plan that follows the subject, against one plan for the clip: BD-rate")
+    table = Table(title="BD-rate of a following plan against one plan for the clip")
     for head in ("encoder", "channel", "plan", "segments", "inside %", "outside %", "size %"):
         table.add_column(head, justify="left" if head in ("encoder", "channel", "plan") else "right", no_wrap=True)
     for row in rows:

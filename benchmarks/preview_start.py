@@ -1,24 +1,22 @@
-"""How soon a preview shows its first picture, and how many frames a viewer gets to see.
+"""Measures the start-up time and the frame rate of the web preview.
 
     python benchmarks/preview_start.py [CLIP ...] [--runs 3]
 
-Without a clip it makes one: a minute of 1280x720 at 24 fps, testsrc2. For each it prints, in seconds from the start of the program:
-when the address was printed, when the first picture and the first map reached a viewer, and when Chromium, which was started
-before, had drawn the first picture (where chromium and chromedriver are on PATH). Then, of ten seconds of playing while the
-analysis runs and ten after it: frames shown a second, and frames dropped. Best of the runs for times, all frames of the last run.
+Without CLIP it generates one: a minute of 1280x720 at 24 fps, testsrc2. For each clip it prints, in seconds from the start of the
+preview: when the address was printed, when the first picture and the first map reached a client, and when a running Chromium had
+drawn the first picture (if chromium and chromedriver are on PATH). Each is the best of the runs. Then, for ten seconds of playback
+during the analysis and ten after it: frames received per second and frames dropped.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+import _paths  # noqa: F401
 from browser import Page, chromium
 from preview_server import Server, Viewer
 from support import make_clip
@@ -27,7 +25,7 @@ PLAYED = 10.0
 
 
 def start(clip: Path) -> list[float]:
-    """Seconds to the address, to a picture, to a map, at a viewer that draws nothing."""
+    """Seconds until the address, the first picture and the first map reach a client that draws nothing."""
     began = time.monotonic()
     with Server(clip) as server:
         times = [time.monotonic() - began]
@@ -42,7 +40,7 @@ def start(clip: Path) -> list[float]:
 
 
 def start_in_chromium(clip: Path, folder: Path, runs: int) -> float | None:
-    """Seconds to the first picture on the screen; the browser is there already."""
+    """Seconds until a running Chromium has drawn the first picture; ``None`` without Chromium."""
     if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
         return None
     times = []
@@ -59,7 +57,7 @@ def start_in_chromium(clip: Path, folder: Path, runs: int) -> float | None:
 
 
 def play(clip: Path) -> list[tuple[str, float, int]]:
-    """(when, frames a second, frames dropped) of `PLAYED` seconds each."""
+    """(phase, frames per second, frames dropped) over `PLAYED` seconds each."""
     rows = []
     with Server(clip) as server:
         viewer = Viewer(server)
@@ -72,7 +70,7 @@ def play(clip: Path) -> list[tuple[str, float, int]]:
             begin, dropped, frames = time.monotonic(), viewer.picture().facts["dropped"], set()
             while time.monotonic() - begin < PLAYED:
                 facts = viewer.picture().facts
-                frames.add(facts["frame"])  # a new plan draws a frame again
+                frames.add(facts["frame"])  # a set, because a new plan resends the same frame
             rows.append((when, len(frames) / PLAYED, facts["dropped"] - dropped))
         viewer.close()
     return rows
@@ -91,7 +89,7 @@ def main() -> None:
             print(f"{clip.name}: address {times[0]:.2f} s, picture {times[1]:.2f} s, map {times[2]:.2f} s", end="")
             print("" if drawn is None else f", drawn by Chromium {drawn:.2f} s")
             for when, fps, dropped in play(clip):
-                print(f"  {when}: {fps:.1f} frames a second, {dropped} frames dropped in {PLAYED:g} s")
+                print(f"  {when}: {fps:.1f} frames per second, {dropped} frames dropped in {PLAYED:g} s")
 
 
 if __name__ == "__main__":

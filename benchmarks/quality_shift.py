@@ -1,12 +1,12 @@
-"""How much lower a base quality pays for what a channel takes from the rest: the constants in ``gpu_saliency/channels``.
+"""Calibrates how far a channel must shift the base quality to keep the size: the constants in gpu_saliency/encode/channels.
 
     python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--json OUT]
 
-For each encoder, clip, base quality and offset: the size of a plain encode, and of the ROI encode at the same quality and at one 3
-steps better; between the last two, by the logarithm of the size, lies the quality at which the sizes are equal. The plan is that
-of the true masks. Printed for each encoder: the constants of ``shift = -k * strength**p * share`` that fit best, and what size
-errors are left with them. Of the prefilter ``strength`` is the blur's sigma and ``share`` the part of the bits that it meets; of
-SVT-AV1's map ``strength`` is the mean offset and ``share`` 1.
+For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
+at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plan comes from
+the true masks. Printed for each encoder: the constants that best fit ``shift = -k * strength**p * share``, and the size errors that
+remain. For the prefilter, ``strength`` is the blur's sigma and ``share`` the share of the bits in blurred areas; for SVT-AV1's map,
+``strength`` is the mean offset and ``share`` is 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from rich.progress import track
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.encode.channels.base import Channel
-from gpu_saliency.encode.channels.prefilter import Prefilter, blurred_share, strength_of
+from gpu_saliency.encode.channels.mask import blurred_share
+from gpu_saliency.encode.channels.prefilter import Prefilter
+from gpu_saliency.encode.channels.strengths import strength_of
 from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, mean_delta
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
@@ -50,14 +52,14 @@ STEPS = 3
 
 
 class UnshiftedPrefilter(Prefilter):
-    """The prefilter at the base quality itself."""
+    """The prefilter without its shift of the base quality."""
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return 0.0
 
 
 class UnshiftedMap(SvtAv1Map):
-    """SVT-AV1's map at the base quality itself."""
+    """SVT-AV1's map without its shift of the base quality."""
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return 0.0
@@ -68,7 +70,7 @@ CHANNELS: dict[str, Channel] = {"prefilter": UnshiftedPrefilter(), "svtav1-map":
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement."""
+    """One measurement; ``strength`` and ``share`` as in the module's description."""
 
     encoder: str
     clip: str
@@ -77,15 +79,15 @@ class Point:
     strength: float
     share: float
     size_ratio: float
-    """Prefiltered by plain, at the same quality."""
+    """Size of the ROI encode by that of the plain encode, at the same quality."""
     slope: float
-    """Change of the logarithm of the prefiltered size with one step of quality."""
+    """Change of the logarithm of the ROI encode's size per step of quality."""
     shift: float
-    """Steps of quality to add for the plain size; negative."""
+    """Steps of quality to add to reach the plain encode's size; negative is better quality."""
 
 
 def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> list[Point]:
-    """A point for each of ``plans``."""
+    """Measure one point for each of ``plans``."""
 
     def size(plan: RoiPlan | None, quality: float) -> int:
         with tempfile.TemporaryDirectory() as folder:
@@ -103,13 +105,13 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         if isinstance(job.channel, SvtAv1Map):
             strength, share = mean_delta(excerpt), 1.0
         else:
-            strength, share = strength_of(job).sigma_per_qp * abs(plan.policy.offset), blurred_share(excerpt)
+            strength, share = strength_of(job.encoder).sigma_per_qp * abs(plan.policy.offset), blurred_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
     return points
 
 
 def fit(points: list[Point]) -> tuple[float, float]:
-    """``k`` and ``p`` of ``-shift = k * strength**p * share``, by least squares over a grid of powers."""
+    """Fit ``k`` and ``p`` of ``-shift = k * strength**p * share`` by least squares over a grid of powers."""
     best = (math.inf, 0.0, 0.0)
     shift, strength, share = (np.array([getattr(point, name) for point in points]) for name in ("shift", "strength", "share"))
     for power in np.arange(0.3, 2.01, 0.05):
@@ -120,7 +122,7 @@ def fit(points: list[Point]) -> tuple[float, float]:
 
 
 def size_errors(points: list[Point], k: float, power: float) -> list[float]:
-    """Per cent by which each file would miss the plain one's size with the fitted shift."""
+    """Size error of each file relative to the plain encode with the fitted shift, per cent."""
     return [100 * (p.size_ratio * math.exp(p.slope * -k * p.strength**power * p.share) - 1) for p in points]
 
 

@@ -1,4 +1,4 @@
-"""Rate and distortion: PSNR inside and outside a mask, and the Bjontegaard delta of two curves. Shared by the benchmarks."""
+"""Rate and distortion for the benchmarks: PSNR inside and outside a mask, Bjontegaard delta of two curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.encode.target import EncodeTarget
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.block_error import as_encoded
+from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, decode_frames
@@ -30,28 +30,29 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class RatePoint:
-    """One encode of a whole clip."""
+    """Size and quality of one encode of a whole clip."""
 
     quality: float
     video_bytes: int
     inside_db: float
-    """Luma PSNR."""
+    """Luma PSNR inside the masks."""
     outside_db: float
+    """Luma PSNR outside the masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plainly(Channel):
-    """A channel that brings no plan: what its encoder makes of the clip, in one part, without any ROI."""
+    """Encodes without a plan, in one part, by the same program as ``channel``."""
 
     channel: Channel | None
     name: ClassVar[str] = "none"
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
-        return Delivery() if self.channel is None else self.channel.deliver(target, None, part, folder, quality)
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+        return Delivery() if self.channel is None else self.channel.deliver_plain(target, quality)
 
 
 def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:
-    """Encode the clip of ``job`` with ``plan``, or plainly by the same encoder, at each base quality."""
+    """Encode the clip of ``job`` at each base quality, with ``plan`` or as a plain encode."""
     points = []
     for quality in qualities:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,10 +65,10 @@ def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float
 
 
 def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -> float:
-    """Mean change of the rate at equal quality, per cent; negative is fewer bits.
+    """Mean change of the rate at equal quality in per cent; negative is fewer bits.
 
-    The logarithm of the rate is interpolated over PSNR by monotone cubics, and averaged over the PSNR that both curves reach
-    (Bjontegaard, VCEG-M33; with the interpolation of JCTVC-L1100). NaN where they reach none in common.
+    The logarithm of the rate is interpolated over PSNR by monotone cubics and averaged over the PSNR range that both curves
+    share (Bjontegaard, VCEG-M33; interpolation of JCTVC-L1100). NaN if they share none.
     """
     curves = []
     for points in (plain, other):
@@ -82,12 +83,12 @@ def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -
 
 
 def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
-    """Luma PSNR in dB inside and outside ``masks``, over as many frames as those are."""
+    """Luma PSNR in dB inside and outside ``masks``, over as many frames as there are masks."""
     total, pixels = np.zeros(2), np.zeros(2)
     clips = (source, probe_clip(encode))
     streams = (decode_frames(clip, DecodeTally()) for clip in clips)
     for a, b, mask in zip(*(islice(stream, len(masks)) for stream in streams), masks, strict=True):
-        square = (luma(as_encoded(a, b)).astype(np.int32) - luma(b)) ** 2
+        square = (luma(match_format(a, b)).astype(np.int32) - luma(b)) ** 2
         inside = int(square[mask].sum())
         total += (inside, int(square.sum()) - inside)
         pixels += (mask.sum(), mask.size - mask.sum())

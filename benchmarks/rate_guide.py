@@ -1,13 +1,14 @@
-"""How neutral libaom's rate-guided delta-q is when the file asks for nothing: what the estimate's errors alone cost.
+"""Measures the cost of libaom's rate-guided delta-q when its file asks for no change.
 
     python benchmarks/rate_guide.py --clips DIR [--json OUT]
 
-DIR holds the DAVIS clips and masks (benchmarks/davis.py). Against a plain encode, at three base qualities, luma BD-rate inside and
-outside the true masks and the mean change of the size:
+Errors of the rate estimate alone cost bits; this benchmark shows how many. DIR holds the DAVIS clips and masks
+(benchmarks/davis.py). Printed: luma BD-rate inside and outside the true masks and the mean change of the size, against a plain
+encode at three base qualities, for:
 
-``off``         ``deltaq-mode=0``: libaom's own distribution of bits in time is off, and no file is given
-``estimate``    the file holds the estimate of each block's rate as it is; a perfect estimate would cost nothing beyond ``off``
-``neutral``     the file holds 0.6 of the estimate and the rest in the corner, as the channel writes it for blocks that gain nothing
+``off``         ``deltaq-mode=0``: no file, and libaom does not distribute bits over time
+``estimate``    the file holds the estimated rate of each block; a perfect estimate would cost as much as ``off``
+``neutral``     the file holds 0.6 of the estimate and puts the rest in the corner, as the channel does for a neutral plan
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from rich.progress import track
 from rich.table import Table
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.encode.channels.base import Channel, Delivery, escape_param
-from gpu_saliency.encode.channels.rate_guide import estimate_rates, quantiser_step, wanted_rates
+from gpu_saliency.encode.channels.base import Channel, Delivery
+from gpu_saliency.encode.channels.escape import escape_param
+from gpu_saliency.encode.channels.rate_guide import wanted_rates
+from gpu_saliency.encode.channels.rates import estimate_rates, quantiser_step
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import EncodeTarget
@@ -42,16 +45,15 @@ KINDS = ("off", "estimate", "neutral")
 
 @dataclass(frozen=True, slots=True)
 class Neutral(Channel):
-    """Rate-guided delta-q with a file that asks for no ROI."""
+    """Rate-guided delta-q with one of the `KINDS` of files, none of which asks for an ROI."""
 
     kind: str
     name: ClassVar[str] = "neutral"
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
         if self.kind == "off":
             return Delivery(params={"deltaq-mode": "0"})
         assert target.crf is not None
-        assert plan is not None
         rates = estimate_rates(target.clip, part, quantiser_step(target.crf))
         if self.kind == "neutral":
             rates = wanted_rates(rates, plan)
@@ -63,7 +65,7 @@ class Neutral(Channel):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip and one kind of file."""
+    """Result for one clip and one of the `KINDS`."""
 
     clip: str
     kind: str

@@ -1,12 +1,11 @@
-"""Acceptance table: what an ROI encode gains where the object is, what it costs elsewhere, and whether the size holds.
+"""Measures the gain of ROI encodes inside the object, the cost outside it, and the change of the size.
 
     python benchmarks/roi_gain.py --clips DIR [--model ONNX | --truth] [--crf libx264=23,32] [--offset -3] [--json OUT]
 
-DIR holds ``davis_NAME.mp4`` and ``davis_NAME_masks/NNNNN.png``, one object mask per frame (above 127: object). Each clip is encoded
-whole, plainly and with its plan, with identical settings. PSNR is that of the mean squared luma error over the pixels, in all
-frames, that the true mask calls inside (or outside); a gain is ROI minus plain. ``found`` compares the blocks that the plan
-improves with those more than half object: a plan for the whole clip cannot reach 1 when the object moves. ``--truth`` plans from
-the mean of the true masks instead of a model's saliency (the rate shares stay those of the analysis).
+DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole, with its plan and as a plain encode. PSNR is
+from the mean squared luma error over all pixels inside (or outside) the true masks; a gain is ROI minus plain. ``found`` is the
+overlap (IoU) of the blocks that the first segment improves with the blocks that are more than half object, so it stays below 1
+if the object moves. ``--truth`` plans from the true masks instead of a model's saliency (rate shares stay those of the analysis).
 """
 
 from __future__ import annotations
@@ -46,22 +45,22 @@ from gpu_saliency.source.probe import probe_clip
 
 DEFAULT_CRF = {"libx264": (23.0, 32.0), "libx265": (28.0, 36.0)}
 FOUND_FROM = 0.2
-"""Overlap from which on the model is taken to have found the object."""
+"""Least overlap (IoU) at which the model counts as having found the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip, encoder and CRF."""
+    """Result for one clip, encoder and CRF."""
 
     clip: str
     encoder: str
     crf: float
     plain_bytes: int
     size_percent: float
-    """ROI file's size minus the plain one's, in per cent of it."""
+    """Size of the ROI encode relative to the plain encode."""
     inside_db: float
     outside_db: float
-    """Gain in luma PSNR."""
+    """Change of luma PSNR; ``inside_db`` likewise."""
     found_iou: float
     unit: str
     correlation: float | None
@@ -72,14 +71,14 @@ class Row:
 
 
 def found_iou(plan: RoiPlan, blocks: NDArray[np.float32]) -> float:
-    """Intersection over union of improved blocks and object blocks, pooled over the frames."""
+    """Intersection over union of the blocks that the first segment improves and the object blocks, over all frames."""
     improved = (plan.qp_offset[0] + plan.recentre[0]) < INSIDE_BELOW
     true = blocks > 0.5
     return float((true & improved).sum() / max(1, (true | improved).sum()))
 
 
 def measure(clip: Clip, plan: RoiPlan, masks: list[NDArray[np.bool_]], encoder: str, crf: float) -> Row:
-    """Encode twice and compare."""
+    """Encode with ``plan`` and plainly, and compare."""
     job = prepare_encode(clip, EncodeSettings(encoder=encoder, crf=crf, audio=False))
     with tempfile.TemporaryDirectory() as folder:
         plain, roi = Path(folder, "plain.mp4"), Path(folder, "roi.mp4")
@@ -121,7 +120,7 @@ def run(options: argparse.Namespace) -> list[Row]:
 
 
 def averages(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """By encoder: means, the largest size change, and the least correlation."""
+    """Means, largest size change and least correlation by encoder."""
     result = {}
     for encoder in dict.fromkeys(row.encoder for row in rows):
         own = [row for row in rows if row.encoder == encoder]
@@ -134,12 +133,12 @@ def averages(rows: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def misses(rows: list[Row]) -> list[str]:
-    """What falls short of the targets, in words."""
+    """One sentence for each missed target."""
     found = []
     for row in rows:
         where = f"{row.clip} {row.encoder} crf {row.crf:g}"
         if row.inside_db <= 0:
-            blame = "" if row.found_iou >= FOUND_FROM else f" (the plan misses the object: IoU {row.found_iou:.2f})"
+            blame = "" if row.found_iou >= FOUND_FROM else f" (the plan misses the object, IoU {row.found_iou:.2f})"
             found.append(f"{where}: inside PSNR {row.inside_db:+.2f} dB{blame}")
         if abs(row.size_percent) > 10:
             found.append(f"{where}: size {row.size_percent:+.1f} %, more than 10 %")
@@ -175,13 +174,13 @@ def show(rows: list[Row], title: str, console: Console) -> None:
 
 
 def parse_crf(given: list[str], encoders: list[str]) -> dict[str, tuple[float, ...]]:
-    """``["libx264=23,32"]`` over the defaults."""
+    """CRFs by encoder: the defaults, overridden by options such as ``["libx264=23,32"]``."""
     asked = {name: tuple(map(float, values.split(","))) for name, _, values in (item.partition("=") for item in given)}
     return {encoder: asked.get(encoder, DEFAULT_CRF.get(encoder, ())) for encoder in encoders}
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    """The run, so that its figures can be had again."""
+    """Date, machine, versions and options of the run, so that its figures can be reproduced."""
     ffmpeg = prepare_encode(probe_clip(next(options.clips.glob("davis_*.mp4"))), EncodeSettings()).ffmpeg
     return {
         "date": str(date.today()),
@@ -206,7 +205,7 @@ def main() -> None:
     options = parser.parse_args()
     options.crf = parse_crf(options.crf, options.encoders.split(","))
     if not list(options.clips.glob("davis_*.mp4")):
-        parser.error(f"{options.clips}: holds no davis_*.mp4")
+        parser.error(f"--clips {options.clips}: no davis_*.mp4 found (give the folder that benchmarks/davis.py describes)")
     rows = run(options)
     facts = about(options)
     saliency = facts["saliency"]

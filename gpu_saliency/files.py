@@ -1,4 +1,4 @@
-"""Output files: checked before the work begins, written under a temporary name, renamed when they are complete."""
+"""Output files: checked before the work starts, written under a temporary name, renamed when complete."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gpu_saliency.errors import GpuSaliencyError, OutputError, setting
 
 
 def check_output(output: Path, source: Path | None, *, overwrite: bool, name: str = "output") -> None:
-    """Raise `OutputError` unless ``output`` may be written: another file than ``source``, in a folder that takes files.
+    """Raise `OutputError` unless ``output`` can be written: it is not ``source``, and its folder is writable.
 
-    ``name`` is the setting that holds the path.
+    ``name`` is the setting that holds the path; errors mention it.
     """
     another = f"give {setting(name)} another path"
     if source is not None and output.exists() and output.samefile(source):
@@ -27,19 +27,19 @@ def check_output(output: Path, source: Path | None, *, overwrite: bool, name: st
 
 
 def check_folder(path: Path, *, cure: str | None = None) -> None:
-    """Raise `OutputError` unless the folder that ``path`` lies in exists and takes files."""
+    """Raise `OutputError` unless the folder of ``path`` exists and is writable."""
     folder = path.parent
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{path}: {folder} is no folder", cure=cure)
+        raise OutputError(f"{path}: {folder} is not a folder", cure=cure)
     if not folder.exists():
         raise OutputError(f"{path}: its folder does not exist", cure=f"mkdir -p {shlex.quote(str(folder))}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: its folder cannot be written to", cure=cure)
+        raise OutputError(f"{path}: its folder is not writable", cure=cure)
 
 
 @contextmanager
 def writing(path: Path, *, cure: str | None = None) -> Iterator[None]:
-    """Turn any `OSError` of the block into an `OutputError` that names ``path``; our own errors pass."""
+    """Convert an `OSError` of the block to an `OutputError` about ``path``; errors of this package pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -50,9 +50,9 @@ def writing(path: Path, *, cure: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]:
-    """An empty file beside ``output`` with its suffix, from which ffmpeg tells the container; removed at the end of the block.
+    """Create an empty file beside ``output``, yield its path and remove it at the end of the block.
 
-    Raises `OutputError`.
+    It has the suffix of ``output``, from which ffmpeg chooses the container. Raises `OutputError` if it cannot be created.
     """
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
     with writing(output, cure=cure), temporary.open("xb"):
@@ -65,9 +65,9 @@ def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]
 
 @contextmanager
 def publish(output: Path, *, cure: str | None = None) -> Iterator[Path]:
-    """Give ``output`` its name only when it is complete: yields a temporary path and renames it at the end of the block.
+    """Write ``output`` completely or not at all: yield a temporary path, then rename it at the end of the block.
 
-    After an error nothing is left. Raises `OutputError` where the temporary file cannot be made or renamed.
+    After an error no file is left. Raises `OutputError` if the temporary file cannot be created or renamed.
     """
     with temporary_output(output, cure=cure) as temporary:
         yield temporary

@@ -1,4 +1,4 @@
-"""Picture-sized maps to a grid of blocks, and to other sizes, by exact area averaging."""
+"""The block grid: its shape, and maps averaged over its blocks by exact areas."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_SIZE = 16
-"""Pixels. x264's macroblock and x265's quantisation group; coarser grids are averages of this one."""
+"""Pixels: x264's macroblock and x265's quantisation group. Coarser grids are averages of this one."""
 
 _SMALL_PRODUCT = 2**17
-"""Multiplications from 2**18 on OpenBLAS spreads over threads (interface/gemm.c), which then wait for cores that the decoder has:
-at 1080p that took 16 ms for each map."""
+"""Multiplications per matrix product. From 2**18 on OpenBLAS uses threads (interface/gemm.c), which compete with the decoder for
+cores: at 1080p that took 16 ms per map."""
 
 
 def grid_shape(width: int, height: int, block_size: int = BLOCK_SIZE) -> tuple[int, int]:
@@ -19,9 +19,9 @@ def grid_shape(width: int, height: int, block_size: int = BLOCK_SIZE) -> tuple[i
 
 
 def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.float64]:
-    """``[blocks, source]``: how much of each block each of ``source`` equal cells covers, when the cells span ``length`` pixels.
+    """The fraction of each block that each of ``source`` equal cells covers ``[blocks, source]``; the cells span ``length`` pixels.
 
-    Rows sum to 1. The last block may reach past ``length``; only its part inside counts.
+    Rows sum to 1. Of a last block that extends past ``length`` only the part inside counts.
     """
     blocks = -(-length // block_size)
     cell_edges = np.linspace(0, length, source + 1)
@@ -34,7 +34,7 @@ def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.flo
 
 
 def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: int = BLOCK_SIZE) -> NDArray[np.float32]:
-    """Mean of ``maps`` ``[..., h, w]``, stretched over a ``width`` x ``height`` frame, in each block: ``[..., rows, cols]``."""
+    """Average ``maps`` ``[..., h, w]`` over each block of the ``width`` x ``height`` frame they cover: ``[..., rows, cols]``."""
     down = overlap_weights(maps.shape[-2], height, block_size)
     across = overlap_weights(maps.shape[-1], width, block_size)
     return np.asarray(_multiply(_multiply(down, maps), across.T), np.float32)
@@ -47,9 +47,9 @@ def _multiply(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.fl
 
 
 def pool_blocks(grid: NDArray[np.generic], side: int, how: str) -> NDArray[np.float64]:
-    """``grid`` ``[rows, cols]`` in squares of ``side`` x ``side`` blocks, by ``mean`` or ``min``; at the edges of what there is.
+    """Pool squares of ``side`` x ``side`` cells of ``grid`` ``[rows, cols]`` by ``mean`` or ``min``.
 
-    ``[ceil(rows / side), ceil(cols / side)]``. Raises `ValueError` for another ``how``.
+    Returns ``[ceil(rows / side), ceil(cols / side)]``; partial at the edges. Raises `ValueError` for another ``how``.
     """
     rows, cols = grid.shape
     down, across = np.arange(0, rows, side), np.arange(0, cols, side)
@@ -57,7 +57,7 @@ def pool_blocks(grid: NDArray[np.generic], side: int, how: str) -> NDArray[np.fl
     if how == "min":
         return np.asarray(np.minimum.reduceat(np.minimum.reduceat(values, down, axis=0), across, axis=1))
     if how != "mean":
-        raise ValueError(f"{how!r} is no way to pool")
+        raise ValueError(f"how={how!r}: is not mean or min")
     sums = np.add.reduceat(np.add.reduceat(values, down, axis=0), across, axis=1)
     high, wide = np.minimum(side, rows - down), np.minimum(side, cols - across)
     return np.asarray(sums / (high[:, None] * wide))

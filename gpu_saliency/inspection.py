@@ -18,7 +18,9 @@ from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import RAW_SUFFIXES, parse_frame_rate, probe_clip
+from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.raw import RAW_SUFFIXES
 
 StrPath = str | os.PathLike[str]
 

@@ -52,8 +52,9 @@ class EncodeRequest:
 
 def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     """Raise `OutputError` or `SidecarError` unless output and sidecar of ``request`` can be written."""
-    output, sidecar = request.output_path, request.sidecar_path
+    output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
+    sidecar = request.sidecar_path  # after the check: "." has no name, so nothing can lie beside it
     if request.sidecar is None:
         if sidecar.exists() and not request.overwrite:
             raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")

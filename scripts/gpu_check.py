@@ -1,18 +1,18 @@
-"""Everything that must be shown on a GPU, in one command that takes ten minutes at most and needs no network.
+"""Runs every check that needs a GPU: one command, at most ten minutes, no network.
 
-    scripts/gpu-check prepare DIR [--python 3.12]      on a machine with a network and an ffmpeg: wheels and clips into DIR
-    scripts/gpu-check run DIR [--minutes 10]           on the machine with the GPU: all checks, a table, DIR/results/
+    scripts/gpu-check prepare DIR [--python 3.12]      on a machine with a network and ffmpeg: write wheels and clips to DIR
+    scripts/gpu-check run DIR [--minutes 10]           on the machine with the GPU: run all checks, print a table, fill DIR/results/
 
-``prepare`` fetches the wheels that a machine with CUDA's Python packages (cupy, numpy, rich, typer, pytest) may lack, and makes the
-clips. ``run`` unpacks the wheels into DIR/site, needs no pip, and goes on after a check that fails; each has its own log and time
-limit in DIR/results. Its exit status is 1 where a check failed. The checks:
+``prepare`` downloads the wheels that a machine with CUDA's Python packages (cupy, numpy, rich, typer, pytest) may lack, and
+generates the clips. ``run`` unpacks the wheels into DIR/site without pip and continues after a failed check. Each check has a
+time limit and writes a log to DIR/results. The exit status is 1 if any check failed. The checks:
 
-facts      the GPU, its driver, what NVDEC decodes, versions
-clips      makes them longer, by repeating them
-tests      the suite marked needs_cuda, which fails without a GPU, NVDEC or g++
-parity     the GPU's analysis beside the CPU's, by NVDEC, by several decoders and by upload (benchmarks/gpu_parity.py)
-sanitizer  compute-sanitizer over the kernels' tests: memcheck and racecheck
-bench      each stage and the whole by codec, batch size and number of decoders (gpu-saliency bench)
+facts      the GPU, its driver, the codecs that NVDEC decodes, versions
+clips      lengthens the clips by repeating them
+tests      the tests marked needs_cuda; a missing GPU, NVDEC or g++ fails them
+parity     GPU analysis against CPU analysis, with NVDEC, with several decoders and with upload (benchmarks/gpu_parity.py)
+sanitizer  compute-sanitizer on the kernel tests: memcheck and racecheck
+bench      each stage and the whole analysis by codec, batch size and number of decoders (gpu-saliency bench)
 """
 
 from __future__ import annotations
@@ -36,58 +36,38 @@ WHEELS = ("av>=18,<19", "imageio-ffmpeg>=0.6,<0.9", "onnxruntime-gpu>=1.24,<2", 
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 27, 28, 31, 34, 35)))
 CODECS = ("h264", "hevc", "hevc10")
 FRAMES = 120
-"""Of a clip that travels."""
+"""Length of each prepared clip."""
 TIMES = 16
-"""What is measured is that many times as long: what starting costs must be small beside the rest, and many decoders need many key
-frames."""
-REPEAT = """
-import sys
-from pathlib import Path
-from gpu_saliency.bench.generate import repeat_clip
-source, target, times, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-target.mkdir(exist_ok=True)
-for clip in sorted(source.glob("*.mp4")):
-    repeat_clip(clip, target / clip.name, times, frames)
-    print(clip.name, "repeated", times, "times, up to", frames, "frames")
-"""
-FACTS = """
-import json
-from gpu_saliency.bench import about_machine
-from gpu_saliency.analysis.cuda.probe import require_cuda
-from gpu_saliency.analysis.cuda.probe import describe_gpu
-from gpu_saliency.analysis.settings import GpuSettings
-about = about_machine(describe_gpu())
-print(json.dumps(about, indent=1))
-require_cuda(GpuSettings())
-print(", ".join(gpu["name"] for gpu in about["gpu"]["gpus"]), "with driver", about["gpu"]["driver"])
-"""
+"""How often ``run`` repeats each clip: start-up cost must be small beside the rest, and many decoders need many key frames."""
 SANITIZER_TESTS = "test_the_same_as_by_gxx or nv12"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One command of the run."""
+    """One command that ``run`` executes."""
 
     name: str
     command: list[str]
     seconds: int
-    """Limit."""
+    """Time limit."""
     environment: dict[str, str]
+    """Variables added to those of ``run``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a check."""
+    """Result of a check."""
 
     name: str
     passed: bool
     seconds: float
     last_line: str
+    """Last line of the log, followed by the exit status if the check failed."""
 
 
 def prepare(folder: Path, python: str) -> None:
-    """Wheels and clips into ``folder``. Raises `SystemExit` when one cannot be had."""
-    sys.path.insert(0, str(ROOT))
+    """Download the wheels and generate the clips into ``folder``. Raises `SystemExit` when a download fails."""
+    sys.path.insert(0, str(ROOT))  # works from a checkout without an install
     from gpu_saliency.bench.generate import generate_clip
 
     wheels, clips = folder / "wheels", folder / "clips"
@@ -97,25 +77,25 @@ def prepare(folder: Path, python: str) -> None:
     command += ["--implementation", "cp", "--python-version", python]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
     if subprocess.run([*command, *WHEELS], check=False).returncode:
-        raise SystemExit("pip could not fetch the wheels")
+        raise SystemExit("pip cannot download the wheels (its message is above)")
     for codec in CODECS:
         path = clips / f"{codec}-1080p.mp4"
         if not path.exists():
-            print(f"making {path}", file=sys.stderr)
+            print(f"generating {path}", file=sys.stderr)
             generate_clip(path, 1920, 1080, FRAMES, codec)
     for path in sorted((*wheels.iterdir(), *clips.iterdir())):
         print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
 
 
 def unpack(folder: Path) -> Path:
-    """The wheels of ``folder`` as a place for PYTHONPATH."""
+    """Unpack the wheels of ``folder`` and return the folder to put on PYTHONPATH."""
     site = folder / "site"
     for wheel in sorted((folder / "wheels").glob("*.whl")):
         stamp = site / f".{wheel.name}"
         if not stamp.exists():
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
-                # A wheel says which of its files are programs by their mode, which extracting drops.
+                # extractall drops the file modes, which mark a wheel's programs as executable.
                 for info in archive.infolist():
                     if info.external_attr >> 16 & 0o100:
                         (site / info.filename).chmod(0o755)
@@ -123,19 +103,41 @@ def unpack(folder: Path) -> Path:
     return site
 
 
+def show_facts() -> None:
+    """Print the machine as JSON, then its GPUs and driver in one line. Raises `ToolMissingError` without a usable GPU."""
+    from gpu_saliency.analysis.cuda.probe import describe_gpu, require_cuda
+    from gpu_saliency.analysis.settings import GpuSettings
+    from gpu_saliency.bench import about_machine
+
+    about = about_machine(describe_gpu())
+    print(json.dumps(about, indent=1))
+    require_cuda(GpuSettings())
+    print(", ".join(gpu["name"] for gpu in about["gpu"]["gpus"]), "with driver", about["gpu"]["driver"])
+
+
+def lengthen(folder: Path) -> None:
+    """Repeat each clip of DIR/clips `TIMES` times into DIR/long."""
+    from gpu_saliency.bench.generate import repeat_clip
+
+    target = folder / "long"
+    target.mkdir(exist_ok=True)
+    for clip in sorted((folder / "clips").glob("*.mp4")):
+        repeat_clip(clip, target / clip.name, TIMES, TIMES * FRAMES)
+        print(clip.name, "repeated", TIMES, "times, up to", TIMES * FRAMES, "frames")
+
+
 def checks(folder: Path, results: Path) -> list[Check]:
-    """All of them, in the order in which they matter most."""
+    """List all checks, the most important ones first: the time limit may cut off the last."""
     python = sys.executable
-    short, long = folder / "clips", folder / "long"
-    clips = [str(long / path.name) for path in sorted(short.glob("*.mp4"))]
+    clips = [str(folder / "long" / path.name) for path in sorted((folder / "clips").glob("*.mp4"))]
     required = {"GPU_SALIENCY_REQUIRE": "cuda,g++"}
-    # Warnings are shown and are no failures: libraries there may be of other versions than where the suite is run else.
+    # Warnings do not fail a test here: this machine's libraries may have other versions than those that CI uses.
     tests = [python, "-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", "-m", "needs_cuda"]
     parity = [python, str(ROOT / "benchmarks" / "gpu_parity.py"), *clips, "--seconds", "2"]
     bench = [python, "-m", "gpu_saliency", "bench", *clips, "--device", "cuda", "--rounds", "3", "--overwrite"]
     found = [
-        Check("facts", [python, "-c", FACTS], 120, {}),
-        Check("clips", [python, "-c", REPEAT, str(short), str(long), str(TIMES), str(TIMES * FRAMES)], 60, {}),
+        Check("facts", [python, __file__, "facts"], 120, {}),
+        Check("clips", [python, __file__, "lengthen", str(folder)], 60, {}),
         Check("tests", [*tests, str(ROOT / "tests")], 240, required),
         Check("parity", [*parity, "--json", str(results / "parity.json")], 90, {}),
         Check("parity, upload", [*parity, "--decoders", "cpu", "--json", str(results / "parity-upload.json")], 90, {}),
@@ -149,13 +151,13 @@ def checks(folder: Path, results: Path) -> list[Check]:
     sanitizer = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     for tool in ("memcheck", "racecheck"):
         command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all", *tests]
-        kernels = [str(ROOT / "tests" / "test_kernels_cuda.py"), "-k", SANITIZER_TESTS]
+        kernels = [str(ROOT / "tests" / "gpu" / "test_kernels_cuda.py"), "-k", SANITIZER_TESTS]
         found.append(Check(f"sanitizer, {tool}", [*command, *kernels], 120, required))
     return found
 
 
 def run(folder: Path, minutes: float) -> int:
-    """All checks within ``minutes``; the exit status."""
+    """Execute all checks within ``minutes`` and return the exit status."""
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     site = unpack(folder)
@@ -167,7 +169,7 @@ def run(folder: Path, minutes: float) -> int:
         outcomes.append(_run(check, limit, results, os.environ | {"PYTHONPATH": path} | check.environment))
         outcome = outcomes[-1]
         print(f"{outcome.name}: {'passed' if outcome.passed else 'FAILED'}, {outcome.seconds:.0f} s", file=sys.stderr, flush=True)
-        # After each: who runs this may end it before the last.
+        # Written after each check, because the caller may kill this process before the last one.
         (results / "outcomes.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     print("\n".join(table(outcomes)))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
@@ -180,7 +182,7 @@ def _run(check: Check, limit: float, results: Path, environment: dict[str, str])
         print("$", *check.command, file=file, flush=True)
         try:
             if limit <= 0:
-                raise TimeoutError("no time left")
+                raise TimeoutError("not started: the time limit of the run was reached")
             code = _wait(
                 subprocess.Popen(
                     check.command,
@@ -201,7 +203,7 @@ def _run(check: Check, limit: float, results: Path, environment: dict[str, str])
 
 
 def _wait(process: subprocess.Popen[bytes], limit: float) -> int:
-    """Its exit status. Where it takes longer, it ends with all that it has started, which would hold the GPU otherwise."""
+    """Return the exit status; after ``limit`` seconds kill the process group, since children would keep the GPU busy."""
     try:
         return process.wait(limit)
     except BaseException:
@@ -211,25 +213,32 @@ def _wait(process: subprocess.Popen[bytes], limit: float) -> int:
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:
-    """As Markdown, so that it can go into a document as it is."""
+    """Format the outcomes as a Markdown table, ready to paste into a document."""
     rows = [f"| {o.name} | {'passed' if o.passed else '**failed**'} | {o.seconds:.0f} s | {o.last_line[:120]} |" for o in outcomes]
-    return ["| Check | | Time | Its last line |", "|---|---|---|---|", *rows]
+    return ["| Check | | Time | Last line |", "|---|---|---|---|", *rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    first = verbs.add_parser("prepare", help="fetch wheels and make clips")
+    first = verbs.add_parser("prepare", help="download wheels and generate clips")
     first.add_argument("folder", type=Path)
     first.add_argument("--python", default="3.12", help="version of Python on the machine with the GPU")
     second = verbs.add_parser("run", help="run all checks")
     second.add_argument("folder", type=Path)
-    second.add_argument("--minutes", type=float, default=10)
+    second.add_argument("--minutes", type=float, default=10, help="time limit for all checks together")
+    verbs.add_parser("facts", help="print the machine, its GPUs and the driver (a check of run)")
+    third = verbs.add_parser("lengthen", help="repeat the clips (a check of run)")
+    third.add_argument("folder", type=Path)
     options = parser.parse_args()
-    if options.verb == "prepare":
+    if options.verb == "facts":
+        show_facts()
+    elif options.verb == "lengthen":
+        lengthen(options.folder)
+    elif options.verb == "prepare":
         prepare(options.folder, options.python)
     elif not (options.folder / "clips").is_dir():
-        parser.error(f"{options.folder}: has no clips; run prepare first")
+        parser.error(f"{options.folder}: has no clips (run scripts/gpu-check prepare first)")
     else:
         sys.exit(run(options.folder.resolve(), options.minutes))
 

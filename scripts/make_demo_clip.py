@@ -1,9 +1,9 @@
-"""Make the demo's clip: a subject that crosses a textured background, with a tone, so that everything an encode keeps is there.
+"""Generates the demo's clip: a ball that crosses a textured background, with a tone as audio.
 
     python scripts/make_demo_clip.py OUT.mp4 [--seconds 4] [--reach 0.5]
 
-640x360, 24 fps, H.264 with AAC. The truth: a shaded red ball, a fifth of the picture's height in radius, moves from left to right
-along a slow arc, over the middle ``--reach`` of the width (by default from quarter to quarter); the background is a fixed fractal
+640x360, 24 fps, H.264 with AAC and colour tags. A shaded red ball, its radius a fifth of the frame height, moves from left to
+right along a slow arc over the middle ``--reach`` of the width (default: the middle half). The background is a still fractal
 texture of low contrast in grey-green.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 WIDTH, HEIGHT, FPS = 640, 360, 24
 RADIUS = HEIGHT / 5
 REACH = 0.5
-"""Part of the picture's width that the ball's centre crosses."""
+"""Share of the frame width that the ball's centre crosses."""
 TAGS = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
 
 
@@ -41,19 +41,19 @@ def background(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def center(position: float, reach: float = REACH) -> tuple[float, float]:
-    """Where the ball is, (x, y) in pixels, at ``position`` 0..1 of the clip."""
+    """Centre of the ball, (x, y) in pixels, at ``position`` 0..1 of the clip."""
     return WIDTH * (0.5 + reach * (position - 0.5)), HEIGHT * (0.55 - 0.15 * np.sin(np.pi * position))
 
 
 def ball_masks(count: int, reach: float = REACH) -> list[NDArray[np.bool_]]:
-    """``[HEIGHT, WIDTH]`` of each frame: which pixels are ball."""
+    """For each frame ``[HEIGHT, WIDTH]``: the pixels that belong to the ball."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     centers = [center(i / max(1, count - 1), reach) for i in range(count)]
     return [np.hypot(x - cx, y - cy) < RADIUS for cx, cy in centers]
 
 
 def frames(count: int, reach: float = REACH) -> Iterator[NDArray[np.uint8]]:
-    """``count`` pictures ``[HEIGHT, WIDTH, 3]``, R'G'B'."""
+    """Yield ``count`` frames ``[HEIGHT, WIDTH, 3]``, R'G'B'."""
     rng = np.random.default_rng(1)
     ground = background(rng)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--reach", type=float, default=REACH, help="part of the width that the ball crosses")
+    parser.add_argument("--reach", type=float, default=REACH, help="share of the frame width that the ball crosses")
     options = parser.parse_args()
     write_clip(options.output, max(1, round(options.seconds * FPS)), options.reach)
 

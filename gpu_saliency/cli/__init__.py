@@ -1,4 +1,4 @@
-"""The command line: each verb in its own file parses, calls, prints. Here: the program, its exit codes, its way to fail."""
+"""The command line. Each verb has a module that parses, calls the library and prints; this module runs them and reports errors."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
 
 EXIT_CODES = """
-Exit codes: 0 done · 2 no ROI channel for the encoder · 64 wrong usage · 65 source, model or sidecar unusable ·
-66 source missing · 69 ffmpeg, encoder, ONNX Runtime or device missing · 70 a defect of this program ·
-73 output cannot be written · 74 the encode failed · 130 interrupted.
+Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model or sidecar ·
+66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device · 70 internal error ·
+73 output not writable · 74 encode failed · 130 interrupted.
 """
 
 app = typer.Typer(
     name="gpu-saliency",
-    help="Saliency-aware video encodes, proven from the output.",
+    help="Encode video with more bits where people look, and prove it from the output.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -59,26 +59,33 @@ def _program(
 
 
 def main() -> None:
-    """Run the program; every error ends in one line on stderr (and an object on stdout with ``--json``) and its exit code."""
+    """Run the program and exit.
+
+    An error is printed as one line on stderr, with ``--json`` also as an object on stdout, and sets the exit code.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
-        if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit of that code
+        if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
     except GpuSaliencyError as error:
         code = _fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail(Interrupted("interrupted; nothing was left behind"))
+        code = _fail(Interrupted("interrupted; temporary files were removed"))
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     except Exception as error:
-        # Typer's usage errors have no public base class, but all of them can format themselves.
+        # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
             code = _fail(UsageError(error.format_message(), cure="see --help"))
         else:
             traceback.print_exc()
-            code = _fail(GpuSaliencyError(f"a defect of this program: {type(error).__name__}: {error}", cure="please report it"))
+            code = _fail(
+                GpuSaliencyError(
+                    f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above"
+                )
+            )
     sys.exit(code if isinstance(code, int) else 0)
 
 

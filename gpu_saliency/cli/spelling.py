@@ -1,9 +1,10 @@
-"""How the command line spells the library's settings: the flag of each Python keyword."""
+"""The flag of each Python setting, so that errors on the command line name flags."""
 
 from __future__ import annotations
 
 FLAGS = {
     "aggregator": "--saliency-aggregator",
+    "audio": "--no-audio",
     "batch_size": "--batch",
     "ema_alpha": "--saliency-ema-alpha",
     "fallback_plain": "--saliency-fallback-plain",
@@ -13,9 +14,9 @@ FLAGS = {
     "model": "--saliency-model",
     "offset": "--saliency-offset",
 }
-"""The settings whose flag is not simply their name with dashes."""
+"""Settings whose flag is not their name with dashes."""
 SWITCHES = {("audio", "False"): "--no-audio"}
-"""Settings with a value of their own flag."""
+"""Flags that stand for a setting together with its value."""
 
 
 def spell_flag(name: str, value: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Drawing on pictures that are plain arrays: text, scales, the block grid laid over a panel, and PNG files."""
+"""Draw text and colour scales on pictures that are arrays, and encode them as PNG."""
 
 from __future__ import annotations
 
@@ -12,37 +12,29 @@ from gpu_saliency.draw.glyphs import ADVANCE, HEIGHT, text_dots
 
 Picture = NDArray[np.uint8]
 """``[height, width, 3]``, R'G'B'."""
-
-
 LETTER = 2
-"""Pixels of a font's dot."""
-
-
+"""Pixels per dot of the font."""
 LINE = (HEIGHT + 4) * LETTER
 """Pixels from one line of text to the next."""
-
-
 BAR = 16
-"""Pixels; height of a scale."""
-
-
+"""Height of a scale in pixels."""
 INK = (40, 40, 40)
 
 
 def write_text(canvas: Picture, text: str, left: int, top: int, ink: tuple[int, int, int] = INK) -> None:
-    """Write one line; what lies beyond the canvas is cut off."""
+    """Write one line with its top left corner at (``left``, ``top``); text beyond the canvas is cut off."""
     dots = text_dots(text).repeat(LETTER, axis=0).repeat(LETTER, axis=1)
     area = canvas[top : top + dots.shape[0], left : left + dots.shape[1]]
     area[dots[: area.shape[0], : area.shape[1]]] = ink
 
 
 def text_width(text: str) -> int:
-    """Pixels across."""
+    """Width of ``text`` in pixels."""
     return len(text) * ADVANCE * LETTER
 
 
 def draw_scale(canvas: Picture, colours: NDArray[np.float64], left: int, top: int, words: tuple[str, str, str]) -> None:
-    """A bar of ``colours`` ``[width, 3]`` with ``words`` below its left end, its middle and its right end."""
+    """Draw a bar of ``colours`` ``[width, 3]`` with ``words`` below its left end, middle and right end."""
     width = len(colours)
     canvas[top : top + BAR, left : left + width] = colours.astype(np.uint8)
     canvas[[top, top + BAR - 1], left : left + width] = 160
@@ -52,7 +44,7 @@ def draw_scale(canvas: Picture, colours: NDArray[np.float64], left: int, top: in
 
 
 def png_bytes(picture: Picture) -> bytes:
-    """``picture`` as a PNG file, by libavcodec."""
+    """Encode ``picture`` as PNG, with libavcodec."""
     encoder = av.VideoCodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = picture.shape[1], picture.shape[0], "rgb24"
     encoder.framerate = Fraction(1)

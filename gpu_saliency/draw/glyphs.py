@@ -1,11 +1,11 @@
-"""A bitmap font of 5x8 dots for labels in pictures, so that they need no font file and no further library."""
+"""A bitmap font of 5x8 dots for labels in pictures; no font file or library is needed."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# One character and its five columns, left to right, as hexadecimal bytes; bit 0 is the top dot, bit 7 that of a descender.
+# A character and its five columns, left to right, as hexadecimal bytes; bit 0 is the top dot, bit 7 the lowest of a descender.
 _FONT = """
 0 3e5149453e  1 00427f4000  2 7249494946  3 2141494d33  4 1814127f10  5 2745454539  6 3c4a494931  7 4121110907  8 3649494936
 9 464949291e  A 7c1211127c  B 7f49494936  C 3e41414122  D 7f4141413e  E 7f49494941  F 7f09090901  G 3e41415173  H 7f0808087f
@@ -24,6 +24,6 @@ ADVANCE, HEIGHT = 6, 8
 
 
 def text_dots(text: str) -> NDArray[np.bool_]:
-    """``text`` as dots, ``[8, 6 * len(text)]``; a character that the font lacks becomes a box."""
+    """Render ``text`` as dots ``[8, 6 * len(text)]``; a character that the font lacks becomes a box."""
     columns = b"".join(_COLUMNS.get(char, _UNKNOWN) + b"\0" for char in text)
     return np.unpackbits(np.frombuffer(columns, np.uint8)[None], axis=0, bitorder="little").astype(np.bool_)

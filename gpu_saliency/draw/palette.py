@@ -1,4 +1,4 @@
-"""Colours for saliency and for QP offsets that are told apart with every common colour blindness.
+"""Colours for saliency and QP offsets that people with common kinds of colour blindness can distinguish.
 
 Saliency runs from dark blue to yellow on cividis, whose lightness rises evenly and which looks the same with and without red-green
 blindness (Nuñez, Anderton and Renslow, "Optimizing colormaps with consideration for color vision deficiency", PLOS ONE 13(7), 2018,
@@ -23,14 +23,14 @@ _BETTER, _WORSE = np.array([0, 90, 181], np.float64), np.array([220, 100, 0], np
 
 
 def saliency_colour(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """``[...]`` in 0..1 to R'G'B' ``[..., 3]`` in 0..255."""
+    """Convert saliency ``[...]`` in 0..1 to R'G'B' ``[..., 3]`` in 0..255."""
     powers = np.clip(values, 0, 1)[..., None] ** np.arange(6)
     colours: NDArray[np.float64] = np.clip(powers @ _CIVIDIS.T, 0, 255)
     return colours
 
 
 def offset_colour(values: NDArray[np.floating], top: float) -> NDArray[np.float64]:
-    """``[...]`` to R'G'B' ``[..., 3]`` in 0..255: -top and below blue, 0 white, top and above orange."""
+    """Convert QP offsets ``[...]`` to R'G'B' ``[..., 3]`` in 0..255: -top and below blue, 0 white, top and above orange."""
     part = np.clip(values / top, -1, 1)[..., None]
     end = np.where(part < 0, _BETTER, _WORSE)
     mixed: NDArray[np.float64] = 255 + np.abs(part) * (end - 255)

@@ -1,4 +1,4 @@
-"""Split from gpu_saliency.canvas."""
+"""Panels: upright pictures of a clip, and the block that each of their pixels lies in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpu_saliency.source.clip import Clip
 
 
 def panel_size(clip: Clip, side: int) -> tuple[int, int]:
-    """Width and height of a panel whose longer side is ``side`` pixels: the clip's shape as a player shows it."""
+    """Width and height of a panel with the clip's displayed aspect and a longer side of ``side`` pixels."""
     wide, high = float(clip.width * clip.sample_aspect_ratio), float(clip.height)
     if clip.rotation % 180:
         wide, high = high, wide
@@ -19,7 +19,7 @@ def panel_size(clip: Clip, side: int) -> tuple[int, int]:
 
 
 def panel_cells(clip: Clip, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each pixel of an upright panel the row and the column of its block; both ``[height, width]``."""
+    """Row and column of the block under each pixel of an upright panel; both ``[height, width]``."""
     coded = (height, width) if clip.rotation % 180 == 0 else (width, height)
     y = ((np.arange(coded[0]) + 0.5) * clip.height / coded[0]).astype(np.intp) // BLOCK_SIZE
     x = ((np.arange(coded[1]) + 0.5) * clip.width / coded[1]).astype(np.intp) // BLOCK_SIZE

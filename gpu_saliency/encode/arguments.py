@@ -11,7 +11,8 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpu_saliency.encode.channels.base import Delivery, escape_param
+from gpu_saliency.encode.channels.base import Delivery
+from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params

@@ -99,37 +99,39 @@ def candidates() -> list[tuple[str, str]]:
 @lru_cache(maxsize=16)
 def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
     """Ask ``path`` for its version, its encoders and its filters. Raises `ToolMissingError` if it does not answer like ffmpeg."""
-    version = _ask(path, "-version")
+    version = ask_program(path, "-version")
     first = re.search(r"^ffmpeg version (\S+)", version, re.MULTILINE)
     avfilter = re.search(r"^libavfilter\s+(\d+)\.\s*(\d+)", version, re.MULTILINE)
     if not first or not avfilter:
         raise ToolMissingError(f"{path}: does not answer like ffmpeg", cure="give the path of an ffmpeg")
-    encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", _ask(path, "-hide_banner", "-encoders"), re.MULTILINE)
-    filters = re.findall(r"^ [T.][S.][C.]? (\S+) +\S+->", _ask(path, "-hide_banner", "-filters"), re.MULTILINE)
+    encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", ask_program(path, "-hide_banner", "-encoders"), re.MULTILINE)
+    filters = re.findall(r"^ [T.][S.][C.]? (\S+) +\S+->", ask_program(path, "-hide_banner", "-filters"), re.MULTILINE)
     return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders), frozenset(filters))
 
 
 @lru_cache(maxsize=64)
 def encoder_pix_fmts(path: str, encoder: str) -> tuple[str, ...]:
     """The pixel formats that ``encoder`` of this binary accepts, in its own order; empty where ffmpeg lists none."""
-    listed = re.search(r"Supported pixel formats: (.+)", _ask(path, "-hide_banner", "-h", f"encoder={encoder}"))
+    listed = re.search(r"Supported pixel formats: (.+)", ask_program(path, "-hide_banner", "-h", f"encoder={encoder}"))
     return tuple(listed[1].split()) if listed else ()
 
 
 @lru_cache(maxsize=64)
 def encoder_options(path: str, encoder: str) -> frozenset[str]:
     """The names of the private options of this binary's ``encoder``."""
-    return frozenset(re.findall(r"^ {2,}-(\S+)", _ask(path, "-hide_banner", "-h", f"encoder={encoder}"), re.MULTILINE))
+    return frozenset(re.findall(r"^ {2,}-(\S+)", ask_program(path, "-hide_banner", "-h", f"encoder={encoder}"), re.MULTILINE))
 
 
-def _ask(path: str, *arguments: str) -> str:
+def ask_program(path: str, *arguments: str) -> str:
+    """What ``path`` prints when run with ``arguments``, standard output first. Raises `ToolMissingError` if it cannot be run."""
+    command = [path, *arguments]
     try:
         answer = subprocess.run(
-            [path, *arguments], capture_output=True, text=True, errors="replace", timeout=_PROBE_TIMEOUT, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, errors="replace", timeout=_PROBE_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolMissingError(f"{path}: cannot be run: {error}", cure="install it again, or give another path") from error
-    return answer.stdout
+    return answer.stdout + answer.stderr
 
 
 def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None, *, pass_fd: int | None = None) -> None:

@@ -98,7 +98,8 @@ def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
         channel = spec.channels[names.index(forced)]
         obstacle = channel.obstacle(job)
         if obstacle is not None:
-            raise type(obstacle)(obstacle.message, setting="roi_channel", value=forced, cure=obstacle.cure)
+            problem, cured = obstacle.worded(setting)
+            raise type(obstacle)(problem, setting="roi_channel", value=forced, cure=cured)
         return replace(job, channel=channel)
     passed_over: list[tuple[str, str]] = []
     for channel in spec.channels:

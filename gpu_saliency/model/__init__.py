@@ -1,1 +1,1 @@
-"""model."""
+"""Saliency models: their contract, ONNX Runtime sessions on the CPU, and the shipped files."""

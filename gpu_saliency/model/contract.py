@@ -1,8 +1,8 @@
-"""The contract of a saliency model: what its ONNX file must offer, checked when it is loaded, whatever runs it.
+"""The contract that a saliency model's ONNX file must keep; every device checks it when it loads the model.
 
 One input, float32 ``[N, 3, H, W]``, R'G'B' normalised with ImageNet's mean and deviation; one output, float32 ``[N, 1, H, W]`` in
-0..1. ``N`` may be fixed at 1. ``H`` and ``W`` may be dynamic (then they are multiples of the metadata entry
-``gpu_saliency.size_multiple``, or of 32 without it) or fixed.
+0..1. ``N`` is dynamic or 1. ``H`` and ``W`` are both fixed or both dynamic; dynamic ones are multiples of the metadata entry
+``gpu_saliency.size_multiple``, 32 by default. See docs/model-contract.md.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpu_saliency.errors import ModelError
 
+# As in torchvision's reference transforms; R', G', B' in 0..1.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 DEFAULT_BATCH_SIZE = 4
-"""On two cores four pictures take no longer each than eight, and less is left to do when the decoder has finished."""
+"""Samples per inference on the CPU. On two cores 8 are no faster per sample, and leave more to do after the last frame."""
 TOLERANCE = 1e-3
-"""By which an answer may leave 0..1."""
+"""By how much map values may lie outside 0..1."""
 _DEFAULT_PIXELS = 256 * 144
 _DEFAULT_MULTIPLE = 32
 _MAX_SQUASH = 1.06
@@ -27,19 +32,19 @@ _MAX_SQUASH = 1.06
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """How a picture is laid into the model's input; (width, height) in pixels."""
+    """Where a picture lies in the model's input; (width, height) in pixels."""
 
     content: tuple[int, int]
-    """The picture is shrunk to this."""
+    """Size to which the picture is shrunk."""
     padded: tuple[int, int]
-    """Then its last column and row are repeated up to this."""
+    """Size of the input; the picture's last column and row are repeated up to it."""
 
     @classmethod
     def fit(cls, aspect: float, fixed: tuple[int, int] | None, multiple: int, pixels: int) -> InputSize:
-        """For a picture of ``aspect`` (width / height).
+        """Choose the size for a picture of ``aspect`` (width / height).
 
-        A fixed input holds the largest picture of that aspect. A free one takes about ``pixels`` pixels, with both sides rounded
-        to the ``multiple`` if that squashes the picture by less than 6 %, and padded otherwise.
+        A ``fixed`` input holds the largest picture of that aspect. A dynamic one has about ``pixels`` pixels; both sides are
+        rounded to the ``multiple`` if that changes the aspect by less than 6 %, and padded to it otherwise.
         """
         if fixed is not None:
             width = min(fixed[0], round(fixed[1] * aspect))
@@ -56,44 +61,45 @@ class InputSize:
 
 @dataclass(frozen=True, slots=True)
 class ModelContract:
-    """What a loaded model has been found to offer. Produced by `ModelContract.read`."""
+    """Names and sizes of a model that keeps the contract. Produced by `ModelContract.read`."""
 
     path: Path
     input_name: str
     input_dimensions: tuple[str | None, ...]
-    """``[4]``: the name of each of the input's dimensions that is free, such as ``N``."""
+    """``[4]``: the name of each dynamic dimension of the input, such as ``N``; ``None`` for fixed ones."""
     output_name: str
     batch_size: int
-    """1 where the model's batch is fixed, else `DEFAULT_BATCH_SIZE`."""
+    """1 if the model's batch is fixed, else `DEFAULT_BATCH_SIZE`."""
     fixed: tuple[int, int] | None
-    """(width, height) in pixels where the model fixes them."""
+    """(width, height) in pixels if the model fixes them."""
     multiple: int
+    """Pixels; the sides of a dynamic input are multiples of it."""
     pixels: int
-    """To aim at where the sides are free."""
+    """Approximate number of pixels of a dynamic input."""
 
     @classmethod
     def read(cls, path: Path, session: Any) -> ModelContract:
-        """From an ``onnxruntime.InferenceSession``. Raises `ModelError`."""
+        """Read the contract from an ``onnxruntime.InferenceSession``. Raises `ModelError` if the model breaks it."""
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
-            raise breach(path, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
+            raise breach(path, f"{len(inputs)} inputs and {len(outputs)} outputs")
         shape, kind = inputs[0].shape, inputs[0].type
         if len(shape) != 4 or shape[1] != 3 or kind != "tensor(float)":
-            raise breach(path, f"its input is {kind} {shape}")
+            raise breach(path, f"an input of {kind} {shape}")
         batch, height, width = shape[0], shape[2], shape[3]
         if isinstance(batch, int) and batch != 1:
-            raise breach(path, f"its batch is fixed at {batch}")
+            raise breach(path, f"a batch fixed at {batch}")
         if isinstance(height, int) != isinstance(width, int):
-            raise breach(path, f"one side of its input is fixed, the other is not: {shape}")
+            raise breach(path, f"an input with one fixed side: {shape}")
         fixed = (int(width), int(height)) if isinstance(height, int) else None
         meta: dict[str, str] = session.get_modelmeta().custom_metadata_map
         try:
             multiple = int(meta.get("gpu_saliency.size_multiple", _DEFAULT_MULTIPLE))
             width, height = (int(meta.get(f"gpu_saliency.default_{side}", 0)) for side in ("width", "height"))
         except ValueError as error:
-            raise breach(path, f"its metadata is not numeric: {error}") from error
+            raise breach(path, f"metadata that is not numeric: {error}") from error
         if not 1 <= multiple <= 512 or not 0 <= width * height <= 4096**2:
-            raise breach(path, f"its metadata asks for multiples of {multiple} and {width}x{height}")
+            raise breach(path, f"metadata out of range: size multiple {multiple}, default size {width}x{height}")
         pixels = width * height or _DEFAULT_PIXELS
         return cls(
             path,
@@ -107,27 +113,29 @@ class ModelContract:
         )
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture whose displayed width / height is ``aspect``."""
         return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """What a result and a sidecar record of a model. Raises `ModelError` when the file cannot be read."""
+    """Name and SHA-256 of a model file, for results and sidecars. Raises `ModelError` if it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}", cure="give an ONNX file") from error
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}", cure="give an ONNX file or the name of a shipped model"
+        ) from error
     return {"name": path.stem, "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def breach(path: Path, what: str) -> ModelError:
-    """The error of a model that does not keep the contract."""
+def breach(path: Path, found: str) -> ModelError:
+    """The error of a model that breaks the contract by ``found``."""
     return ModelError(
-        f"{path}: breaks the model contract: {what}",
-        cure="input float32 [N,3,H,W], output float32 [N,1,H,W] in 0..1; see docs/model-contract.md",
+        f"{path}: breaks the model contract: {found}",
+        cure="give a model with input float32 [N,3,H,W] and output float32 [N,1,H,W] in 0..1; see docs/model-contract.md",
     )
 
 
 def first_line(error: Exception) -> str:
-    """Of what ONNX Runtime says, which may be pages."""
+    """The first line of an error's text, up to 300 characters; ONNX Runtime's may have pages."""
     return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

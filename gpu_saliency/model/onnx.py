@@ -1,4 +1,4 @@
-"""The saliency model on the CPU: an ONNX session whose contract (contract.py) is checked again on every answer."""
+"""Run a saliency model on the CPU in an ONNX Runtime session; every output is checked against the contract."""
 
 from __future__ import annotations
 
@@ -11,50 +11,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import ModelError
-from gpu_saliency.model.contract import TOLERANCE, ModelContract, breach, describe_model, first_line
-from gpu_saliency.model.contract import InputSize as InputSize
+from gpu_saliency.model.contract import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    TOLERANCE,
+    InputSize,
+    ModelContract,
+    breach,
+    describe_model,
+    first_line,
+)
 from gpu_saliency.model.runtime import import_onnxruntime
 
-# ImageNet statistics, as in torchvision's reference transforms; R', G', B' in 0..1.
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-
-
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+_GIVE_A_MODEL = "give a model that keeps docs/model-contract.md"
 
 
 class SaliencyModel:
-    """An ONNX saliency model in a session. Call it with ``[N, 3, H, W]`` to get ``[N, H, W]``."""
+    """An ONNX saliency model in a session. Calling it maps ``[N, 3, H, W]`` to ``[N, H, W]``."""
 
-    def __init__(self, path: str | Path, *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0) -> None:
-        """Load and check ``path``. ``threads`` 0 means half the usable cores, since the decoder has the others.
+    def __init__(
+        self, path: str | os.PathLike[str], *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0
+    ) -> None:
+        """Load and check ``path``. ``threads`` 0 uses half the usable cores; the decoder uses the others.
 
-        Raises `ModelError` or `ToolMissingError`."""
+        Raises `ModelError`, or `ToolMissingError` without ONNX Runtime.
+        """
         self.path = Path(path)
         self._facts = describe_model(self.path)
         ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or max(1, len(os.sched_getaffinity(0)) // 2)
-        # Waiting threads that spin take the cores that the decoder needs.
+        # Threads that spin while they wait occupy cores that the decoder needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         try:
             self._session = ort.InferenceSession(str(self.path), options, providers=list(providers))
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
-            raise ModelError(f"{self.path}: is not a usable ONNX model: {first_line(error)}") from error
+            raise ModelError(f"{self.path}: is not a usable ONNX model: {first_line(error)}", cure=_GIVE_A_MODEL) from error
         self.provider: str = self._session.get_providers()[0]
         self.contract = ModelContract.read(self.path, self._session)
         self(np.zeros((1, 3, *self.input_size(16 / 9).padded[::-1]), np.float32))
 
     @property
     def batch_size(self) -> int:
+        """Samples per inference."""
         return self.contract.batch_size
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture whose displayed width / height is ``aspect``."""
         return self.contract.input_size(aspect)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``[N, 3, H, W]`` to ``[N, H, W]`` in 0..1. Raises `ModelError` when the answer breaks the contract."""
+        """Compute the maps ``[N, H, W]`` in 0..1 of ``pixels`` ``[N, 3, H, W]``. Raises `ModelError` if they break the contract."""
         step = self.batch_size if self.batch_size == 1 else len(pixels)
         parts = [self._run(pixels[i : i + step]) for i in range(0, len(pixels), step)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -62,28 +70,32 @@ class SaliencyModel:
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             (maps,) = self._session.run(None, {self.contract.input_name: pixels})
-        except Exception as error:  # as above
-            raise ModelError(f"{self.path}: failed on input {list(pixels.shape)}: {first_line(error)}") from error
+        except Exception as error:  # as in the constructor
+            problem = f"{self.path}: failed on input {list(pixels.shape)}: {first_line(error)}"
+            raise ModelError(problem, cure=_GIVE_A_MODEL) from error
         expected = (len(pixels), 1, *pixels.shape[2:])
         if maps.shape != expected or maps.dtype != np.float32:
-            raise breach(self.path, f"for input {list(pixels.shape)} it answers {maps.dtype} {list(maps.shape)}")
+            raise breach(self.path, f"an output of {maps.dtype} {list(maps.shape)} for an input of {list(pixels.shape)}")
         low, high = float(maps.min()), float(maps.max())
         if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
-            raise breach(self.path, f"its answer lies in {low:g} .. {high:g}, not in 0 .. 1")
-        answer: NDArray[np.float32] = np.clip(maps[:, 0], 0, 1)
-        return answer
+            raise breach(self.path, f"output values in {low:g} .. {high:g}, not in 0 .. 1")
+        clipped: NDArray[np.float32] = np.clip(maps[:, 0], 0, 1)
+        return clipped
 
     def describe(self) -> dict[str, Any]:
-        """What a result and a sidecar record of the model."""
+        """Name and SHA-256 of the model, for results and sidecars."""
         return dict(self._facts)
 
 
 def normalise(rgb: NDArray[np.uint8], padded: tuple[int, int]) -> NDArray[np.float32]:
-    """``[N, h, w, 3]`` full-range R'G'B' to the model's ``[N, 3, H, W]``: ``(rgb / 255 - mean) / std``, edges repeated."""
+    """Convert full-range R'G'B' ``[N, h, w, 3]`` to the model's input ``[N, 3, H, W]``: ``(rgb / 255 - mean) / std``.
+
+    ``padded`` is (W, H); the last column and row are repeated up to it.
+    """
     count, height, width, _ = rgb.shape
     pixels = np.empty((count, 3, padded[1], padded[0]), np.float32)
     inner = pixels[:, :, :height, :width]
-    # Channel by channel into the final array: six times as fast as the same arithmetic broadcast over a transposed view.
+    # One channel at a time into the final array: six times as fast as the same arithmetic broadcast over a transposed view.
     for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
         np.multiply(rgb[..., channel], 1 / (255 * std), out=inner[:, channel])
         inner[:, channel] -= mean / std

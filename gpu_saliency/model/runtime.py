@@ -1,4 +1,4 @@
-"""Finding ONNX Runtime, and refusing the installation that is known to break it."""
+"""Import ONNX Runtime, and refuse an installation in which two of its wheels conflict."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import ModuleType
 
 from gpu_saliency.errors import ToolMissingError
 
-# Recent Linux wheels of ONNX Runtime report to their maker and keep an identifier on disk; only a variable that is set before the
-# import stops all of it (microsoft/onnxruntime#27379, #29843; its name differs between releases). Set to 0 by a user, it stays so.
+# Recent Linux wheels of ONNX Runtime send telemetry and keep an identifier on disk; only a variable that is set before the import
+# disables both (microsoft/onnxruntime#27379, #29843; its name differs between releases). A value set by the user is kept.
 _TELEMETRY_SWITCHES = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def installed_runtimes() -> dict[str, str]:
-    """The ONNX Runtime wheels in the folder that ``import onnxruntime`` looks into first, by name, with their versions.
+    """Versions by name of the ONNX Runtime wheels in the first folder of ``sys.path`` that has one.
 
-    One that lies in a later folder of ``sys.path`` is hidden by the other, and harmless.
+    A wheel in a later folder is shadowed by it, and harmless.
     """
     folders: dict[str, dict[str, str]] = {}
     for wheel in _WHEELS:
@@ -35,10 +35,10 @@ def installed_runtimes() -> dict[str, str]:
 
 
 def import_onnxruntime() -> ModuleType:
-    """The module ``onnxruntime``.
+    """Import the module ``onnxruntime``.
 
-    Raises `ToolMissingError` when no wheel is installed, and when both are: they unpack into one folder, so that whichever came
-    last decides which providers exist, and removing one breaks the other.
+    Raises `ToolMissingError` if no wheel is installed, and if both are: they install into the same folder, where the later one
+    decides which providers exist, and removing one breaks the other.
     """
     found = installed_runtimes()
     if len(found) > 1:

@@ -1,21 +1,37 @@
-"""Split from gpu_saliency.model."""
+"""Find the ONNX files that ship with the package by their names."""
 
 from __future__ import annotations
 
 import importlib.resources
+import os
 from pathlib import Path
 
+from gpu_saliency.errors import ModelError
+
 _SHIPPED = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
-
-
 DEFAULT_MODEL = _SHIPPED / "saliency_fast_v1.onnx"
-
-
-SHIPPED_MODELS = tuple(sorted(path.stem for path in _SHIPPED.glob("*.onnx")))
+SHIPPED_MODELS = ("saliency_fast_v1", "saliency_best_v1")
 """Names that `find_model` takes instead of a path."""
+WITHDRAWN_MODELS = frozenset(
+    {
+        "saliency_student_v1",
+        "saliency_student_v2",
+        "saliency_student_v2_fp16",
+        "saliency_fast_v1_fp16",
+        "saliency_best_v1_fp16",
+    }
+)
+"""Names that earlier versions shipped; docs/models keeps the figures of the first two."""
 
 
-def find_model(name: str | Path) -> Path:
-    """The file that ``name`` means: a path, or one of `SHIPPED_MODELS` where no file of that name is there."""
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """Return the file that ``name`` means: a path, or one of `SHIPPED_MODELS` where no file has that name.
+
+    Raises `ModelError` for one of `WITHDRAWN_MODELS` where no file has that name.
+    """
     path = Path(name)
-    return _SHIPPED / f"{name}.onnx" if not path.exists() and str(name) in SHIPPED_MODELS else path
+    if path.exists():
+        return path
+    if str(name) in WITHDRAWN_MODELS:
+        raise ModelError(f"{name}: is no longer shipped", cure=f"use {' or '.join(SHIPPED_MODELS)}, or give an ONNX file")
+    return _SHIPPED / f"{name}.onnx" if str(name) in SHIPPED_MODELS else path

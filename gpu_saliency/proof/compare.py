@@ -1,4 +1,4 @@
-"""Two encodes to the realised change of every block; a stream over the frames, whose sums are as large as the plan."""
+"""Measures the realised change of every block between two encodes, frame by frame; memory is a few grids of the plan's size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.block_error import read_errors
+from gpu_saliency.proof.block_error import SAME_CLIP, read_errors
 from gpu_saliency.proof.qp import read_qp, sent_qp
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
@@ -19,19 +19,19 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a plan changed, ROI encode against plain encode."""
+    """The measured change of each block of a plan, ROI encode against plain encode."""
 
     change: NDArray[np.float64]
-    """``[segments, rows, cols]``; negative is better quality; NaN where nothing could be measured."""
+    """``[segments, rows, cols]``; negative is better quality; NaN where a block could not be measured."""
     weight: NDArray[np.int64]
-    """``[segments, rows, cols]``, frames that were counted for each block."""
+    """``[segments, rows, cols]``, the frames counted for each block."""
     frames: int
     unit: str
     """``QP`` (realised QP minus plain QP) or ``dB`` (10 log10 of the ratio of squared errors)."""
 
 
 def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison:
-    """Mean QP difference of each block over those of the first ``frames`` frames in which both encodes sent the block a QP.
+    """Mean QP difference of each block over those of the first ``frames`` frames in which both encodes send a QP for it.
 
     Raises `SourceError` when a file is no progressive H.264, has another size than the plan, or too few frames.
     """
@@ -41,7 +41,8 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison
     for done, (a, b) in enumerate(islice(zip(read_qp(roi), read_qp(plain), strict=False), frames), 1):
         for path, qp in ((roi, a), (plain, b)):
             if qp.shape != plan.qp_offset.shape[1:]:
-                raise SourceError(f"{path}: is {qp.shape[::-1]} blocks, the plan {plan.qp_offset.shape[:0:-1]}")
+                have, wanted = ("x".join(map(str, shape[::-1])) for shape in (qp.shape, plan.qp_offset.shape[1:]))
+                raise SourceError(f"{path}: is {have} blocks, the plan {wanted}", cure=SAME_CLIP)
         both = sent_qp(a) & sent_qp(b)
         segment = plan.segment_of(done - 1)
         total[segment] += np.where(both, a - b, 0)
@@ -79,4 +80,4 @@ def _divide(a: NDArray[np.floating], b: NDArray[np.generic]) -> NDArray[np.float
 
 def _check_length(done: int, frames: int, roi: Path, plain: Path) -> None:
     if done < frames:
-        raise SourceError(f"{roi} and {plain}: have {done} frames in common, {frames} were to be compared")
+        raise SourceError(f"{roi} and {plain}: have {done} frames in common, {frames} were to be compared", cure=SAME_CLIP)

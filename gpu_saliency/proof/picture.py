@@ -1,7 +1,8 @@
-"""The proof as one PNG: a frame of the source, the plan over it, and what became of the plan."""
+"""Draws the proof as one PNG: a frame of the source, the plan over it, and the realised change over it."""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,8 @@ from gpu_saliency.draw.canvas import BAR, LETTER, LINE, Picture, draw_scale, png
 from gpu_saliency.draw.glyphs import ADVANCE
 from gpu_saliency.draw.palette import offset_colour
 from gpu_saliency.draw.panel import panel_cells, panel_size
-from gpu_saliency.errors import OutputError, SourceError
-from gpu_saliency.files import temporary_output
+from gpu_saliency.errors import SourceError, setting
+from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.verdict import Proof
 from gpu_saliency.source.clip import Clip
@@ -27,19 +28,17 @@ _MARGIN = 16
 _OPACITY = 0.7
 
 
-def write_picture(path: Path, clip: Clip, plan: RoiPlan, proof: Proof) -> None:
-    """Write the PNG ``path`` in one step: a temporary name, then a rename. ``clip`` is the source.
+def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof: Proof) -> None:
+    """Write the PNG ``path``; it appears under its name only when it is complete. ``clip`` is the source.
 
-    Three panels, upright: the frame in the middle of what was compared, the plan's offsets there, and the realised change of the
-    same segment; below, the scale and `Proof.summary`. Raises `OutputError` or `SourceError`.
+    Three panels, upright: the middle frame of those compared, the plan's offsets there, and the realised change of the same
+    segment; below, the scale and `Proof.summary`. Raises `OutputError` or `SourceError`.
     """
+    output = Path(path)
     data = png_bytes(_compose(clip, plan, proof))
-    with temporary_output(path) as temporary:
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}", cure="give --picture another path") from error
+    cure = f"give {setting('picture')} another path"
+    with publish(output, cure=cure) as temporary, writing(output, cure=cure):
+        temporary.write_bytes(data)
 
 
 def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
@@ -49,7 +48,7 @@ def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
     width, height = panel_size(clip, PANEL_SIDE)
     picture = _frame(clip, number, width, height)
     top = _scale_of(effective)
-    # QP is shown on the plan's own scale, so that equal colours mean equal numbers; a dB has a scale of its own.
+    # A QP change is drawn on the plan's scale, so that equal colours mean equal numbers; dB has a scale of its own.
     top_change = top if proof.unit == "QP" else _scale_of(proof.change[segment])
     cells = panel_cells(clip, width, height)
     panels = (
@@ -76,12 +75,12 @@ def _frame(clip: Clip, number: int, width: int, height: int) -> Picture:
     """Frame ``number`` of the source, upright, ``[height, width, 3]``."""
     frame = next(islice(decode_frames(clip, DecodeTally()), number, None), None)
     if frame is None:
-        raise SourceError(f"{clip.path}: has no frame {number}")
+        raise SourceError(f"{clip.path}: has no frame {number}", cure="give the source that was encoded")
     return Shrinker((width, height), clip.rotation)(frame)
 
 
 def _scale_of(values: NDArray[np.floating]) -> float:
-    """End of a scale for ``values``: a round number that few exceed."""
+    """End of a scale for ``values``, at least 1: their 98th percentile, rounded up."""
     sizes = np.abs(values[~np.isnan(values)])
     return max(1.0, float(np.ceil(np.quantile(sizes, 0.98)))) if sizes.size else 1.0
 

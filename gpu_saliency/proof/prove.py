@@ -1,7 +1,8 @@
-"""`prove_encode`: an ROI encode against a plain encode of the same source with the same settings."""
+"""`prove_encode` compares an ROI encode with a plain encode of the same source with the same settings."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,42 +14,43 @@ import av
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
-from gpu_saliency.errors import SourceError, UsageError
+from gpu_saliency.errors import SourceError, UsageError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import compare_error, compare_qp
-from gpu_saliency.proof.qp import exports_qp
+from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
 from gpu_saliency.proof.verdict import Proof, judge
 
 LOOKAHEAD_FRAMES = 60
-"""Frames that a plain excerpt is encoded beyond those compared: x264 and x265 set a frame's QP by what follows it, at most 60
-frames at their slowest presets (``rc-lookahead``), so an excerpt cut sharply would differ from the whole at its end."""
+"""Frames encoded for a plain excerpt beyond those compared: x264 and x265 set a frame's QP by the frames that follow, at most 60 at
+their slowest presets (``rc-lookahead``), so without them an excerpt would differ from the whole encode at its end."""
 
 
 def prove_encode(
     job: EncodeJob,
     plan: RoiPlan,
-    output: Path,
+    output: str | os.PathLike[str],
     *,
     max_frames: int | None,
     on_frame: Callable[[int], None] | None = None,
-    plain: Path | None = None,
+    plain: str | os.PathLike[str] | None = None,
 ) -> Proof:
     """Compare ``output``, the encode of ``job`` with ``plan``, with a plain encode of ``job``.
 
-    ``max_frames`` compares so many frames from the first; ``None`` all. ``plain`` is a plain encode of the whole clip that already
-    exists; without one it is made here and thrown away. ``on_frame`` is called with the frames that the plain encode has reached.
-    Progressive H.264 is compared by QP if enough blocks send theirs, everything else by error.
+    Compares the first ``max_frames`` frames, or all for ``None``. ``plain`` is an existing plain encode of the whole clip; without
+    one the function makes one and deletes it. ``on_frame`` is called with the number of frames that the plain encode has reached.
+    Progressive H.264 is compared by QP if enough blocks send theirs, everything else by squared error.
 
     Raises `SourceError`, `EncodeError`, `ToolMissingError` or `UsageError`.
     """
     if max_frames is not None and max_frames < 1:
-        raise UsageError(f"{max_frames} frames: is nothing to compare", cure="1 or more")
+        raise UsageError("out of range", setting="max_frames", value=max_frames, cure="1 or more")
+    output = Path(output)
     frames = plan.frame_count if max_frames is None else min(max_frames, plan.frame_count)
-    with _plain_encode(job, plan, frames, on_frame) if plain is None else _existing(plain) as other:
+    with _plain_encode(job, plan, frames, on_frame) if plain is None else _existing_encode(Path(plain)) as other:
         ratio = video_bytes(output, frames) / video_bytes(other, frames)
         if exports_qp(output) and exports_qp(other):
             proof = judge(plan, compare_qp(plan, output, other, frames), ratio)
-            # Where the QP hardly changes from block to block, few blocks send their own; the error then says more.
+            # Where the QP hardly changes from block to block, few blocks send their own; then the error is measured instead.
             if not proof.has_few_blocks:
                 return proof
         return judge(plan, compare_error(plan, job.clip, output, other, frames), ratio)
@@ -62,9 +64,9 @@ def _plain_encode(job: EncodeJob, plan: RoiPlan, frames: int, on_frame: Callable
 
 
 @contextmanager
-def _existing(path: Path) -> Iterator[Path]:
+def _existing_encode(path: Path) -> Iterator[Path]:
     if not path.is_file():
-        raise SourceError(f"{path}: no such file")
+        raise SourceError(f"{path}: no such file", cure=f"give {setting('plain')} an encode, or leave it out")
     yield path
 
 
@@ -73,11 +75,11 @@ def video_bytes(path: Path, frames: int) -> int:
     try:
         with av.open(f"file:{path}") as container:
             if not container.streams.video:
-                raise SourceError(f"{path}: holds no video")
+                raise SourceError(f"{path}: holds no video", cure=ENCODE_AGAIN)
             packets = (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)
             total = sum(islice(packets, frames))
     except (av.FFmpegError, FileNotFoundError) as error:
-        raise SourceError(f"{path}: cannot be read: {error}") from error
+        raise SourceError(f"{path}: cannot be read: {error}", cure=ENCODE_AGAIN) from error
     if not total:
-        raise SourceError(f"{path}: holds no video")
+        raise SourceError(f"{path}: holds no video", cure=ENCODE_AGAIN)
     return total

@@ -1,8 +1,8 @@
-"""The quantiser of every macroblock of an H.264 file, as libavcodec's decoder exports it.
+"""Reads the quantiser of every macroblock of an H.264 file, as libavcodec's decoder exports it.
 
-What the decoder exports for a macroblock without residual (skipped, or nothing left after quantisation) is not its own quantiser:
-the syntax sends none, and the decoder repeats that of the macroblock before it in raster order (H.264, 7.4.5, ``mb_qp_delta``).
-`sent_qp` says which values are certainly a macroblock's own.
+For a macroblock without residual (skipped, or nothing left after quantisation) the decoder does not export its own quantiser: the
+syntax sends none, and the decoder repeats that of the macroblock before it in raster order (H.264, 7.4.5, ``mb_qp_delta``).
+`sent_qp` selects the values that are certainly a macroblock's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 
 QpMap = NDArray[np.int16]
+ENCODE_AGAIN = "encode the clip again"
+_BY_ERROR = "compare by squared error instead"
 
 
 def exports_qp(path: Path) -> bool:
@@ -41,7 +43,8 @@ def read_qp(path: Path) -> Iterator[QpMap]:
         with av.open(f"file:{path}") as container:
             video = container.streams.video[0]
             if video.codec_context.name != "h264":
-                raise SourceError(f"{path}: is {video.codec_context.name}; a quantiser per block is read from H.264 alone")
+                name = video.codec_context.name
+                raise SourceError(f"{path}: is {name}; a quantiser per block is read from H.264 alone", cure=_BY_ERROR)
             video.codec_context.options = {"export_side_data": "venc_params"}
             # With frame threads libavcodec exports the table while another thread still fills it: the same file then reads
             # differently each time. Slice threads hand out finished frames only.
@@ -50,19 +53,19 @@ def read_qp(path: Path) -> Iterator[QpMap]:
                 yield _qp_of(path, frame)
                 frames += 1
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise SourceError(f"{path}: its quantisers cannot be read: {error}") from error
+        raise SourceError(f"{path}: its quantisers cannot be read: {error}", cure=ENCODE_AGAIN) from error
     if not frames:
-        raise SourceError(f"{path}: holds no video frame")
+        raise SourceError(f"{path}: holds no video frame", cure=ENCODE_AGAIN)
 
 
 def _qp_of(path: Path, frame: av.VideoFrame) -> QpMap:
     params = frame.side_data.get("VIDEO_ENC_PARAMS")
     if not isinstance(params, VideoEncParams) or params.codec_type != VideoEncParamsType.H264:
-        raise SourceError(f"{path}: the decoder exports no quantisers")
+        raise SourceError(f"{path}: the decoder exports no quantisers", cure=_BY_ERROR)
     # The coded size is a multiple of 16 (864 for 854), and so is the visible one rounded up; only interlaced coding has more rows.
     rows, cols = grid_shape(frame.width, frame.height, BLOCK_SIZE)
     if frame.interlaced_frame or params.nb_blocks != rows * cols:
-        raise SourceError(f"{path}: is interlaced; its macroblocks do not lie on the plan's grid")
+        raise SourceError(f"{path}: is interlaced; its macroblocks do not lie on the plan's grid", cure=_BY_ERROR)
     # The side data is a header and an array of (x, y, width, height, delta), all int32; `qp_map` reads it block by block.
     step = params.block_size // 4
     raw = memoryview(params)  # type: ignore[arg-type]  # side data is a buffer, which PyAV's stubs leave out

@@ -1,4 +1,4 @@
-"""From realised changes to numbers and a verdict."""
+"""Sums up the realised changes in a few numbers and a verdict."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gpu_saliency.proof.compare import Comparison
 INSIDE_BELOW = -0.5
 """Effective offset below which a block counts as inside, as in `RoiPlan.statistics`."""
 LEAST_SHARE = {"QP": 0.3, "dB": 0.1}
-"""Realised difference inside minus outside, per planned QP, from which on bits are said to have moved."""
+"""Realised difference inside minus outside, per planned QP, from which on bits count as moved."""
 NO_SHARE = {"QP": 0.3, "dB": 0.05}
-"""The same, below which they are said not to have. Between the two an effect is there, and too slight to tell a channel that works
-on a picture with little to take from one that does not."""
+"""The same, below which they count as not moved. Between the two limits the effect is real but slight: a working channel on a
+picture with few bits to move and a broken channel cannot be told apart."""
 LEAST_BLOCKS = 8
 """Measured blocks needed on either side for any verdict."""
 LEAST_CONTRAST = 0.5
-"""QP of planned difference below which there is nothing to prove."""
+"""QP of planned difference below which a plan has no contrast to prove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Proof:
     """Frames compared, from the first."""
     whole_clip: bool
     blocks: int
-    """Blocks of the plan, over all segments, in which something could be measured."""
+    """Blocks of the plan, over all segments, that could be measured."""
     blocks_planned: int
     """Blocks of the plan in the segments compared."""
     inside_below: float
-    """Effective offset, QP, that parts inside from outside."""
+    """Effective offset, QP, below which a block counts as inside."""
     inside_planned: float | None
-    """Mean effective offset of the measured blocks inside, QP; ``None`` without any. So the next three."""
+    """Mean effective offset of the measured blocks inside, QP; ``None`` without any. The next three fields alike."""
     outside_planned: float | None
     inside_change: float | None
     """Mean realised change, in ``unit``."""
@@ -53,9 +53,9 @@ class Proof:
     slope: float | None
     """Realised change, in ``unit``, per planned QP, by least squares; ``None`` for a constant plan."""
     size_ratio: float | None
-    """Video bytes of the ROI encode by those of the plain one; ``None`` for an excerpt."""
+    """Video bytes of the ROI encode divided by those of the plain one; ``None`` for an excerpt."""
     excerpt_size_ratio: float | None
-    """The same of the excerpt's first packets in decode order, which end where the next frames' bits begin: a hint, not a size."""
+    """The same for the excerpt's packets; approximate, since the first packets in decode order may hold later frames."""
     change: NDArray[np.float64] = field(repr=False, compare=False)
     """``[segments, rows, cols]`` in ``unit``, NaN where not measured; left out of `to_json`."""
 
@@ -73,10 +73,10 @@ class Proof:
 
     @property
     def moved(self) -> bool | None:
-        """Whether bits moved where the plan says: `share` is at least `LEAST_SHARE`, or below `NO_SHARE`.
+        """Whether bits moved as planned: true for a `share` of at least `LEAST_SHARE`, false below `NO_SHARE`.
 
-        ``None`` where this cannot be told: between the two, for a plan (almost) without contrast, or with too few measurable blocks
-        on either side.
+        ``None`` if undecided: between the two, for a plan (almost) without contrast, or with too few measurable blocks on either
+        side.
         """
         if self.share is None or self.has_few_blocks:
             return None
@@ -90,13 +90,13 @@ class Proof:
         return min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the maps; plain types, rounded to 4 places."""
+        """The fields except ``change``, with `share` and `moved`; plain types, rounded to 4 places."""
         names = [name for name in self.__dataclass_fields__ if name != "change"]
         values = {name: getattr(self, name) for name in names} | {"share": self.share, "moved": self.moved}
         return {name: round(v, 4) if isinstance(v, float) else v for name, v in values.items()}
 
     def summary(self) -> str:
-        """One sentence with the measured numbers, for people."""
+        """One sentence with the verdict and the measured numbers."""
         if self.moved is None and (self.share is None or self.has_few_blocks):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"
@@ -119,38 +119,41 @@ class Proof:
         return "the plan treats all blocks (almost) alike"
 
 
-def judge(plan: RoiPlan, found: Comparison, size_ratio: float | None) -> Proof:
-    """The numbers of ``found`` against ``plan``; every measured block of every segment weighs as many frames as were counted."""
+def judge(plan: RoiPlan, comparison: Comparison, size_ratio: float | None) -> Proof:
+    """Hold ``comparison`` against ``plan``; each measured block of each segment is weighted by the frames counted for it.
+
+    ``size_ratio`` is ROI encode by plain encode, over the frames compared.
+    """
     effective = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
-    reached = plan.segment_start < found.frames
+    reached = plan.segment_start < comparison.frames
     below = _split(effective[reached])
     inside = effective < below
-    measured = found.weight > 0
-    whole = found.frames >= plan.frame_count
-    correlation, slope = _regress(effective[measured], found.change[measured], found.weight[measured])
+    measured = comparison.weight > 0
+    whole = comparison.frames >= plan.frame_count
+    correlation, slope = _regress(effective[measured], comparison.change[measured], comparison.weight[measured])
     return Proof(
-        unit=found.unit,
-        frames=found.frames,
+        unit=comparison.unit,
+        frames=comparison.frames,
         whole_clip=whole,
         blocks=int(measured.sum()),
         blocks_planned=int(effective[reached].size),
         inside_below=below,
-        inside_planned=_mean(effective, found.weight, inside),
-        outside_planned=_mean(effective, found.weight, ~inside),
-        inside_change=_mean(found.change, found.weight, inside),
-        outside_change=_mean(found.change, found.weight, ~inside),
+        inside_planned=_mean(effective, comparison.weight, inside),
+        outside_planned=_mean(effective, comparison.weight, ~inside),
+        inside_change=_mean(comparison.change, comparison.weight, inside),
+        outside_change=_mean(comparison.change, comparison.weight, ~inside),
         blocks_inside=int((measured & inside).sum()),
         blocks_outside=int((measured & ~inside).sum()),
         correlation=correlation,
         slope=slope,
         size_ratio=size_ratio if whole else None,
         excerpt_size_ratio=None if whole else size_ratio,
-        change=found.change,
+        change=comparison.change,
     )
 
 
 def _split(effective: NDArray[np.float64]) -> float:
-    """`INSIDE_BELOW` if it parts the plan, else the middle of its range (a plan that only worsens, or improves, every block)."""
+    """`INSIDE_BELOW` if it divides the plan's blocks, else the middle of their range (a plan that only worsens or improves)."""
     low, high = float(effective.min()), float(effective.max())
     return INSIDE_BELOW if low < INSIDE_BELOW <= high else (low + high) / 2
 
@@ -169,7 +172,7 @@ def _regress(
     share = weight / weight.sum()
     x, y = planned - share @ planned, realised - share @ realised
     xx, yy, xy = (float(share @ (p * q)) for p, q in ((x, x), (y, y), (x, y)))
-    # What rounding leaves of a constant is no variance.
+    # Rounding errors of a constant plan are not variance.
     if xx < 1e-9:
         return None, None
     return (xy / math.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx

@@ -1,7 +1,6 @@
-"""What the source is: a video file in a container, or raw planar video whose geometry the user gives.
+"""A probed source: a video file in a container, or raw planar video whose geometry the user gives.
 
-Consumed by the decoder (what to open) and by the encode (what to keep). Everything that can be wrong with a source before its
-first frame is decoded is found here.
+Produced by `probe_clip`; consumed by the decoders (what to open) and by the encode (what to keep).
 """
 
 from __future__ import annotations
@@ -19,15 +18,16 @@ from av.codec.hwaccel import HWAccel
 from gpu_saliency.errors import SourceError
 
 MAX_SIDE = 16384
-
+"""Pixels."""
 
 # libavutil's "unspecified" is 2 in AVColorPrimaries, AVColorTransferCharacteristic and AVColorSpace, and 0 in AVColorRange.
 _UNSPECIFIED = 2
+_OPEN_CURE = "check that the file still exists and can be read"
 
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """How the source says its samples are to be read; the numbers of ITU-T H.273, as libavutil uses them."""
+    """Colour tags of a video stream; the numbers of ITU-T H.273, as libavutil uses them."""
 
     color_range: int = 0
     """0 unspecified, 1 limited ("tv"), 2 full ("pc")."""
@@ -36,7 +36,7 @@ class ColorTags:
     color_trc: int = _UNSPECIFIED
 
     def filter(self) -> str:
-        """The ffmpeg filter that sets these tags; empty where none is specified."""
+        """The ffmpeg filter that sets these tags; empty where all are unspecified."""
         options = [f"range={self.color_range}"] if self.color_range else []
         for option, value in (
             ("colorspace", self.colorspace),
@@ -48,13 +48,14 @@ class ColorTags:
 
     @classmethod
     def of(cls, codec_context: av.VideoCodecContext) -> ColorTags:
+        """Read the tags of a decoder or encoder."""
         c = codec_context
         return cls(int(c.color_range), int(c.colorspace), int(c.color_primaries), int(c.color_trc))
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One source, probed. Widths and heights are in pixels as coded, before any rotation that the file asks a player for."""
+    """One source, probed. Widths and heights are in pixels as coded, before the rotation that a player applies."""
 
     path: Path
     width: int
@@ -63,35 +64,34 @@ class Clip:
     frame_rate: Fraction
     """Average frames per second."""
     frame_count: int | None
-    """What the container declares (exact for raw video), cut to ``duration``; ``None`` where it does not say."""
+    """The number that the container states (exact for raw video), cut to ``duration``; ``None`` where it states none."""
     duration: float = 0.0
-    """Seconds to use from the start; 0 uses all."""
+    """Seconds used from the start; 0 uses all."""
     codec: str = "rawvideo"
     color: ColorTags = field(default_factory=ColorTags)
     is_raw: bool = False
-    demuxer: str = "rawvideo"
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
     """Degrees, counter-clockwise, by which a player turns the picture; a multiple of 90."""
     audio_codecs: tuple[str, ...] = ()
     other_streams: tuple[str, ...] = ()
-    """Types of the streams that an encode leaves out: further video, subtitles, data."""
+    """Types of the streams that an encode omits: further video, subtitles, data."""
     size_bytes: int = 0
 
     @property
     def url(self) -> str:
-        """The path for libavformat, which would take the ``a:`` of a file named ``a:b.mp4`` for a protocol."""
+        """The path as a URL; libavformat would read the ``a:`` of a file named ``a:b.mp4`` as a protocol."""
         return f"file:{self.path}"
 
     @property
     def upright_aspect(self) -> Fraction:
-        """Width / height as shown: with the shape of the pixels, after the rotation."""
+        """Width / height as displayed: with the sample aspect ratio, after the rotation."""
         aspect = self.width * self.sample_aspect_ratio / self.height
         return aspect if self.rotation % 180 == 0 else 1 / aspect
 
     @property
     def demuxer_options(self) -> dict[str, str]:
-        """What libavformat must be told to read raw video; empty for a container, which says it itself."""
+        """The options that libavformat needs for raw video; empty for a container."""
         if not self.is_raw:
             return {}
         return {
@@ -103,7 +103,7 @@ class Clip:
     def fingerprint(self) -> str:
         """SHA-256 over 64 pieces of 64 KiB spread evenly over the file (all of it, up to 4 MiB), and its size; hexadecimal.
 
-        Cheap on a file of any length; it finds another file, a cut and a re-encode, not one changed byte in a huge file.
+        The cost does not grow with the file. Detects another file, a cut and a re-encode, but not one changed byte in a huge file.
         """
         piece, pieces = 65536, 64
         digest = hashlib.sha256(str(self.size_bytes).encode())
@@ -119,20 +119,21 @@ class Clip:
 
 @contextmanager
 def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
-    """Open ``clip`` for demuxing. Raises `SourceError` if libavformat refuses it."""
+    """Open ``clip`` for demuxing, with ``hwaccel`` for decoding. Raises `SourceError` if libavformat cannot."""
     try:
         container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
     except (av.FFmpegError, OSError) as error:
         on = "" if hwaccel is None else " with a hardware decoder"
-        raise SourceError(f"{clip.path}: cannot be opened{on}: {_reason(error)}") from error
+        raise SourceError(f"{clip.path}: cannot be opened{on}: {libav_reason(error)}", cure=_OPEN_CURE) from error
     with container:
         yield container
 
 
 def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first one that is not a cover picture. Raises `StopIteration` where there is none, which `probe_clip` has excluded."""
+    """The first video stream that is no cover picture. Raises `StopIteration` where there is none; `probe_clip` excludes that."""
     return next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
 
 
-def _reason(error: Exception) -> str:
+def libav_reason(error: Exception) -> str:
+    """The text of an error of libav or the operating system, without its number and path."""
     return str(getattr(error, "strerror", None) or error)

@@ -1,6 +1,6 @@
-"""Clip to batches of small RGB pictures, on the CPU: libavcodec decodes, libswscale shrinks and converts in one pass.
+"""Decode a clip on the CPU to batches of small R'G'B' pictures; libswscale shrinks and converts in one pass.
 
-A full-resolution frame is never turned to RGB or to float: swscale reads the decoder's planes and writes the small picture.
+No full-resolution frame is converted to R'G'B' or to float: swscale reads the decoder's planes and writes the small picture.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gpu_saliency.source.scenes import SceneMeter
 from gpu_saliency.source.shrink import Shrinker
 
 GRID_TOLERANCE = 0.0015
-"""Seconds. Containers that count in milliseconds round by half of one."""
+"""Seconds. Containers with millisecond time stamps round by up to 0.5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:
-    """Sampled frames, shrunk; lives on the host. Produced by `decode_batches`, consumed by the device's preprocess."""
+    """Shrunk samples in host memory. Produced by `decode_batches`, consumed by the CPU's analysis."""
 
     index: NDArray[np.int64]
     """``[N]``, frame numbers in presentation order, from 0."""
@@ -36,7 +36,7 @@ class FrameBatch:
 
 @dataclass(slots=True)
 class DecodeTally:
-    """What the decoder has met so far; filled while `decode_batches` runs."""
+    """Counts and time stamps of the frames decoded so far; `decode_frames` fills it."""
 
     frames: int = 0
     corrupt_packets: int = 0
@@ -45,11 +45,11 @@ class DecodeTally:
     time_base: Fraction = Fraction(1)
     """Seconds; of ``pts``."""
     pts: array[int] = field(default_factory=lambda: array("q"))
-    """Time stamp of each frame so far, until one is missing."""
+    """Time stamps of the frames so far; shorter than ``frames`` where a frame has none."""
     scene: SceneMeter = field(default_factory=SceneMeter)
 
     def frame_pts(self) -> NDArray[np.int64] | None:
-        """``[frames]``, strictly rising: one that repeats is moved on by a tick. ``None`` where one is missing or steps back."""
+        """``[frames]``, strictly rising: repeated ones are moved on by a tick. ``None`` where one is missing or falls."""
         pts = np.array(self.pts, np.int64)
         if len(pts) != self.frames or np.any(np.diff(pts) < 0):
             return None
@@ -58,10 +58,10 @@ class DecodeTally:
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
-    """Every frame of ``clip`` in presentation order, up to its duration. Threaded inside libavcodec.
+    """Yield the frames of ``clip`` in presentation order, up to its duration. libavcodec uses threads.
 
-    A packet that cannot be decoded is counted and passed over, as players and ffmpeg do. Raises `SourceError` if nothing could
-    be decoded.
+    A packet that cannot be decoded is counted and skipped, as in players and ffmpeg. Raises `SourceError` if no frame can be
+    decoded.
     """
     with open_clip(clip) as container:
         video = video_stream_of(container)
@@ -88,15 +88,15 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
                 tally.frames += 1
                 yield frame
     if tally.frames == 0:
-        raise SourceError(f"{clip.path}: not one frame could be decoded")
+        raise SourceError(f"{clip.path}: no frame can be decoded", cure="give an intact file")
 
 
 def decode_batches(
     clip: Clip, sampling: Sampling, size: tuple[int, int], batch_size: int, tally: DecodeTally
 ) -> Iterator[FrameBatch]:
-    """Batches of the sampled frames of ``clip``, each shrunk to ``size`` (width, height in pixels, upright).
+    """Yield batches of the samples of ``clip``, shrunk to ``size`` (width, height in pixels, upright).
 
-    A clip too short for any sample gives its last frame, so that there is always at least one.
+    The last frame is the sample of a clip that is too short for any, so there is always at least one.
     """
     shrink = Shrinker(size, clip.rotation)
     wanted = sampling.indices()

@@ -1,4 +1,4 @@
-"""Run an upstream generator in a thread of its own. Used at any seam between two stages that can overlap."""
+"""Run an upstream iterator in its own thread, so that two stages of a pipeline overlap."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _END = object()
 
 
 def prefetch(upstream: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """Yield the items of ``upstream`` in order, produced by a thread that runs at most ``depth`` items ahead.
+    """Yield the items of ``upstream`` in order; a thread produces them into a queue of ``depth`` items.
 
-    An exception of the upstream is raised here, after the items that came before it. When the consumer stops early, the thread
-    is told, and the upstream generator is closed by the thread that ran it.
+    An exception of the upstream is raised here after its earlier items. When the consumer stops early, the thread ends and closes
+    the upstream generator.
     """
     yield from merge([upstream], depth, threading.Event())
 
 
 def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event) -> Generator[T, None, None]:
-    """`prefetch` of several upstreams at once, each with a thread of its own; those of one upstream stay in order.
+    """`prefetch` of several upstreams, each in its own thread; the items of one upstream stay in order.
 
-    ``stopped`` is set when no more is wanted, so that an upstream that waits for something can look at it.
+    ``stopped`` is set when the consumer stops, so that an upstream that is blocked on something else can check it.
     """
     items: queue.Queue[object] = queue.Queue(maxsize=depth)
     failures: list[BaseException] = []
@@ -43,7 +43,7 @@ def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event
             for item in upstream:
                 if not put(item):
                     break
-        except BaseException as error:  # handed to the consumer, which raises it
+        except BaseException as error:  # raised again in the consumer
             failures.append(error)
         finally:
             close = getattr(upstream, "close", None)

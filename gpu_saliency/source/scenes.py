@@ -1,7 +1,7 @@
-"""Where one scene ends and the next begins: a plan must not reach across a cut, nor lag behind it.
+"""Detect scene cuts, at which a plan must change.
 
-Every decoded frame is looked at, not only the sampled ones, so that a cut is found to the frame; a coarse lattice of its luma is
-enough and costs some microseconds.
+Every decoded frame is measured, not only the samples, so that cuts are exact to the frame; a coarse lattice of its luma suffices
+and takes some microseconds.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LATTICE = 48
-"""Samples across and down."""
+"""Lattice points across and down."""
 _LEAST_CHANGE = 15 / 255
-"""Mean luma change from frame to frame below which nothing is a cut."""
+"""Mean luma change between consecutive frames, 0..1, below which no frame is a cut."""
 _TIMES_NEIGHBOURS = 3.0
 _NEIGHBOURS = 2
-"""A cut changes the picture at least three times as much as the two frames before and the two after it do: a pan or a shaking
-camera changes all of them alike. These three are the defaults of PySceneDetect's AdaptiveDetector, there measured in HSV."""
+"""A cut changes the picture at least three times as much as the mean of the two frames before and the two after it; a pan or a
+shaking camera changes all of them alike. The values are the defaults of PySceneDetect's AdaptiveDetector, which measures HSV."""
 _SHORTEST = 6
-"""Frames. A flash is not two cuts."""
+"""Frames between two cuts at least, so that a flash is not two cuts."""
 
 
 class SceneMeter:
-    """How much each frame differs from the one before, as a stream."""
+    """Measures how much each frame differs from the one before it."""
 
     def __init__(self) -> None:
         self._previous: NDArray[np.float32] | None = None
         self._changes: list[float] = []
 
     def add(self, frame: av.VideoFrame) -> None:
+        """Measure the next frame of the clip."""
         lattice = luma_lattice(frame)
         if self._previous is None or self._previous.shape != lattice.shape:
             self._changes.append(0.0)
@@ -38,12 +39,12 @@ class SceneMeter:
         self._previous = lattice
 
     def cuts(self) -> tuple[int, ...]:
-        """The frames with which a new scene begins."""
+        """Numbers of the frames that begin a new scene."""
         return find_cuts(np.array(self._changes))
 
 
 def luma_lattice(frame: av.VideoFrame) -> NDArray[np.float32]:
-    """About 48x48 samples of the first plane, 0..1. Of packed formats it takes bytes as they come, which shows a cut as well."""
+    """About 48x48 points of the first plane, 0..1. Packed formats are read as plain bytes, which shows cuts as well."""
     plane, bits = frame.planes[0], frame.format.components[0].bits
     kind: type[np.generic] = np.uint8 if bits <= 8 else np.uint16
     lines = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)[: frame.height]
@@ -53,19 +54,19 @@ def luma_lattice(frame: av.VideoFrame) -> NDArray[np.float32]:
 
 
 def lattice_axis(length: int) -> tuple[int, int]:
-    """Step and number of the lattice's points along a side of ``length`` samples."""
+    """Distance and number of the lattice points along a side of ``length`` pixels."""
     step = max(1, length // _LATTICE)
     return step, -(-length // step)
 
 
 def find_cuts(changes: NDArray[np.floating]) -> tuple[int, ...]:
-    """The cuts in ``changes`` ``[frames]``, each the mean luma change, 0..1, from the frame before."""
+    """Frame numbers of the cuts in ``changes`` ``[frames]``: the mean luma change, 0..1, from the frame before."""
     cuts: list[int] = []
     last = 0
     for i in np.flatnonzero(changes >= _LEAST_CHANGE):
         around = np.concatenate((changes[max(1, i - _NEIGHBOURS) : i], changes[i + 1 : i + 1 + _NEIGHBOURS]))
-        calm = float(around.mean()) if len(around) else 0.0
-        if changes[i] >= _TIMES_NEIGHBOURS * calm and i - last >= _SHORTEST:
+        nearby = float(around.mean()) if len(around) else 0.0
+        if changes[i] >= _TIMES_NEIGHBOURS * nearby and i - last >= _SHORTEST:
             cuts.append(int(i))
             last = int(i)
     return tuple(cuts)

@@ -1,4 +1,4 @@
-"""Any frame of a clip by its number, for those who jump about in it."""
+"""Random access to the frames of a clip by their numbers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
-from gpu_saliency.source.clip import Clip, open_clip
+from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 _NEAR = 48
-"""Frames ahead to which decoding on is taken to be no slower than a jump to a key frame."""
+"""Frames ahead. Up to there decoding forward is assumed to be no slower than a seek to a key frame."""
 _BACK = (0, 64, 512)
-"""Frames before the wanted one to which a demuxer is sent, one after the other: some land behind what they were told."""
+"""Frames before the wanted one to seek to, tried in turn: some demuxers land after the requested time stamp."""
 
 
 class FrameReader:
-    """One decoder with a place in the clip. Not for two threads at once; `close` it."""
+    """One decoder with a position in the clip. Not thread-safe; call `close` at the end."""
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
@@ -29,26 +29,27 @@ class FrameReader:
         self._rewind()
 
     def close(self) -> None:
+        """Close the file."""
         self._open.close()
 
     @property
     def position(self) -> int:
-        """Number of the frame that comes next."""
+        """Number of the next frame."""
         return self._next
 
     def is_near(self, number: int) -> bool:
-        """Whether frame ``number`` lies so little ahead that decoding goes on to it."""
+        """Whether `read` reaches frame ``number`` by decoding forward, without a seek."""
         return 0 <= number - self._next <= _NEAR
 
     def read(
         self, number: int, frame_pts: NDArray[np.int64] | None, on_passed: Callable[[int, av.VideoFrame], None] | None = None
     ) -> av.VideoFrame:
-        """Frame ``number`` in presentation order, from 0; ``on_passed`` gets those that are decoded on the way to it.
+        """Return frame ``number`` in presentation order, from 0; ``on_passed`` is called with each frame decoded on the way.
 
-        ``frame_pts`` ``[frames]`` are the time stamps known so far; without that of ``number`` the clip is decoded up to it, from
-        its beginning if need be. Raises `SourceError` where there is no such frame.
+        ``frame_pts`` ``[frames]`` holds the time stamps known so far; a frame beyond it is reached by decoding forward, from the
+        start if necessary. Raises `SourceError` if there is no such frame.
         """
-        if not self.is_near(number) and not self._jump(number, frame_pts) and number < self._next:
+        if not self.is_near(number) and not self._seek(number, frame_pts) and number < self._next:
             self._rewind()
         for at, frame in self._frames:
             self._next = at + 1
@@ -57,12 +58,12 @@ class FrameReader:
             if on_passed is not None:
                 on_passed(at, frame)
         self._rewind()
-        raise SourceError(f"{self._clip.path}: has no frame {number}")
+        raise SourceError(f"{self._clip.path}: has no frame {number}", cure="give an intact file")
 
     def _rewind(self) -> None:
         self._open.close()
         self._container = self._open.enter_context(open_clip(self._clip))
-        self._video = next(s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        self._video = video_stream_of(self._container)
         self._video.thread_type = "AUTO"
         self._next = 0
         self._frames: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._decode())
@@ -71,18 +72,18 @@ class FrameReader:
         for packet in self._container.demux(self._video):
             try:
                 yield from packet.decode()
-            except av.FFmpegError:  # counted and reported by the analysis
+            except av.FFmpegError:  # the analysis counts and reports them
                 continue
 
-    def _jump(self, number: int, frame_pts: NDArray[np.int64] | None) -> bool:
-        """Go to a key frame before ``number``; whether that worked. If not, the place is the beginning."""
+    def _seek(self, number: int, frame_pts: NDArray[np.int64] | None) -> bool:
+        """Seek to a key frame at or before ``number`` and return True; otherwise rewind to the start and return False."""
         if frame_pts is None or number >= len(frame_pts) or number <= _NEAR:
             return False
         for back in _BACK:
             try:
                 self._container.seek(int(frame_pts[max(0, number - back)]), stream=self._video)
                 decoded = self._decode()
-                # What comes before the key frame may refer to what was jumped over.
+                # Frames before the key frame may refer to frames that the seek skipped.
                 first = next(frame for frame in decoded if frame.key_frame)
             except (av.FFmpegError, StopIteration):
                 break

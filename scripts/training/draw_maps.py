@@ -1,8 +1,9 @@
-"""Draw what models say of clips: contact sheets of small frames, each beside its maps laid over it in grey.
+"""Draws contact sheets of saliency maps: small frames of clips, each beside the maps of several models.
 
     python scripts/training/draw_maps.py --clips DIR --out DIR [--per-sheet 4] [--at 0.2 --at 0.7] MODEL.onnx...
 
-One row a clip; for each instant the frame, then one picture per model. Writes OUT/maps_1.png, OUT/maps_2.png, ...
+One row per clip; for each instant the frame, then one map per model over the frame in grey. Writes OUT/maps_1.png,
+OUT/maps_2.png, ...
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from gpu_saliency.source.shrink import Shrinker
 _THUMBNAIL = (176, 99)
 _GAP, _HEAD = 2, 14
 _COLOURS = 96
-"""Of the palette: a contact sheet is to look at, and small."""
-# Values and R, G, B of the heat: black at 0, blue and violet below a half, orange and yellow above.
+"""Size of the PNG palette, which keeps the files small."""
+# Map values and their R, G, B: black at 0, blue and violet below 0.5, orange and yellow above.
 _STOPS = np.array([0.0, 0.25, 0.499, 0.501, 0.75, 1.0])
 _RAMP = np.array([[0, 0, 0], [30, 60, 160], [120, 70, 190], [220, 90, 40], [250, 160, 30], [255, 240, 120]], np.float64)
 _HEAT_SHARE = 0.7
 
 
 def frames_at(clip: Path, shares: list[float], size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """The frames at these shares of the clip's length, ``[h, w, 3]``, shrunk to ``size`` (width, height)."""
+    """Read the frames at ``shares`` 0..1 of the clip, ``[h, w, 3]``, shrunk to ``size`` (width, height)."""
     probed = probe_clip(clip)
     shrink, found = Shrinker(size), []
     count = probed.frame_count or sum(1 for _ in decode_frames(probed, DecodeTally()))
@@ -44,14 +45,14 @@ def frames_at(clip: Path, shares: list[float], size: tuple[int, int]) -> list[ND
 
 
 def heat(rgb: NDArray[np.uint8], saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The map in colour over the frame in grey; both ``[h, w, ...]``. The colour turns warm at 0.5."""
+    """Blend the map in colour over the frame in grey, both ``[h, w, ...]``; colours above 0.5 are warm."""
     grey = rgb.astype(np.float64).mean(axis=2, keepdims=True)
     colour = np.stack([np.interp(saliency, _STOPS, _RAMP[:, i]) for i in range(3)], axis=2)
     return np.asarray((1 - _HEAT_SHARE) * grey + _HEAT_SHARE * colour).round().astype(np.uint8)
 
 
 def sheet(clips: list[Path], models: list[OnnxPredictor], shares: list[float]) -> Image.Image:
-    """One row a clip."""
+    """Draw one sheet with one row per clip."""
     width, height = _THUMBNAIL
     columns = len(shares) * (1 + len(models))
     picture = Image.new("RGB", (columns * (width + _GAP), len(clips) * (height + _HEAD)), (255, 255, 255))
@@ -75,17 +76,17 @@ def sheet(clips: list[Path], models: list[OnnxPredictor], shares: list[float]) -
 
 
 def main() -> None:
-    """Parse, draw, say what was written."""
+    """Parse the arguments, draw, print the files written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.onnx")
     parser.add_argument("--clips", type=Path, required=True, help="a folder of .mp4 files")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--per-sheet", type=int, default=4)
-    parser.add_argument("--at", type=float, action="append", help="share of the clip's length; repeatable (0.2 and 0.7)")
+    parser.add_argument("--at", type=float, action="append", help="position in the clip, 0..1; repeatable (default 0.2 and 0.7)")
     args = parser.parse_args()
     clips = sorted(args.clips.glob("*.mp4"))
     if not clips:
-        parser.error(f"--clips {args.clips}: holds no .mp4 file")
+        parser.error(f"--clips {args.clips}: no .mp4 file found (give a folder that holds some)")
     models = [OnnxPredictor(path, threads=1) for path in args.models]
     args.out.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, len(clips), args.per_sheet), 1):

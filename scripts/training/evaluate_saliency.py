@@ -1,11 +1,11 @@
-"""Score saliency models and the trivial baselines on dev_eval and on clips: objects, gaze, calibration, flicker, cost, CPU time.
+"""Scores saliency models and two baselines: objects, gaze and calibration on dev_eval, flicker on clips, cost, CPU time.
 
     python scripts/training/evaluate_saliency.py --data DIR [--clips DIR] [--size 256x144]... [--json FILE]
         [--no-timing] MODEL.onnx...
 
-DIR holds dev_eval.tar or dev_eval_pack/. Without --size a model is scored at the size in its metadata, or else 256x256.
-A frame is squashed to the size as a whole, and its map is scored at the size that the truth is stored at. --size fit takes as
-many pixels as 256x144 in each frame's own aspect; flicker and cost are then left out.
+DIR holds dev_eval.tar or dev_eval_pack/. Without --size a model is scored at the size in its metadata, or else at 256x256.
+Each frame is scaled to that size, its aspect ignored, and its map is scored at the stored size of the truth. --size fit uses
+about as many pixels as 256x144 in each frame's aspect and omits flicker and cost.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ Size = tuple[int, int] | None
 
 def _size(text: str) -> Size | str:
     if text == _FIT:
-        return _FIT  # argparse would read None as no answer
+        return _FIT  # not None, which argparse takes for a missing value
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT or {_FIT}")
+        raise argparse.ArgumentTypeError(f"{text!r}: not a size (give WIDTHxHEIGHT or {_FIT})")
     return int(match[1]), int(match[2])
 
 
 def score(name: str, predictor: Predictor, dev: DevSet, clips: list[Path], size: Size) -> Row:
-    """All that needs no more than a predictor."""
+    """Score ``predictor`` on the evaluation set and, with a fixed ``size``, its flicker on ``clips``."""
     row: Row = {"model": name, "size": "{}x{}".format(*size) if size else _FIT, "scores": evaluate(predictor, dev, size)}
     if clips and size:
         changes = {clip.stem: clip_flicker(predictor, clip, size) for clip in clips}
@@ -58,8 +58,8 @@ def score(name: str, predictor: Predictor, dev: DevSet, clips: list[Path], size:
 
 
 def _table(rows: list[Row]) -> Table:
-    """Metrics down, models across: there are more metrics than a terminal has room for."""
-    table = Table(title="dev_eval: MAE, KL, excess and flicker lower is better", title_justify="left")
+    """Table with one row per metric and one column per model, since a terminal has no room for all metrics in a row."""
+    table = Table(title="dev_eval (MAE, KL, excess and flicker: lower is better)", title_justify="left")
     table.add_column("metric")
     for row in rows:
         table.add_column(f"{row['model']}\n{row['size']}", justify="right")
@@ -76,22 +76,22 @@ def _table(rows: list[Row]) -> Table:
 
 
 def main() -> None:
-    """Parse, evaluate, print."""
+    """Parse the arguments, evaluate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL.onnx")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--clips", type=Path, help="a folder of .mp4 files to measure flicker on")
-    parser.add_argument("--size", type=_size, action="append", metavar="WxH|fit", help="model input; repeatable")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
-    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime while scoring")
-    parser.add_argument("--no-timing", action="store_true", help="leave the CPU milliseconds out")
+    parser.add_argument("--clips", type=Path, help="folder of .mp4 files for measuring flicker")
+    parser.add_argument("--size", type=_size, action="append", metavar="WxH|fit", help="size of the model input; repeatable")
+    parser.add_argument("--json", type=Path, help="also write the scores to this file")
+    parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime while scoring")
+    parser.add_argument("--no-timing", action="store_true", help="do not measure CPU time")
     parser.add_argument("--no-baselines", action="store_true")
     args = parser.parse_args()
 
     dev = load_dev_set(args.data)
     clips = sorted(args.clips.glob("*.mp4")) if args.clips else []
     if args.clips and not clips:
-        parser.error(f"--clips {args.clips}: holds no .mp4 file")
+        parser.error(f"--clips {args.clips}: no .mp4 file found (give a folder that holds some)")
     sizes: list[Size] = [None if size == _FIT else size for size in args.size or []]
     rows: list[Row] = []
     for name, baseline in {} if args.no_baselines else _BASELINES.items():
@@ -108,7 +108,7 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps({"set": "dev_eval", "rows": rows}, indent=2) + "\n")
     console = Console()
-    # Off a terminal rich would fold the table into 80 columns.
+    # Without a terminal rich would wrap the table at 80 columns.
     Console(width=max(console.width, 190)).print(_table(rows))
 
 

@@ -1,15 +1,17 @@
-"""Export a checkpoint's averaged weights as ONNX files with the project's contract; checked, then renamed.
+"""Export a checkpoint's averaged weights as an ONNX file that keeps the project's contract; the file is verified, then renamed.
 
-    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_student_v2.onnx [--fp16]
+    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_fast_v1.onnx [--pack]
+    python scripts/training/export_onnx.py UNPACKED.onnx gpu_saliency/models/saliency_fast_v1.onnx --pack
 
 Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
-multiples of 16. ``--fp16`` also writes NAME_fp16.onnx: float32 at both ends, half precision within.
+multiples of 16. ``--pack`` stores the large weights in 16 bits (saliency_training/packing.py); inference stays float32.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,24 +20,26 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 from saliency_training.network import SIZE_MULTIPLE
 from saliency_training.networks import Network, build_network
+from saliency_training.packing import pack
 from saliency_training.settings import Settings
+from torch import Tensor
+
+from gpu_saliency.files import publish
 
 OPSET = 17
 DEFAULT_SIZE = (256, 144)
 TOLERANCE = 1e-4
-TOLERANCE_FP16 = 2e-2
-"""Eleven bits through up to fifty layers, on noise."""
+TOLERANCE_PACKED = 1 / 255
+"""One step of an 8-bit map."""
 MAX_BYTES = 20_000_000
 _CHECKED_SIZES = ((256, 144), (192, 192), (176, 272))
 _CHECKED_BATCHES = (1, 3)
 
 
 class ExportError(RuntimeError):
-    """The written file does not do what the contract says."""
+    """The written file breaks the contract or computes other maps than its source."""
 
 
 def load_average(checkpoint: Path, gaze_inside: float | None = None) -> tuple[Network, tuple[int, int]]:
@@ -62,8 +66,8 @@ def _metadata(version: str, size: tuple[int, int]) -> dict[str, str]:
     }
 
 
-def verify(path: Path, net: Network, tolerance: float = TOLERANCE) -> float:
-    """Raise `ExportError` unless ONNX Runtime agrees with PyTorch; return the largest difference."""
+def verify(path: Path, reference: Callable[[Tensor], Tensor], tolerance: float = TOLERANCE) -> float:
+    """Raise `ExportError` unless ONNX Runtime agrees with ``reference`` on noise; return the largest difference."""
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     if path.stat().st_size > MAX_BYTES:
@@ -77,12 +81,12 @@ def verify(path: Path, net: Network, tolerance: float = TOLERANCE) -> float:
             x = rng.standard_normal((batch, 3, height, width), np.float32)
             found = session.run(["saliency_map"], {"input": x})[0]
             with torch.inference_mode():
-                expected = net(torch.from_numpy(x)).numpy()
+                expected = reference(torch.from_numpy(x)).numpy()
             if found.shape != (batch, 1, height, width) or found.dtype != np.float32:
                 raise ExportError(f"{path}: {found.dtype} {found.shape} for an input of {x.shape}")
             worst = max(worst, float(np.abs(found - expected).max()))
     if not worst < tolerance:
-        raise ExportError(f"{path}: differs from PyTorch by {worst:.2g}, more than {tolerance}")
+        raise ExportError(f"{path}: differs from its source by {worst:.2g}, more than {tolerance}")
     return worst
 
 
@@ -104,38 +108,50 @@ def _to_onnx(net: Network, path: Path) -> Any:
     return onnx.load(str(path))
 
 
-def export(net: Network, path: Path, size: tuple[int, int] = DEFAULT_SIZE, *, fp16: bool = False) -> float:
+def export(net: Network, path: Path, size: tuple[int, int] = DEFAULT_SIZE, *, packed: bool = False) -> float:
     """Write, verify, then rename to ``path``; return the largest difference from PyTorch. ``size``: (width, height)."""
     net.eval()
-    temporary = path.with_suffix(".partial.onnx")
-    try:
+    with publish(path) as temporary:
         model = _to_onnx(net, temporary)
-        if fp16:
-            model = convert_float_to_float16(model, keep_io_types=True)
-            # The converter appends its casts at the end.
-            OnnxModel(model).topological_sort()
         onnx.helper.set_model_props(model, _metadata(path.stem, size))
-        onnx.save(model, str(temporary))
-        worst = verify(temporary, net, TOLERANCE_FP16 if fp16 else TOLERANCE)
-        temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return worst
+        return _write(model, temporary, net, packed)
+
+
+def pack_file(source: Path, path: Path) -> float:
+    """Write the ONNX file ``source`` to ``path`` with packed weights; return the largest difference of its maps."""
+    session = ort.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+
+    def reference(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["saliency_map"], {"input": x.numpy()})[0])
+
+    with publish(path) as temporary:
+        return _write(onnx.load(str(source)), temporary, reference, packed=True)
+
+
+def _write(model: Any, path: Path, reference: Callable[[Tensor], Tensor], packed: bool) -> float:
+    """Save ``model``, packed if ``packed``, and verify the file."""
+    if packed:
+        pack(model)
+    onnx.save(model, str(path))
+    return verify(path, reference, TOLERANCE_PACKED if packed else TOLERANCE)
 
 
 def main() -> None:
-    """Parse, export, say what was written."""
+    """Parse, export, print the size and the difference of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("source", type=Path, help="a checkpoint, or with --pack an ONNX file")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--fp16", action="store_true", help="write OUTPUT_fp16.onnx as well")
-    parser.add_argument("--gaze-inside", type=float, help="0..1, instead of the one trained with (settings.py)")
+    parser.add_argument("--pack", action="store_true", help="store the large weights in 16 bits")
+    parser.add_argument("--gaze-inside", type=float, help="0..1, instead of the checkpoint's (settings.py)")
     args = parser.parse_args()
-    net, size = load_average(args.checkpoint, args.gaze_inside)
-    paths = [args.output, args.output.with_stem(f"{args.output.stem}_fp16")]
-    for fp16, path in enumerate(paths[: 1 + args.fp16]):
-        worst = export(net, path, size, fp16=bool(fp16))
-        print(f"{path}: {path.stat().st_size} bytes, within {worst:.1e} of PyTorch")
+    if args.source.suffix == ".onnx":
+        if not args.pack or args.gaze_inside is not None:
+            parser.error("an ONNX file can only be packed (--pack)")
+        worst = pack_file(args.source, args.output)
+    else:
+        net, size = load_average(args.source, args.gaze_inside)
+        worst = export(net, args.output, size, packed=args.pack)
+    print(f"{args.output}: {args.output.stat().st_size} bytes, within {worst:.1e} of {args.source}")
 
 
 if __name__ == "__main__":

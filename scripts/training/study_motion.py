@@ -1,12 +1,11 @@
-"""Would motion help the image model? Fuse its maps with what moves against the camera, and score both on the DAVIS clips.
+"""Studies whether motion improves the image model: fuses its maps with a motion cue and scores both on the DAVIS clips.
 
     python scripts/training/study_motion.py --clips DIR [--size 256x144] MODEL.onnx
 
-No network is trained: there is no video with masks to train on that is not also what is scored here. The motion of 8x8 blocks
-(`saliency_training.flicker.match`) is compared with an affine camera motion fitted to all of them; what remains, in pixels of
-the model's input, is the cue. Each fusion's strength was chosen on the very clips it is scored on, so its figures are an upper
-bound of what such a rule can do. Frame by frame: IoU at 0.5 with the frame's mask. Aggregated: IoU of the reduced map of every
-half second with the mask of each of its frames.
+No network is trained, because the only videos with masks at hand are those scored here. The cue is the motion of 8x8 blocks
+(`saliency_training.flicker.match`) minus an affine camera motion fitted to all blocks, in pixels of the model's input. All
+strengths are scored on the same clips, so the best one's figures are an upper bound. Frame by frame: IoU at 0.5 with the
+frame's mask. Aggregated: IoU of the aggregated map of every half second with the mask of each of its frames.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ Maps = NDArray[np.float32]
 """``[frames, H, W]`` in 0..1."""
 
 FULL_MOTION = 2.0
-"""Pixels of the model's input against the camera from which on a block counts as moving in full."""
+"""Motion against the camera, in pixels of the model's input, from which on the cue is 1."""
 _SMOOTH = 4.0
 _ROUNDS = 6
 WINDOW = 0.5
-"""Seconds that one aggregated map stands for."""
+"""Seconds per aggregated map."""
 _STRENGTHS = (0.5, 1.0, 2.0, 4.0)
 
 
 def against_camera(motion: Motion) -> NDArray[np.float64]:
-    """Pixels by which each block ``[rows, cols]`` moves against the affine motion that most of them share."""
+    """Motion of each block ``[rows, cols]``, in pixels, relative to the affine motion that most blocks share."""
     rows, cols = motion.dy.shape
     y, x = (axis.ravel() for axis in np.mgrid[:rows, :cols].astype(np.float64))
     basis = np.stack((np.ones_like(x), x, y), axis=1)
@@ -57,7 +56,7 @@ def against_camera(motion: Motion) -> NDArray[np.float64]:
     weight = motion.followed.ravel().astype(np.float64) + 1e-3
     residual = np.zeros(len(x))
     for _ in range(_ROUNDS):
-        # Least squares, again and again with little weight for what does not fit (Holland and Welsch, 1977; Cauchy weights).
+        # Iteratively reweighted least squares with Cauchy weights (Holland and Welsch, 1977).
         root = np.sqrt(weight / (1 + residual**2))[:, None]
         camera, *_ = np.linalg.lstsq(basis * root, vectors * root, rcond=None)
         residual = np.linalg.norm(vectors - basis @ camera, axis=1)
@@ -65,25 +64,25 @@ def against_camera(motion: Motion) -> NDArray[np.float64]:
 
 
 def cue(motion: Motion, size: tuple[int, int]) -> Maps:
-    """0 where a place goes with the camera, 1 where it moves by `FULL_MOTION` against it; ``[H, W]``."""
+    """Motion cue ``[H, W]``: 0 where a place moves with the camera, 1 from `FULL_MOTION` against it."""
     moving = np.minimum(1, against_camera(motion) / FULL_MOTION).astype(np.float32)
     return np.asarray(ndimage.gaussian_filter(resize_map(moving, size), _SMOOTH), np.float32)
 
 
 def shifted(maps: Maps, cues: Maps, strength: float) -> Maps:
-    """Odds that rise where things move and fall where they do not, by ``strength`` in the logit each way."""
+    """Raise the odds where blocks move and lower them elsewhere, by up to ``strength`` in the logit."""
     odds = np.log(np.clip(maps, 1e-4, 1 - 1e-4) / np.clip(1 - maps, 1e-4, 1 - 1e-4))
     return np.asarray(1 / (1 + np.exp(-(odds + strength * (2 * cues - 1)))), np.float32)
 
 
 def raised(maps: Maps, cues: Maps, strength: float) -> Maps:
-    """Odds that only rise, where things move."""
+    """Raise the odds where blocks move, by up to ``strength`` in the logit."""
     odds = np.log(np.clip(maps, 1e-4, 1 - 1e-4) / np.clip(1 - maps, 1e-4, 1 - 1e-4))
     return np.asarray(1 / (1 + np.exp(-(odds + strength * cues))), np.float32)
 
 
 def control(maps: Maps, cues: Maps, strength: float) -> Maps:
-    """As `shifted` with the cue's mean everywhere: what the change of the whole map's level does without any motion."""
+    """Apply `shifted` with the cue's mean everywhere, which isolates the effect of the map's level."""
     return shifted(maps, np.full_like(cues, cues.mean()), strength)
 
 
@@ -91,7 +90,7 @@ _FUSIONS: dict[str, Callable[[Maps, Maps, float], Maps]] = {"odds up and down": 
 
 
 def variants(maps: Maps, cues: Maps) -> dict[str, Maps]:
-    """By name: the image model's maps, the cue alone, and every fusion at every strength."""
+    """Maps by name: the image model's, the cue alone, and every fusion at every strength."""
     found = {"image model": maps, "motion alone": cues}
     for name, fuse in _FUSIONS.items():
         found |= {f"{name}, {strength:g}": fuse(maps, cues, strength) for strength in _STRENGTHS}
@@ -99,7 +98,7 @@ def variants(maps: Maps, cues: Maps) -> dict[str, Maps]:
 
 
 def scores(maps: Maps, masks: list[NDArray[np.bool_]], lumas: Maps, fps: float) -> dict[str, float]:
-    """IoU frame by frame, and with each aggregator."""
+    """Mean IoU frame by frame and with each aggregator."""
 
     def score(saliency: Maps, mask: NDArray[np.bool_]) -> float:
         return iou(resize_map(saliency, mask.shape[::-1]), mask)
@@ -119,19 +118,19 @@ def scores(maps: Maps, masks: list[NDArray[np.bool_]], lumas: Maps, fps: float) 
 
 
 def study(clip: Path, model: OnnxPredictor, size: tuple[int, int]) -> dict[str, dict[str, float]]:
-    """Scores by variant and reduction, of one clip."""
+    """Scores of one clip, by variant and aggregator."""
     probed, shrink = probe_clip(clip), Shrinker(size)
     frames = [shrink(frame) for frame in decode_frames(probed, DecodeTally())]
     lumas = np.stack([frame.astype(np.float32) @ LUMA for frame in frames])
     maps = np.stack([model(Image.fromarray(frame), size) for frame in frames])
     motion = [cue(match(a, b), size) for a, b in pairwise(lumas)]
-    cues = np.stack([motion[0], *motion])  # the first frame has the second's
+    cues = np.stack([motion[0], *motion])  # the first frame takes the second's cue
     fps = float(probed.frame_rate)
     return {name: scores(found, masks_of(clip), lumas, fps) for name, found in variants(maps, cues).items()}
 
 
 def main() -> None:
-    """Parse, study, print."""
+    """Parse the arguments, score all clips, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--clips", type=Path, required=True, help="the DAVIS clips and masks (benchmarks/davis.py)")
@@ -141,7 +140,7 @@ def main() -> None:
     width, height = map(int, args.size.split("x"))
     clips = davis_clips(args.clips)
     if not clips:
-        parser.error(f"--clips {args.clips}: holds no davis_*.mp4")
+        parser.error(f"--clips {args.clips}: no davis_*.mp4 found (give the folder that benchmarks/davis.py describes)")
     model = OnnxPredictor(args.model)
     found = {clip.stem: study(clip, model, (width, height)) for clip in clips}
     names = list(found[clips[0].stem])

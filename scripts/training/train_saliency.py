@@ -1,10 +1,10 @@
-"""Train the saliency student on CPU; resumable. A checkpoint holds the network, its moving average and the optimiser.
+"""Trains a saliency network on the CPU; a stopped training can be resumed from its last checkpoint.
 
     python scripts/training/train_saliency.py --data DIR --cache DIR --out DIR [--config FILE.toml] [--max-minutes 58]
 
-On a CPU without bfloat16 instructions give ``--float32``. glibc returns large activations to the kernel after every
-step; with MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ set to some GB in the environment it keeps them, which
-is faster.
+A checkpoint holds the network, its moving average and the optimiser. Use ``--float32`` on a CPU without bfloat16 instructions.
+glibc returns large activations to the kernel after every step; set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to some GB
+in the environment to keep them, which is faster.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _UNFOLD_BATCHES = 24
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """What batches are drawn from."""
+    """The image sets that batches are drawn from."""
 
     masks: CachedSet
     fixations: CachedSet
     crowds: NDArray[np.bool_]
-    """Which of the fixation images show crowds."""
+    """``[count]``: whether a fixation image shows a crowd."""
 
     @classmethod
     def load(cls, data: Path, cache: Path, size: tuple[int, int]) -> Sets:
-        """From the tars or folders in ``data``, decoded at ``size`` into ``cache`` once."""
+        """Load the tars or folders in ``data``, decoded once at ``size`` (width, height) into ``cache``."""
         names = sources(data, FIXATION_SET)
         crowds = np.char.startswith(names, _CROWDS)
         return cls(cached_set(data, MASK_SET, cache, size), cached_set(data, FIXATION_SET, cache, size), crowds)
@@ -53,7 +53,7 @@ class Sets:
 
 @dataclass(slots=True)
 class Run:
-    """All that a checkpoint holds."""
+    """State of a training, as saved in a checkpoint."""
 
     settings: Settings
     net: Network
@@ -64,8 +64,8 @@ class Run:
 
     @classmethod
     def start(cls, settings: Settings) -> Run:
-        """A fresh run, its average equal to its network."""
-        # Channels last is what oneDNN's bfloat16 convolutions are quickest with.
+        """Start a new run, its average equal to its network."""
+        # oneDNN's bfloat16 convolutions are fastest with channels last.
         net = build_network(settings).to(memory_format=torch.channels_last)
         if isinstance(net, PretrainedSaliencyNet):
             net.encoder.load_pretrained()
@@ -74,14 +74,14 @@ class Run:
         return cls(settings, net, average, torch.optim.AdamW(parameter_groups(net, settings), lr=settings.peak_lr, fused=True))
 
     def save(self, path: Path, config: str) -> None:
-        """Under a temporary name first, so that a reader never sees half a file."""
+        """Write a checkpoint under a temporary name, then rename it, so that no reader gets a partial file."""
         state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimiser")}
         temporary = path.with_suffix(".partial")
         torch.save({**state, "step": self.step, "seconds": self.seconds, "config": config}, temporary)
         temporary.rename(path)
 
     def restore(self, path: Path, *, weights_only: bool) -> None:
-        """Go on from ``path``, or (``weights_only``) start a new schedule from its averaged weights."""
+        """Resume from ``path`` or, with ``weights_only``, take only its averaged weights for a new schedule."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         if weights_only:
             self.net.load_state_dict(state["average"])
@@ -93,7 +93,7 @@ class Run:
 
 
 def parameter_groups(net: Network, settings: Settings) -> list[dict[str, Any]]:
-    """Scales, shifts and biases are not decayed; a pretrained encoder learns at its share of the rate."""
+    """Group the parameters: no weight decay for scales, shifts and biases, a lower rate for a pretrained encoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
@@ -104,7 +104,7 @@ def parameter_groups(net: Network, settings: Settings) -> list[dict[str, Any]]:
 
 
 def move_average(average: Network, net: Network, decay: float) -> None:
-    """average = decay x average + (1 - decay) x net, batch norm's running statistics included."""
+    """Set average = decay x average + (1 - decay) x net, batch norm's running statistics included."""
     with torch.no_grad():
         for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
             if old.is_floating_point():
@@ -114,7 +114,7 @@ def move_average(average: Network, net: Network, decay: float) -> None:
 
 
 def draw_gaze(step: int, phase: Phase, sets: Sets, seed: int) -> NDArray[np.intp]:
-    """The step's fixation images: those of any source, everyday scenes, crowds last."""
+    """Indices of the step's fixation images: of any source, then everyday scenes, then crowds."""
     pools = ((phase.everyday, np.flatnonzero(~sets.crowds)), (phase.crowds, np.flatnonzero(sets.crowds)))
     drawn = [pool[draw(count, len(pool), step, seed + 2 + i)] for i, (count, pool) in enumerate(pools) if count]
     return np.concatenate(
@@ -123,7 +123,7 @@ def draw_gaze(step: int, phase: Phase, sets: Sets, seed: int) -> NDArray[np.intp
 
 
 def batch(step: int, phase: Phase, sets: Sets, seed: int, more: Augmentation) -> tuple[Tensor, Tensor]:
-    """The step's images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]``: masks, composites, then fixations."""
+    """Images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]`` of a step: masks, composites, then fixations."""
     rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
     masks, fixations = sets.masks, sets.fixations
     index = draw(phase.masks + phase.composites, len(masks), step, seed)
@@ -138,7 +138,7 @@ def batch(step: int, phase: Phase, sets: Sets, seed: int, more: Augmentation) ->
 
 
 def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase, *, bfloat16: bool) -> tuple[float, float, float]:
-    """One optimiser step; the losses of the masks, of the map on fixation images, and of the gaze decoder (0 without)."""
+    """Run one optimiser step; return the losses of masks, of the map on fixation images, and of the gaze decoder (or 0)."""
     settings = run.settings
     for group in run.optimiser.param_groups:
         group["lr"] = lr * group["rate"]
@@ -149,7 +149,7 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
     objects = mask_loss(logits.objects[:n], logits.auxiliary[:n], truths[:n], settings.auxiliary_weight)
     on_map = on_gaze = torch.zeros(())
     if len(images) > n:
-        # A crowd is every spectator's face to the gaze decoder, and nothing to the objects.
+        # Crowds train the gaze decoder only: their fixations lie on faces, which are not objects here.
         last = len(images) - (phase.crowds if logits.gaze is not None else 0)
         if last > n:
             on_map = fixation_loss(combine(logits, settings.gaze_ceiling, settings.gaze_inside)[n:last], truths[n:last])
@@ -165,10 +165,10 @@ def train_step(run: Run, images: Tensor, truths: Tensor, lr: float, phase: Phase
 
 
 def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path | None, share: float) -> None:
-    """Weights of a released file; batch norm statistics of the last phase's batches.
+    """Load the weights of a released file; compute batch norm statistics on batches of the last phase.
 
-    With ``weights``, a checkpoint of a training that began from that file: of what both have, ``share`` is the file's, and
-    the rest is the checkpoint's.
+    ``weights`` names a checkpoint of a training that began from that file. Weights that both have are then interpolated, with
+    ``share`` for the file and the rest for the checkpoint.
     """
     phase = run.settings.phase(1.0)
 
@@ -185,20 +185,20 @@ def start_from_onnx(run: Run, path: Path, sets: Sets, seed: int, weights: Path |
 
 
 def main() -> None:
-    """Parse, train, save."""
+    """Parse the arguments, train, save."""
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="holds train_s224 and train_fixation_s224, tars or folders")
-    parser.add_argument("--cache", type=Path, required=True, help="for the decoded images, 2 to 4 GB")
-    parser.add_argument("--out", type=Path, required=True, help="for last.pt")
+    parser.add_argument("--data", type=Path, required=True, help="holds train_s224 and train_fixation_s224, as tars or folders")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for the decoded images, 2 to 4 GB")
+    parser.add_argument("--out", type=Path, required=True, help="folder for last.pt")
     parser.add_argument("--config", type=Path, default=here / "configs" / "saliency_student_v1.toml")
-    parser.add_argument("--max-minutes", type=float, default=1e9, help="the cosine ends by then, however few steps that is")
-    parser.add_argument("--stop-minutes", type=float, default=1e9, help="end here all the same, before the cosine has")
+    parser.add_argument("--max-minutes", type=float, default=1e9, help="the learning-rate schedule ends by this time")
+    parser.add_argument("--stop-minutes", type=float, default=1e9, help="stop after this time, before the schedule ends")
     parser.add_argument("--save-minutes", type=float, default=3.0)
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
-    parser.add_argument("--from-onnx", type=Path, help="a new schedule from an exported file (with --from-weights: from between)")
-    parser.add_argument("--share", type=float, default=0.5, help="of the exported file in what lies between")
-    parser.add_argument("--from-weights", type=Path, help="a new schedule from the averaged weights of this checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from OUT/last.pt")
+    parser.add_argument("--from-onnx", type=Path, help="start from an exported file; with --from-weights, from a mixture of both")
+    parser.add_argument("--share", type=float, default=0.5, help="weight of the exported file in the mixture, 0..1")
+    parser.add_argument("--from-weights", type=Path, help="start from the averaged weights of this checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--float32", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
@@ -207,7 +207,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     if not args.float32:
-        # Within float32 convolutions: products in bfloat16, sums in float32.
+        # Lets float32 convolutions multiply in bfloat16 and add in float32.
         torch.backends.mkldnn.conv.fp32_precision = "bf16"
     config = args.config.read_text()
     settings = Settings.parse(config)

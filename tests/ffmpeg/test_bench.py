@@ -79,7 +79,7 @@ def test_the_program_measures_a_clip(tmp_path: Path) -> None:
         assert min(rate["fps_p95"] for rate in row["stages"].values()) > 0
         assert 0 < row["whole_by_slowest"][1] <= row["whole_by_slowest"][0] <= row["whole_by_slowest"][2]
         assert row["host_peak_bytes"] > 30e6
-    assert "no GPU is measured: asked for" in done.err
+    assert "GPU not benchmarked: asked for" in done.err
 
 
 def test_without_a_gpu_it_says_so_and_shows_the_table(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_a_gpu_it_says_so_and_shows_the_table(tmp_path: Path) -> None:
     if "cuda (" in done.out:
         pytest.skip("this machine has a GPU")
     assert done.code == 0, done.err
-    assert "no GPU is measured: auto: " in done.err
+    assert "GPU not benchmarked: auto: " in done.err
     assert "in.mp4" in done.out
     assert "whole" in done.out
 
@@ -105,7 +105,7 @@ def test_generated_clips_are_what_was_asked(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
-        (("--size", "big"), 64, "big is no size"),
+        (("--size", "big"), 64, "big is not a size"),
         (("--size", "641x360"), 64, "odd side"),
         (("--codec", "vvc"), 64, "vvc is unknown"),
         (("--batch", "0"), 64, "--batch 0: out of range"),

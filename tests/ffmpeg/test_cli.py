@@ -130,7 +130,7 @@ def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
 def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
-    assert "is not in" in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
+    assert "in.mp4: is not in " in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
     assert "keyint=30" in run("inspect", output).errors[0]
     assert run("inspect", output, "--encoder-params", "keyint=30").code == 0
     assert run("inspect", tmp_path / "no.mp4").code == 66
@@ -196,13 +196,16 @@ def test_two_runtimes_are_refused(wheels: tuple[str, ...], monkeypatch: pytest.M
 
 
 def test_a_model_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from another folder; a file of that name goes before, and what is neither is refused by its name."""
+    """Also from another folder; a file of that name takes precedence; a name without a file is refused."""
     source = make_clip(tmp_path / "in.mp4", seconds=0.5)
     monkeypatch.chdir(tmp_path)
-    done = run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--json")
-    assert (done.code, done.json["model"]["name"]) == (0, "saliency_student_v2"), done.err
-    (tmp_path / "saliency_student_v2").write_text("no model")
-    assert run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--overwrite").code == 65
+    done = run("plan", "--src", source, "--saliency-model", "saliency_best_v1", "--json")
+    assert (done.code, done.json["model"]["name"]) == (0, "saliency_best_v1"), done.err
+    (tmp_path / "saliency_best_v1").write_text("no model")
+    assert run("plan", "--src", source, "--saliency-model", "saliency_best_v1", "--overwrite").code == 65
+    done = run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--overwrite")
+    assert done.code == 65
+    assert "saliency_student_v2: is no longer shipped" in done.err
     assert (
         "saliency_student_v9: cannot be read"
         in run("plan", "--src", source, "--saliency-model", "saliency_student_v9", "--overwrite").err

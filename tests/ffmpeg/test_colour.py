@@ -1,4 +1,4 @@
-"""Matrices, ranges and the place of chroma against libswscale, which makes the pictures of the CPU path."""
+"""Matrices, ranges and chroma siting of the CUDA kernels against libswscale, which makes the CPU's pictures."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from kernel_backends import Array, Backend, Guarded, lay_out
 from kernel_twins import shrunk_rgb
 from support import SUBJECT, ffmpeg
 
-from gpu_saliency.analysis.cuda.decode.colour import is_full_range, resolve_colorspace, yuv_to_rgb_matrix
+from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.model.onnx import SaliencyModel, normalise
 from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.source.colour import is_full_range, resolve_colorspace
 from gpu_saliency.source.shrink import Shrinker
 
 MOST_CODES, MEAN_CODES = 1, 0.1
-"""Difference from swscale, which keeps 15 bits between its passes: what lies near where two codes part, flat areas too, may land on
-the next one."""
+"""Difference from swscale in codes. It keeps 15 bits between its passes, so values near a rounding limit may round to the next
+code."""
 MAP_TOLERANCE = 2 / 255
-"""Of a saliency map, between devices."""
+"""Difference of saliency maps between devices."""
 FORMATS = (
     *("nv12", "nv16", "nv24", "p010le", "p016le", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuv411p", "yuv420p10le"),
     *("yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv444p16le", "yuvj420p", "gray", "gray10le"),
@@ -33,7 +34,7 @@ FORMATS = (
 
 
 def sample_values(frame: av.VideoFrame, layout: SampleLayout) -> list[Array]:
-    """Luma, Cb and Cr of a frame, as the numbers that they stand for."""
+    """Luma, Cb and Cr of a frame as sample values."""
     kind: type[np.generic] = np.uint8 if layout.sample_bytes == 1 else np.uint16
     chroma_w, chroma_h = layout.chroma_size(frame.width, frame.height)
     lines = [
@@ -53,7 +54,7 @@ def layout_of(frame: av.VideoFrame) -> SampleLayout:
 
 
 def compare(frame: av.VideoFrame, size: tuple[int, int], *, skip_lines: int = 0) -> None:
-    """The twin of the kernel on the samples of ``frame`` against the CPU path's picture, but for ``skip_lines`` at the top."""
+    """Compare the kernel's numpy twin on the samples of ``frame`` with the CPU's picture, except ``skip_lines`` at the top."""
     layout, name = layout_of(frame), frame.format.name
     colorspace = resolve_colorspace(int(frame.colorspace), frame.height)
     is_full = is_full_range(int(frame.color_range), name)
@@ -66,7 +67,7 @@ def compare(frame: av.VideoFrame, size: tuple[int, int], *, skip_lines: int = 0)
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """H.264, whose chroma lies on the left: flat colours, slopes and sharp edges; sides that are no multiples of four."""
+    """H.264, with left chroma siting: flat colours, gradients and sharp edges; sides that are not multiples of four."""
     path = tmp_path_factory.mktemp("colour") / "frame.mp4"
     subject = SUBJECT.format(w=340, h=220, width=322, height=202, rate=25, seconds=0.2)
     ffmpeg("-f", "lavfi", "-i", subject, "-c:v", "libx264", "-qp", 10, "-pix_fmt", "yuv420p", path)
@@ -75,27 +76,27 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def decoded(clip: Path) -> av.VideoFrame:
-    """The first frame of ``clip``; the test's own, for a reformat to the format that it has hands it back, not a copy."""
+    """The first frame of ``clip``, decoded for each test: a reformat to the same format returns the frame itself, not a copy."""
     with av.open(str(clip)) as container:
         return next(container.decode(video=0))
 
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 @pytest.mark.parametrize(("color_range", "size"), [(ColorRange.MPEG, (96, 64)), (ColorRange.JPEG, (97, 51))])
-def test_pictures_as_on_the_cpu(decoded: av.VideoFrame, pix_fmt: str, color_range: ColorRange, size: tuple[int, int]) -> None:
+def test_pictures_equal_the_cpus(decoded: av.VideoFrame, pix_fmt: str, color_range: ColorRange, size: tuple[int, int]) -> None:
     frame = decoded.reformat(format=pix_fmt)
     frame.color_range = color_range
     compare(frame, size)
 
 
 @pytest.mark.parametrize("size", [(400, 256), (400, 64), (96, 300)])
-def test_small_pictures_are_enlarged_as_on_the_cpu(decoded: av.VideoFrame, size: tuple[int, int]) -> None:
+def test_enlarged_pictures_equal_the_cpus(decoded: av.VideoFrame, size: tuple[int, int]) -> None:
     compare(decoded, size)
 
 
 @pytest.mark.parametrize("pix_fmt", ["nv12", "p010le"])
-def test_maps_as_on_the_cpu(backend: Backend, decoded: av.VideoFrame, pix_fmt: str) -> None:
-    """The model sees the kernel's picture as it sees the CPU path's: what is one code apart here and there moves no map."""
+def test_maps_equal_the_cpus(backend: Backend, decoded: av.VideoFrame, pix_fmt: str) -> None:
+    """Pictures that differ by one code in places give maps within `MAP_TOLERANCE`."""
     frame = decoded.reformat(format=pix_fmt)
     layout, model = layout_of(frame), SaliencyModel(DEFAULT_MODEL)
     size = model.input_size(frame.width / frame.height)
@@ -118,7 +119,7 @@ def test_matrix_of_each_tag(decoded: av.VideoFrame, colorspace: int, height: int
 
 
 def test_matrix_of_known_colours() -> None:
-    """Black, white and mid grey of both ranges, and BT.709's red by the standard's own factors."""
+    """Black, white and mid grey of both ranges, and BT.709's red by the factors of the standard."""
     for bits, is_full in itertools.product((8, 10, 12, 16), (False, True)):
         matrix = yuv_to_rgb_matrix(1, is_full, bits).reshape(3, 4)
         unit = 2 ** (bits - 8)
@@ -132,19 +133,19 @@ def test_matrix_of_known_colours() -> None:
 @pytest.mark.parametrize(
     ("location", "offset"), [("left", (2, 0)), ("center", (0, 0)), ("topleft", (2, 2)), ("top", (0, 2)), ("bottomleft", (2, -2))]
 )
-def test_chroma_lies_where_the_file_says(tmp_path: Path, location: str, offset: tuple[int, int]) -> None:
+def test_chroma_siting_follows_the_file(tmp_path: Path, location: str, offset: tuple[int, int]) -> None:
     path = tmp_path / "clip.mp4"
     subject = SUBJECT.format(w=150, h=110, width=130, height=98, rate=25, seconds=0.1)
     ffmpeg("-f", "lavfi", "-i", subject, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-chroma_sample_location", location, path)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
     assert chroma_offset(frame, (1, 1)) == offset
-    # At the top swscale weighs samples that lie lower than their pixels in a way of its own.
+    # In the top line swscale weights bottom-sited samples differently.
     compare(frame, (48, 32), skip_lines=1 if location.startswith("bottom") else 0)
 
 
-def test_chroma_of_a_frame_without_a_location_lies_in_the_middle() -> None:
-    """And of a frame as small as the ramps, which must come out as it went in."""
+def test_chroma_without_a_location_is_centred() -> None:
+    """Also for a frame as small as the ramps of the probe, which must stay unchanged."""
     frame = av.VideoFrame(64, 64, "yuv420p")
     for plane in frame.planes:
         plane.update(bytes(plane.buffer_size))
@@ -154,7 +155,7 @@ def test_chroma_of_a_frame_without_a_location_lies_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("pix_fmt", ["rgb24", "gbrp", "yuyv422", "yuva420p", "yuv420p10be", "p010be", "nv21", "yuv999p", "cuda"])
-def test_layouts_that_the_kernels_do_not_read(pix_fmt: str) -> None:
+def test_unsupported_layouts(pix_fmt: str) -> None:
     assert SampleLayout.of(pix_fmt) is None
 
 
@@ -171,7 +172,7 @@ def test_layouts() -> None:
             assert layout.chroma_size(101, 67) == (known.chroma_width(101), known.chroma_height(67))
 
 
-def test_surfaces_that_cannot_be() -> None:
+def test_invalid_surfaces_are_refused() -> None:
     layout = SampleLayout(10, 2, 6, 1, (1, 1))
     good = {"layout": layout, "width": 101, "height": 67, "planes": (512, 1024), "luma_pitch": 202, "chroma_pitch": 204}
     Surface(**good)  # type: ignore[arg-type]

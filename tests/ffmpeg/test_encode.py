@@ -24,7 +24,8 @@ from gpu_saliency import (
     run_saliency_encode,
 )
 from gpu_saliency.encode.arguments import part_command, part_graph, plain_command
-from gpu_saliency.encode.channels.addroi import AddRoi, Scale, addroi_graph
+from gpu_saliency.encode.channels.addroi import AddRoi
+from gpu_saliency.encode.channels.addroi_graph import Scale, addroi_graph
 from gpu_saliency.encode.channels.base import Delivery
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.proof import prove_encode

@@ -1,10 +1,12 @@
-"""FFmpeg 5.1, the oldest tested, beside the bundled 9: no ``-/filter``, other encoders, other names of options."""
+"""FFmpeg 5.1, the oldest tested: no ``-/filter``, and other encoders and option names than the bundled one."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -16,25 +18,37 @@ NAMES = ("libx264", "libx265", "libaom-av1", "libsvtav1", "libvpx-vp9")
 pytestmark = pytest.mark.skipif(not FFMPEG5.exists(), reason="no FFmpeg 5.1; scripts/install-ffmpeg5")
 
 
-@pytest.fixture(autouse=True)
-def _no_app(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SvtAv1EncApp would encode by itself what ffmpeg is to encode here."""
-    monkeypatch.setenv("GPU_SALIENCY_SVTAV1ENCAPP", "/no/such/app")
+@pytest.fixture(scope="module", autouse=True)
+def _no_app() -> Iterator[None]:
+    """Hides SvtAv1EncApp, so that ffmpeg encodes libsvtav1 here."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GPU_SALIENCY_SVTAV1ENCAPP", "/no/such/app")
+        yield
 
 
-def test_every_encoder_that_it_has_moves_bits() -> None:
-    """By the doctor's own test: the plan's left half comes out better than the right one. Missing encoders are named."""
-    found = run("doctor", "--ffmpeg-bin", FFMPEG5, "--json").json["encoders"]
-    assert {name: (found[name]["moved"], found[name]["error"]) for name in NAMES} == dict.fromkeys(NAMES, (True, None))
-    assert {found[name]["ffmpeg"] for name in NAMES} == {str(FFMPEG5)}
+@pytest.fixture(scope="module")
+def encoders(_no_app: None) -> dict[str, dict[str, Any]]:
+    """``doctor``'s result for each encoder of FFmpeg 5.1."""
+    found: dict[str, dict[str, Any]] = run("doctor", "--ffmpeg-bin", FFMPEG5, "--json").json["encoders"]
+    return found
+
+
+def test_every_encoder_of_it_moves_bits(encoders: dict[str, dict[str, Any]]) -> None:
+    """In ``doctor``'s test: the plan's left half is better than the right one in the encode."""
+    moved = {name: (encoders[name]["moved"], encoders[name]["error"]) for name in NAMES}
+    assert moved == dict.fromkeys(NAMES, (True, None))
+    assert {encoders[name]["ffmpeg"] for name in NAMES} == {str(FFMPEG5)}
+
+
+def test_encoders_that_it_lacks_are_reported_missing(encoders: dict[str, dict[str, Any]]) -> None:
     for name in ("libvvenc", "libkvazaar"):
-        assert found[name]["moved"] is None
-        assert re.search(rf"ffmpeg 5\.1\.\S+ has no {name}", found[name]["error"])
+        assert encoders[name]["moved"] is None
+        assert re.search(rf"ffmpeg 5\.1\.\S+ has no {name}", encoders[name]["error"])
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libsvtav1"])
-def test_the_main_job(tmp_path: Path, encoder: str) -> None:
-    """Frames, time stamps and audio of the source, and several segments in one graph file."""
+def test_an_encode_keeps_frames_times_and_audio(tmp_path: Path, encoder: str) -> None:
+    """With several segments in one graph file."""
     source = make_clip(tmp_path / "in.mp4", size="320x192", seconds=2, audio=True, extra=("-bf", 2, "-c:a", "aac"))
     preset = "10" if encoder == "libsvtav1" else "veryfast"
     wanted = ("--encoder", encoder, "--preset", preset, "--segments", 3, "--ffmpeg-bin", FFMPEG5, "--prove", "none", "--json")

@@ -1,4 +1,4 @@
-"""The prefilter: what it protects, what it blurs, and its mask."""
+"""The prefilter: its mask, the protected blocks, and the blur elsewhere."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from plans import half, plan_of, swapping_plan, timed
+from plans import half_grid, make_plan, swapping_plan, with_time_stamps
 from support import ffmpeg, make_clip
 
 from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
-from gpu_saliency.encode.channels.prefilter import (
-    Strength,
-    blurred_share,
-    escape_filter_value,
-    mask_format,
-    mask_frames,
-    prefilter_graph,
-    protection,
-    write_mask,
-)
+from gpu_saliency.encode.channels.escape import escape_filter_value
+from gpu_saliency.encode.channels.mask import blurred_share, mask_format, mask_frames, protection, write_mask
+from gpu_saliency.encode.channels.prefilter import prefilter_graph
+from gpu_saliency.encode.channels.strengths import Strength
 from gpu_saliency.errors import OutputError
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.proof import prove_encode
@@ -34,10 +28,10 @@ FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv444p12le"
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 @pytest.mark.parametrize("size", [(160, 96), (150, 90)])
 @pytest.mark.parametrize("color", [ColorTags(), ColorTags(2, 1, 1, 1), ColorTags(1, 9, 9, 16)])
-def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str, size: tuple[int, int], color: ColorTags) -> None:
-    """The left half is protected, all planes of it; the right half is blurred from a block beyond the border on."""
+def test_protected_blocks_pass_bit_for_bit(tmp_path: Path, pix_fmt: str, size: tuple[int, int], color: ColorTags) -> None:
+    """The left half is protected in all planes; the right half is blurred from a block beyond the border on."""
     width, height = size
-    plan = replace(plan_of([half(width, height, "left")], [0], 4, width, height), policy=RoiPolicy(-5))
+    plan = replace(make_plan([half_grid(width, height, "left")], [0], 4, width, height), policy=RoiPolicy(-5))
     folder = tmp_path / "a:b [c],d;e'f\\g%h"
     folder.mkdir()
     write_mask(folder / "mask.nut", plan, Fraction(24), mask_format(pix_fmt))
@@ -45,8 +39,8 @@ def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str,
     (folder / "graph").write_text("settb=1/24,setpts=N," + graph)
     tags = "," + color.filter() if color.filter() else ""
     source = ("-f", "lavfi", "-i", f"mandelbrot=size={width}x{height}:rate=24,format={pix_fmt}{tags}", "-frames:v", 4)
-    ffmpeg(*source, "-f", "rawvideo", tmp_path / "before.yuv")
-    ffmpeg(*source, "-/filter:v", folder / "graph", "-pix_fmt", pix_fmt, "-f", "rawvideo", tmp_path / "after.yuv")
+    filtered = ("-/filter:v", folder / "graph", "-pix_fmt", pix_fmt)
+    ffmpeg(*source, "-f", "rawvideo", tmp_path / "before.yuv", *filtered, "-frames:v", 4, "-f", "rawvideo", tmp_path / "after.yuv")
     form = av.VideoFormat(pix_fmt, width, height)
     kind = np.uint8 if form.components[0].bits == 8 else np.uint16
     before, after = (np.fromfile(tmp_path / name, kind).reshape(4, -1) for name in ("before.yuv", "after.yuv"))
@@ -62,10 +56,10 @@ def test_what_the_plan_protects_passes_bit_for_bit(tmp_path: Path, pix_fmt: str,
     assert at == before.shape[1]
 
 
-def test_a_mask_moves_with_the_plan_and_reaches_over_changes_but_not_over_cuts() -> None:
-    """Left until 12, right until 24 (a cut), left again; protection reaches six frames over the change, none over the cut."""
-    grids = [half(320, 64, side) for side in ("left", "right", "left")]
-    plan = plan_of(grids, [0, 12, 24], 36, 320, 64, cuts=(24,))
+def test_the_mask_follows_the_plan_and_fades_over_changes_but_not_over_cuts() -> None:
+    """Left until 12, right until 24 (a cut), left again; protection reaches six frames over the change and none over the cut."""
+    grids = [half_grid(320, 64, side) for side in ("left", "right", "left")]
+    plan = make_plan(grids, [0, 12, 24], 36, 320, 64, cuts=(24,))
     masks = np.stack(list(mask_frames(plan)))
     assert masks.shape == (36, 4, 20)
     left, right = masks[:, 0, 0], masks[:, 0, -1]
@@ -79,13 +73,13 @@ def test_a_mask_moves_with_the_plan_and_reaches_over_changes_but_not_over_cuts()
     assert masks[0, 0, 9:12].tolist() == [255, 255, 0]
 
 
-def test_a_positive_offset_blurs_what_is_salient() -> None:
-    plan = plan_of([half(320, 64, "left", inside=3, outside=-1)], [0], 4, 320, 64)
+def test_a_positive_offset_blurs_the_salient_blocks() -> None:
+    plan = make_plan([half_grid(320, 64, "left", inside=3, outside=-1)], [0], 4, 320, 64)
     assert protection(plan, 0)[0].tolist() == [0.0] * 9 + [1.0] * 11
     assert blurred_share(plan) == pytest.approx(9 / 20)
 
 
-def test_a_stronger_quantiser_takes_a_stronger_blur_and_no_shift_crosses_a_barrier() -> None:
+def test_sigma_grows_with_the_quantiser_and_no_shift_crosses_a_barrier() -> None:
     strength = Strength(0.25, 2.0, 1.0, full_at=26, fade=0.1, doubles_in=6, barrier=32)
     assert [strength.sigma(-4, quality) for quality in (None, 20, 26, 32, 38)] == [1, 1, 1, 2, 4]
     assert strength.shift(26, 1.0, 0.5) == -1
@@ -95,32 +89,31 @@ def test_a_stronger_quantiser_takes_a_stronger_blur_and_no_shift_crosses_a_barri
     assert Strength(0.2, 5.0, 1.2).sigma(3, 60) == pytest.approx(0.6)
 
 
-def test_the_prefilter_protects_and_proves_it(grain_path: Path, tmp_path: Path) -> None:
+def test_the_proof_finds_the_protected_half_better(grain_path: Path, tmp_path: Path) -> None:
     plan = replace(swapping_plan(48, 320, 192, 24), policy=RoiPolicy(-6))
-    job = timed(prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", "12", roi_channel="prefilter")))
+    job = with_time_stamps(prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", "12", roi_channel="prefilter")))
     run_saliency_encode(job, plan, tmp_path / "out.mp4")
     proof = prove_encode(job, plan, tmp_path / "out.mp4", max_frames=None)
     assert proof.moved is True, proof.summary()
 
 
 @pytest.mark.parametrize("text", ["/a/b", "/a:b/c", "/it's", "/a[1],b;c", "/a\\b", "/%d"])
-def test_paths_survive_the_graph(tmp_path: Path, text: str) -> None:
+def test_a_path_with_special_characters_is_read_by_the_graph(tmp_path: Path, text: str) -> None:
     folder = tmp_path / text[1:]
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)
     ffmpeg("-f", "lavfi", "-i", "color=size=32x32:rate=24:duration=0.1", folder / "m.nut")
-    (tmp_path / "graph").write_text(f"movie=filename={escape_filter_value(str(folder / 'm.nut'))}[m];[m]hstack", encoding="utf-8")
     (tmp_path / "graph").write_text(f"null[a];movie=filename={escape_filter_value(str(folder / 'm.nut'))}[m];[a][m]hstack")
     ffmpeg("-f", "lavfi", "-i", "color=size=32x32:rate=24:duration=0.1", "-/filter:v", tmp_path / "graph", tmp_path / "out.nut")
 
 
 def test_mask_on_a_full_disk(tmp_path: Path) -> None:
-    """A device that the kernel answers for as a full disk."""
+    """/dev/full fails each write as a full disk does."""
     plan = swapping_plan(48, 320, 192, 12)
     (tmp_path / "mask.nut").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match="the mask cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match=r"mask\.nut: cannot be written: No space left on device"):
         write_mask(tmp_path / "mask.nut", plan, Fraction(24))
-    with pytest.raises(OutputError, match="the mask cannot be written: No such file"):
+    with pytest.raises(OutputError, match=r"mask\.nut: cannot be written: No such file"):
         write_mask(Path("/no/such/folder/mask.nut"), plan, Fraction(24))
 
 
@@ -128,6 +121,6 @@ def test_mask_on_a_full_disk(tmp_path: Path) -> None:
 def test_the_prefilter_keeps_colour_tags(tmp_path: Path, encoder: str, preset: str) -> None:
     tags = "setparams=colorspace=smpte170m:color_primaries=bt470bg:color_trc=bt709:range=tv"
     source = make_clip(tmp_path / "in.mp4", seconds=0.5, extra=("-vf", tags))
-    job = timed(prepare_encode(probe_clip(source), EncodeSettings(encoder, preset, roi_channel="prefilter")))
-    run_saliency_encode(job, plan_of([half(160, 96, "left")], [0], 12, 160, 96), tmp_path / "out.mp4")
+    job = with_time_stamps(prepare_encode(probe_clip(source), EncodeSettings(encoder, preset, roi_channel="prefilter")))
+    run_saliency_encode(job, make_plan([half_grid(160, 96, "left")], [0], 12, 160, 96), tmp_path / "out.mp4")
     assert probe_clip(tmp_path / "out.mp4").color == job.clip.color

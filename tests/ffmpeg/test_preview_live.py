@@ -258,9 +258,11 @@ def test_bad_sources(tmp_path: Path, stream: Path) -> None:
     refused(url, "--web", code=65, words=f"{url}: cannot be opened: Connection refused")
     refused("gopher://host/x", "--web", code=65, words="gopher is no live source")
     refused("file:///etc/passwd", "--web", code=65, words="file is no live source")
-    refused(url, "--output", tmp_path / "o.mp4", code=64, words="--output: is not for a live source")
-    refused(stream, "--live", "--web", "--sidecar", tmp_path / "s.npz", code=64, words="--sidecar: is not for a live source")
-    refused(stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: a live source is looked at on the CPU")
+    refused(url, "--output", tmp_path / "o.mp4", code=64, words="--output: does not apply to a live source")
+    refused(stream, "--live", "--web", "--sidecar", tmp_path / "s.npz", code=64, words="--sidecar: does not apply to a live source")
+    refused(
+        stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed on the CPU only"
+    )
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 
 

@@ -1,4 +1,4 @@
-"""The proof, on real encodes by a real ffmpeg. Every clip is made here, and its truth stated."""
+"""The proof, on real encodes by ffmpeg. Each clip is generated here, and its docstring states what is true of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gpu_saliency.grid import grid_shape
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import Proof, prove_encode, write_picture
-from gpu_saliency.proof.block_error import block_mean_square, read_errors
+from gpu_saliency.proof.block_error import block_error, read_errors
 from gpu_saliency.proof.compare import Comparison
 from gpu_saliency.proof.qp import exports_qp, read_qp, sent_qp
 from gpu_saliency.proof.verdict import judge
@@ -33,7 +33,7 @@ FRAMES = 12
 
 
 def textured_clip(folder: Path, width: int, height: int, *, pix_fmt: str = "yuv420p", frames: int = FRAMES) -> Clip:
-    """Raw video: random texture that drifts 2 pixels a frame under fresh grain, so that no block goes without residual.
+    """Raw video: random texture that drifts 2 pixels a frame under fresh grain, so that each block has residual.
 
     Its contrast differs from one 32x32 area to the next, so that adaptive quantisation gives neighbours different quantisers.
     """
@@ -92,8 +92,23 @@ def h264(clip: Clip) -> tuple[EncodeJob, RoiPlan, Path, Path]:
     return job, plan, encode(job, plan, clip.path.with_name("roi.mp4")), encode(job, None, clip.path.with_name("plain.mp4"))
 
 
+@pytest.fixture(scope="module")
+def hevc(clip: Clip) -> tuple[EncodeJob, RoiPlan, Path]:
+    """Job for libx265, the plan "left half -6", and a plain encode."""
+    job = job_for(clip, "libx265")
+    return job, plan_of(clip, left_half(clip, -6)), encode(job, None, clip.path.with_name("plain-hevc.mp4"))
+
+
+@pytest.fixture(scope="module", params=["libx264", "libx265"])
+def plain_encode(
+    request: pytest.FixtureRequest, h264: tuple[EncodeJob, RoiPlan, Path, Path], hevc: tuple[EncodeJob, RoiPlan, Path]
+) -> tuple[EncodeJob, RoiPlan, Path]:
+    """Job, the plan "left half -6", and a plain encode, by each encoder."""
+    return (h264[0], h264[1], h264[3]) if request.param == "libx264" else hevc
+
+
 def assert_minus_six(proof: Proof) -> None:
-    """Half a QP: the frames' own QP may shift by what the encoder's rounding leaves."""
+    """Tolerance half a QP: the frames' own QP may shift by the encoder's rounding."""
     assert proof.unit == "QP"
     assert proof.moved is True
     assert proof.inside_change == pytest.approx(-6, abs=0.5)
@@ -103,7 +118,7 @@ def assert_minus_six(proof: Proof) -> None:
     assert proof.correlation > 0.95
 
 
-def test_h264_reads_back_what_was_planned(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
+def test_h264_reads_back_the_planned_offsets(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
     job, plan, roi, _ = h264
     seen: list[int] = []
     proof = prove_encode(job, plan, roi, max_frames=None, on_frame=seen.append)
@@ -117,11 +132,10 @@ def test_h264_reads_back_what_was_planned(h264: tuple[EncodeJob, RoiPlan, Path, 
     assert json.loads(json.dumps(proof.to_json()))["moved"] is True
 
 
-@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
-def test_a_plain_encode_proves_nothing_moved(clip: Clip, tmp_path: Path, encoder: str) -> None:
-    """The proof must be able to fail: here ``output`` never saw the plan."""
-    job, plan = job_for(clip, encoder), plan_of(clip, left_half(clip, -6))
-    proof = prove_encode(job, plan, encode(job, None, tmp_path / "plain.mp4"), max_frames=None)
+def test_a_plain_encode_proves_nothing_moved(plain_encode: tuple[EncodeJob, RoiPlan, Path]) -> None:
+    """The proof must be able to fail: here ``output`` is encoded without the plan."""
+    job, plan, output = plain_encode
+    proof = prove_encode(job, plan, output, max_frames=None)
     assert proof.moved is False
     assert proof.inside_change == proof.outside_change == 0
     assert proof.correlation is None
@@ -130,39 +144,38 @@ def test_a_plain_encode_proves_nothing_moved(clip: Clip, tmp_path: Path, encoder
     assert "did not move" in proof.summary()
 
 
-@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
-def test_a_better_encode_is_no_roi(clip: Clip, tmp_path: Path, encoder: str) -> None:
+def test_a_better_encode_does_not_count_as_roi(plain_encode: tuple[EncodeJob, RoiPlan, Path], tmp_path: Path) -> None:
     """4 CRF lower everywhere: every block is better, none more than others."""
-    plan = plan_of(clip, left_half(clip, -6))
-    better = encode(job_for(clip, encoder, 24), None, tmp_path / "better.mp4")
-    proof = prove_encode(job_for(clip, encoder, 28), plan, better, max_frames=None)
+    job, plan, plain = plain_encode
+    better = encode(job_for(job.clip, job.encoder, 24), None, tmp_path / "better.mp4")
+    proof = prove_encode(job, plan, better, max_frames=None, plain=plain)
     assert proof.moved is False
     assert proof.inside_change is not None
     assert proof.inside_change < -0.5
 
 
-def test_the_plan_turned_around_is_refused(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
+def test_a_mirrored_plan_is_refused(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
     job, plan, roi, plain = h264
-    turned = plan_of(job.clip, plan.qp_offset[0, :, ::-1].astype(int))
-    proof = prove_encode(job, turned, roi, max_frames=None, plain=plain)
+    mirrored = plan_of(job.clip, plan.qp_offset[0, :, ::-1].astype(int))
+    proof = prove_encode(job, mirrored, roi, max_frames=None, plain=plain)
     assert proof.moved is False
     assert proof.correlation is not None
     assert proof.correlation < -0.9
 
 
-def test_excerpt(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
+def test_an_excerpt(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
     job, plan, roi, plain = h264
     proof = prove_encode(job, plan, roi, max_frames=5, plain=plain)
     assert_minus_six(proof)
     assert (proof.frames, proof.whole_clip, proof.size_ratio) == (5, False, None)
     assert proof.excerpt_size_ratio is not None
-    with pytest.raises(UsageError):
-        prove_encode(job, plan, roi, max_frames=0, plain=plain)
+    with pytest.raises(UsageError, match=r"^max_frames=0: out of range \(1 or more\)$"):
+        prove_encode(job, plan, str(roi), max_frames=0, plain=str(plain))
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
-def test_an_excerpt_equals_that_part_of_the_whole(tmp_path: Path, encoder: str) -> None:
-    """The plain excerpt ends long before the clip does, and yet none of the frames compared may be coded otherwise."""
+def test_an_excerpt_equals_the_same_frames_of_the_whole_encode(tmp_path: Path, encoder: str) -> None:
+    """The plain excerpt ends long before the clip, but its compared frames must be coded as in the whole encode."""
     clip = textured_clip(tmp_path, 96, 64, frames=90)
     job, plan = job_for(clip, encoder), plan_of(clip, left_half(clip, -6))
     roi, plain = encode(job, plan, tmp_path / "roi.mp4"), encode(job, None, tmp_path / "plain.mp4")
@@ -172,15 +185,15 @@ def test_an_excerpt_equals_that_part_of_the_whole(tmp_path: Path, encoder: str) 
 
 
 def test_qp_reads_the_same_each_time(tmp_path: Path) -> None:
-    """With frame threads libavcodec hands out half-filled tables; many small frames show it soonest."""
+    """With frame threads libavcodec exports half-filled tables; many small frames show it soonest."""
     clip = textured_clip(tmp_path, 320, 192, frames=40)
     path = encode(job_for(clip), None, tmp_path / "plain.mp4")
     first, *others = ([qp.tobytes() for qp in read_qp(path)] for _ in range(4))
     assert all(other == first for other in others)
 
 
-def test_segments_are_compared_each_with_its_own_frames(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
-    """The encode is -6 on the left throughout, so a plan that says so only from frame 6 on is right in its second segment alone."""
+def test_each_segment_is_compared_over_its_own_frames(h264: tuple[EncodeJob, RoiPlan, Path, Path]) -> None:
+    """The encode is -6 on the left throughout; the plan asks for that only from frame 6 on, in its second segment."""
     job, plan, roi, plain = h264
     late = plan_of(job.clip, np.zeros_like(plan.qp_offset[0], int), left_half(job.clip, -6), starts=(0, 6))
     proof = prove_encode(job, late, roi, max_frames=None, plain=plain)
@@ -215,10 +228,10 @@ def test_ten_bit(tmp_path: Path, encoder: str) -> None:
         assert_minus_six(proof)
 
 
-def test_hevc_error_falls_inside(clip: Clip, tmp_path: Path) -> None:
+def test_hevc_error_falls_inside(hevc: tuple[EncodeJob, RoiPlan, Path], tmp_path: Path) -> None:
     """-6 halves the quantiser's step; how much less error that is depends on the content, so only the direction is asserted."""
-    job, plan = job_for(clip, "libx265"), plan_of(clip, left_half(clip, -6))
-    proof = prove_encode(job, plan, encode(job, plan, tmp_path / "roi.mp4"), max_frames=None)
+    job, plan, plain = hevc
+    proof = prove_encode(job, plan, encode(job, plan, tmp_path / "roi.mp4"), max_frames=None, plain=plain)
     assert proof.unit == "dB"
     assert proof.moved is True
     assert proof.inside_change is not None
@@ -228,16 +241,15 @@ def test_hevc_error_falls_inside(clip: Clip, tmp_path: Path) -> None:
 
 
 def test_sent_qp() -> None:
-    """The first block has no predecessor, the last row begins after the end of the one above, and QP 0 is no quantiser."""
+    """The first block has no predecessor, each row follows the end of the row above, and QP 0 is no quantiser."""
     qp = np.array([[20, 20, 23], [23, 0, 24], [24, 26, 26]], np.int16)
     assert sent_qp(qp).tolist() == [[False, False, True], [False, False, True], [False, True, False]]
 
 
-def test_qp_of_other_files_is_refused(clip: Clip, tmp_path: Path) -> None:
-    hevc = encode(job_for(clip, "libx265"), None, tmp_path / "hevc.mp4")
-    assert not exports_qp(hevc)
+def test_reading_qp_of_other_files_is_refused(clip: Clip, hevc: tuple[EncodeJob, RoiPlan, Path], tmp_path: Path) -> None:
+    assert not exports_qp(hevc[2])
     with pytest.raises(SourceError, match=r"from H\.264 alone"):
-        next(read_qp(hevc))
+        next(read_qp(hevc[2]))
     interlaced = prepare_encode(clip, EncodeSettings(preset="veryfast", encoder_params="tff=1"))
     with pytest.raises(SourceError, match="interlaced"):
         next(read_qp(encode(interlaced, None, tmp_path / "interlaced.mp4")))
@@ -257,7 +269,7 @@ def test_encodes_of_another_clip_are_refused(clip: Clip, h264: tuple[EncodeJob, 
         prove_encode(job, plan, roi, max_frames=None, plain=tmp_path / "missing.mp4")
 
 
-def test_an_encode_that_breaks_off_is_refused(h264: tuple[EncodeJob, RoiPlan, Path, Path], tmp_path: Path) -> None:
+def test_a_truncated_encode_is_refused(h264: tuple[EncodeJob, RoiPlan, Path, Path], tmp_path: Path) -> None:
     job, plan, roi, plain = h264
     short_clip = textured_clip(tmp_path, 320, 192, frames=6)
     short = encode(job_for(short_clip), None, tmp_path / "short.mp4")
@@ -267,14 +279,14 @@ def test_an_encode_that_breaks_off_is_refused(h264: tuple[EncodeJob, RoiPlan, Pa
         list(read_errors(job.clip, (probe_clip(short), probe_clip(roi))))
 
 
-def test_a_lossless_encode_is_undecided(clip: Clip, tmp_path: Path) -> None:
-    """x265's lossless mode: no block has an error, and no ratio of errors exists."""
+def test_a_lossless_encode_is_undecided(hevc: tuple[EncodeJob, RoiPlan, Path], tmp_path: Path) -> None:
+    """x265's lossless mode: no block has an error, so there is no ratio of errors."""
     path = tmp_path / "lossless.mp4"
-    job = job_for(clip, "libx265")
+    job, plan, _ = hevc
     command = plain_command(job, path)
     command[-1:-1] = ["-x265-params", "lossless=1:log-level=none"]
     run_ffmpeg(command)
-    proof = prove_encode(job, plan_of(clip, left_half(clip, -6)), path, max_frames=None, plain=path)
+    proof = prove_encode(job, plan, path, max_frames=None, plain=path)
     assert proof.blocks == 0
     assert proof.moved is None
     assert proof.inside_change is proof.correlation is None
@@ -299,7 +311,7 @@ def test_a_constant_plan_is_undecided(h264: tuple[EncodeJob, RoiPlan, Path, Path
         ("QP", 0.29, False, "did not move as planned"),
     ],
 )
-def test_the_verdict_by_share(clip: Clip, unit: str, share: float, moved: bool | None, words: str) -> None:
+def test_the_verdict_follows_the_share(clip: Clip, unit: str, share: float, moved: bool | None, words: str) -> None:
     plan = plan_of(clip, left_half(clip, -4))
     change = plan.qp_offset.astype(np.float64) * share
     proof = judge(plan, Comparison(change, np.ones(change.shape, np.int64), FRAMES, unit), 1.0)
@@ -308,7 +320,7 @@ def test_the_verdict_by_share(clip: Clip, unit: str, share: float, moved: bool |
     assert words in proof.summary()
 
 
-def test_a_plan_that_worsens_only_is_split_in_its_middle(clip: Clip) -> None:
+def test_a_plan_that_only_worsens_is_split_in_its_middle(clip: Clip) -> None:
     plan = plan_of(clip, left_half(clip, 4))
     change = plan.qp_offset.astype(float)
     proof = judge(plan, Comparison(change, np.ones(change.shape, np.int64), FRAMES, "QP"), 1.0)
@@ -317,15 +329,24 @@ def test_a_plan_that_worsens_only_is_split_in_its_middle(clip: Clip) -> None:
     assert proof.correlation == pytest.approx(1)
 
 
-def test_block_mean_square_of_partial_blocks() -> None:
-    difference = np.zeros((17, 18), np.int32)
-    difference[16, 16:] = 3
-    difference[0, 0] = -16
-    assert block_mean_square(difference).tolist() == [[1, 0], [0, 9]]
+def test_block_error_of_partial_blocks() -> None:
+    """The right column of blocks is 2 pixels wide, the bottom row 1 high; each mean is over the pixels that exist."""
+    one = np.full((17, 18), 100, np.uint8)
+    other = one.copy()
+    other[16, 16:] -= 3
+    other[0, 0] += 16
+    frames = (av.VideoFrame.from_ndarray(picture, format="gray") for picture in (one, other))
+    assert block_error(*frames).tolist() == [[1, 0], [0, 9]]
+
+
+def test_block_error_of_16_bit_pictures() -> None:
+    one, other = (np.full((16, 16), value, np.uint16) for value in (0, 65535))
+    frames = (av.VideoFrame.from_ndarray(picture, format="gray16le") for picture in (one, other))
+    assert block_error(*frames).tolist() == [[65535**2]]
 
 
 def test_picture(h264: tuple[EncodeJob, RoiPlan, Path, Path], tmp_path: Path) -> None:
-    """Panels from left to right: source, plan, change. Where the plan says -6 both overlays are bluer than elsewhere."""
+    """Panels from left to right: source, plan, change. Both overlays are bluer where the plan has -6."""
     job, plan, roi, plain = h264
     proof = prove_encode(job, plan, roi, max_frames=None, plain=plain)
     write_picture(tmp_path / "100%d.png", job.clip, plan, proof)

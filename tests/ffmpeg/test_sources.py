@@ -1,4 +1,4 @@
-"""Every kind of source through the whole job: what comes out has the source's frames, geometry, times, colours and audio."""
+"""Encodes of every kind of source: the output has the source's frames, geometry, times, colours and audio."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from gpu_saliency import (
     run_saliency_encode,
 )
 from gpu_saliency.analysis.aggregate import AGGREGATORS
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import GpuSaliencyError, UsageError
 from gpu_saliency.source.clip import ColorTags
 from gpu_saliency.source.decode import DecodeTally, decode_frames
-from gpu_saliency.source.probe import RAW_PIX_FMTS, parse_frame_rate, raw_frame_bytes
+from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.raw import RAW_PIX_FMTS, raw_frame_bytes
 from gpu_saliency.source.shrink import Shrinker
 
 FAST = ("--preset", "ultrafast", "--prove", "none", "--quiet", "--json")
@@ -39,7 +40,7 @@ def encode(source: Path, output: Path, *arguments: object) -> dict[str, Any]:
 
 
 def assert_same_picture(source: Path, output: Path, tolerance: float = 0.0006) -> None:
-    """Frames, times (to the millisecond that Matroska counts in), geometry and colour tags."""
+    """Compare frames, times (Matroska's are rounded to milliseconds), geometry and colour tags."""
     before, after = probe_clip(source), probe_clip(output)
     assert (after.width, after.height, after.rotation) == (before.width, before.height, before.rotation)
     assert after.sample_aspect_ratio == before.sample_aspect_ratio
@@ -53,9 +54,9 @@ def assert_same_picture(source: Path, output: Path, tolerance: float = 0.0006) -
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
 @pytest.mark.parametrize("pix_fmt", RAW_PIX_FMTS)
 def test_raw(tmp_path: Path, pix_fmt: str, encoder: str) -> None:
-    """18 frames of 161x97: odd in both sides, so the source's chroma planes are rounded up and the last blocks are partial.
+    """18 frames of 161x97: both sides are odd, so the source's chroma planes are rounded up and the last blocks are partial.
 
-    Neither codec has odd sizes with chroma at half resolution; the geometry is kept and the chroma is not, and that is said.
+    Neither codec supports odd sizes with subsampled chroma; the size is kept, the chroma becomes 4:4:4, and the result states it.
     """
     source = make_clip(tmp_path / "in.yuv", size="161x97", seconds=0.75, extra=("-pix_fmt", pix_fmt))
     assert source.stat().st_size == 18 * raw_frame_bytes(161, 97, pix_fmt)
@@ -79,7 +80,7 @@ def test_raw_of_even_size_keeps_its_pixel_format(tmp_path: Path, pix_fmt: str, e
 @pytest.mark.parametrize("name", AGGREGATORS)
 @pytest.mark.parametrize("suffix", [".mp4", ".y4m"])
 def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> None:
-    """A 641x361 clip, step by step as a Python caller does it."""
+    """A 641x361 clip through the separate steps of the Python API."""
     source = make_clip(tmp_path / f"in{suffix}", size="641x361", seconds=0.5, extra=("-pix_fmt", "yuv444p"))
     clip = probe_clip(source)
     sidecar, reused = load_saliency_sidecar(clip, AnalysisSettings(every=3))
@@ -96,7 +97,7 @@ def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_container_with_everything(tmp_path: Path, suffix: str, encoder: str) -> None:
-    """B-frames, BT.709 tags, AAC audio: all of it kept, the audio byte by byte."""
+    """B-frames, BT.709 tags and AAC audio are kept, the audio byte for byte."""
     tags = ("-vf", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv")
     source = make_clip(tmp_path / f"in{suffix}", audio=True, extra=("-c:a", "aac", "-bf", 2, "-preset", "fast", *tags))
     output = tmp_path / f"out{suffix}"
@@ -115,7 +116,7 @@ def test_color_tags(tmp_path: Path, matrix: str, color_range: str) -> None:
     assert probe_clip(tmp_path / "out.mp4").color.color_range == probe_clip(source).color.color_range
 
 
-def test_two_audio_streams_and_what_is_left_out(tmp_path: Path) -> None:
+def test_two_audio_streams_are_kept_and_subtitles_left_out(tmp_path: Path) -> None:
     subtitles = tmp_path / "words.srt"
     subtitles.write_text("1\n00:00:00,000 --> 00:00:00,500\nhello\n")
     source = tmp_path / "in.mkv"
@@ -135,7 +136,7 @@ def test_no_audio(tmp_path: Path) -> None:
     assert result["source"]["left_out"] == ["audio"]
 
 
-def test_cover_art_is_no_video(tmp_path: Path) -> None:
+def test_cover_art_is_ignored(tmp_path: Path) -> None:
     """An mp4 whose attached picture is larger than its video."""
     base = make_clip(tmp_path / "base.mp4")
     ffmpeg("-i", base, "-vf", "scale=320:240", "-frames:v", 1, tmp_path / "cover.png")
@@ -147,7 +148,7 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_rotation(tmp_path: Path, turn: int) -> None:
-    """A red square in the upright picture's top left corner is where the model must see it, however the frames are coded."""
+    """A red square in the top left corner of the upright picture stays there in the model's input at every coded rotation."""
     base = tmp_path / "base.mp4"
     box = "color=gray:size=160x96:rate=24:duration=0.25,drawbox=x=0:y=0:w=32:h=32:color=red:t=fill"
     ffmpeg("-f", "lavfi", "-i", box, "-c:v", "libx264", "-pix_fmt", "yuv420p", base)
@@ -165,7 +166,7 @@ def test_rotation(tmp_path: Path, turn: int) -> None:
 
 
 def test_variable_frame_rate(tmp_path: Path) -> None:
-    """Frames 33 ms apart, shifted by up to 33 ms in a pattern of six: two of which coincide, and the second moves on by a tick."""
+    """Frames 33 ms apart, shifted by up to 33 ms in a pattern of six: two coincide, and the second is moved on by a tick."""
     wobble = ("-vf", "settb=1/1000,setpts='PTS+13*mod(N,3)+7*mod(N,2)'", "-enc_time_base", "1:1000", "-fps_mode", "passthrough")
     source = make_clip(tmp_path / "in.mkv", rate=30, extra=wobble)
     assert len(set(np.diff(video_times(source)).round(3))) > 3
@@ -176,7 +177,7 @@ def test_variable_frame_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rate", "frames"), [("24", 12), ("25", 13), ("30000/1001", 15)])
 def test_duration(tmp_path: Path, rate: str, frames: int) -> None:
-    """Half a second holds every frame whose time lies before it, of a container and of raw video alike."""
+    """``--duration 0.5`` keeps the frames with times before 0.5 s, of containers and of raw video."""
     source = make_clip(tmp_path / "in.mp4", rate=rate, seconds=1, audio=True)
     result = encode(source, tmp_path / "out.mp4", "--duration", 0.5)
     assert result["output"]["frames"] == frames
@@ -196,14 +197,14 @@ def test_unusual_shapes(tmp_path: Path, size: str) -> None:
 
 
 def test_one_frame(tmp_path: Path) -> None:
-    """Shorter than the sampling's first interval: its only frame is looked at all the same."""
+    """A clip shorter than the first sampling interval: its only frame is the sample."""
     source = make_clip(tmp_path / "in.mp4", extra=("-frames:v", 1))
     result = encode(source, tmp_path / "out.mp4")
     assert result["analysis"]["sampled_frames"] == 1
     assert len(video_times(tmp_path / "out.mp4")) == 1
 
 
-def test_a_pixel_format_that_the_encoder_lacks_is_converted_and_said(tmp_path: Path) -> None:
+def test_an_unsupported_pixel_format_is_converted_and_reported(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x96:duration=0.25", "-c:v", "ffv1", "-pix_fmt", "bgr0", source)
     result = encode(source, tmp_path / "out.mkv")
@@ -227,7 +228,7 @@ def test_awkward_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatc
 
 
 def _yuv(rgb: tuple[float, float, float], kr: float, kb: float, full: bool, bits: int) -> tuple[int, int, int]:
-    """R'G'B' 0..1 to code values by ITU-R BT.601/709's own formula."""
+    """Convert R'G'B' 0..1 to code values by the formulas of ITU-R BT.601 and BT.709."""
     r, g, b = rgb
     y = kr * r + (1 - kr - kb) * g + kb * b
     u, v = (b - y) / (2 - 2 * kb), (r - y) / (2 - 2 * kr)
@@ -242,10 +243,10 @@ def _yuv(rgb: tuple[float, float, float], kr: float, kb: float, full: bool, bits
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(("matrix", "kr", "kb"), [(Colorspace.ITU709, 0.2126, 0.0722), (Colorspace.ITU601, 0.299, 0.114)])
 @pytest.mark.parametrize("rgb", [(1.0, 0.0, 0.0), (0.2, 0.6, 0.4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)])
-def test_shrinking_honours_matrix_and_range(
+def test_shrinking_uses_matrix_and_range_of_the_frame(
     rgb: tuple[float, float, float], matrix: Colorspace, kr: float, kb: float, full: bool, bits: int
 ) -> None:
-    """A frame of one colour comes out as that colour, within 3 code values (4:2:0, 8-bit rounding)."""
+    """A frame of one colour is shrunk to that colour within 3 code values (4:2:0, 8-bit rounding)."""
     frame = av.VideoFrame(64, 48, "yuv420p" if bits == 8 else "yuv420p10le")
     for plane, value in zip(frame.planes, _yuv(rgb, kr, kb, full, bits), strict=True):
         kind = np.uint8 if bits == 8 else np.uint16
@@ -261,16 +262,27 @@ def test_frame_rates() -> None:
     assert parse_frame_rate("30000/1001") == Fraction(30000, 1001)
     assert parse_frame_rate("24.0") == 24
     for text in ("abc", "0", "-24", "1/0", "1e9", "nan"):
-        with pytest.raises(UsageError, match="--framerate"):
+        with pytest.raises(UsageError, match="frame_rate="):
             parse_frame_rate(text)
+
+
+def test_every_error_of_an_unusable_source_has_a_cure(tmp_path: Path) -> None:
+    """A missing file, a folder, an empty file, text, and raw video without its size."""
+    (tmp_path / "empty.mp4").touch()
+    for name in ("text.mp4", "raw.yuv"):
+        (tmp_path / name).write_text("text")
+    for name in ("missing.mp4", ".", "empty.mp4", "text.mp4", "raw.yuv"):
+        with pytest.raises(GpuSaliencyError) as caught:
+            probe_clip(str(tmp_path / name))
+        assert caught.value.cure, name
 
 
 @pytest.mark.parametrize(
     ("encoder", "channel", "suffix"),
     [("libsvtav1", "prefilter", ".mkv"), ("libsvtav1", "prefilter", ".mp4"), ("libvpx-vp9", "addroi", ".webm")],
 )
-def test_pixels_that_are_not_square(encoder: str, channel: str, suffix: str, tmp_path: Path) -> None:
-    """AV1 and VP9 carry no shape of a pixel, so that the container must; the time stamps stay what they are."""
+def test_sample_aspect_ratio_of_av1_and_vp9(encoder: str, channel: str, suffix: str, tmp_path: Path) -> None:
+    """AV1 and VP9 do not store the sample aspect ratio, so the container must; time stamps stay unchanged."""
     source = make_clip(tmp_path / "source.mp4", size="192x96", seconds=1, audio=suffix == ".mp4", extra=("-vf", "setsar=4/3"))
     output = tmp_path / f"out{suffix}"
     arguments = ("--encoder", encoder, "--preset", "8", "--prove", "none", "--roi-channel", channel, "--quiet")

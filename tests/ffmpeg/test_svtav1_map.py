@@ -1,4 +1,4 @@
-"""The map for SvtAv1EncApp, and encodes by that program."""
+"""The ROI map for SvtAv1EncApp, and encodes by that program."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plans import assert_swapped, half, plan_of, swapping_plan, timed
+from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
 from support import audio_bytes, make_clip, video_times
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, run_saliency_encode
-from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, PROGRAM_VARIABLE, deltas, map_text
-from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, deltas, map_text
+from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE, find_program
+from gpu_saliency.errors import EncodeError, ToolMissingError
 from gpu_saliency.proof import prove_encode
 
 SVT = Path(os.environ.get(PROGRAM_VARIABLE, Path(__file__).parents[2] / ".svtav1" / "bin" / "SvtAv1EncApp"))
@@ -20,7 +21,7 @@ SVT = Path(os.environ.get(PROGRAM_VARIABLE, Path(__file__).parents[2] / ".svtav1
 
 def test_svt_map_has_few_levels_and_none_below_zero() -> None:
     rng = np.random.default_rng(5)
-    plan = plan_of([rng.integers(-6, 7, (30, 54)) for _ in range(3)], [0, 5, 9], 12, 854, 480)
+    plan = make_plan([rng.integers(-6, 7, (30, 54)) for _ in range(3)], [0, 5, 9], 12, 854, 480)
     for segment in range(3):
         found = deltas(plan, segment)
         assert found.shape == (8, 14)
@@ -32,18 +33,18 @@ def test_svt_map_has_few_levels_and_none_below_zero() -> None:
     assert {len(line) for line in lines} == {1 + 8 * 14}
 
 
-def test_svt_map_gives_a_subject_its_whole_superblock() -> None:
-    """One 16x16 block of -3 in a picture of +1: the 64x64 block around it gets 0, all others the most."""
+def test_svt_map_gives_a_superblock_its_best_offset() -> None:
+    """One 16x16 block of -3 in a picture of +1: the 64x64 block around it gets 0, all others the largest offset."""
     grid = np.ones((8, 8), int)
     grid[5, 2] = -3
-    found = deltas(plan_of([grid], [0], 1, 128, 128), 0)
+    found = deltas(make_plan([grid], [0], 1, 128, 128), 0)
     assert found[1, 0] == 0
     assert found[0].tolist() == [found.max()] * 2
     assert found.max() > 0
 
 
 @pytest.mark.parametrize("text", ["1.4.1", "0.9"])
-def test_an_app_too_old_is_passed_over_with_the_reason(
+def test_an_app_that_is_too_old_is_passed_over_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, grain_path: Path
 ) -> None:
     app = tmp_path / "SvtAv1EncApp"
@@ -58,22 +59,39 @@ def test_an_app_too_old_is_passed_over_with_the_reason(
         prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", roi_channel="svtav1-map"))
 
 
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [(None, "no such program"), ("echo hello", "does not answer like SvtAv1EncApp"), ("#!/no/such/shell", "cannot be run")],
+)
+def test_an_app_that_cannot_serve_is_an_error_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, problem: str
+) -> None:
+    app = tmp_path / "app"
+    if script is not None:
+        app.write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n")
+        app.chmod(0o755)
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(app))
+    with pytest.raises(ToolMissingError, match=problem) as caught:
+        find_program()
+    assert caught.value.cure
+
+
 @pytest.mark.skipif(not SVT.exists(), reason="no SvtAv1EncApp; scripts/install-svtav1")
 class TestSvtAv1EncApp:
-    """With the real program."""
+    """Encodes by the real program."""
 
     @pytest.fixture(autouse=True)
     def _program(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(PROGRAM_VARIABLE, str(SVT))
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-    def test_the_map_moves_bits_and_nothing_is_lost(self, cut_path: Path, tmp_path: Path, suffix: str) -> None:
-        job = timed(prepare_encode(probe_clip(cut_path), EncodeSettings("libsvtav1", "10")))
+    def test_the_map_moves_bits_and_keeps_times_and_audio(self, cut_path: Path, tmp_path: Path, suffix: str) -> None:
+        job = with_time_stamps(prepare_encode(probe_clip(cut_path), EncodeSettings("libsvtav1", "10")))
         assert job.channel is not None
         assert job.channel.name == "svtav1-map"
         plan = swapping_plan(48, 320, 192, 24)
         run_saliency_encode(job, plan, tmp_path / f"out{suffix}")
-        # Matroska knows no negative time: it begins with the audio's priming, 23 ms before the picture.
+        # Matroska has no negative time stamps: the file begins with the audio's priming, 23 ms before the picture.
         times = np.array(video_times(tmp_path / f"out{suffix}"))
         np.testing.assert_allclose(times - times[0], video_times(cut_path), atol=1.1e-3)
         assert audio_bytes(tmp_path / f"out{suffix}") == audio_bytes(cut_path)
@@ -82,14 +100,15 @@ class TestSvtAv1EncApp:
     def test_ten_bit_and_colour_tags(self, tmp_path: Path) -> None:
         tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
         source = make_clip(tmp_path / "in.mkv", size="150x90", extra=("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-vf", tags))
-        job = timed(prepare_encode(probe_clip(source), EncodeSettings("libsvtav1", "10")))
-        run_saliency_encode(job, plan_of([half(150, 90, "left")], [0], 24, 150, 90), tmp_path / "out.mkv")
+        job = with_time_stamps(prepare_encode(probe_clip(source), EncodeSettings("libsvtav1", "10")))
+        run_saliency_encode(job, make_plan([half_grid(150, 90, "left")], [0], 24, 150, 90), tmp_path / "out.mkv")
         found = probe_clip(tmp_path / "out.mkv")
         assert (found.pix_fmt, found.color) == ("yuv420p10le", job.clip.color)
 
-    def test_its_own_words_when_it_fails(self, grain_path: Path, tmp_path: Path) -> None:
-        job = timed(prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", "10", encoder_params="no-such-option=1")))
-        with pytest.raises(Exception, match="SvtAv1EncApp failed") as caught:
+    def test_its_own_message_when_it_fails(self, grain_path: Path, tmp_path: Path) -> None:
+        settings = EncodeSettings("libsvtav1", "10", encoder_params="no-such-option=1")
+        job = with_time_stamps(prepare_encode(probe_clip(grain_path), settings))
+        with pytest.raises(EncodeError, match="SvtAv1EncApp failed") as caught:
             run_saliency_encode(job, swapping_plan(48, 320, 192, 12), tmp_path / "out.mkv")
         assert "no-such-option" in str(caught.value)
         assert list(tmp_path.iterdir()) == []

@@ -31,8 +31,7 @@ from gpu_saliency.analysis.cuda.record import join_changes
 from gpu_saliency.analysis.cuda.session import free_dimensions, library_folders, session_providers
 from gpu_saliency.analysis.settings import GpuSettings, parse_gpus
 from gpu_saliency.errors import ToolMissingError, UsageError
-from gpu_saliency.model.contract import InputSize, ModelContract
-from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD, InputSize, ModelContract
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, decode_frames

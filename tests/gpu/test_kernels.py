@@ -19,7 +19,8 @@ from gpu_saliency.analysis.cuda.kernels.launch import AGGREGATOR_MODES, lattice_
 from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_saliency
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.grid import block_mean, grid_shape
-from gpu_saliency.model.onnx import IMAGENET_MEAN, IMAGENET_STD, InputSize, normalise
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD, InputSize
+from gpu_saliency.model.onnx import normalise
 from gpu_saliency.source.scenes import lattice_axis
 
 COLOUR_TOLERANCE = 3e-4

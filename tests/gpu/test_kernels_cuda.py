@@ -13,7 +13,7 @@ from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
 from gpu_saliency.analysis.cuda.kernels.launch import lattice_shape
 from gpu_saliency.grid import grid_shape
-from gpu_saliency.model.onnx import InputSize
+from gpu_saliency.model.contract import InputSize
 
 pytestmark = pytest.mark.needs_cuda
 

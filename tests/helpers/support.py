@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import imageio_ffmpeg
+from schemas import check_result
 
 from gpu_saliency.cli import main
 
@@ -61,7 +62,7 @@ class Run:
 
 
 def run(*arguments: object) -> Run:
-    """``gpu-saliency ARGUMENTS`` in this process."""
+    """Run ``gpu-saliency ARGUMENTS`` in this process; with ``--json``, check what it prints against its schema."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["gpu-saliency", *map(str, arguments)]
     try:
@@ -74,6 +75,7 @@ def run(*arguments: object) -> Run:
     finally:
         sys.argv = argv
     assert isinstance(code, int)
+    check_result(arguments, out.getvalue())
     return Run(code, out.getvalue(), err.getvalue())
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-HANG_SECONDS = 300.0
-"""Ends a test run that hangs. Each event comes within seconds, or within a minute on a loaded machine."""
+HANG_SECONDS = 60.0
+"""Guards a test run against hanging; no test depends on it: events come within seconds, on a loaded machine within a minute."""
 
 
 def wait_until(happened: Callable[[], bool], what: str, *, alive: Callable[[], bool] = lambda: True) -> None:
-    """Poll until ``happened``. Fails, naming ``what``, where ``alive`` becomes false first (a process ended) or time runs out."""
+    """Poll until ``happened``; fail with ``what`` when ``alive`` becomes false first or after `HANG_SECONDS`."""
     deadline = time.monotonic() + HANG_SECONDS
     while True:
         # Asked first, so that an event right before the end counts.

@@ -1,4 +1,4 @@
-"""Blocks, rectangles, sampled frames and activity: the arithmetic between a map and a plan."""
+"""Blocks, rectangles, samples, activity and input sizes: the arithmetic between a frame and a plan."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.encode.channels.rectangles import merge_blocks
 from gpu_saliency.errors import UsageError
 from gpu_saliency.grid import block_mean, grid_shape, overlap_weights
-from gpu_saliency.model.onnx import InputSize
+from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.sampling import Sampling
 
 
 @pytest.mark.parametrize(
     ("size", "grid"), [((1920, 1080), (68, 120)), ((641, 361), (23, 41)), ((16, 16), (1, 1)), ((1, 17), (2, 1))]
 )
-def test_edge_blocks_count(size: tuple[int, int], grid: tuple[int, int]) -> None:
+def test_partial_blocks_at_the_edges_count(size: tuple[int, int], grid: tuple[int, int]) -> None:
     assert grid_shape(*size) == grid
 
 
 def test_block_mean_of_a_full_resolution_map() -> None:
-    """A map with a cell per pixel: each block is the plain mean of its pixels, a partial one of those it has."""
+    """With one map cell per pixel, each block is the mean of its pixels; so is a partial one."""
     picture = np.random.default_rng(1).random((37, 50)).astype(np.float32)
     blocks = block_mean(picture, 50, 37)
     assert blocks.shape == (3, 4)
@@ -70,7 +70,7 @@ def test_sampling_is_even_and_centred() -> None:
     assert np.mean(chosen) == pytest.approx(240 / 2, abs=0.5)
 
 
-def test_sampling_of_odd_rates_has_no_drift() -> None:
+def test_sampling_of_fractional_rates_does_not_drift() -> None:
     rate = Fraction(30000, 1001)
     chosen = list(islice(Sampling.choose(rate, analysis_fps=Fraction(7)).indices(), 700))
     assert chosen[-1] == pytest.approx(699.5 * rate / 7, abs=1)
@@ -82,12 +82,12 @@ def test_sampling_every_frame() -> None:
     assert list(islice(Sampling.choose(Fraction(24), analysis_fps=Fraction(60)).indices(), 4)) == [0, 1, 2, 3]
 
 
-def test_sampling_refuses_contradictions() -> None:
-    with pytest.raises(UsageError, match="--every"):
+def test_invalid_sampling_is_refused() -> None:
+    with pytest.raises(UsageError, match="every=4: contradicts analysis_fps=6"):
         Sampling.choose(Fraction(24), analysis_fps=Fraction(6), every=4)
-    with pytest.raises(UsageError, match="--every 0"):
+    with pytest.raises(UsageError, match="every=0: out of range"):
         Sampling.choose(Fraction(24), every=0)
-    with pytest.raises(UsageError, match="--analysis-fps"):
+    with pytest.raises(UsageError, match="analysis_fps=0: out of range"):
         Sampling.choose(Fraction(24), analysis_fps=Fraction(0))
 
 
@@ -102,7 +102,7 @@ def test_activity_follows_texture_and_change() -> None:
 
 
 def test_activity_of_a_first_frame() -> None:
-    """Without a frame before, the gradient stands in for the change; a flat picture keeps the floor of one code value."""
+    """Without a previous frame the gradient replaces the change; a flat picture has the minimum of one code value."""
     np.testing.assert_allclose(activity_map(np.full((4, 4), 0.5, np.float32), None), 1 / 255, atol=1e-6)
     edge = np.array([[0, 1, 1]], np.float32)
     np.testing.assert_allclose(activity_map(edge, None)[0, 0], 1 + 1 / 255, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The seam between stages: order, errors, early ends, and that two stages really overlap."""
+"""`prefetch` and `merge`: order of items, errors, early ends, and overlap of two stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_order_is_kept() -> None:
     assert list(prefetch(iter(range(100)), depth=3)) == list(range(100))
 
 
-def test_an_upstream_error_comes_after_the_items_before_it() -> None:
+def test_an_upstream_error_is_raised_after_earlier_items() -> None:
     def upstream() -> Iterator[int]:
         yield 1
         yield 2
@@ -26,7 +26,7 @@ def test_an_upstream_error_comes_after_the_items_before_it() -> None:
         next(stream)
 
 
-def test_an_early_end_closes_the_upstream_and_its_thread() -> None:
+def test_an_early_end_closes_the_upstream_and_ends_its_thread() -> None:
     closed = threading.Event()
 
     def upstream() -> Iterator[int]:
@@ -42,8 +42,8 @@ def test_an_early_end_closes_the_upstream_and_its_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
-def test_upstream_runs_ahead_but_not_far() -> None:
-    """With the consumer holding item 0, the upstream may have made one item in its hand and ``depth`` in the queue more."""
+def test_upstream_runs_ahead_by_depth() -> None:
+    """While the consumer holds item 0, the upstream makes ``depth`` items for the queue and one that waits to enter it."""
     made = []
     reached = threading.Event()
 
@@ -62,7 +62,7 @@ def test_upstream_runs_ahead_but_not_far() -> None:
     assert list(stream) == list(range(1, 50))
 
 
-def test_merged_upstreams_each_keep_their_order() -> None:
+def test_merged_upstreams_keep_their_order() -> None:
     def named(name: str) -> Iterator[tuple[str, int]]:
         yield from ((name, i) for i in range(50))
 
@@ -72,8 +72,8 @@ def test_merged_upstreams_each_keep_their_order() -> None:
         assert [i for one, i in items if one == name] == list(range(50))
 
 
-def test_one_upstream_that_fails_ends_all() -> None:
-    """Even one that waits for something which only the consumer could give."""
+def test_an_upstream_error_stops_all_upstreams() -> None:
+    """Also one that is blocked until the consumer stops."""
     stopped = threading.Event()
 
     def waits() -> Iterator[int]:

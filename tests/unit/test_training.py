@@ -1,4 +1,4 @@
-"""The training scripts: network, data, losses, steps and export, on small synthetic inputs."""
+"""The training scripts on small synthetic inputs: network, data, losses, training steps and export."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ _SCRIPTS = Path(__file__).parents[2] / "scripts" / "training"
 
 import export_onnx  # noqa: E402
 import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
 import train_saliency  # noqa: E402
 from PIL import Image  # noqa: E402
 from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD, augment, paste  # noqa: E402
 from saliency_training.data import CachedSet, draw, read_pairs  # noqa: E402
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss, soft_iou_loss  # noqa: E402
 from saliency_training.network import Logits, SaliencyNet, combine, parameter_count  # noqa: E402
+from saliency_training.packing import packed_count, quantise, weights  # noqa: E402
 from saliency_training.predictors import OnnxPredictor, centre_gaussian, spectral_residual  # noqa: E402
 from saliency_training.settings import Augmentation, Phase, Settings, progress  # noqa: E402
 from saliency_training.warm_start import load_onnx, mix, unfold  # noqa: E402
@@ -37,13 +39,13 @@ _WIDTH, _HEIGHT = 256, 192
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
-    # Two threads that wait for each other by spinning make a busy machine many times slower.
+    # Two threads that spin while they wait slow a busy machine down many times.
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def squares() -> CachedSet:
-    """Six noisy grey frames, each with one bright square at a place of its own, and the square's mask."""
+    """Six noisy grey frames, each with one bright square at a different place, and the masks of the squares."""
     rng = np.random.default_rng(0)
     images = rng.integers(60, 100, (6, _HEIGHT, _WIDTH, 3), np.uint8)
     masks = np.zeros(images.shape[:3], np.uint8)
@@ -69,56 +71,88 @@ def test_network_stays_small() -> None:
     assert 850_000 < parameter_count(SaliencyNet(gaze_ceiling=_CEILING)) < 950_000
 
 
-def test_gaze_fills_what_the_objects_leave_and_never_reaches_a_half() -> None:
-    """Objects at logits 3 and -3 (0.953 and 0.047), gaze sure of both places: the object stays, the rest gets the ceiling."""
+def test_gaze_fills_the_background_up_to_its_ceiling() -> None:
+    """With certain gaze, an object (0.953) stays as it is and the background (0.047) rises to the ceiling."""
     objects, gaze = torch.tensor([[[[3.0, -3.0, -3.0]]]]), torch.tensor([[[[50.0, 50.0, -50.0]]]])
     found = combine(Logits(objects, objects, gaze), _CEILING).flatten().tolist()
     assert found == pytest.approx([0.9526, 0.5, 0.0474], abs=1e-4)
     assert torch.equal(combine(Logits(objects, objects, None), _CEILING), torch.sigmoid(objects))
 
 
-def test_an_object_nobody_looks_at_fades_but_stays_an_object() -> None:
-    """Objectness 0.953 at gaze 0, 0.25 and 0.5, and 0.047 at gaze 0: six tenths of 0.453 above a half are left, then eight."""
+def test_an_object_without_gaze_fades_but_stays_above_half() -> None:
+    """Of the 0.453 above 0.5, six tenths are kept at gaze 0, eight tenths at 0.25, all at 0.5; 0.047 stays."""
     objects, gaze = torch.tensor([[[[3.0, 3.0, 3.0, -3.0]]]]), torch.logit(torch.tensor([[[[1e-9, 0.25, 0.5, 1e-9]]]]))
     found = combine(Logits(objects, objects, gaze), _CEILING, gaze_inside=0.6).flatten().tolist()
     assert found == pytest.approx([0.5 + 0.6 * 0.4526, 0.5 + 0.8 * 0.4526, 0.9526, 0.0474], abs=1e-4)
 
 
-@pytest.mark.parametrize("fp16", [False, True])
-def test_export_keeps_the_contract(tmp_path: Path, fp16: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_export_keeps_the_contract(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / "model.onnx"
-    worst = export_onnx.export(SaliencyNet(gaze_ceiling=_CEILING), path, fp16=fp16)
-    assert worst < (export_onnx.TOLERANCE_FP16 if fp16 else export_onnx.TOLERANCE)
+    worst = export_onnx.export(SaliencyNet(gaze_ceiling=_CEILING), path, packed=packed)
+    assert worst < (export_onnx.TOLERANCE_PACKED if packed else export_onnx.TOLERANCE)
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
     model = onnx.load(str(path))
-    halves = sum(w.data_type == onnx.TensorProto.FLOAT16 for w in model.graph.initializer)
-    assert halves > 20 if fp16 else halves == 0
-    assert path.stat().st_size < (2_000_000 if fp16 else 4_000_000)
+    count = packed_count(model)
+    assert count > 10 if packed else count == 0
+    assert path.stat().st_size < (2_100_000 if packed else 4_000_000)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert properties["gpu_saliency.contract"] == "image-v1"
     assert (properties["gpu_saliency.default_width"], properties["gpu_saliency.default_height"]) == ("256", "144")
     predictor = OnnxPredictor(path)
     assert predictor.default_size == (256, 144)
     assert predictor.batch_limit is None
-    if not fp16:  # half precision is counted alike, but ONNX Runtime on a CPU computes it in float32
-        assert 0.5 < predictor.gflop((256, 144)) < 0.8
+    assert 0.5 < predictor.gflop((256, 144)) < 0.8
     SaliencyModel(path)
+
+
+def test_a_packed_weight_is_near_the_weight() -> None:
+    """Within half a step of its channel, which is 1/32767 of the channel's largest value; a channel of zeros stays zero."""
+    weight = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)
+    weight[0] *= 1000
+    weight[1] = 0
+    codes, scale = quantise(weight)
+    assert (codes.dtype.name, scale.dtype.name) == ("int16", "float32")
+    assert (codes.shape, scale.shape) == (weight.shape, (4, 1, 1, 1))
+    largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    assert (np.abs(codes * scale - weight) <= 0.501 * largest / 32767).all()
+    assert not codes[1].any()
+
+
+def test_sessions_of_a_packed_file_fold_it_to_float32(tmp_path: Path) -> None:
+    """ONNX Runtime's own optimised model has neither the 16-bit tensors nor the nodes that widen them."""
+    plain, packed, optimised = (tmp_path / f"{name}.onnx" for name in ("plain", "packed", "optimised"))
+    export_onnx.export(SaliencyNet(gaze_ceiling=_CEILING), plain)
+    assert export_onnx.pack_file(plain, packed) < export_onnx.TOLERANCE_PACKED
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(optimised)
+    onnxruntime.InferenceSession(str(packed), options, providers=["CPUExecutionProvider"])
+    folded, model = onnx.load(str(optimised)), onnx.load(str(plain))
+    assert packed_count(onnx.load(str(packed))) > 10
+    assert packed_count(folded) == 0
+    for operator in ("Mul", "Cast"):
+        count, before = (sum(node.op_type == operator for node in graph.graph.node) for graph in (folded, model))
+        assert count <= before
+    expected, found = (weights(onnx.load(str(path)).graph) for path in (plain, packed))
+    assert expected.keys() <= found.keys()
+    assert all(np.allclose(found[name], value, atol=1e-4) for name, value in expected.items())
 
 
 def test_export_that_differs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export_onnx.export(SaliencyNet().eval(), path)
-    with pytest.raises(export_onnx.ExportError, match="differs from PyTorch"):
+    with pytest.raises(export_onnx.ExportError, match="differs from its source"):
         export_onnx.verify(path, SaliencyNet().eval())
 
 
-def test_a_released_file_is_where_training_can_go_on(tmp_path: Path) -> None:
-    """From the folded file back to batch norms: the same objects' map; and statistics under which training keeps it."""
+def test_training_can_start_from_a_released_file(tmp_path: Path) -> None:
+    """Unfolding the batch norms keeps the object map, in evaluation mode and in training mode."""
     torch.manual_seed(1)
     first = SaliencyNet()
     batches = [torch.randn(4, 3, 64, 96) for _ in range(3)]
     for x in batches * 20:
-        first(x)  # moves the running statistics away from 0 and 1
+        first(x)  # changes the running statistics from 0 and 1
     path = tmp_path / "first.onnx"
     export_onnx.export(first, path)
     second = SaliencyNet(gaze_ceiling=_CEILING)
@@ -138,8 +172,8 @@ def test_a_released_file_is_where_training_can_go_on(tmp_path: Path) -> None:
     assert (in_training - everything).abs().mean() < 0.02
 
 
-def test_halfway_between_two_networks(tmp_path: Path) -> None:
-    """Every shared weight lies in the middle and the rest stays; all the way over, the other's objects come out."""
+def test_mix_interpolates_two_networks(tmp_path: Path) -> None:
+    """A share of 0.5 averages every shared weight and keeps the others; a share of 1 gives the other's object map."""
     batches = [torch.randn(4, 3, 64, 96) for _ in range(3)]
     path = tmp_path / "first.onnx"
     first = SaliencyNet()
@@ -189,7 +223,7 @@ def test_losses_at_known_points() -> None:
     assert fixation_loss(torch.sigmoid(sure), mask).item() == pytest.approx(0, abs=1e-3)
     assert fixation_loss(torch.sigmoid(sure) * 0.1, mask).item() == pytest.approx(0, abs=1e-3)
     assert gaze_loss(sure, mask).item() == pytest.approx(0, abs=1e-3)
-    # A tenth of the density is the same distribution; only the BCE sees the scale.
+    # A tenth of the density is the same distribution; only the BCE depends on the scale.
     assert gaze_loss(torch.full_like(mask, -2.0), mask * 0.1).item() > gaze_loss(sure, mask).item() + 0.1
 
 
@@ -204,7 +238,7 @@ def test_augmentation_keeps_image_and_mask_together(squares: CachedSet) -> None:
 
 
 def test_dark_and_letterboxed_samples(squares: CachedSet) -> None:
-    """All samples dim and barred: bars are black and empty in the mask, and most of the light is gone."""
+    """All samples are darkened and letterboxed: the bars are black and their mask is 0."""
     rng = torch.Generator().manual_seed(0)
     more = Augmentation(letterbox=1.0, dark=1.0)
     x, y = augment(squares.images, squares.truths, (128, 96), rng, more=more)
@@ -215,13 +249,13 @@ def test_dark_and_letterboxed_samples(squares: CachedSet) -> None:
         assert any(picture.mean() < 0.02 and truth.max() == 0 for picture, truth in edges)
 
 
-def test_gaze_keeps_its_frame(squares: CachedSet) -> None:
-    """Of 30 samples each, some 9 are whole frames without the option and some 18 with it."""
+def test_whole_gaze_keeps_more_whole_frames(squares: CachedSet) -> None:
+    """Of 30 samples, about 9 are whole frames without the option and about 18 with it."""
     images = np.zeros_like(squares.images)
     truths = np.full_like(squares.truths, 255)
     truths[:, ::2] = 0
     size = (_WIDTH, _HEIGHT)
-    # A comb of rows: where the frame is whole, it comes out as it went in.
+    # A comb of rows comes out unchanged only if the frame stays whole.
     found = [
         augment(images, truths, size, torch.Generator().manual_seed(seed), 6, Augmentation(whole_gaze=whole))[1]
         for whole in (False, True)
@@ -233,8 +267,8 @@ def test_gaze_keeps_its_frame(squares: CachedSet) -> None:
     assert 10 <= sum(same[5:]) <= 26
 
 
-def test_a_pasted_object_lies_where_its_mask_says(squares: CachedSet) -> None:
-    """Bright squares on black scenes: what is bright is the new mask; a square cut by the bottom stays at the bottom."""
+def test_a_pasted_object_lies_under_its_mask(squares: CachedSet) -> None:
+    """Bright squares on black scenes: bright pixels are the new mask; a square cut by the bottom edge stays there."""
     images, masks = squares.images.copy(), squares.truths.copy()
     images[0, -40:, 100:180], masks[0] = 220, 0
     masks[0, -40:, 100:180] = 255
@@ -245,7 +279,7 @@ def test_a_pasted_object_lies_where_its_mask_says(squares: CachedSet) -> None:
     assert (new[0, -1] > 127).any()
 
 
-def test_draw_visits_everything_once_an_epoch() -> None:
+def test_draw_visits_each_index_once_per_epoch() -> None:
     drawn = np.concatenate([draw(4, 10, step, seed=3) for step in range(5)])
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
     assert list(drawn[4:8]) == list(draw(4, 10, 1, seed=3))
@@ -267,11 +301,11 @@ def test_schedule_of_the_shipped_settings(config: Path) -> None:
 
 
 @pytest.mark.parametrize("config", _CONFIGS, ids=lambda path: path.stem)
-def test_five_steps_learn_and_a_checkpoint_goes_on(config: Path, squares: CachedSet, tmp_path: Path) -> None:
+def test_five_steps_lower_the_loss_and_a_checkpoint_resumes(config: Path, squares: CachedSet, tmp_path: Path) -> None:
     text = config.read_text()
     settings = Settings.parse(text)
     run = train_saliency.Run.start(settings)
-    # The squares also serve as scenes and as fixation densities; the last two stand for crowds.
+    # The squares also serve as scenes and as fixation densities; the last two are marked as crowds.
     sets = train_saliency.Sets(squares, squares, np.array([False] * 4 + [True] * 2))
     kinds = {"everyday": 1, "crowds": 1} if settings.gaze_ceiling else {}
     phase = Phase(0.0, ((64, 64),), masks=5, composites=1, fixations=1 - len(kinds) // 2, **kinds)
@@ -297,8 +331,8 @@ def test_five_steps_learn_and_a_checkpoint_goes_on(config: Path, squares: Cached
     assert not exported.training
 
 
-def test_gaze_is_drawn_from_its_own_kind(squares: CachedSet) -> None:
-    """Images numbered by their grey level; the last two are crowds, and come last."""
+def test_fixation_images_are_drawn_by_source(squares: CachedSet) -> None:
+    """Grey levels number the images; the last two are crowds and come last in each draw."""
     images = np.stack([np.full_like(squares.images[0], i) for i in range(6)])
     sets = train_saliency.Sets(squares, CachedSet(images, squares.truths), np.array([False] * 4 + [True] * 2))
     phase = Phase(0.0, ((64, 64),), masks=1, composites=0, fixations=0, everyday=3, crowds=1)
@@ -307,7 +341,7 @@ def test_gaze_is_drawn_from_its_own_kind(squares: CachedSet) -> None:
     assert {four[3] for four in drawn} == {4, 5}
 
 
-def test_pairs_come_alike_from_a_folder_and_a_tar(tmp_path: Path) -> None:
+def test_a_folder_and_a_tar_give_the_same_pairs(tmp_path: Path) -> None:
     import tarfile
 
     folder = tmp_path / "folder" / "tiny"
@@ -326,7 +360,7 @@ def test_pairs_come_alike_from_a_folder_and_a_tar(tmp_path: Path) -> None:
 
 
 def test_baselines() -> None:
-    """The centre prior peaks in the centre; the spectral residual on the one odd spot of a regular pattern."""
+    """The centre prior peaks in the centre, the spectral residual at the one irregular spot of a pattern."""
     stripes = np.tile(np.array([60, 60, 140, 140], np.uint8), 32)
     noise = np.random.default_rng(0).integers(0, 20, (128, 128), np.uint8)
     image = Image.fromarray(stripes[None, :] + noise)

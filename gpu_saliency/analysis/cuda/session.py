@@ -184,7 +184,7 @@ class CudaSession:
             with self.cuda_stream:
                 low, high = float(answer.min()), float(answer.max())
         if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
-            raise breach(self._contract.path, f"its answer lies in {low:g} .. {high:g}, not in 0 .. 1")
+            raise breach(self._contract.path, f"output values in {low:g} .. {high:g}, not in 0 .. 1")
 
 
 def free_dimensions(contract: ModelContract, shape: tuple[int, int, int, int]) -> dict[str, int]:

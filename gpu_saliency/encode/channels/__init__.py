@@ -1,1 +1,1 @@
-"""How an ROI reaches an encoder: one file per channel. Which encoder takes which is in gpu_saliency/encoders."""
+"""Channels: one module for each way to pass an ROI plan to an encoder. `gpu_saliency.encode.encoders` lists each encoder's."""

@@ -1,4 +1,4 @@
-"""A channel passes an ROI plan to an encoder. It answers with data, so that tests can check it without running ffmpeg."""
+"""A channel passes an ROI plan to an encoder. It returns data, so that tests can check it without running ffmpeg."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import ClassVar
 
 from gpu_saliency.encode.parts import Part, whole
 from gpu_saliency.encode.target import EncodeTarget, Params
-from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.errors import GpuSaliencyError, setting
 from gpu_saliency.plan.roi import RoiPlan
+
+FREE_SPACE = f"free some space, or give {setting('output')} another disk"
+"""The cure where a channel's file cannot be written: it lies beside the output."""
+OWN_FFMPEG = f"leave {setting('ffmpeg_bin')} out to use the bundled ffmpeg"
+"""The cure where the ffmpeg in use lacks a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Channel(ABC):
 
     name: ClassVar[str]
     per_map: ClassVar[bool] = False
-    """Whether a change of plan is free of cost, so that by default each map becomes a segment of its own."""
+    """Whether a change of plan costs nothing, so that by default each map becomes a segment of its own."""
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         """The reason why this channel cannot serve ``target`` on this machine; ``None`` if it can."""
@@ -44,22 +49,27 @@ class Channel(ABC):
         return target.params
 
     def split(self, plan: RoiPlan) -> list[Part]:
-        """The parts that ``plan`` is encoded in, one run of the encoder each, in order and without a gap."""
+        """The parts of ``plan``, one run of the encoder each, in order and without a gap."""
         return whole(plan)
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         """The number to add to the base quality, on the encoder's scale, that keeps the size of a plain encode."""
         return 0.0
 
-    @abstractmethod
     def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
         """Prepare ``part`` of ``plan`` for one run of the encoder; ``None`` for a plain encode by the same encoder.
 
         ``quality`` is the base quality of ``target`` with this channel's shift, within the encoder's scale. Files go to ``folder``.
         Raises `OutputError` when they cannot be written.
         """
+        if plan is None:
+            return self.deliver_plain(target, quality)
+        return self.deliver_plan(target, plan.between(part.start, part.end), part, folder, quality)
 
+    def deliver_plain(self, target: EncodeTarget, quality: float | None) -> Delivery:
+        """`deliver` without a plan."""
+        return Delivery()
 
-def escape_param(value: str) -> str:
-    """``value`` escaped inside a list ``key=value:key=value``, as libavutil reads one (av_get_token): for paths."""
-    return "".join(f"\\{char}" if char in "\\':=," else char for char in value)
+    @abstractmethod
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+        """`deliver` with the share of the plan that ``part`` encodes, its frames counted from 0."""

@@ -11,10 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpu_saliency.encode.channels.base import Channel, Delivery, escape_param
+from gpu_saliency.encode.channels.base import FREE_SPACE, Channel, Delivery
+from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import EncodeTarget
-from gpu_saliency.errors import GpuSaliencyError, OutputError, UsageError
+from gpu_saliency.errors import GpuSaliencyError, UsageError, setting
+from gpu_saliency.files import writing
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
@@ -31,17 +33,13 @@ class KvazaarRoi(Channel):
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
-            return UsageError(f"{target.encoder}: its rate control sets QP itself", cure="use --crf")
+            return UsageError(f"{target.encoder}: its rate control sets QP itself", cure=f"use {setting('crf')}")
         return None
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
-        if plan is None:
-            return Delivery()
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
         path = folder / "roi.txt"
-        try:
-            write_roi(path, plan.between(part.start, part.end))
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        with writing(path, cure=FREE_SPACE):
+            write_roi(path, plan)
         return Delivery(params={"roi": escape_param(str(path))})
 
 

@@ -1,4 +1,4 @@
-"""A grid of values as few rectangles: the cost of an addroi graph is its number of filters."""
+"""Merges a grid of offsets into few rectangles; an addroi graph needs one filter for each."""
 
 from __future__ import annotations
 

@@ -7,30 +7,23 @@ frame. With a target bit rate the encoder ignores the map. Measured with SVT-AV1
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.encode.channels.base import Channel, Delivery
+from gpu_saliency.encode.channels.base import FREE_SPACE, Channel, Delivery
+from gpu_saliency.encode.channels.svtav1_program import PROGRAM, find_program
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import EncodeTarget, Params
-from gpu_saliency.errors import GpuSaliencyError, OutputError, ToolMissingError, UsageError
+from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, UsageError, setting
+from gpu_saliency.files import writing
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.clip import ColorTags
 
-PROGRAM = "SvtAv1EncApp"
-PROGRAM_VARIABLE = "GPU_SALIENCY_SVTAV1ENCAPP"
-"""Environment variable with the path of the program, where it is not on PATH."""
-LEAST_VERSION = (1, 6)
 MAX_LEVELS = 8
 MAX_DELTA = 255
 _UNIT_BLOCKS = 4
@@ -50,9 +43,10 @@ class SvtAv1Map(Channel):
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
-            return UsageError(f"{PROGRAM}: ignores its ROI map when it keeps a bit rate", cure="use --crf")
+            return UsageError(f"{PROGRAM}: ignores its ROI map when it keeps a bit rate", cure=f"use {setting('crf')}")
         if target.pix_fmt not in ("yuv420p", "yuv420p10le"):
-            return UsageError(f"{PROGRAM}: takes 4:2:0 alone, not {target.pix_fmt}")
+            cure = f"convert the source to 4:2:0, or use {setting('roi_channel', 'prefilter')}"
+            return UsageError(f"{PROGRAM}: takes 4:2:0 alone, not {target.pix_fmt}", cure=cure)
         try:
             find_program()
         except ToolMissingError as error:
@@ -62,53 +56,25 @@ class SvtAv1Map(Channel):
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return float(-SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER)
 
-    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
-        command = [find_program(), "-i", "stdin", "--progress", "0", "--preset", str(target.preset)]
-        command += ["--crf", f"{quality:g}", *_color_arguments(target.clip.color)]
-        command += _further(target.params)
-        if plan is not None:
-            path = folder / "roi.map"
-            try:
-                path.write_text(map_text(plan.between(part.start, part.end)), encoding="ascii")
-            except OSError as error:
-                raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-            command += ["--roi-map-file", str(path)]
-        return Delivery(program=(*command, "-b"))
+    def deliver_plain(self, target: EncodeTarget, quality: float | None) -> Delivery:
+        return Delivery(program=(*_command(target, quality), "-b"))
+
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+        path = folder / "roi.map"
+        with writing(path, cure=FREE_SPACE):
+            path.write_text(map_text(plan), encoding="ascii")
+        return Delivery(program=(*_command(target, quality), "--roi-map-file", str(path), "-b"))
 
 
-def find_program() -> str:
-    """The path of a usable SvtAv1EncApp. Raises `ToolMissingError` where there is none, or one too old."""
-    wanted = os.environ.get(PROGRAM_VARIABLE)
-    path = shutil.which(wanted or PROGRAM)
-    if path is None:
-        where = f"{PROGRAM_VARIABLE}={wanted}: no such program" if wanted else f"no {PROGRAM} on PATH"
-        raise ToolMissingError(where, cure=f"install SVT-AV1 1.6 or later, or set {PROGRAM_VARIABLE}")
-    version = program_version(path)
-    if version < LEAST_VERSION:
-        found = ".".join(map(str, version))
-        raise ToolMissingError(f"{path}: is version {found}, which reads no ROI map", cure="install SVT-AV1 1.6 or later")
-    return path
-
-
-@lru_cache(maxsize=8)
-def program_version(path: str) -> tuple[int, ...]:
-    """Raises `ToolMissingError` for a program that does not answer like SvtAv1EncApp."""
-    try:
-        answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=30, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissingError(f"{path}: cannot be run: {error}") from error
-    found = re.search(r"SVT-AV1\D*?v?(\d+)\.(\d+)(?:\.(\d+))?", answer.stdout + answer.stderr)
-    if not found:
-        raise ToolMissingError(f"{path}: does not answer like {PROGRAM}")
-    return tuple(int(number) for number in found.groups() if number is not None)
+def _command(target: EncodeTarget, quality: float | None) -> list[str]:
+    command = [find_program(), "-i", "stdin", "--progress", "0", "--preset", str(target.preset), "--crf", f"{quality:g}"]
+    return [*command, *_color_arguments(target.clip.color), *_param_arguments(target.params)]
 
 
 def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
     """Offsets of a segment, ``[rows64, cols64]``, 0..255, 0 the best; at most `MAX_LEVELS` different ones.
 
-    A 64x64 block gets what the best of its 16x16 blocks asks, so that no subject is worsened with its surroundings.
+    A 64x64 block gets the offset of the best of its 16x16 blocks, so that no subject is worsened with its surroundings.
     """
     wanted = pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "min")
     raised = np.clip(DELTA_PER_QP * (wanted - wanted.min()), 0, MAX_DELTA)
@@ -119,7 +85,7 @@ def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
 
 
 def mean_delta(plan: RoiPlan) -> float:
-    """Offset by which a plain encode's bits are raised on average over the clip, 0..255."""
+    """Mean offset of the map over the clip, 0..255, each block weighed by its share of a plain encode's bits."""
     spans = plan.segment_end - plan.segment_start
     means = [float((_full_size(deltas(plan, i), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
     return float(np.average(means, weights=spans))
@@ -140,7 +106,7 @@ def _full_size(units: NDArray[np.int64], plan: RoiPlan) -> NDArray[np.int64]:
 
 
 def _color_arguments(color: ColorTags) -> list[str]:
-    """What ffmpeg's wrapper would tell the encoder; y4m carries none of it."""
+    """The colour options that ffmpeg's wrapper would set; y4m carries no colour tags."""
     arguments = []
     for option, value in (
         ("--color-primaries", color.color_primaries),
@@ -151,5 +117,5 @@ def _color_arguments(color: ColorTags) -> list[str]:
     return [*arguments, "--color-range", "1"] if color.color_range == 2 else arguments
 
 
-def _further(params: Params) -> list[str]:
+def _param_arguments(params: Params) -> list[str]:
     return [word for key, value in params.items() for word in (f"--{key}", value)]

@@ -1,4 +1,4 @@
-"""An encoder of which nothing is known but the names of its options."""
+"""The specification of an encoder outside the table, of which only the names of its options are known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
 
 
 def generic_spec(name: str, options: frozenset[str]) -> EncoderSpec:
-    """What little can be said of encoder ``name``: its presets and scale are its own business; the prefilter serves any."""
+    """A specification for encoder ``name`` without presets and range; its one channel is the prefilter, which serves any encoder.
+
+    ``options`` are the names of its options in ffmpeg.
+    """
     return EncoderSpec(
         name=name,
         codec=None,

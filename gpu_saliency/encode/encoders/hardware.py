@@ -1,4 +1,4 @@
-"""Encoders in hardware, as far as ffmpeg's own sources tell: none of them could be run where this was written.
+"""Hardware encoders, described from ffmpeg's sources: none of them could be tested.
 
 QSV and VAAPI read region side data (libavcodec/qsvenc_h264.c, vaapi_encode.c); NVENC's wrapper has no code for it.
 """

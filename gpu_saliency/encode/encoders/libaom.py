@@ -1,4 +1,4 @@
-"""libaom-av1: the prefilter, or rate-guided delta-q where that is asked for.
+"""libaom-av1: the prefilter, or rate-guided delta-q where the user forces it.
 
 Measured by ``benchmarks/bd_rate.py``: over four clips both gain the same inside, and rate-guided delta-q costs less outside.
 But its gain varies from clip to clip down to a loss, it misses the size, and grain hides it; so it is not the default.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.rate_guide import RateGuide
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, Quality
+from gpu_saliency.errors import setting
 
 LIBAOM = EncoderSpec(
     name="libaom-av1",
@@ -22,13 +23,13 @@ LIBAOM = EncoderSpec(
     fastest_preset="8",
     arguments=("-row-mt", "1"),
     owned_params={
-        "cq-level": "use --crf",
-        "end-usage": "use --crf or --bitrate",
-        "target-bitrate": "use --bitrate",
-        "cpu-used": "use --preset",
-        "deltaq-mode": "it is what the plan is sent by",
-        "enable-rate-guide-deltaq": "it is what the plan is sent by",
-        "rate-distribution-info": "it is what the plan is sent by",
+        "cq-level": f"use {setting('crf')}",
+        "end-usage": f"use {setting('crf')} or {setting('bitrate')}",
+        "target-bitrate": f"use {setting('bitrate')}",
+        "cpu-used": f"use {setting('preset')}",
+        "deltaq-mode": SENDS_PLAN,
+        "enable-rate-guide-deltaq": SENDS_PLAN,
+        "rate-distribution-info": SENDS_PLAN,
     },
     passes="ffmpeg",
     suffixes=AV1_SUFFIXES,

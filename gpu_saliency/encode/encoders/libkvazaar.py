@@ -1,11 +1,12 @@
-"""libkvazaar (HEVC): a map of QP offsets in a file, for each frame anew."""
+"""libkvazaar (HEVC): a file with a grid of QP offsets for every frame."""
 
 from __future__ import annotations
 
 from gpu_saliency.encode.channels.kvazaar_roi import KvazaarRoi
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.encoders.libx264 import PRESETS
-from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import SENDS_PLAN, EncoderSpec, Quality
+from gpu_saliency.errors import setting
 
 LIBKVAZAAR = EncoderSpec(
     name="libkvazaar",
@@ -19,10 +20,10 @@ LIBKVAZAAR = EncoderSpec(
     preset_default="medium",
     fastest_preset="ultrafast",
     owned_params={
-        "qp": "use --crf",
-        "bitrate": "use --bitrate",
-        "preset": "use --preset",
-        "roi": "it is what the plan is sent by",
+        "qp": f"use {setting('crf')}",
+        "bitrate": f"use {setting('bitrate')}",
+        "preset": f"use {setting('preset')}",
+        "roi": SENDS_PLAN,
     },
     bitrate_param="bitrate",
     side_multiple=8,

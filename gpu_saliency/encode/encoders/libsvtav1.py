@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, Quality
+from gpu_saliency.errors import setting
 
 LIBSVTAV1 = EncoderSpec(
     name="libsvtav1",
@@ -20,19 +21,19 @@ LIBSVTAV1 = EncoderSpec(
     preset_default="8",
     fastest_preset="12",
     owned_params={
-        "crf": "use --crf",
-        "qp": "use --crf",
-        "rc": "use --crf or --bitrate",
-        "tbr": "use --bitrate",
-        "preset": "use --preset",
-        "pass": "libsvtav1 runs in one pass here",
-        "stats": "libsvtav1 runs in one pass here",
-        "roi-map-file": "it is what the plan is sent by",
-        "input": "use --src",
-        "i": "use --src",
-        "b": "use --output",
-        "c": "it would override other options; give them one by one",
-        "config": "it would override other options; give them one by one",
+        "crf": f"use {setting('crf')}",
+        "qp": f"use {setting('crf')}",
+        "rc": f"use {setting('crf')} or {setting('bitrate')}",
+        "tbr": f"use {setting('bitrate')}",
+        "preset": f"use {setting('preset')}",
+        "pass": "leave it out: libsvtav1 runs in one pass",
+        "stats": "leave it out: libsvtav1 runs in one pass",
+        "roi-map-file": SENDS_PLAN,
+        "input": "leave it out: ffmpeg pipes the source to the encoder",
+        "i": "leave it out: ffmpeg pipes the source to the encoder",
+        "b": f"use {setting('output')}",
+        "c": "give its options one by one: the file would override other options",
+        "config": "give its options one by one: the file would override other options",
     },
     suffixes=AV1_SUFFIXES,
 )

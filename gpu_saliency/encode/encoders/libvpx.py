@@ -1,8 +1,8 @@
-"""libvpx-vp9, whose wrapper reads regions in realtime mode alone: fast speeds, no adaptive quantisation, no look-ahead.
+"""libvpx-vp9: its wrapper reads regions in realtime mode alone, with fast speeds, no adaptive quantisation and no look-ahead.
 
-VP9 has 8 segments a frame, so that of many different offsets the wrapper keeps what fits into those. Its quantiser runs to 63, and
-over these steps the step size doubles 8.8 times (4 to 1828, the VP9 bitstream specification's ac_qlookup at 8 bit): 7.1 steps for a
-doubling, where H.264 has 6. The wrapper divides whole numbers, so that a fraction of a step is lost (libavcodec/libvpxenc.c).
+VP9 has 8 segments a frame, so the wrapper keeps at most 8 different offsets. Its quantiser runs to 63, and over these steps the
+step size doubles 8.8 times (4 to 1828, the VP9 bitstream specification's ac_qlookup at 8 bit): 7.1 steps for a doubling, where
+H.264 has 6. The wrapper divides whole numbers, so a fraction of a step is lost (libavcodec/libvpxenc.c).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""libvvenc (H.266): VVenC has no interface for regions at all, so that the prefilter is all there is."""
+"""libvvenc (H.266): VVenC has no interface for regions, so the prefilter is its only channel."""
 
 from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
+from gpu_saliency.errors import setting
 
 LIBVVENC = EncoderSpec(
     name="libvvenc",
@@ -15,19 +16,19 @@ LIBVVENC = EncoderSpec(
     preset_default="medium",
     fastest_preset="faster",
     owned_params={
-        "qp": "use --crf",
-        "targetbitrate": "use --bitrate",
-        "bitrate": "use --bitrate",
-        "preset": "use --preset",
-        "passes": "use --bitrate",
-        "pass": "use --bitrate",
-        "rcstatsfile": "use --bitrate",
+        "qp": f"use {setting('crf')}",
+        "targetbitrate": f"use {setting('bitrate')}",
+        "bitrate": f"use {setting('bitrate')}",
+        "preset": f"use {setting('preset')}",
+        "passes": f"use {setting('bitrate')}",
+        "pass": f"use {setting('bitrate')}",
+        "rcstatsfile": f"use {setting('bitrate')}",
     },
     passes="ffmpeg",
-    # ffmpeg's wrapper takes a pause of VVenC's threads, after the end of its input, for the end of the output: frames are lost,
-    # sometimes all of them, with exit status 0. Of a clip of 48 frames on a busy machine every fifth run lost all with one thread;
-    # without any (which is not the same) none of 24 did.
+    # ffmpeg's wrapper mistakes a pause of VVenC's threads, after the end of its input, for the end of the output: frames are lost,
+    # sometimes all of them, with exit status 0. With a clip of 48 frames on a busy machine every fifth run lost all frames with one
+    # thread; with none (which is not the same as one) 0 of 24 runs did.
     retry_params={"threads": "0"},
-    # Matroska lost frames of it, and most other containers have no place for it.
+    # Matroska lost frames of H.266, and most other containers cannot hold it.
     suffixes=(".mp4", ".mov", ".vvc", ".266"),
 )

@@ -1,16 +1,16 @@
-"""libx264: regions through addroi, and the settings that would silently drop them.
+"""libx264: regions through addroi; the settings that would silently drop them are refused.
 
 Measured with x264 core 165: constant QP drops regions, and so do ``aq-mode=0`` (which the preset *ultrafast* implies) and
-``aq-strength=0`` together with ``mbtree=0``; nothing is printed. ``--crf 0`` at 8 bit is lossless, which is constant QP 0.
+``aq-strength=0`` together with ``mbtree=0``; nothing is printed. ``crf`` 0 at 8 bit is lossless, which is constant QP 0.
 """
 
 from __future__ import annotations
 
 from gpu_saliency.encode.channels.addroi import AddRoi
 from gpu_saliency.encode.channels.prefilter import Prefilter
-from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, Quality, refuse_param
 from gpu_saliency.encode.target import EncodeTarget, Params
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, setting
 
 PRESETS = (
     "ultrafast",
@@ -24,34 +24,37 @@ PRESETS = (
     "veryslow",
     "placebo",
 )
-CONSTANT_QP = "constant QP ignores regions; use --crf"
+CONSTANT_QP = f"use {setting('crf')}: constant QP ignores regions"
 OWNED = {
     "qp": CONSTANT_QP,
-    "crf": "use --crf",
-    "preset": "use --preset",
-    "bitrate": "use --bitrate",
-    "vbv-maxrate": "use --crf",
-    "pass": "use --bitrate",
-    "stats": "use --bitrate",
-    "zones": "it sets QP itself, against the plan",
-    "qpfile": "it is an option of x264's own program; ffmpeg ignores it",
+    "crf": f"use {setting('crf')}",
+    "preset": f"use {setting('preset')}",
+    "bitrate": f"use {setting('bitrate')}",
+    "vbv-maxrate": f"use {setting('crf')}",
+    "pass": f"use {setting('bitrate')}",
+    "stats": f"use {setting('bitrate')}",
+    "zones": SETS_QP,
+    "qpfile": "leave it out: only x264's own program reads it",
 }
 
 
 def _keep_regions(target: EncodeTarget) -> Params:
     params = target.params
     if target.crf == 0 and target.bit_depth == 8:
-        raise UsageError("--crf 0: is lossless in libx264 at 8 bit, where no offset has a meaning", cure="use --crf 1 or more")
+        raise UsageError(
+            "is lossless in libx264 at 8 bit, where no offset has a meaning", setting="crf", value=target.crf, cure="1 or more"
+        )
     if params.get("aq-mode") == "0":
-        raise UsageError("--encoder-params aq-mode=0: libx264 ignores regions without adaptive quantisation", cure="leave it out")
+        raise refuse_param("aq-mode=0", "libx264 ignores regions without adaptive quantisation", cure="leave it out")
     if is_zero(params.get("aq-strength")):
-        raise UsageError("--encoder-params aq-strength=0: libx264 may ignore regions then", cure="0.01 is as good as off")
+        raise refuse_param("aq-strength=0", "libx264 may ignore regions then", cure="use 0.01, which is as good as off")
     if target.preset == "ultrafast" and "aq-mode" not in params:
         return {**params, "aq-mode": "1"}
     return params
 
 
 def is_zero(value: str | None) -> bool:
+    """Whether ``value`` is a number equal to 0."""
     try:
         return value is not None and float(value) == 0
     except ValueError:

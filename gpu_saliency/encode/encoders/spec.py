@@ -1,4 +1,4 @@
-"""What the table of encoders holds: facts and checks as data, so that a command can be tested without running ffmpeg."""
+"""The facts about one encoder and their checks, as data, so that a command can be tested without running ffmpeg."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from gpu_saliency.encode.target import Params
 from gpu_saliency.errors import UsageError, setting
 
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
-"""libavformat refuses AV1 in .mov, and what it writes to .ts it does not read back."""
+"""libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
+SENDS_PLAN = "leave it out: the channel passes the plan by it"
+SETS_QP = "leave it out: it sets QP itself, against the plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,11 @@ class Quality:
     """The scale of an encoder's constant-quality mode."""
 
     option: str
-    """ffmpeg's option for it; where it starts with no dash, the name among the encoder's own parameters."""
+    """ffmpeg's option for it; without a leading dash, the name among the encoder's own parameters."""
     low: float
     high: float
     default: float
-    """Below ``low``: whatever the encoder itself takes."""
+    """Below ``low``: the encoder's own default, as no option is given."""
     whole: bool = False
     """Whether it takes whole numbers only."""
     extra: tuple[str, ...] = ()
@@ -35,21 +37,21 @@ class EncoderSpec:
 
     name: str
     codec: str | None
-    """As ffmpeg names what it decodes to: ``h264``, ``hevc``; ``None`` where nothing is known of the encoder."""
+    """ffmpeg's name of its codec: ``h264``, ``hevc``; ``None`` for an encoder outside the table."""
     channels: tuple[Channel, ...]
-    """How a plan reaches it, the best first; empty for plain encodes only."""
+    """The ways to pass it a plan, the best first; empty for plain encodes only."""
     quality: Quality | None
-    """``None`` where nothing is known of it."""
+    """``None`` where the encoder has no known scale."""
     params_option: str = ""
     params_separator: str = ":"
     presets: tuple[str, ...] = ()
     preset_option: str = "-preset"
-    """Where it starts with no dash, the name among the encoder's own parameters."""
+    """Without a leading dash, the name among the encoder's own parameters."""
     preset_default: str | None = None
     fastest_preset: str | None = None
-    """For tests of what a machine can do."""
+    """The preset that ``doctor`` tests an encoder with."""
     owned_params: Mapping[str, str] = field(default_factory=dict)
-    """Parameter -> the flag that sets it, or the reason why it cannot be given."""
+    """Parameter that the user cannot give -> the cure: the setting to use instead, or to leave it out and why."""
     arguments: tuple[str, ...] = ()
     """Further ffmpeg arguments, always given."""
     global_arguments: tuple[str, ...] = ()
@@ -57,20 +59,20 @@ class EncoderSpec:
     last_filters: str = ""
     """Filters that must follow all others, such as an upload to the device."""
     pix_fmts: tuple[str, ...] = ()
-    """What it takes, where ffmpeg does not list that."""
+    """The pixel formats that it takes, where ffmpeg does not list them."""
     passes: str = ""
-    """How two-pass encoding is asked for: ``ffmpeg`` (-pass), ``params`` (pass= and stats= among its own), empty: one pass."""
+    """How to request two passes: ``ffmpeg`` (-pass), ``params`` (pass= and stats= among its own parameters), empty: one pass."""
     bitrate_param: str = ""
     """The name among its own parameters that takes a bit rate; empty: ffmpeg's -b:v."""
     codec_tags: Mapping[str, str] = field(default_factory=dict)
     """Output suffix -> the tag of the video stream."""
     suffixes: tuple[str, ...] = ()
-    """The only containers that hold it well; empty: any that can."""
+    """The only containers that hold it well; empty: all that ffmpeg accepts."""
     part_suffix: str = ".mp4"
     retry_params: Mapping[str, str] = field(default_factory=dict)
-    """Parameters of its own with which a run is repeated that lost frames."""
+    """Own parameters with which a run that lost frames is repeated."""
     side_multiple: int = 1
-    """Pixels by which width and height must divide."""
+    """Width and height must be multiples of this, in pixels."""
 
     def shifted_quality(self, base: float | None, shift: float) -> float | None:
         """``base`` and ``shift`` added, kept within the encoder's scale and rounded to its steps; ``None`` stays ``None``."""
@@ -80,7 +82,7 @@ class EncoderSpec:
         return float(round(value)) if self.quality.whole else value
 
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
-        """Raise a `UsageError` that names the flag and the cure unless everything is in range."""
+        """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
         if self.presets and preset not in self.presets:
             raise UsageError(f"unknown to {self.name}", setting="preset", value=preset, cure="one of " + ", ".join(self.presets))
         if quality is not None and self.quality is not None:
@@ -88,8 +90,13 @@ class EncoderSpec:
             if not low <= quality <= high:
                 raise UsageError(f"out of range for {self.name}", setting="crf", value=quality, cure=f"{low:g} to {high:g}")
             if self.quality.whole and quality != int(quality):
-                cure = f"give {setting('crf', round(quality))}"
+                cure = f"use {setting('crf', round(quality))}"
                 raise UsageError(f"{self.name} takes whole numbers only", setting="crf", value=quality, cure=cure)
         for key in params:
             if key in self.owned_params:
-                raise UsageError("cannot be given", setting="encoder_params", value=key, cure=self.owned_params[key])
+                raise refuse_param(key, "cannot be given", cure=self.owned_params[key])
+
+
+def refuse_param(param: str, problem: str, *, cure: str) -> UsageError:
+    """The error for an encoder parameter, ``key`` or ``key=value``, that would lose the plan or contradict a setting."""
+    return UsageError(problem, setting="encoder_params", value=param, cure=cure)

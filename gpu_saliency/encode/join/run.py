@@ -23,7 +23,7 @@ from gpu_saliency.encode.join.part_files import decode_order, open_part, reason_
 from gpu_saliency.encode.join.stamps import MICROSECOND, Stamps, last_duration, rescale, start_time
 from gpu_saliency.encode.join.streams import add_video, audio_packets, chapters_of, describe
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
-from gpu_saliency.source.clip import Clip, open_clip
+from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 # ffmpeg leaves these out of the metadata that it copies: they describe the source file, not its content.
 _NOT_COPIED = frozenset({"creation_time", "company_name", "product_name", "product_version"})
@@ -68,7 +68,7 @@ def join_parts(
     if frame_pts is not None and (len(frame_pts) < len(order) or (np.diff(frame_pts) <= 0).any()):
         raise ValueError(f"{len(frame_pts)} time stamps for {len(order)} frames, or they do not rise")
     with open_clip(clip) as source, _writing(output):
-        video = next(s for s in source.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+        video = video_stream_of(source)
         sounds = list(source.streams.audio) if audio else []
         start = start_time(source, [video, *sounds])
         if frame_pts is None:

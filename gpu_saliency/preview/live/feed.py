@@ -127,7 +127,7 @@ class LiveFeed:
                     continue
                 for frame in frames:
                     if self._newest is None:
-                        self.clip = clip_of(self.source, container, video, frame)
+                        self.clip = clip_of(self.source, video, frame)
                     elif (frame.width, frame.height) != (self.clip.width, self.clip.height):
                         raise SourceError(f"{self.name}: its size has changed to {frame.width}x{frame.height}; start anew")
                     if tail is not None and frame.time is not None:

@@ -157,7 +157,7 @@ def video_of(source: str, container: av.container.InputContainer) -> av.video.st
     return video
 
 
-def clip_of(source: str, container: av.container.InputContainer, video: av.video.stream.VideoStream, frame: av.VideoFrame) -> Clip:
+def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFrame) -> Clip:
     """What is known of a live source, from its first frame. Raises `SourceError`."""
     if not (1 <= frame.width <= MAX_SIDE and 1 <= frame.height <= MAX_SIDE):
         raise SourceError(f"{name_of(source)}: states no usable size")
@@ -170,7 +170,6 @@ def clip_of(source: str, container: av.container.InputContainer, video: av.video
         frame_count=None,
         codec=video.codec_context.codec.canonical_name,
         color=ColorTags.of(video.codec_context),
-        demuxer=container.format.name,
         sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
         rotation=round(frame.rotation / 90) * 90 % 360,
     )

@@ -1,1 +1,1 @@
-"""What the three scripts train_saliency.py, export_onnx.py and evaluate_saliency.py share."""
+"""Shared by the training scripts: data, networks, losses, metrics and settings."""

@@ -1,4 +1,4 @@
-"""Augmentation of a batch: geometry first (image and truth alike), then light, then what cameras and codecs do."""
+"""Augments a batch: geometry (of image and truth), then light, then camera and codec artefacts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpu_saliency.model import contract
 from saliency_training.settings import Augmentation
 
-IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+IMAGENET_MEAN, IMAGENET_STD = (
+    torch.from_numpy(values).view(1, 3, 1, 1) for values in (contract.IMAGENET_MEAN, contract.IMAGENET_STD)
+)
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 _BLOCK = 8
 
-# What each sample undergoes: probabilities and ranges.
+# Probabilities and ranges of the augmentations.
 _ZOOM_OUT = 0.2
 _ZOOM_IN_RANGE = (0.5, 1.05)
 _ZOOM_OUT_RANGE = (1.1, 2.2)
@@ -46,9 +48,10 @@ def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> Tensor:
-    """Affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out.
+    """Draw affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out.
 
-    A share ``whole_frames`` stays whole. The last ``whole_gaze`` samples do so more often, and are never zoomed out of.
+    A share ``whole_frames`` of the samples stays whole frames. The last ``whole_gaze`` samples stay whole more often and are
+    never zoomed out.
     """
     count, _, height, width = truths.shape
     kind = torch.rand(count, generator=rng)
@@ -73,7 +76,7 @@ def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_g
 
 
 def _light(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Gamma, contrast, brightness, saturation, colour cast; ``[N, 3, H, W]`` in 0..1."""
+    """Vary gamma, contrast, brightness, saturation and colour cast of ``[N, 3, H, W]`` in 0..1."""
     count = len(x)
 
     def each(low: float, high: float) -> Tensor:
@@ -111,7 +114,7 @@ def _blocky(x: Tensor, strength: float) -> Tensor:
 
 
 def _degrade(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Some samples lose resolution, some gain noise, some are quantised in blocks."""
+    """Lower the resolution of some samples, add noise to some, quantise some in blocks."""
     x = x.clone()
     for i, (soft, noise, blocky, amount) in enumerate(torch.rand(len(x), 4, generator=rng).tolist()):
         sample = x[i : i + 1]
@@ -127,7 +130,7 @@ def _degrade(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _place(mask: NDArray[np.bool_], room: int, rng: torch.Generator) -> int:
-    """Where a shrunken axis with ``room`` to move begins; an object cut by the frame's edge stays at that edge."""
+    """Draw the offset, 0..``room``, of a shrunken axis; an object that the frame's edge cuts stays at that edge."""
     if mask[0] != mask[-1]:
         return room if mask[-1] else 0
     return int(torch.randint(0, room + 1, (1,), generator=rng))
@@ -136,10 +139,10 @@ def _place(mask: NDArray[np.bool_], room: int, rng: torch.Generator) -> int:
 def paste(
     images: NDArray[np.uint8], masks: NDArray[np.uint8], scenes: NDArray[np.uint8], rng: torch.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Cut the objects ``[N, h, w, 3]`` out by ``masks`` ``[N, h, w]``, shrink them and lay them on ``scenes``; new masks.
+    """Cut the objects ``[N, h, w, 3]`` out by ``masks`` ``[N, h, w]``, shrink them and paste them on ``scenes``.
 
-    Video has its subject in front of crowds and walls more often than photos do (Ghiasi et al., "Simple copy-paste", CVPR
-    2021).
+    Returns the images and the new masks. In video, subjects stand in front of crowds and walls more often than in photos. The
+    method: Ghiasi et al., "Simple copy-paste", CVPR 2021.
     """
     height, width = masks.shape[1:]
     results, truths = scenes.copy(), np.zeros_like(masks)
@@ -151,7 +154,7 @@ def paste(
         top = _place((masks[i] > 127).any(axis=1), height - size[0], rng)
         left = _place((masks[i] > 127).any(axis=0), width - size[1], rng)
         where = (i, slice(top, top + size[0]), slice(left, left + size[1]))
-        # A soft edge, so that the seam itself is not what gives the object away.
+        # A soft edge, so that the network cannot learn to detect the seam.
         alpha = F.avg_pool2d(small[None, 3:], 3, 1, 1, count_include_pad=False)[0] / 255
         scene = torch.from_numpy(results[where]).permute(2, 0, 1)
         results[where] = (alpha * small[:3] + (1 - alpha) * scene).round().byte().permute(1, 2, 0).numpy()
@@ -160,7 +163,7 @@ def paste(
 
 
 def _dim(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    """Some samples lose most of their light and show their sensor's noise."""
+    """Darken a ``share`` of the samples and add sensor noise."""
     x = x.clone()
     for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
         level = float(_uniform(1, *_DIM_RANGE, rng))
@@ -169,7 +172,7 @@ def _dim(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
 
 
 def _letterbox(x: Tensor, y: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Some samples get black bars above and below or, less often, at the sides; nothing in them is salient."""
+    """Add black bars, at top and bottom or (less often) at the sides, to a ``share`` of the samples; bars are not salient."""
     x, y = x.clone(), y.clone()
     for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
         axis = -2 if torch.rand(1, generator=rng) < 0.7 else -1
@@ -189,10 +192,11 @@ def augment(
     more: Augmentation = _PLAIN,
     whole_frames: float = 0.3,
 ) -> tuple[Tensor, Tensor]:
-    """Images ``[N, h, w, 3]``, truths ``[N, h, w]`` to normalised ``[N, 3, H, W]``, truths ``[N, 1, H, W]`` in 0..1.
+    """Augment images ``[N, h, w, 3]`` and truths ``[N, h, w]``.
 
-    ``size`` is (width, height). Zooming out shows the mirrored surroundings (objects and their masks alike), so that
-    subjects get small and leave the centre, as they do in video. The last ``fixations`` truths are densities.
+    Returns normalised images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]`` in 0..1. ``size`` is (width, height). Zooming out
+    mirrors the image and its mask at the edges, so that subjects become small and leave the centre, as in video. The last
+    ``fixations`` truths are densities.
     """
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     y = torch.from_numpy(truths).unsqueeze(1).float() / 255

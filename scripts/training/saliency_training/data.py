@@ -1,4 +1,4 @@
-"""Training data: folders or tars -> one uint8 memory map per set -> batches drawn in a fixed, resumable order."""
+"""Training data: reads folders or tars, caches one uint8 memory map per set, draws batches in a resumable order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIXATION_SET = "train_fixation_s224"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One image and its truth, as encoded files."""
+    """One image and its truth, as encoded files (JPEG, PNG)."""
 
     name: str
     source: str
@@ -28,7 +28,7 @@ class Pair:
 
 
 def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[Pair]:
-    """Yield the pairs of the set ``name`` in its index's order, from ``data/name/`` or else ``data/name.tar``."""
+    """Yield the pairs of the set ``name`` in the order of its index, from ``data/name/`` or else ``data/name.tar``."""
     folder, archive = data / name, archive or data / f"{name}.tar"
     if folder.is_dir():
         for row in csv.DictReader((folder / "index.csv").read_text().splitlines()):
@@ -36,7 +36,7 @@ def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[P
             yield Pair(row["id"], row["source"], image, (folder / "masks" / f"{row['id']}.png").read_bytes())
         return
     if not archive.is_file():
-        raise FileNotFoundError(f"{data} holds neither {name}/ nor {archive.name}")
+        raise FileNotFoundError(f"{data}: neither {name}/ nor {archive.name} found (give the folder that holds one of them)")
     with tarfile.open(archive) as tar:
         members = {str(Path(*Path(m.name).parts[-2:])): m for m in tar.getmembers() if m.isfile()}
         index = next(m for key, m in members.items() if key.endswith("index.csv"))
@@ -53,7 +53,7 @@ def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[P
 
 @dataclass(frozen=True, slots=True)
 class CachedSet:
-    """A whole set, decoded and squashed to one size."""
+    """A whole set, decoded and scaled to one size, aspects ignored."""
 
     images: NDArray[np.uint8]
     """``[count, height, width, 3]`` R'G'B'."""
@@ -65,7 +65,7 @@ class CachedSet:
 
 
 def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> CachedSet:
-    """Decode the set ``name`` once, at ``size`` (width, height), into two .npy files under ``cache`` and map them."""
+    """Decode the set ``name`` once, at ``size`` (width, height), into two .npy files under ``cache``; memory-map them."""
     paths = [cache / f"{name}_{size[0]}x{size[1]}_{part}.npy" for part in ("images", "truths")]
     if not all(path.is_file() for path in paths):
         cache.mkdir(parents=True, exist_ok=True)
@@ -82,12 +82,12 @@ def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> Cac
 
 
 def sources(data: Path, name: str) -> NDArray[np.str_]:
-    """The source of every pair of the set ``name``, in its index's order."""
+    """The source data set of every pair of the set ``name``, in the order of its index."""
     return np.array([pair.source for pair in read_pairs(data, name)])
 
 
 def draw(count: int, total: int, step: int, seed: int) -> NDArray[np.intp]:
-    """The ``count`` indices into a set of ``total`` that belong to ``step``: each epoch is one seeded shuffle."""
+    """The ``count`` indices of ``step`` into a set of ``total``; each epoch is one seeded shuffle."""
     positions = np.arange(step * count, (step + 1) * count)
     chosen = np.empty(count, np.intp)
     for epoch in np.unique(positions // total):

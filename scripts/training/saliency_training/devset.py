@@ -1,4 +1,4 @@
-"""The evaluation set `dev_eval_pack`: DUTS and DAVIS masks, OSIE fixations; and a predictor's scores on it."""
+"""Loads the evaluation set `dev_eval_pack` (DUTS and DAVIS masks, OSIE fixations) and scores predictors on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GROUPS = ("DUTS", "DAVIS", _GAZE)
 
 @dataclass(frozen=True, slots=True)
 class DevSet:
-    """All pairs, by group, and the raw fixations by image name."""
+    """All pairs by group, and the raw fixations by image name."""
 
     pairs: dict[str, list[Pair]]
     points: dict[str, NDArray[np.float32]]
@@ -31,7 +31,7 @@ class DevSet:
 
 
 def load_dev_set(data: Path) -> DevSet:
-    """From ``data/dev_eval_pack/`` or ``data/dev_eval.tar``."""
+    """Load ``data/dev_eval_pack/`` or ``data/dev_eval.tar``."""
     folder, archive = data / DEV_SET, data / "dev_eval.tar"
     if folder.is_dir():
         raw = (folder / "fixation_points.npz").read_bytes()
@@ -52,13 +52,13 @@ FIT_PIXELS, FIT_MULTIPLE = 256 * 144, 16
 
 
 def fit(width: int, height: int) -> tuple[int, int]:
-    """About `FIT_PIXELS` in the frame's own aspect, both sides multiples of `FIT_MULTIPLE`: how a clip is laid into the model."""
+    """A model input of about `FIT_PIXELS` in the frame's aspect, sides multiples of `FIT_MULTIPLE`, as for a clip."""
     scale = math.sqrt(FIT_PIXELS / (width * height)) / FIT_MULTIPLE
     return max(1, round(width * scale)) * FIT_MULTIPLE, max(1, round(height * scale)) * FIT_MULTIPLE
 
 
 def evaluate(predictor: Predictor, dev: DevSet, size: tuple[int, int] | None) -> dict[str, dict[str, float]]:
-    """Scores by group; each frame is squashed to ``size`` (``None``: `fit`) and its map scored at the truth's stored size."""
+    """Score ``predictor`` by group: frames are scaled to ``size`` (``None``: `fit`), maps are scored at the truth's size."""
     scores: dict[str, dict[str, float]] = {}
     for group, pairs in dev.pairs.items():
         found = []

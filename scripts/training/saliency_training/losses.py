@@ -1,4 +1,4 @@
-"""Losses on logits; each averages over the batch and is computed in float32 whatever the network ran in."""
+"""Training losses on logits; each averages over the batch and is computed in float32."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _EMPTY_SHARE = 0.003
 def soft_iou_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """1 - soft intersection over union; ``[N, 1, H, W]`` each, masks in 0..1.
 
-    Rahman and Wang, "Optimizing intersection-over-union in deep neural networks" (ISVC 2016). An (almost) empty mask
-    has no useful IoU and is left out.
+    Rahman and Wang, "Optimizing intersection-over-union in deep neural networks" (ISVC 2016). Masks that are
+    almost empty have no useful IoU and are left out.
     """
     predicted = torch.sigmoid(logits.float())
     intersection = (predicted * masks).sum(dim=(1, 2, 3))
@@ -35,7 +35,7 @@ def fixation_loss(predicted: Tensor, density: Tensor) -> Tensor:
     """0.5 KL(density || map) + 1 - CC, over maps ``[N, 1, H, W]`` in 0..1; both made to sum to 1 for the KL.
 
     The two metrics as in Bylinskii et al., "What do different evaluation metrics tell us about saliency models?" (PAMI
-    2019). Neither sees the scale of the map.
+    2019). Both ignore the scale of the map.
     """
     predicted, target = predicted.float().flatten(1), density.flatten(1)
     p = predicted / (predicted.sum(1, keepdim=True) + _EPS)
@@ -48,6 +48,6 @@ def fixation_loss(predicted: Tensor, density: Tensor) -> Tensor:
 
 
 def gaze_loss(logits: Tensor, density: Tensor) -> Tensor:
-    """`fixation_loss` plus BCE, whose optimum is the expected density: that gives the gaze map its scale."""
+    """`fixation_loss` plus BCE; the optimum of BCE is the expected density, which sets the scale of the gaze map."""
     logits = logits.float()
     return fixation_loss(torch.sigmoid(logits), density) + F.binary_cross_entropy_with_logits(logits, density)

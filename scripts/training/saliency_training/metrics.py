@@ -1,4 +1,4 @@
-"""Saliency metrics on single maps, ``[H, W]`` floats in 0..1.
+"""Saliency metrics of single maps, ``[H, W]`` floats in 0..1.
 
 Objects: MAE, F-beta and IoU as in Borji et al., "Salient object detection: a benchmark" (TIP 2015).
 Fixations: CC, NSS, KL and SIM as in Bylinskii et al.,
@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.grid import BLOCK_SIZE, pool_blocks
+
 BETA_SQUARED = 0.3
-BLOCK_SIZE = 16
 THRESHOLDS = 255
 _EPS = float(np.finfo(np.float32).eps)
 
@@ -32,23 +33,15 @@ def iou(predicted: Map, mask: Mask, threshold: float = 0.5) -> float:
 
 
 def block_iou(predicted: Map, mask: Mask) -> float:
-    """`iou` on the means of 16x16 pixel blocks (those at the right and lower edge may be partial): what an encoder can follow.
+    """`iou` on the means of 16x16 pixel blocks, the resolution at which an encoder changes its QP; edge blocks may be partial.
 
-    A block is the object's where the mask covers half of it, and chosen where the map's mean is 0.5.
+    A block belongs to the object if the mask covers at least half of it, and is chosen if the map's mean is at least 0.5.
     """
-    return iou(_block_means(predicted), _block_means(mask) >= 0.5)
-
-
-def _block_means(values: Map | Mask) -> NDArray[np.float64]:
-    height, width = values.shape
-    rows, columns = np.arange(0, height, BLOCK_SIZE), np.arange(0, width, BLOCK_SIZE)
-    sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1)
-    high, wide = np.minimum(BLOCK_SIZE, height - rows), np.minimum(BLOCK_SIZE, width - columns)
-    return np.asarray(sums / (high[:, None] * wide))
+    return iou(pool_blocks(predicted, BLOCK_SIZE, "mean"), pool_blocks(mask, BLOCK_SIZE, "mean") >= 0.5)
 
 
 def excess(predicted: Map, mask: Mask) -> float:
-    """Mean of the map minus the object's share of the frame: above 0, the map claims too much."""
+    """Mean of the map minus the object's share of the frame: above 0 if the map marks too much."""
     return float(predicted.mean()) - float(mask.mean())
 
 
@@ -67,14 +60,14 @@ def f_beta(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> NDArr
 
 
 def cc(predicted: Map, density: Map) -> float:
-    """Pearson's correlation of the two maps; 0 for a flat one."""
+    """Pearson correlation of the two maps; 0 if either is constant."""
     a, b = predicted - predicted.mean(), density - density.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 0 else 0.0
 
 
 def nss(predicted: Map, points: NDArray[np.floating]) -> float:
-    """Mean of the standardised map at the fixations ``points [K, 2]`` (x, y in pixels, 1-based)."""
+    """Normalised scanpath saliency: mean of the standardised map at the fixations ``points [K, 2]`` (x, y in pixels, 1-based)."""
     deviation = float(predicted.std())
     if deviation == 0:
         return 0.0
@@ -90,19 +83,21 @@ def _distribution(values: Map) -> NDArray[np.float64]:
 
 
 def kl(predicted: Map, density: Map) -> float:
-    """KL(density || predicted), both as distributions: sum Q log(eps + Q / (eps + P))."""
+    """KL(density || predicted), both normalised to sum 1: sum Q log(eps + Q / (eps + P))."""
     p, q = _distribution(predicted), _distribution(density)
     return float((q * np.log(_EPS + q / (p + _EPS))).sum())
 
 
 def sim(predicted: Map, density: Map) -> float:
-    """Sum of the smaller of the two distributions, 0..1."""
+    """Similarity: sum over pixels of the smaller of the two distributions, 0..1."""
     return float(np.minimum(_distribution(predicted), _distribution(density)).sum())
 
 
 def mean_object_scores(pairs: list[tuple[Map, Mask]]) -> dict[str, float]:
-    """Over a set: mean MAE, maximum over thresholds of the F-beta of the mean precision and recall, mean IoU at 0.5, per pixel
-    and per block; the mean map, the mean share of object, and the mean over images of how far the two are apart (calibration).
+    """Average the object metrics over a set.
+
+    ``max_f`` is the maximum over thresholds of the F-beta of the mean precision and recall. For calibration: the mean map, the
+    mean share of object, and ``excess_abs``, the mean over images of their absolute difference.
     """
     curves = [precision_recall(predicted, mask) for predicted, mask in pairs]
     precision, recall = (np.mean([curve[i] for curve in curves], axis=0) for i in (0, 1))
@@ -118,7 +113,7 @@ def mean_object_scores(pairs: list[tuple[Map, Mask]]) -> dict[str, float]:
 
 
 def mean_gaze_scores(triples: list[tuple[Map, Map, NDArray[np.floating]]]) -> dict[str, float]:
-    """Over a set of (map, density, points): the means of CC, NSS, KL and SIM."""
+    """Means of CC, NSS, KL, SIM and of the map itself over a set of (map, density, points)."""
     return {
         "cc": float(np.mean([cc(p, d) for p, d, _ in triples])),
         "nss": float(np.mean([nss(p, points) for p, _, points in triples])),

@@ -1,8 +1,8 @@
-"""The student network: a residual encoder to 1/16, a global context branch, a light decoder at half resolution for objects
-and, if asked for, a lighter one at quarter resolution for gaze.
+"""The student network: a residual encoder to 1/16 with a global context branch, and one or two light decoders.
 
-Every resize takes its target from the tensor it is added to, so any input whose sides are multiples of 16 gives a map
-of exactly that size, in PyTorch and in the exported graph.
+The decoder for objects ends at half resolution, the optional one for gaze at quarter resolution. Every resize takes its target
+size from the tensor that it is added to. So an input whose sides are multiples of 16 gives a map of exactly that size, in
+PyTorch and in the exported graph.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 SIZE_MULTIPLE = 16
 _GAZE_DROPOUT = 0.1
 _GAZE_GAIN = 2.0
-"""An expected density of a half is as sure as gaze gets: people look at different things."""
+"""Gaze of 0.5 counts as certain, because viewers look at different things."""
 
 
 def conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
-    """A convolution that keeps the size but for ``stride``, batch norm, ReLU."""
+    """Convolution, batch norm and ReLU; only ``stride`` changes the size."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
@@ -30,12 +30,12 @@ def conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: 
 
 
 def resize_like(x: Tensor, reference: Tensor) -> Tensor:
-    """Bilinear, to the height and width of ``reference``."""
+    """Resize ``x`` to the height and width of ``reference``, bilinear."""
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """Two 3x3 convolutions and a skip (He et al., CVPR 2016); channels, height and width stay."""
+    """Two 3x3 convolutions and a skip (He et al., CVPR 2016); the shape stays."""
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
@@ -48,15 +48,15 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by myp
 
 
 class GazeDecoder(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """Where eyes land: from the fused deepest level and two laterals to logits at quarter resolution.
+    """Predicts fixation density from the fused deepest level and two laterals, at quarter resolution.
 
-    A density of fixations is smooth (its blur is some 3 % of the frame's width), so quarter resolution is enough.
+    Quarter resolution is enough: fixation densities are blurred by about 3 % of the frame width.
     """
 
     def __init__(self, eighth: int, quarter: int) -> None:
         super().__init__()
         self.deep = Residual(eighth, dilation=2)
-        # Fixation images are few; whole channels are dropped so that the branch does not lean on single features.
+        # Dropping whole channels keeps the branch from relying on single features; there are few fixation images.
         self.drop = nn.Dropout2d(_GAZE_DROPOUT)
         self.lateral_eighth = conv(eighth, eighth, kernel=1)
         self.decode_eighth = conv(eighth, quarter)
@@ -72,21 +72,21 @@ class GazeDecoder(nn.Module):  # type: ignore[misc]  # torch is not followed by 
 
 
 class Logits(NamedTuple):
-    """What the network says of ``[N, 3, H, W]``."""
+    """Output of the network for ``[N, 3, H, W]``."""
 
     objects: Tensor
     """``[N, 1, H, W]``."""
     auxiliary: Tensor
-    """``[N, 1, H/16, W/16]``: the deepest level's own idea of the objects, for training."""
+    """``[N, 1, H/16, W/16]``: objects as predicted from the deepest level alone, used in training only."""
     gaze: Tensor | None
-    """``[N, 1, H, W]``, of a network that has a gaze decoder."""
+    """``[N, 1, H, W]``; ``None`` without a gaze decoder."""
 
 
 def combine(logits: Logits, gaze_ceiling: float, gaze_inside: float = 1.0) -> Tensor:
-    """The map ``[N, 1, H, W]`` in 0..1: objects, and below ``gaze_ceiling`` where eyes go besides.
+    """Combine objects and gaze to the map ``[N, 1, H, W]`` in 0..1: the maximum of objects and ``gaze_ceiling`` x gaze.
 
-    What an object has above 0.5 shrinks to ``gaze_inside`` of it where nobody looks; 1 leaves objects as they are. With a
-    ceiling of at most 0.5 every decision at 0.5 is left to the objects, whatever the gaze.
+    The part of an object above 0.5 is scaled down to ``gaze_inside`` of itself where gaze is 0; with 1 objects stay as they
+    are. With a ceiling of at most 0.5, gaze alone never exceeds a threshold of 0.5.
     """
     objects = torch.sigmoid(logits.objects)
     if logits.gaze is None:
@@ -99,9 +99,9 @@ def combine(logits: Logits, gaze_ceiling: float, gaze_inside: float = 1.0) -> Te
 
 
 class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`.
+    """Maps ``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of `SIZE_MULTIPLE`.
 
-    ``gaze_ceiling`` 0: objects only. The ceiling and ``gaze_inside`` are those of `combine`.
+    With ``gaze_ceiling`` 0 there is no gaze decoder. `combine` describes the ceiling and ``gaze_inside``.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         self.stage_quarter = nn.Sequential(conv(half, quarter, stride=2), Residual(quarter))
         self.stage_eighth = nn.Sequential(conv(quarter, eighth, stride=2), Residual(eighth), Residual(eighth))
         self.stage_deep = nn.Sequential(conv(eighth, deep, stride=2), *(Residual(deep, d) for d in dilations))
-        # The mean over the whole frame: what the picture is about (ParseNet, Liu et al., 2015). No batch norm here: a
-        # batch of global means is too small a sample.
+        # The mean over the whole frame gives global context (ParseNet, Liu et al., 2015). No batch norm here: a batch of global
+        # means is too small a sample.
         self.context = nn.Sequential(nn.Conv2d(deep, eighth, 1), nn.ReLU(inplace=True))
         self.fuse = conv(deep + eighth, eighth, kernel=1)
         self.auxiliary_head = nn.Conv2d(eighth, 1, 1)
@@ -133,7 +133,7 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         self.gaze = GazeDecoder(eighth, quarter) if gaze_ceiling else None
 
     def logits(self, x: Tensor) -> Logits:
-        """All that is trained on."""
+        """All outputs that the losses use."""
         half = self.stage_half(x)
         quarter = self.stage_quarter(half)
         eighth = self.stage_eighth(quarter)
@@ -147,10 +147,10 @@ class SaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         return Logits(resize_like(self.head(up), x), self.auxiliary_head(deep), gaze)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1: what is exported."""
+        """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1; the exported graph."""
         return combine(self.logits(x), self.gaze_ceiling, self.gaze_inside)
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Parameters, batch norm's scale and shift included."""
+    """Number of parameters, batch norm's scale and shift included."""
     return sum(p.numel() for p in net.parameters())

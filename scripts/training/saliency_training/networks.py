@@ -1,4 +1,4 @@
-"""The network that settings describe."""
+"""Builds the network that the settings describe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Network = SaliencyNet | PretrainedSaliencyNet
 
 
 def build_network(settings: Settings) -> Network:
-    """With fresh weights, a pretrained encoder's too (`EfficientNetLite0.load_pretrained` brings its own)."""
+    """Build it with random weights; `EfficientNetLite0.load_pretrained` loads those of a pretrained encoder."""
     shape = settings.shape
     if isinstance(shape, StudentShape):
         return SaliencyNet(shape.widths, shape.dilations, settings.gaze_ceiling, settings.gaze_inside)

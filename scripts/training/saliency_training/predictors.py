@@ -1,4 +1,4 @@
-"""What can be evaluated: ONNX files with the project's contract, and two baselines that learn nothing."""
+"""Predictors to evaluate: ONNX models that follow the project's contract, and two untrained baselines."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD
+from saliency_training.packing import weights
+
 _RESIDUAL_SIDE = 64
 
 
 class Predictor(Protocol):
-    """Maps the whole frame, squashed to ``size`` (width, height), to a map ``[height, width]`` in 0..1."""
+    """Predicts a map ``[height, width]`` in 0..1 for a frame scaled to ``size`` (width, height), its aspect ignored."""
 
     def __call__(self, image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
         """The map at ``size``."""
 
 
 def centre_gaussian(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:  # noqa: ARG001
-    """A Gaussian on the centre, sigma a quarter of each side: where photographers put their subject."""
+    """Centre prior: a Gaussian with a sigma of a quarter of each side."""
     x, y = ((np.arange(side) + 0.5) / side - 0.5 for side in size)
     return np.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * 0.25**2)).astype(np.float32)
 
 
 def spectral_residual(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Hou and Zhang, "Saliency detection: a spectral residual approach" (CVPR 2007), at 64x64; peak 1."""
+    """Baseline of Hou and Zhang, "Saliency detection: a spectral residual approach" (CVPR 2007), at 64x64; peak 1."""
     grey = np.asarray(image.convert("L").resize((_RESIDUAL_SIDE, _RESIDUAL_SIDE), Image.Resampling.BILINEAR), np.float64) / 255
     spectrum = np.fft.fft2(grey)
     log_amplitude = np.log(np.abs(spectrum) + 1e-9)
@@ -43,12 +44,12 @@ def spectral_residual(image: Image.Image, size: tuple[int, int]) -> NDArray[np.f
 
 
 def resize_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear, to (width, height)."""
+    """Resize to ``size`` (width, height), bilinear."""
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR), np.float32)
 
 
 class OnnxPredictor:
-    """An ONNX file: input float32 ``[N, 3, H, W]``, output ``[N, 1, H, W]`` in 0..1; N may be fixed at 1."""
+    """Runs an ONNX model: input float32 ``[N, 3, H, W]``, output ``[N, 1, H, W]`` in 0..1; N may be fixed at 1."""
 
     def __init__(self, path: Path, threads: int = 2) -> None:
         self.path = path
@@ -64,7 +65,7 @@ class OnnxPredictor:
 
     @property
     def batch_limit(self) -> int | None:
-        """The batch size if it is fixed."""
+        """The batch size if the model fixes it, else ``None``."""
         first = self.input.shape[0]
         return first if isinstance(first, int) else None
 
@@ -82,12 +83,12 @@ class OnnxPredictor:
         return np.asarray(output[0, 0], np.float32)
 
     def gflop(self, size: tuple[int, int]) -> float:
-        """GFLOP a frame, counting a multiply and its addition as two, in convolutions and matrix products.
+        """GFLOP per frame in convolutions and matrix products; a multiply-add counts as two.
 
-        The shapes are taken from a real run whose graph also outputs every counted node's result.
+        The shapes come from one run of a graph that also outputs the result of every counted node.
         """
         model = onnx.load(str(self.path))
-        weights = {w.name: list(w.dims) for w in model.graph.initializer}
+        shapes = {name: list(value.shape) for name, value in weights(model.graph).items()}
         counted = {n.output[0]: n for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
         model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in counted)
         options = ort.SessionOptions()
@@ -96,18 +97,18 @@ class OnnxPredictor:
         values = session.run(list(counted), {self.input.name: np.zeros((1, 3, size[1], size[0]), np.float32)})
         macs = 0
         for node, value in zip(counted.values(), values, strict=True):
-            shape = weights[node.input[1]]
+            shape = shapes[node.input[1]]
             # Conv: [out, in / groups, kh, kw]; Gemm and MatMul: one factor of the weight is the output's own width.
             outputs = shape[0] if node.op_type == "Conv" else value.shape[-1]
             if node.op_type == "ConvTranspose":
-                # [in, out / groups, kh, kw], used once for every input pixel: one in stride_h x stride_w output pixels.
+                # [in, out / groups, kh, kw], applied once per input pixel, which is one in stride_h x stride_w output pixels.
                 stride = next((list(a.ints) for a in node.attribute if a.name == "strides"), [1, 1])
                 outputs = value.shape[1] * int(np.prod(stride))
             macs += value.size * int(np.prod(shape)) // outputs
         return 2 * macs / 1e9
 
     def milliseconds(self, size: tuple[int, int], threads: int, batch: int = 8, repeats: int = 15) -> float:
-        """Median wall milliseconds a frame in batches of ``batch`` (or of the fixed size)."""
+        """Median wall milliseconds per frame in batches of ``batch``, or of the model's fixed batch size."""
         session = self._session(threads)
         count = self.batch_limit or batch
         x = np.random.default_rng(0).standard_normal((count, 3, size[1], size[0]), np.float32)

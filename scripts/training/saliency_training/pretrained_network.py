@@ -1,6 +1,7 @@
-"""A pretrained encoder, a decoder for objects up to half resolution and a lighter one for gaze up to quarter resolution.
+"""Network with a pretrained encoder, a decoder for objects and a lighter one for gaze.
 
-As in `saliency_training.network`, every resize takes its target from the tensor it is added to.
+The decoders end at half and at quarter resolution. As in `saliency_training.network`, every resize takes its target size from
+the tensor that it is added to.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ _GAZE_DROPOUT = 0.1
 
 
 class TopDown(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """From a deep level to finer ones: up, add a 1x1 lateral, 3x3 (Lin et al., "Feature pyramid networks", CVPR 2017).
+    """Decodes a deep level to finer ones (Lin et al., "Feature pyramid networks", CVPR 2017).
 
-    ``levels``: channels of the finer levels, deepest first. ``widths``: of the deep level, then what each step leaves.
+    Each step enlarges, adds a 1x1 lateral and applies a 3x3 convolution. ``levels``: channels of the finer levels, deepest
+    first. ``widths``: channels of the deep level, then of each step's result.
     """
 
     def __init__(self, levels: tuple[int, ...], widths: tuple[int, ...]) -> None:
@@ -36,10 +38,10 @@ class TopDown(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
 
 
 class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of 16.
+    """Maps ``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of 16.
 
-    ``objects`` and ``gaze``: `TopDown`'s widths over strides 32, 16, 8, 4, 2 and 32, 16, 8, 4. ``gaze_ceiling`` and
-    ``gaze_inside`` are those of `combine`.
+    ``objects`` and ``gaze``: `TopDown`'s widths over strides 32, 16, 8, 4, 2 and 32, 16, 8, 4. `combine`
+    describes ``gaze_ceiling`` and ``gaze_inside``.
     """
 
     def __init__(
@@ -49,17 +51,17 @@ class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not fo
         self.gaze_ceiling, self.gaze_inside = gaze_ceiling, gaze_inside
         self.encoder = EfficientNetLite0(frozen)
         half, quarter, eighth, sixteenth, deep = CHANNELS
-        # The mean over the whole frame: what the picture is about (ParseNet, Liu et al., 2015).
+        # The mean over the whole frame gives global context (ParseNet, Liu et al., 2015).
         self.context = nn.Sequential(nn.Conv2d(deep, objects[0], 1), nn.ReLU(inplace=True))
         self.fuse = conv(deep + objects[0], objects[0], kernel=1)
         self.auxiliary_head = nn.Conv2d(objects[0], 1, 1)
         self.objects = TopDown((sixteenth, eighth, quarter, half), objects)
-        # Fixation images are few; whole channels are dropped so that the branch does not lean on single features.
+        # Dropping whole channels keeps the branch from relying on single features; there are few fixation images.
         self.enter_gaze = nn.Sequential(conv(objects[0], gaze[0]), nn.Dropout2d(_GAZE_DROPOUT))
         self.gaze = TopDown((sixteenth, eighth, quarter), gaze)
 
     def logits(self, x: Tensor) -> Logits:
-        """All that is trained on."""
+        """All outputs that the losses use."""
         *finer, deep = self.encoder(x)
         finer = finer[::-1]
         context = self.context(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, deep.shape[2], deep.shape[3])
@@ -68,5 +70,5 @@ class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not fo
         return Logits(resize_like(self.objects(deep, finer), x), self.auxiliary_head(deep), resize_like(gaze, x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1: what is exported."""
+        """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1; the exported graph."""
         return combine(self.logits(x), self.gaze_ceiling, self.gaze_inside)

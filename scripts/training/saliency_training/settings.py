@@ -1,4 +1,4 @@
-"""The training settings, read from a TOML file, and the schedule that follows from them."""
+"""Training settings, read from a TOML file, and the schedule that they define."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What batches are made of from a share of the schedule on."""
+    """Composition of the batches from ``start`` of the schedule on."""
 
     start: float
-    """0..1."""
+    """Share of the schedule, 0..1."""
     sizes: tuple[tuple[int, int], ...]
-    """(width, height), in turn."""
+    """(width, height) of the input, one per batch in turn."""
     masks: int
-    """Images with a mask, as they are."""
+    """Images per batch with a mask, unchanged."""
     composites: int
-    """Objects cut out by their masks and pasted on a scene without one."""
+    """Objects per batch that are cut out by their masks and pasted on a fixation image."""
     fixations: int
-    """Images with a fixation density, of any source."""
+    """Images per batch with a fixation density, of any source."""
     everyday: int = 0
     """Fixation images of everyday scenes with several objects (OSIE)."""
     crowds: int = 0
@@ -33,19 +33,19 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to a sample besides what is done in every run; all off by default."""
+    """Optional augmentations on top of the standard ones; all off by default."""
 
     letterbox: float = 0.0
     """Share of samples with black bars."""
     dark: float = 0.0
-    """Share of samples as in low light: dim, with noise."""
+    """Share of samples darkened, with noise."""
     whole_gaze: bool = False
-    """Fixation images stay (almost) whole frames: cut out of its frame, a place is not looked at alike."""
+    """Keep fixation images (almost) whole frames, because a crop changes where viewers look."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudentShape:
-    """`saliency_training.network.SaliencyNet`, from nothing."""
+    """Shape of `saliency_training.network.SaliencyNet`, trained from random weights."""
 
     widths: tuple[int, int, int, int]
     dilations: tuple[int, ...]
@@ -53,55 +53,55 @@ class StudentShape:
 
 @dataclass(frozen=True, slots=True)
 class PretrainedShape:
-    """`saliency_training.pretrained_network.PretrainedSaliencyNet`, its encoder from ImageNet."""
+    """Shape of `saliency_training.pretrained_network.PretrainedSaliencyNet`, its encoder pretrained on ImageNet."""
 
     objects: tuple[int, ...]
-    """Widths of the decoder of objects, from the deepest level up."""
+    """Channels of the decoder for objects, deepest level first."""
     gaze: tuple[int, ...]
-    """Widths of the decoder of gaze."""
+    """Channels of the decoder for gaze, deepest level first."""
     frozen: int
-    """How many of the encoder's first stages keep their weights."""
+    """Number of first encoder stages whose weights are not trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One training run; ``phases`` rise from 0."""
+    """Settings of one training run; the ``phases`` start at 0 and rise."""
 
     shape: StudentShape | PretrainedShape
     default_size: tuple[int, int]
-    """(width, height): which frames the exported file is meant for."""
+    """(width, height): default input size written to the exported file."""
     stored_size: tuple[int, int]
-    """(width, height) that the images are decoded to before the training."""
+    """(width, height) to which the images are decoded before training."""
     gaze_ceiling: float
-    """Of the network's gaze decoder; 0: it has none, and gaze is taught to the object map."""
+    """Upper bound of the gaze decoder's part of the map; 0: no gaze decoder, fixations train the object map."""
     gaze_inside: float
-    """What is left of an object above 0.5 where nobody looks, 0..1."""
+    """Share of an object's map above 0.5 that is kept where gaze is 0, 0..1."""
     steps: int
     peak_lr: float
     encoder_rate: float
-    """Share of the learning rate that a pretrained encoder gets."""
+    """Learning rate of a pretrained encoder as a share of the others'."""
     warmup_steps: int
     weight_decay: float
     clip_norm: float
     ema: float
     auxiliary_weight: float
     fixation_weight: float
-    """Of `fixation_loss` on the map, for fixation images other than crowds if there is a gaze decoder."""
+    """Weight of `fixation_loss` on the map; crowds are excluded if there is a gaze decoder."""
     gaze_weight: float
-    """Of `gaze_loss` on the gaze decoder's logits."""
+    """Weight of `gaze_loss` on the gaze decoder's logits."""
     augmentation: Augmentation
     phases: tuple[Phase, ...]
 
     @classmethod
     def parse(cls, text: str) -> Settings:
-        """From TOML; a missing or an unknown key is an error."""
+        """Read TOML. Raises `ValueError`, `KeyError` or `TypeError` for an unknown or missing key."""
         table = tomllib.loads(text)
         augmentation = Augmentation(**table.pop("augmentation", {}))
         network, optimiser, loss = (table.pop(key) for key in ("network", "optimiser", "loss"))
         phases = tuple(Phase(sizes=tuple((w, h) for w, h in phase.pop("sizes")), **phase) for phase in table.pop("phases"))
         starts = [phase.start for phase in phases]
         if table or starts != sorted(starts) or starts[0] != 0:
-            raise ValueError("unknown tables, or phases that do not rise from 0")
+            raise ValueError("unknown table, or phases out of order (use network, optimiser, loss, augmentation, phases)")
         settings = cls(
             shape=_shape(network),
             default_size=tuple(network.pop("default_size", (256, 144))),
@@ -122,7 +122,7 @@ class Settings:
 
     @classmethod
     def load(cls, path: Path) -> Settings:
-        """From a TOML file."""
+        """Read a TOML file."""
         return cls.parse(path.read_text())
 
     def learning_rate(self, step: int, progress: float) -> float:
@@ -136,12 +136,12 @@ class Settings:
 
 
 def _shape(network: dict[str, Any]) -> StudentShape | PretrainedShape:
-    """Takes its keys out of ``network``."""
+    """Build the shape and remove its keys from ``network``."""
     if "widths" in network:
         return StudentShape(tuple(network.pop("widths")), tuple(network.pop("dilations")))
     return PretrainedShape(tuple(network.pop("objects")), tuple(network.pop("gaze")), network.pop("frozen"))
 
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:
-    """How far the run is, 0..1: by steps or by time, whichever is further, so that a slow machine ends its cosine."""
+    """Progress of the run, 0..1: the larger of steps and time, so that a slow machine finishes its cosine."""
     return min(1.0, max(step / steps, seconds / max(max_seconds, 1e-9)))

@@ -1,4 +1,4 @@
-"""Start a training from a released ONNX file: its folded convolutions become convolutions and batch norms again."""
+"""Starts training from a released ONNX file by splitting its folded convolutions into convolution and batch norm."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from saliency_training.network import SaliencyNet
+from saliency_training.packing import weights
 
 
 def _module_path(node: str) -> str:
-    """``/net/fuse/fuse.0/Conv`` names the module ``fuse.0``: a component that extends the one before replaces it."""
+    """Module of an ONNX node: ``/net/fuse/fuse.0/Conv`` is ``fuse.0``, since a component that extends the last replaces it."""
     path: list[str] = []
     for component in node.strip("/").split("/")[:-1]:
         if path and component.startswith(path[-1] + "."):
@@ -25,7 +25,7 @@ def _module_path(node: str) -> str:
 
 
 def _batch_norm_after(net: SaliencyNet, path: str) -> nn.BatchNorm2d | None:
-    """The batch norm that follows the convolution ``path`` in its Sequential."""
+    """The batch norm after the convolution ``path`` in its Sequential, or ``None``."""
     parent, _, index = path.rpartition(".")
     if not index.isdigit():
         return None
@@ -34,17 +34,15 @@ def _batch_norm_after(net: SaliencyNet, path: str) -> nn.BatchNorm2d | None:
 
 
 def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
-    """Copy every convolution of an exported file into ``net`` (in evaluation mode it then computes the same map).
+    """Copy every convolution of an exported file into ``net``, which then computes the same map in evaluation mode.
 
-    Returns the names of the convolutions found. Modules that the file lacks keep their fresh weights.
+    Returns the names of the convolutions found. Modules that the file lacks keep their random weights.
     """
     graph = onnx.load(str(path)).graph
-    tensors = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in weights(graph).items()}
     names = set()
     with torch.no_grad():
         for node in graph.node:
-            if node.op_type == "Identity" and node.input[0] in tensors:
-                tensors[node.output[0]] = tensors[node.input[0]]  # the exporter stores equal tensors once
             if node.op_type != "Conv":
                 continue
             name = _module_path(node.name)
@@ -55,8 +53,8 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
                 conv.weight.copy_(weight)
                 conv.bias.copy_(bias)
             else:
-                # Batch norm hides the scale of the weights, but the optimiser's step does not follow it: give every
-                # output the norm of a fresh layer (He et al., ICCV 2015).
+                # Batch norm cancels the scale of the weights, but the optimiser's steps depend on it: give every output
+                # the norm of a newly initialised layer (He et al., ICCV 2015).
                 fresh = math.sqrt(2 / weight[0].numel())
                 scale = fresh / weight.pow(2).mean(dim=(1, 2, 3)).sqrt().clamp_min(1e-4 * fresh)
                 conv.weight.copy_(weight * scale.view(-1, 1, 1, 1))
@@ -69,10 +67,10 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
 
 
 def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None:
-    """Give the batch norms after the convolutions ``names`` the statistics of ``batches``; what they compute stays.
+    """Set the batch norms after the convolutions ``names`` to the statistics of ``batches`` without changing their output.
 
-    Folding threw the running statistics away, and in training a batch norm without them would not be the identity that
-    `load_onnx` makes of it.
+    The export folded the running statistics away. Without them the batch norms would, in training, no longer compute the
+    identity that `load_onnx` sets up.
     """
     norms = {name: norm for name in names if (norm := _batch_norm_after(net, name)) is not None}
     sums: dict[str, list[Tensor]] = {name: [] for name in norms}
@@ -102,9 +100,9 @@ def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None
 
 
 def mix(net: SaliencyNet, other: dict[str, Tensor], share: float, names: set[str], batches: Iterable[Tensor]) -> None:
-    """Move ``net``'s convolutions ``names`` and their batch norms to ``share`` of ``other``'s; statistics from ``batches``.
+    """Interpolate ``net``'s convolutions ``names`` and their batch norms towards ``other`` by ``share``.
 
-    Two trainings that share their start lie in one valley of the loss, and between them there are networks that have the
+    The running statistics are recomputed from ``batches``. Weights between two trainings with a common start can combine the
     strengths of both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
     norms = {name: norm for name in names if (norm := _batch_norm_after(net, name)) is not None}
@@ -113,7 +111,7 @@ def mix(net: SaliencyNet, other: dict[str, Tensor], share: float, names: set[str
         for key, parameter in net.named_parameters():
             if id(parameter) in ids:
                 parameter.lerp_(other[key], share)
-        # The mean over all batches, not a moving one.
+        # Without a momentum, PyTorch averages over all batches instead of exponentially.
         momentum = {name: norm.momentum for name, norm in norms.items()}
         net.eval()
         for norm in norms.values():

@@ -1,41 +1,11 @@
-"""Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273, and which one a clip means."""
+"""Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# MatrixCoefficients of ITU-T H.273, table 4 -> K_R, K_B. The same set that decode.py gives to swscale.
-_WEIGHTS = {
-    1: (0.2126, 0.0722),  # BT.709
-    4: (0.30, 0.11),  # FCC title 47
-    5: (0.299, 0.114),  # BT.470 System B, G
-    6: (0.299, 0.114),  # BT.601, SMPTE 170M
-    7: (0.212, 0.087),  # SMPTE 240M
-    9: (0.2627, 0.0593),  # BT.2020, non-constant luminance
-    10: (0.2627, 0.0593),  # BT.2020, constant luminance: read as non-constant, as swscale does
-}
-_BT709, _BT601 = 1, 6
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG."""
-
-
-def resolve_colorspace(colorspace: int, height: int) -> int:
-    """The matrix to use for a picture of ``height`` lines tagged ``colorspace``; both numbers of H.273.
-
-    Without a usable tag BT.709 from 720 lines on and BT.601 below, as `decode.Shrinker` does it.
-    """
-    if colorspace in _WEIGHTS:
-        return colorspace
-    return _BT709 if height >= 720 else _BT601
-
-
-def is_full_range(color_range: int, pix_fmt: str) -> bool:
-    """Whether samples span all codes; ``color_range`` as libavutil numbers it, 0 unspecified.
-
-    Grey does whatever it is tagged, because FFmpeg reads it so.
-    """
-    return color_range == _FULL_RANGE or pix_fmt.startswith(("yuvj", "gray"))
+from gpu_saliency.source.colour import MATRICES
 
 
 def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: bool = True) -> NDArray[np.float32]:
@@ -46,7 +16,7 @@ def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: 
     factors are 0.
     Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
     """
-    red, blue = _WEIGHTS[colorspace]
+    _, red, blue = MATRICES[colorspace]
     green = 1 - red - blue
     # R'G'B' of E'Y in 0..1 and E'PB, E'PR in -0.5..0.5.
     matrix = np.array(

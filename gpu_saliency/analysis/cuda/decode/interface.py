@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpu_saliency.analysis.cuda.decode.colour import is_full_range, resolve_colorspace
 from gpu_saliency.analysis.cuda.decode.index import Timeline
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.memory import Traffic
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.colour import is_full_range, resolve_colorspace
 from gpu_saliency.source.decode import DecodeTally
 
 

@@ -17,7 +17,7 @@ from gpu_saliency.analysis.cuda.decode.surface import Surface
 from gpu_saliency.analysis.cuda.kernels.text import COMPILE_OPTIONS, kernel_arguments, module_source
 from gpu_saliency.analysis.track import ACTIVITY_STEPS
 from gpu_saliency.grid import grid_shape
-from gpu_saliency.model.onnx import InputSize
+from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.scenes import lattice_axis
 
 BLOCK_THREADS = 256

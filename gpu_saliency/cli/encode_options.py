@@ -1,0 +1,87 @@
+"""Options of an encode: encoder, quality, audio, and how the plan reaches the encoder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from gpu_saliency.cli.options import ENCODE, SALIENCY, FfmpegBin
+from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.encode.prepare import EncodeSettings
+from gpu_saliency.errors import UsageError
+
+_FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """Which encoder, and with which settings."""
+
+    encoder: Annotated[str, typer.Option(help="One of " + ", ".join(ENCODERS) + ".", rich_help_panel=ENCODE)] = "libx264"
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Speed preset of the encoder.", show_default="the encoder's", rich_help_panel=ENCODE),
+    ] = None
+    crf: Annotated[
+        float | None,
+        typer.Option(help="Base quality, on the encoder's own scale.", show_default="the encoder's", rich_help_panel=ENCODE),
+    ] = None
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Video bits per second, such as 2M; replaces --crf; two passes where the encoder supports them.",
+            show_default=False,
+            rich_help_panel=ENCODE,
+        ),
+    ] = None
+    encoder_params: Annotated[
+        str,
+        typer.Option(
+            help="Further key=value:... for the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE
+        ),
+    ] = ""
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
+    ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
+    saliency_fallback_plain: Annotated[
+        bool,
+        typer.Option(
+            "--saliency-fallback-plain",
+            help="Encode without ROI where the encoder has no ROI channel; also GPU_SALIENCY_FALLBACK_OK=1.",
+            rich_help_panel=ENCODE,
+        ),
+    ] = False
+    roi_channel: Annotated[
+        str | None,
+        typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
+    ] = None
+
+    def settings(self) -> EncodeSettings:
+        """Make the library's settings. Raises `UsageError`."""
+        return EncodeSettings(
+            encoder=self.encoder,
+            preset=self.preset,
+            crf=self.crf,
+            encoder_params=self.encoder_params,
+            audio=not self.no_audio,
+            ffmpeg_bin=self.ffmpeg_bin,
+            roi_channel=self.roi_channel,
+            bitrate=None if self.bitrate is None else parse_bitrate(self.bitrate),
+        )
+
+    def allows_plain(self) -> bool:
+        """Return whether the option or the environment accepts a plain encode where the encoder has no ROI channel."""
+        values = (os.environ.get(name, "").lower() for name in _FALLBACK_VARIABLES)
+        return self.saliency_fallback_plain or any(value in ("1", "true", "yes", "on") for value in values)
+
+
+def parse_bitrate(text: str) -> int:
+    """Convert ``2M``, ``800k`` or ``1500000`` to bits per second. Raises `UsageError`."""
+    scale = {"k": 1000, "m": 1000_000}.get(text[-1:].lower(), 1)
+    try:
+        return round(float(text[:-1] if scale > 1 else text) * scale)
+    except (ValueError, OverflowError):
+        raise UsageError("is not a bit rate", setting="bitrate", value=text, cure="for example 2M or 800k") from None

@@ -1,0 +1,70 @@
+"""Option groups for Typer: the fields of a dataclass become options of every command that takes the dataclass."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from gpu_saliency.errors import as_text
+
+
+def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace each parameter of ``command`` that is a dataclass by the fields of that dataclass.
+
+    Options keep the order of the signature, and of the fields inside a group. When the returned function is called, it makes an
+    instance of each group and passes it to ``command``.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        annotation = hints[parameter.name]
+        if is_dataclass(annotation):
+            assert isinstance(annotation, type)
+            groups[parameter.name] = annotation
+            options += _options_of(annotation)
+        else:
+            options.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
+
+    @functools.wraps(command)
+    def call(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        return command(**given)
+
+    call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    del call.__wrapped__  # Typer would read the signature of the wrapped function
+    call.__annotations__ = {option.name: option.annotation for option in options}
+    return call
+
+
+def changed_arguments(group: Any) -> list[tuple[str, str]]:
+    """Return flag and value of each option of ``group`` that differs from its default, in the order of the fields."""
+    hints = get_type_hints(type(group), include_extras=True)
+    changed = [(field, getattr(group, field.name)) for field in fields(group) if getattr(group, field.name) != _default_of(field)]
+    return [(_flag_of(field, hints[field.name]), as_text(value)) for field, value in changed]
+
+
+def _options_of(group: type[Any]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        annotation = hints[field.name]
+        yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=_default_of(field), annotation=annotation)
+
+
+def _default_of(field: Field[Any]) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    return inspect.Parameter.empty if field.default_factory is MISSING else field.default_factory()
+
+
+def _flag_of(field: Field[Any], annotation: Any) -> str:
+    """Return the flag that the option declares, or the one that Typer makes from the field's name."""
+    # Inside Annotated, the first flag that Option() is given lands in its parameter "default".
+    declared = [
+        flag for option in getattr(annotation, "__metadata__", ()) for flag in (option.default, *(option.param_decls or ()))
+    ]
+    return next((flag for flag in declared if isinstance(flag, str)), "--" + field.name.replace("_", "-"))

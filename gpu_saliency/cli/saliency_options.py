@@ -1,0 +1,139 @@
+"""Options of the analysis (model, sampling rate, device) and of the plan that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpu_saliency.analysis.aggregate import AGGREGATORS, DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
+from gpu_saliency.analysis.settings import PROVIDERS, AnalysisSettings, GpuSettings, parse_gpus
+from gpu_saliency.cli.options import SALIENCY
+from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
+from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """How saliency becomes QP offsets."""
+
+    saliency_offset: Annotated[
+        int, typer.Option(help="QP offset of salient blocks, -12 to 12; negative is better quality.", rich_help_panel=SALIENCY)
+    ] = DEFAULT_OFFSET
+    roi_mapping: Annotated[
+        str,
+        typer.Option(
+            help="One of " + ", ".join(MAPPINGS) + "; balanced keeps the size close to a plain encode's.", rich_help_panel=SALIENCY
+        ),
+    ] = DEFAULT_MAPPING
+    segments: Annotated[
+        str,
+        typer.Option(
+            help="How often the plan changes: auto (with the content, and at cuts), clip (one plan), or a number of segments.",
+            rich_help_panel=SALIENCY,
+        ),
+    ] = DEFAULT_SEGMENTS
+    saliency_aggregator: Annotated[
+        str,
+        typer.Option(help="Reduce the maps of a segment with one of " + ", ".join(AGGREGATORS) + ".", rich_help_panel=SALIENCY),
+    ] = DEFAULT_AGGREGATOR
+    saliency_ema_alpha: Annotated[
+        float,
+        typer.Option(help="Weight of the current map in the aggregator ema; more than 0, at most 1.", rich_help_panel=SALIENCY),
+    ] = DEFAULT_EMA_ALPHA
+
+    def policy(self) -> RoiPolicy:
+        """Make the library's settings. Raises `UsageError`."""
+        return RoiPolicy(
+            offset=self.saliency_offset,
+            mapping=self.roi_mapping,
+            aggregator=self.saliency_aggregator,
+            ema_alpha=self.saliency_ema_alpha,
+            segments=self.segments,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuOptions:
+    """How the device ``cuda`` is used."""
+
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="GPUs for the device cuda, such as 0 or 0,1.", show_default="0", rich_help_panel=SALIENCY),
+    ] = None
+    decoders: Annotated[
+        str | None,
+        typer.Option(
+            help="Decoders on each GPU: a number, auto (one per NVDEC engine), or cpu (decode on the CPU and upload).",
+            show_default="1",
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the model on the device cuda with " + " or ".join(PROVIDERS) + ".",
+            show_default="cuda",
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+
+    def settings(self, device: str) -> GpuSettings:
+        """Make the library's settings for ``device``. Raises `UsageError`, also where an option has no effect on it."""
+        given = {"gpus": self.gpu, "decoders": self.decoders, "provider": self.provider}
+        for name, value in given.items():
+            if value is not None and device == "cpu":
+                cure = f"leave out {setting(name)}, or give {setting('device', 'cuda')}"
+                raise UsageError(f"has no effect with {setting('device', 'cpu')}", setting=name, value=value, cure=cure)
+        default = GpuSettings()
+        return GpuSettings(
+            gpus=default.gpus if self.gpu is None else parse_gpus(self.gpu),
+            decoders=default.decoders if self.decoders is None else self.decoders,
+            provider=default.provider if self.provider is None else self.provider,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """How saliency is found."""
+
+    saliency_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="ONNX file, or one of " + ", ".join(SHIPPED_MODELS) + ".",
+            show_default=DEFAULT_MODEL.stem,
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+    analysis_fps: Annotated[
+        float | None, typer.Option(help="Saliency maps per second of clip.", show_default="4", rich_help_panel=SALIENCY)
+    ] = None
+    every: Annotated[
+        int | None,
+        typer.Option(help="Make one saliency map every N frames; replaces --analysis-fps.", rich_help_panel=SALIENCY),
+    ] = None
+    device: Annotated[
+        str,
+        typer.Option(
+            help="One of auto, cpu, cuda; auto uses the GPU where it works and reports why not.", rich_help_panel=SALIENCY
+        ),
+    ] = "auto"
+
+    def settings(self, gpu: GpuOptions | None = None) -> AnalysisSettings:
+        """Make the library's settings. Raises `UsageError`."""
+        try:
+            rate = Fraction(str(self.analysis_fps)) if self.analysis_fps is not None else None
+        except ValueError:  # float() accepts inf and nan, which are no rates
+            raise UsageError("is not a rate", setting="analysis_fps", value=self.analysis_fps, cure="a number above 0") from None
+        return AnalysisSettings(
+            model=find_model(self.saliency_model) if self.saliency_model else DEFAULT_MODEL,
+            analysis_fps=rate,
+            every=self.every,
+            device=self.device,
+            gpu=(gpu or GpuOptions()).settings(self.device),
+        )

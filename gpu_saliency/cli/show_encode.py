@@ -1,0 +1,65 @@
+"""The result of an encode as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpu_saliency.cli.rows import format_rows
+from gpu_saliency.results import AnalysisFacts, DryRunResult, EncodeResult, RoiFacts
+
+
+def encode_lines(result: EncodeResult | DryRunResult) -> list[str]:
+    """Describe what ``encode`` did; for a dry run, what it would do and with which commands."""
+    lines = [format_rows(list(_rows(result)))]
+    return lines + list(result.commands) if isinstance(result, DryRunResult) else lines
+
+
+def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
+    source, ffmpeg, encode, roi = result.source, result.ffmpeg, result.encode, result.roi
+    yield "source", f"{source.path}: {source.width}x{source.height} {source.pix_fmt} {source.frame_rate} fps"
+    if result.analysis is not None:
+        yield "saliency", _analysis_text(result.analysis)
+    if roi is not None:
+        yield "ROI plan", _plan_text(roi)
+        yield "channel", _channel_text(roi, encode.crf)
+    else:
+        yield "ROI plan", "none: a plain encode"
+    settings = {"preset": encode.preset, "crf": encode.crf, "bitrate": encode.bitrate}
+    quality = "".join(f" {name} {value}" for name, value in settings.items() if value is not None)
+    yield "encoder", f"{encode.encoder}{quality}, ffmpeg {ffmpeg.version} ({ffmpeg.origin}: {ffmpeg.path})"
+    if source.pix_fmt != encode.pix_fmt:
+        yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} takes at this size"
+    if source.left_out:
+        yield "left out", ", ".join(source.left_out)
+    if isinstance(result, EncodeResult):
+        output = result.output
+        yield "output", f"{output.path}: {output.size_bytes:,} bytes, {output.facts.frames} frames"
+        yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
+        if result.proof is not None:
+            yield "proof", result.proof.summary()
+
+
+def _analysis_text(analysis: AnalysisFacts) -> str:
+    facts = analysis.sidecar.analysis
+    how = "reused" if analysis.reused else f"{facts['device']} ({facts['device_reason']}), {facts['provider']}"
+    if facts["device"] == "cuda" and not analysis.reused:
+        how += f", {facts['decoder']} ({facts['decoder_reason']})"
+    return f"{facts['sampled_frames']} maps of {analysis.sidecar.frame_count} frames; {how}"
+
+
+def _plan_text(roi: RoiFacts) -> str:
+    policy, plan = roi.policy, roi.plan
+    return (
+        f"{policy.mapping} {policy.offset:+d}, {plan.segments} segments by {policy.aggregator}, {plan.scenes} scenes: "
+        f"{plan.effective_min:+.2f} to {plan.effective_max:+.2f} QP, {plan.improved_blocks:.0%} of the blocks improved"
+    )
+
+
+def _channel_text(roi: RoiFacts, crf: float | None) -> str:
+    text = roi.channel
+    if roi.parts > 1:
+        text += f", in {roi.parts} parts"
+    if roi.crf_used is not None and roi.crf_used != crf:
+        text += f", with crf {roi.crf_used:g} for the same size"
+    over = "; ".join(f"{one.channel}: {one.reason}" for one in roi.passed_over)
+    return f"{text} (passed over: {over})" if over else text

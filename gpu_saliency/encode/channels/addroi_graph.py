@@ -1,0 +1,101 @@
+"""A plan as a graph of ``addroi`` filters.
+
+Each filter adds a rectangle with a ``qoffset`` in -1..1, which ffmpeg's wrapper multiplies by the encoder's QP range (51 at 8 bit,
+6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16 blocks.
+Where rectangles overlap the first one wins, so the last filter is a rectangle of the whole frame that holds the commonest offset;
+it also keeps a region on every frame, without which x265 4.3 crashes or lets old offsets stick.
+
+The filter's options cannot change over time, so each segment of the plan has a chain of its own; ``split`` and ``trim`` give each
+frame to one chain, and ``concat`` joins the chains again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.encode.channels.rectangles import Rectangle, merge_blocks
+from gpu_saliency.grid import pool_blocks
+from gpu_saliency.plan.roi import RoiPlan
+
+MAX_CHAIN = 600
+"""Filters in one chain: each copies the frame's list of regions, so that a chain's time grows with its length squared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Converts an offset in QP to a ``qoffset``; fields as in `AddRoi`."""
+
+    qp_range: int
+    steps_per_qp: float = 1.0
+    is_whole: bool = False
+
+    def qoffset(self, qp: float) -> str:
+        """A fraction, as the option takes it."""
+        steps = qp * self.steps_per_qp
+        if self.is_whole:
+            return f"{round(steps)}/{self.qp_range}"
+        # Hundredths of a QP are finer than any encoder's rounding.
+        return f"{round(steps * 100)}/{self.qp_range * 100}"
+
+
+def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
+    """The filters for all segments of ``plan``, as one graph with an open input and an open output."""
+    chains = [",\n".join(addroi_chain(plan, segment, scale)) for segment in range(len(plan.segment_start))]
+    if len(chains) == 1:
+        return chains[0]
+    spans = list(zip(plan.segment_start.tolist(), plan.segment_end.tolist(), strict=True))
+    lines = [f"split={len(chains)}" + "".join(f"[in{i}]" for i in range(len(chains)))]
+    for i, ((start, end), chain) in enumerate(zip(spans, chains, strict=True)):
+        lines.append(f"[in{i}]trim=start_frame={start}:end_frame={end},setpts=PTS-STARTPTS,\n{chain}[out{i}]")
+    lines.append("".join(f"[out{i}]" for i in range(len(chains))) + f"concat=n={len(chains)}")
+    return ";\n".join(lines)
+
+
+def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
+    """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
+    commonest, rectangles = _rectangles(plan, segment)
+    recentre = float(plan.recentre[segment])
+    size = plan.block_size
+    chain = [
+        _addroi(
+            r.left * size,
+            r.top * size,
+            min(r.right * size, plan.width) - r.left * size,
+            min(r.bottom * size, plan.height) - r.top * size,
+            scale.qoffset(r.value + recentre),
+        )
+        for r in rectangles
+    ]
+    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(commonest + recentre))]
+
+
+def filter_count(plan: RoiPlan, segment: int) -> int:
+    """The length of a segment's `addroi_chain`."""
+    return len(_rectangles(plan, segment)[1]) + 1
+
+
+def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
+    """The commonest offset of a segment, and rectangles for all others; a plan with more than `MAX_CHAIN` is made coarser."""
+    grid = plan.qp_offset[segment]
+    side = 1
+    while True:
+        values, counts = np.unique(grid, return_counts=True)
+        commonest = int(values[counts.argmax()])
+        rectangles = merge_blocks(grid, commonest)
+        if len(rectangles) <= MAX_CHAIN:
+            return commonest, rectangles
+        side *= 2
+        grid = coarsen(plan.qp_offset[segment], side)
+
+
+def _addroi(x: int, y: int, width: int, height: int, qoffset: str) -> str:
+    return f"addroi=x={x}:y={y}:w={width}:h={height}:qoffset={qoffset}"
+
+
+def coarsen(grid: NDArray[np.int8], side: int) -> NDArray[np.int8]:
+    """``grid`` ``[rows, cols]`` with each square of ``side`` x ``side`` blocks at the rounded mean of its offsets."""
+    means = np.rint(pool_blocks(grid, side, "mean")).astype(np.int8)
+    return means.repeat(side, axis=0)[: grid.shape[0]].repeat(side, axis=1)[:, : grid.shape[1]]

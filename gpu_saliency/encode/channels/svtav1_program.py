@@ -1,0 +1,40 @@
+"""Finds a usable SvtAv1EncApp, the program of SVT-AV1."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from functools import lru_cache
+
+from gpu_saliency.encode.ffmpeg import ask_program
+from gpu_saliency.errors import ToolMissingError
+
+PROGRAM = "SvtAv1EncApp"
+PROGRAM_VARIABLE = "GPU_SALIENCY_SVTAV1ENCAPP"
+"""Environment variable with the path of the program, where it is not on PATH."""
+LEAST_VERSION = (1, 6)
+"""The first with an ROI map file."""
+_CURE = f"install SVT-AV1 1.6 or later, or set {PROGRAM_VARIABLE} to its {PROGRAM}"
+
+
+def find_program() -> str:
+    """The path of a usable SvtAv1EncApp. Raises `ToolMissingError` where there is none, or one too old."""
+    wanted = os.environ.get(PROGRAM_VARIABLE)
+    path = shutil.which(wanted or PROGRAM)
+    if path is None:
+        where = f"{PROGRAM_VARIABLE}={wanted}: no such program" if wanted else f"{PROGRAM}: not found on PATH"
+        raise ToolMissingError(where, cure=_CURE)
+    version = program_version(path)
+    if version < LEAST_VERSION:
+        raise ToolMissingError(f"{path}: is version {'.'.join(map(str, version))}, which reads no ROI map", cure=_CURE)
+    return path
+
+
+@lru_cache(maxsize=8)
+def program_version(path: str) -> tuple[int, ...]:
+    """The version that ``path`` prints. Raises `ToolMissingError` for a program that does not answer like SvtAv1EncApp."""
+    match = re.search(r"SVT-AV1\D*?v?(\d+)\.(\d+)(?:\.(\d+))?", ask_program(path, "--version"))
+    if not match:
+        raise ToolMissingError(f"{path}: does not answer like {PROGRAM}", cure=_CURE)
+    return tuple(int(number) for number in match.groups() if number is not None)
