@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clips import ffmpeg
 from kernel_backends import Backend, CudaBackend, ShimBackend, build_shim
 from requirements import MISSING, need, required
-from support import ffmpeg
 
 from gpu_saliency.doctor import make_test_clip
 

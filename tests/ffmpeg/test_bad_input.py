@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from bad_input import CASES, Case, save_model, stub_ffmpeg
-from support import ffmpeg, leftovers, make_clip, run
+from clips import ffmpeg, make_clip
+from program import leftovers, run
 from waiting import HANG_SECONDS, wait_until
 
 

@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import FFMPEG, make_clip, run, video_bytes
+from clips import FFMPEG, make_clip
+from packets import video_bytes
+from program import run
 
 from gpu_saliency import probe_clip
 from gpu_saliency._version import __version__

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from bad_input import stub_ffmpeg
-from support import FFMPEG, run
+from clips import FFMPEG
+from program import run
 
 from gpu_saliency.encode.encoders import ENCODERS, HARDWARE, SOFTWARE
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from bad_input import save_model
-from support import ffmpeg, make_clip
+from clips import ffmpeg, make_clip
 
 from gpu_saliency import (
     AnalysisSettings,
