@@ -23,7 +23,7 @@ part() {
         error | errors) total[failed]=$((total[failed] + count)) ;;
         esac
     done < <(grep -oE '[0-9]+ [a-z]+' <<<"$last")
-    table+=$(printf '%-12s %6d s   %-12s %s' "$name" $((SECONDS - started)) "$outcome" "${last//=/}")$'\n'
+    table+=$(printf '%-12s %6d s   %-12s %s' "$name" $((SECONDS - started)) "$outcome" "$(xargs <<<"${last//=/}")")$'\n'
 }
 
 # finish: print the table and exit with 1 if a part failed.
