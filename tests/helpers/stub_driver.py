@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import Run
+from program import Run
 
 DEAD = "int cuInit(unsigned flags) { return 999; }"
 KILLS = "#include <stdlib.h>\nint cuInit(unsigned flags) { abort(); }"
