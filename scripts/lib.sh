@@ -1,7 +1,14 @@
 # Shared by the scripts: a virtual environment in the checkout, made once and kept up to date. Source it; do not run it.
+#
+# GPU_SALIENCY_VENV           folder of the environment (default: .venv in the checkout)
+# GPU_SALIENCY_CONSTRAINTS    pip constraints: what versions are installed (default: constraints.txt; empty: the newest)
+# PYTHON                      the interpreter that the environment is made with (default: python3)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${GPU_SALIENCY_VENV:-$root/.venv}
+constraints=${GPU_SALIENCY_CONSTRAINTS-$root/constraints.txt}
+# `train` brings PyTorch, for the tests of the training scripts; `nvrtc` compiles the CUDA kernels without a GPU.
+all_extras=cpu,dev,train,preview,nvrtc
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -9,7 +16,7 @@ say() { printf '%s\n' "$*" >&2; }
 need_environment() {
     local extras=$1 stamp=$venv/.installed state extra missing=no started=$SECONDS
     # The install is editable, so only the dependencies and the place of the checkout can go stale.
-    state="$(cksum <"$root/pyproject.toml") $root"
+    state="$(cat "$root/pyproject.toml" ${constraints:+"$constraints"} | cksum) $root"
     if [ -x "$venv/bin/python" ] && [ "$(head -n 1 "$stamp" 2>/dev/null)" = "$state" ]; then
         for extra in ${extras//,/ }; do
             grep -qx "$extra" <(tail -n +2 "$stamp") || missing=yes
@@ -20,8 +27,11 @@ need_environment() {
     fi
     [ -x "$venv/bin/python" ] || make_environment
     say "installing gpu-saliency[$extras] into $venv (a minute or two the first time)"
-    # Twice quiet: errors only.
-    pip_install -e "$root[$extras]" || { say "pip could not install gpu-saliency[$extras]; it needs a network and about 1 GB of disk"; exit 69; }
+    pip_install ${constraints:+-c "$constraints"} -e "$root[$extras]" || {
+        say "pip could not install gpu-saliency[$extras]; it needs a network and about 1 GB of disk"
+        say "(where a version of ${constraints:-the newest} does not exist for this Python: GPU_SALIENCY_CONSTRAINTS= takes the newest)"
+        exit 69
+    }
     {
         printf '%s\n' "$state"
         { tr ',' '\n' <<<"$extras"; [ "$(head -n 1 "$stamp" 2>/dev/null)" = "$state" ] && tail -n +2 "$stamp"; true; } | sort -u
@@ -49,5 +59,6 @@ make_environment() {
 pip_install() {
     local pip=("$venv/bin/python" -m pip)
     "${pip[@]}" --version >/dev/null 2>&1 || pip=("${PYTHON:-python3}" -m pip --python "$venv/bin/python")
+    # Twice quiet: errors only.
     "${pip[@]}" install --quiet --quiet --disable-pip-version-check "$@"
 }

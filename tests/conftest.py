@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clips import ffmpeg
 from kernel_backends import Backend, CudaBackend, ShimBackend, build_shim
-from requirements import need, required
-from support import ffmpeg
+from requirements import MISSING, need, required
 
 from gpu_saliency.doctor import make_test_clip
 
@@ -18,6 +18,19 @@ def pytest_configure() -> None:
         required()  # a misspelt requirement would otherwise require nothing
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a GPU, one skipped test stands for all that need one, so that its reason is shown once and not 600 times."""
+    if "cuda" in required() or (reason := MISSING["cuda"]()) is None:
+        return
+    waiting = [item for item in items if item.get_closest_marker("needs_cuda")]
+    if len(waiting) > 1:
+        others = set(waiting[1:])
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=waiting[1:])
+        waiting[0].add_marker(pytest.mark.skip(f"{reason} (stands for {len(waiting)} tests that need a GPU)"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.device import DeviceMemoryError, Found, Model
+from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, Model
 from gpu_saliency.analysis.recorder import HostRecorder
 from gpu_saliency.analysis.track import SaliencyTrack, Samples, join_samples
 from gpu_saliency.errors import ToolMissingError
@@ -20,6 +20,8 @@ from gpu_saliency.source.sampling import Sampling
 
 
 class CpuDevice:
+    """The `Device` ``cpu``."""
+
     name = "cpu"
 
     def load_model(self, path: Path) -> SaliencyModel:
@@ -31,7 +33,7 @@ class CpuDevice:
 
 
 class CpuRun:
-    """One clip on the CPU. Memory grows by two bytes per block and sampled frame."""
+    """The `Run` of one clip on the CPU. Memory grows by two bytes per block and sampled frame."""
 
     notice = None
 
@@ -49,7 +51,7 @@ class CpuRun:
         """``[N, H, W]`` in 0..1, upright and padded."""
         return self._model(normalise(batch.rgb, self._size.padded))
 
-    def record(self, batch: FrameBatch, maps: NDArray[np.float32]) -> int:
+    def add(self, batch: FrameBatch, maps: NDArray[np.float32]) -> int:
         self._samples.append(self._recorder.add(batch, maps))
         return int(batch.index[-1]) + 1
 
@@ -57,9 +59,9 @@ class CpuRun:
         return self._samples[-1], self._tally
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:
-        raise ToolMissingError(f"{self._clip.path}: there is too little memory: {error}") from error
+        raise ToolMissingError(f"{self._clip.path}: there is too little memory: {error}", cure="close other programs") from error
 
-    def finish(self) -> Found:
+    def finish(self) -> AnalysisResult:
         tally, samples = self._tally, join_samples(self._samples)
         track = SaliencyTrack(
             saliency=samples.saliency,
@@ -72,4 +74,4 @@ class CpuRun:
             time_base=tally.time_base,
         )
         facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
-        return Found(track, tally.corrupt_packets, tally.variable_frame_rate, facts)
+        return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)

@@ -76,7 +76,7 @@ class Shower:
         rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
         if rate <= 0:
             raise UsageError("out of range", setting="analysis_fps", value=float(rate), cure="more than 0")
-        model = SaliencyModel(analysis.model)
+        model = SaliencyModel(analysis.model_path)
         check_source(source)
         self.reporter.say(f"waiting for video from {name_of(source)}")
         if self.page is not None:

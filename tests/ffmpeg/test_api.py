@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from support import leftovers, make_clip, run
+from clips import make_clip
+from program import leftovers, run
 
 from gpu_saliency import (
     EncodeRequest,

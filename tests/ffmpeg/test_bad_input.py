@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from bad_input import CASES, Case, save_model, stub_ffmpeg
-from support import ffmpeg, leftovers, make_clip, run
+from clips import ffmpeg, make_clip
+from program import leftovers, run
+from waiting import HANG_SECONDS, wait_until
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -73,45 +75,44 @@ def test_an_ffmpeg_that_ignores_the_regions_is_found_out(tmp_path: Path, encoder
     assert not list(tmp_path.glob("*caught*"))
 
 
+def endless_encode(folder: Path) -> Path:
+    """An ffmpeg whose encodes do not end: it runs the bundled one and repeats the input for ever."""
+    return stub_ffmpeg(folder, "i = a.index('-i')\na[i:i] = ['-stream_loop', '-1']\nreal()")
+
+
 @pytest.mark.parametrize("stage", ["analysis", "encode"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(tmp_path: Path, number: signal.Signals, stage: str) -> None:
-    """A source that takes long; the signal comes while it is decoded, or when ffmpeg has begun (its temporary output has bytes)."""
+    """The signal comes when an analysis of minutes has counted its first frames, or when an endless encode has written bytes."""
     work, temporary = tmp_path / "work", tmp_path / "temporary"
     work.mkdir()
     temporary.mkdir()
-    size, seconds = ("1280x720", 20) if stage == "analysis" else ("640x360", 8)
-    clip = make_clip(tmp_path / "in.mkv", size=size, seconds=seconds)
-    arguments = ["encode", "--src", clip, "--output", work / "out.mkv", "--preset", "veryslow" if stage == "encode" else "medium"]
-    every = ["--every", "1"] if stage == "analysis" else ["--every", "1000"]
-    command = [sys.executable, "-m", "gpu_saliency", *map(str, arguments), *every]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)})
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        begun = any(work.iterdir()) and "ffmpeg" in _children(process.pid)
-        if stage == "encode" and begun:
-            break
-        if stage == "analysis" and "libav" in Path(f"/proc/{process.pid}/maps").read_text():
-            time.sleep(1.5)
-            break
-        time.sleep(0.02)
-    assert process.poll() is None, "it was over before it could be interrupted"
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    clip = make_clip(tmp_path / "second.mkv", size="64x48")
+    arguments: list[object] = ["--every", 1000, "--ffmpeg-bin", endless_encode(tmp_path)]
+    if stage == "analysis":
+        second, clip = clip, tmp_path / "long.mkv"
+        ffmpeg("-stream_loop", 599, "-i", second, "-c", "copy", clip)
+        arguments = ["--every", 1]
+    command = [sys.executable, "-m", "gpu_saliency", "encode", "--src", clip, "--output", work / "out.mkv", *arguments]
+    log = tmp_path / "stderr.txt"
+    # The progress bar is shown though stderr is a file.
+    environment = os.environ | {"TMPDIR": str(temporary), "FORCE_COLOR": "1", "TERM": "xterm"}
+    with log.open("w") as stderr, subprocess.Popen(list(map(str, command)), stderr=stderr, env=environment) as process:
+        try:
+
+            def begun() -> bool:
+                if stage == "analysis":
+                    return re.search(r"finding saliency.*[1-9]\d*/\d+", log.read_text()) is not None
+                return any(path.stat().st_size for path in work.rglob("part*"))
+
+            wait_until(begun, f"the {stage} begins", alive=lambda: process.poll() is None)
+            process.send_signal(number)
+            process.wait(HANG_SECONDS)
+        finally:
+            process.kill()
+    err = log.read_text()
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
     assert list(work.iterdir()) == []
     assert list(temporary.iterdir()) == []
-
-
-def _children(pid: int) -> str:
-    """Command lines of the processes that ``pid`` has started."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
-                found.append(Path(f"/proc/{child}/cmdline").read_text())
-            except OSError:  # it is over
-                continue
-    return " ".join(found)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import make_clip
+from clips import make_clip
 
 ROOT = Path(__file__).parents[2]
 CLIPS = Path(os.environ.get("GPU_SALIENCY_CLIPS", ROOT.parent / "shared" / "data" / "clips"))

@@ -13,8 +13,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
-from support import audio_bytes, ffmpeg, make_clip
+from packets import audio_bytes
 
 from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.errors import EncodeError, OutputError

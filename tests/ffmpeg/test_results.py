@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import make_clip
+from program import run
 from schemas import validator
-from support import make_clip, run
 
 
 @pytest.fixture(scope="module")

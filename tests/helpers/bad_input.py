@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import FFMPEG, ffmpeg, make_clip
+from clips import FFMPEG, ffmpeg, make_clip
 
 Arguments = list[object]
 

@@ -1,0 +1,33 @@
+"""Clips made by the bundled ffmpeg."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+
+FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()
+# testsrc2 rounds its sides down to even numbers; cropping a larger 4:4:4 picture allows odd sizes.
+SUBJECT = "testsrc2=size={w}x{h}:rate={rate}:duration={seconds},format=yuv444p,crop={width}:{height}:0:0:exact=1"
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the bundled ffmpeg; it writes its errors to stderr."""
+    subprocess.run([FFMPEG, "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
+
+
+def make_clip(
+    path: Path, *, size: str = "160x96", rate: object = 24, seconds: float = 1, audio: bool = False, extra: tuple[object, ...] = ()
+) -> Path:
+    """Make a clip of testsrc2's moving coloured figures, with a tone where ``audio``; ``extra`` are further arguments of ffmpeg."""
+    width, height = map(int, size.split("x"))
+    subject = SUBJECT.format(w=width + 16, h=height + 16, width=width, height=height, rate=rate, seconds=seconds)
+    inputs: list[object] = ["-f", "lavfi", "-i", subject]
+    if audio:
+        inputs += ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
+    codec: list[object] = ["-f", "rawvideo"] if path.suffix == ".yuv" else []
+    if path.suffix in (".mp4", ".mkv"):
+        codec = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    ffmpeg(*inputs, *codec, *extra, path)
+    return path
