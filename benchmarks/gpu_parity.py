@@ -73,7 +73,7 @@ def compare(clip: Clip, decoders: str) -> Parity:
     comparable = plans[0].qp_offset.shape == plans[1].qp_offset.shape
     differ = np.abs(plans[0].qp_offset.astype(int) - plans[1].qp_offset) if comparable else np.array([99])
     saliency = np.abs(a.saliency.astype(int) - b.saliency)
-    facts = cuda.analysis
+    facts = cuda.analysis.facts
     return Parity(
         clip=clip.path.name,
         decoder=str(facts["decoder"]),

@@ -65,8 +65,8 @@ def play(clip: Path) -> list[tuple[str, float, int]]:
             pass
         for when in ("analysing", "analysed"):
             if when == "analysed":
-                while not viewer.told["timeline"]["finished"]:
-                    viewer.hear()
+                while not viewer.last["timeline"]["finished"]:
+                    viewer.receive()
             begin, dropped, frames = time.monotonic(), viewer.picture().facts["dropped"], set()
             while time.monotonic() - begin < PLAYED:
                 facts = viewer.picture().facts

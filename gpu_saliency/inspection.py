@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar, sidecar_beside
+from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar, sidecar_beside
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -90,18 +90,18 @@ def inspect_encode(
 
 def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
     """The clip that the sidecar belongs to. The sidecar only names it; its fingerprint decides."""
-    facts = sidecar.source
-    source = src or Path(str(facts.get("path")))
+    record = sidecar.source
+    source = src or Path(record.path)
     is_raw = source.suffix.lower() in RAW_SUFFIXES
     clip = probe_clip(
         source,
-        width=facts["width"] if is_raw else None,
-        height=facts["height"] if is_raw else None,
-        pix_fmt=str(facts.get("pix_fmt")) if is_raw else None,
-        frame_rate=parse_frame_rate(str(facts.get("frame_rate"))) if is_raw else None,
-        duration=float(facts.get("duration") or 0),
+        width=record.width if is_raw else None,
+        height=record.height if is_raw else None,
+        pix_fmt=record.pix_fmt if is_raw else None,
+        frame_rate=parse_frame_rate(str(record.frame_rate)) if is_raw else None,
+        duration=record.duration,
     )
-    check_fresh(sidecar, path, describe_source(clip), None, {})
+    check_fresh(sidecar, path, SourceRecord.of(clip))
     return clip
 
 

@@ -73,7 +73,7 @@ def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool =
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     with observer.stage("finding saliency") as advance:
         sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
-    corrupt = sidecar.analysis.get("corrupt_packets")
+    corrupt = sidecar.analysis.corrupt_packets
     if corrupt and not reused:
         observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were left out")
     return sidecar, reused

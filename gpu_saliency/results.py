@@ -64,7 +64,8 @@ class AnalysisFacts:
     """Where the sidecar lies; ``None`` in a dry run."""
 
     def to_json(self) -> dict[str, Any]:
-        facts = {"reused": self.reused, "frames": self.sidecar.frame_count, "model": self.sidecar.model} | self.sidecar.analysis
+        facts = {"reused": self.reused, "frames": self.sidecar.frame_count, "model": self.sidecar.model.to_json()}
+        facts |= self.sidecar.analysis.to_json()
         return facts if self.path is None else facts | {"sidecar": str(self.path)}
 
 

@@ -3,10 +3,10 @@
 
 #define BLOCK_SIZE 16
 
-// The part of a block that lies inside the frame, along one axis, and the map's cells that it meets. Weights are whole numbers:
-// lengths in units of 1 / cells of a coded pixel.
+// Along one axis: the interval of a block inside the frame, and the map's cells that overlap it. Weights are integers: lengths in
+// units of 1 / cells of a coded pixel.
 struct Reach {
-    int low, high;    // edges of the part
+    int low, high;    // edges of the interval
     int first, last;  // cells, inclusive
     int length;       // of the frame in coded pixels, which is the length of a cell in these units
 };
@@ -25,7 +25,7 @@ HOST_DEVICE inline int cell_weight(const Reach& reach, int cell) {
     return least(reach.high, (cell + 1) * reach.length) - greatest(reach.low, cell * reach.length);
 }
 
-// Mean over a block of `value(x, y)`, a map of the upright picture that is `map_w` x `map_h` when turned back to coded.
+// Mean over a block of `value(x, y)`, a map of the upright picture that has `map_w` x `map_h` cells in the coded orientation.
 template <typename Value>
 HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int map_w, int map_h, int quarter_turns, int width,
                                     int height) {
@@ -43,7 +43,7 @@ HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int ma
     return (float)(sum / ((double)(across.high - across.low) * (double)(down.high - down.low)));
 }
 
-// What the model answered, clipped to 0..1; one outside of it by more than the tolerance, or no number, is noted.
+// The model's output clipped to 0..1; sets `breach` where a value leaves 0..1 by more than the tolerance, or is no number.
 struct SaliencyValue {
     const float* map;
     int pitch;
@@ -52,13 +52,13 @@ struct SaliencyValue {
     HOST_DEVICE float operator()(int x, int y) const {
         const float value = map[(long long)y * pitch + x];
         if (!(value >= -tolerance && value <= 1.0f + tolerance)) {
-            *breach = 1;  // every thread that writes here writes the same
+            *breach = 1;  // a benign race: all threads write the same value
         }
         return clamped(value, 0.0f, 1.0f);
     }
 };
 
-// Mix of gradient and change, as activity.py has it; the change of a picture without one before is its gradient.
+// Mix of gradient and change, as in activity.py; without a previous picture the change equals the gradient.
 struct ActivityValue {
     const float* luma;
     const float* previous;  // or null
@@ -84,10 +84,10 @@ HOST_DEVICE inline unsigned char activity_code(float value, float steps) {
 
 // A thread per block of a sample.
 extern "C" __global__ void saliency_blocks(
-    const float* maps,                                                            // [n, padded_h, padded_w], the model's answer
+    const float* maps,                                                            // [n, padded_h, padded_w], the model's output
     int n, int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as in picture_to_input
     int width, int height, int rows, int cols,                                    // the coded frame and its grid of blocks
-    float tolerance, int* breach,                                                 // set to 1 where an answer leaves 0..1 by more
+    float tolerance, int* breach,                                                 // set to 1 where a value leaves 0..1 by more
     unsigned char* out)                                                           // [n, rows, cols]
 {
     const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
@@ -103,7 +103,7 @@ extern "C" __global__ void saliency_blocks(
 // A thread per block of a sample.
 extern "C" __global__ void activity_blocks(
     const float* luma,       // [n, content_h, content_w], upright
-    const float* previous,   // [content_h, content_w], of the sample before the first one here; null: there is none
+    const float* previous,   // [content_h, content_w], of the sample before the first; null: there is none
     int n, int content_w, int content_h, int quarter_turns, int width, int height, int rows, int cols,  // as in saliency_blocks
     float temporal_weight,   // share of the change in the mix
     float steps,             // codes per doubling

@@ -4,7 +4,7 @@
 // One block of BLOCK_THREADS threads per sample.
 extern "C" __global__ void luma_motion(
     const float* luma,      // [n, pixels], 0..1
-    const float* previous,  // [pixels], of the sample before the first one here; null: there is none, and its motion is 0
+    const float* previous,  // [pixels], of the sample before the first; null: there is none, and the motion is 0
     int pixels,
     float* out)             // [n]
 {

@@ -1,23 +1,23 @@
 // A decoded surface to the model's input: shrunk, turned upright, converted to R'G'B' and normalised, in one pass over the planes.
 #include "portable.cuh"
 
-// The samples of one axis that make up one pixel of the shrunk picture, and their weights, all whole numbers.
+// The filter taps of one pixel along one axis: samples of the plane, and their integer weights.
 //
-// Where there are at least as many samples as pixels, each counts by the length that it shares with the pixel (area averaging);
-// where there are fewer, the two nearest are interpolated. Beyond the plane its outermost samples go on. That is what libswscale's
-// SWS_AREA does on the CPU path.
+// With at least as many samples as pixels, each sample is weighted by its overlap with the pixel (area averaging); with fewer, the
+// two nearest are interpolated. Outside the plane the edge samples are repeated. libswscale's SWS_AREA, used on the CPU path, does
+// the same.
 struct Taps {
     int first, last;    // samples, inclusive
     int low, high;      // area: the pixel's edges; a sample is `sample_length` long
     int sample_length;  // 0: interpolate
-    int second;         // interpolate: weight of the later of two samples
+    int second;         // interpolate: weight of the second sample
     int total;          // of all weights
 };
 
-// `pixel` of `pixels` over an axis of `samples`; `offset` moves the pixel's place by eighths of a sample.
+// Taps of `pixel` of `pixels` over an axis of `samples`; `offset` shifts the pixel by eighths of a sample.
 HOST_DEVICE inline Taps taps_of(int pixel, int pixels, int samples, int offset) {
     Taps taps = {0, 0, 0, 0, 0, 0, 0};
-    const int units = offset == 0 ? 1 : 8;  // so that all weights are whole
+    const int units = offset == 0 ? 1 : 8;  // so that all weights are integers
     if (samples >= pixels) {
         taps.sample_length = units * pixels;
         taps.total = units * samples;
@@ -39,13 +39,13 @@ HOST_DEVICE inline unsigned int tap_weight(const Taps& taps, int sample) {
     if (taps.sample_length == 0) {
         return taps.first == taps.last ? taps.total : sample == taps.first ? taps.total - taps.second : taps.second;
     }
-    // The outermost taps take what lies beyond the plane.
+    // The outermost taps include the area outside the plane.
     return (sample == taps.last ? taps.high : (sample + 1) * taps.sample_length) -
            (sample == taps.first ? taps.low : sample * taps.sample_length);
 }
 
-// Weighted mean of a plane's samples. Sums are exact: that of a line fits 32 bits, since the weights of its at most 2^14 samples
-// (2^13 where they are counted in eighths, for only subsampled chroma is) add up to at most 2^16, and samples have 16 bits.
+// Weighted mean of a plane's samples. Sums are exact. That of a line fits 32 bits: the weights of its at most 2^14 samples (2^13
+// where weights are in eighths, which only subsampled chroma needs) sum to at most 2^16, and samples have 16 bits.
 template <typename Sample>
 HOST_DEVICE inline float plane_mean(const unsigned char* plane, long long pitch, int step, int shift, const Taps& across,
                                     const Taps& down) {
@@ -102,18 +102,18 @@ HOST_DEVICE inline float normalised(float code, float mean, float deviation) {
     return code * (1.0f / (255.0f * deviation)) - mean / deviation;
 }
 
-// A thread per pixel of the padded input; those beyond the content repeat its last column and row.
+// A thread per pixel of the padded input; pixels outside the content repeat its last column and row.
 extern "C" __global__ void picture_to_input(
     const unsigned char* plane0, const unsigned char* plane1,
-    const unsigned char* plane2,             // null: plane1 holds Cb and Cr by turns (NV12, P010, NV16, NV24); plane1 null: grey
+    const unsigned char* plane2,             // null: plane1 interleaves Cb and Cr (NV12, P010, NV16, NV24); plane1 null: grey
     long long pitch0, long long pitch1,      // bytes; plane1 and plane2 share pitch1
     int width, int height,                   // of the picture as coded, after cropping, in luma samples
     int chroma_shift_x, int chroma_shift_y,  // log2 of the subsampling
-    int chroma_offset_x, int chroma_offset_y,  // where chroma samples lie: see SampleLayout
-    int sample_bytes, int sample_shift,      // 1 or 2; right shift that brings a stored sample to its own bit depth (P010: 6)
+    int chroma_offset_x, int chroma_offset_y,  // chroma siting: see SampleLayout
+    int sample_bytes, int sample_shift,      // 1 or 2; right shift that reduces a stored sample to its bit depth (P010: 6)
     const float* to_rgb,                     // [12]: rows r, g, b of (y, u, v, offset), from sample values to R'G'B' in 0..255
     int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as np.rot90 counts them
-    int whole_codes,                         // 1: R'G'B' is rounded to whole codes, as the CPU path does
+    int whole_codes,                         // 1: R'G'B' is rounded to whole codes, as on the CPU path
     float* input,                            // [3, padded_h, padded_w]
     float* luma)                             // [content_h, content_w]: BT.709 weights on R'G'B', 0..1
 {

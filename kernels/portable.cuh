@@ -1,12 +1,12 @@
-// What makes the same text compile under NVRTC and nvcc, and under g++ for the tests that need no GPU.
+// Lets the same text compile under NVRTC and nvcc, and under g++ for the tests that need no GPU.
 //
-// Arithmetic sits in HOST_DEVICE inline functions; a kernel only finds out which element is its own, and stores the result.
+// Arithmetic is in HOST_DEVICE inline functions; a kernel only determines its element, calls them and stores the result.
 #pragma once
 
-#if defined(__CUDACC__)  // nvcc, and NVRTC too, which has no headers of the C library: none is included anywhere here
+#if defined(__CUDACC__)  // nvcc and NVRTC; NVRTC has no headers of the C library, so the kernels include none
 #define HOST_DEVICE __host__ __device__
 #else
-#include "launch_shim.h"  // of the tests: threadIdx and its kin, __shared__, __syncthreads
+#include "launch_shim.h"  // the tests' replacement of threadIdx and the like, __shared__, __syncthreads
 #define HOST_DEVICE
 #endif
 
@@ -17,10 +17,10 @@
 
 HOST_DEVICE inline int least(int a, int b) { return a < b ? a : b; }
 HOST_DEVICE inline int greatest(int a, int b) { return a > b ? a : b; }
-// A NaN comes out as `low`.
+// Returns `low` for a NaN.
 HOST_DEVICE inline float clamped(float value, float low, float high) { return value > low ? (value < high ? value : high) : low; }
 
-// Which pixel of the coded (unturned) picture an upright pixel shows: np.rot90 of a `width` x `height` picture by quarter turns.
+// The pixel of the coded picture that an upright pixel shows: np.rot90 of a `width` x `height` picture by quarter turns.
 HOST_DEVICE inline void upright_to_coded(int turns, int width, int height, int x, int y, int* coded_x, int* coded_y) {
     *coded_x = turns == 0 ? x : turns == 1 ? width - 1 - y : turns == 2 ? width - 1 - x : y;
     *coded_y = turns == 0 ? y : turns == 1 ? x : turns == 2 ? height - 1 - y : height - 1 - x;
@@ -32,7 +32,7 @@ HOST_DEVICE inline void coded_to_upright(int turns, int width, int height, int c
     *y = turns == 0 ? coded_y : turns == 1 ? width - 1 - coded_x : turns == 2 ? height - 1 - coded_y : coded_x;
 }
 
-// Sum over a block of BLOCK_THREADS threads, which all must call it; thread 0 gets it.
+// Sum over a block of BLOCK_THREADS threads, which must all call it; valid in thread 0.
 #define BLOCK_THREADS 256
 __device__ inline float block_sum(float value) {
     __shared__ float partial[BLOCK_THREADS];

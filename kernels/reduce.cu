@@ -1,4 +1,5 @@
-// The maps of each segment to one, block by block, in the order of the samples: the arithmetic of aggregate.py and segments.py.
+// Reduces the maps of each segment to one, block by block, in the order of the samples, with the arithmetic of aggregate.py and
+// reduce.py.
 #include "portable.cuh"
 
 #define MODE_MEAN 0
@@ -10,12 +11,12 @@ HOST_DEVICE inline double sample_weight(int mode, const float* motion, int sampl
     if (mode != MODE_MOTION_WEIGHTED) {
         return 1.0;
     }
-    // The first sample of a segment has no change of its own and takes the second's.
+    // The first sample of a segment has no predecessor and takes the motion of the second.
     const double weight = (double)motion[sample == start ? sample + 1 : sample];
     return weight > motion_floor ? weight : motion_floor;
 }
 
-// One block through one segment, samples start..end - 1; `codes` points at the block in sample 0.
+// Reduces one block over one segment, samples start..end - 1; `codes` points at the block in sample 0.
 HOST_DEVICE inline float reduced_saliency(const unsigned char* codes, int cells, const float* motion, int start, int end, int mode,
                                           double alpha, double motion_floor) {
     double sum = 0.0, total = 0.0;
@@ -54,8 +55,8 @@ extern "C" __global__ void reduce_saliency(
     }
 }
 
-// Mean activity of one block over the samples of one segment that count; of its first sample where none does. Summed in float32, as
-// numpy sums float32 maps.
+// Mean activity of one block over the samples of one segment that count, or of its first sample where none counts. Summed in
+// float32, as numpy sums float32 maps.
 HOST_DEVICE inline float reduced_activity(const unsigned char* codes, int cells, const unsigned char* counts, const float* decoded,
                                         int start, int end) {
     float sum = 0.0f;
@@ -72,9 +73,9 @@ HOST_DEVICE inline float reduced_activity(const unsigned char* codes, int cells,
 // A thread per block of a segment.
 extern "C" __global__ void reduce_activity(
     const unsigned char* activity,  // [samples, cells]
-    const unsigned char* counts,  // [samples]: 0 for the first sample of a scene, whose change is the scene's
+    const unsigned char* counts,  // [samples]: 0 for the first sample of a scene, whose change is the cut
     const int* starts, int segments, int cells,  // as in reduce_saliency
-    const float* decoded,         // [256]: what each code stands for
+    const float* decoded,         // [256]: the activity of each code
     float* out)                   // [segments, cells]
 {
     FOR_EACH(i, (long long)segments * cells) {

@@ -1,4 +1,4 @@
-// How much a frame differs from the one before, on a coarse lattice of its luma; run on every decoded frame.
+// The change of each decoded frame against the frame before, on a coarse lattice of its luma.
 #include "portable.cuh"
 
 HOST_DEVICE inline float lattice_sample(const unsigned char* plane, long long pitch, int x, int y, int sample_bytes,
@@ -12,11 +12,11 @@ HOST_DEVICE inline float lattice_sample(const unsigned char* plane, long long pi
 extern "C" __global__ void scene_change(
     const unsigned char* plane0, long long pitch0,  // luma; pitch in bytes
     int sample_bytes, int sample_shift,             // as in picture_to_input
-    float peak,                                     // 2^bits - 1, which stands for 1
+    float peak,                                     // 2^bits - 1, which maps to 1
     int step_x, int step_y, int cols, int rows,     // point (i, j) of the lattice is sample (i * step_x, j * step_y)
     int has_previous,
-    float* lattice,                                 // [rows, cols]; in: of the frame before, out: of this one
-    float* change)                                  // one: mean |new - old|, 0 where there is no frame before
+    float* lattice,                                 // [rows, cols]; in: the frame before, out: this frame
+    float* change)                                  // one value: mean |new - old|, 0 without a frame before
 {
     float sum = 0.0f;
     for (int i = threadIdx.x; i < rows * cols; i += blockDim.x) {

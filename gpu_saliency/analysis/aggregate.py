@@ -1,12 +1,15 @@
-"""Many saliency maps to one, as a stream: each reducer keeps a map or two, whatever the length of the clip."""
+"""Reduces the saliency maps of a segment to one. Every function takes the maps one by one, so a generator of them suffices.
+
+Maps are ``[h, w]`` in 0..1. ``motion`` holds for each map the mean absolute luma difference, 0..1, to the previous sampled frame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gpu_saliency.errors import UsageError
 
@@ -15,119 +18,83 @@ DEFAULT_EMA_ALPHA = 0.6
 MOTION_FLOOR = 1 / 255
 """Least weight of a frame in ``motion-weighted``: one code value of mean luma change. A still clip is then a plain mean."""
 
-Map = NDArray[np.float64]
+Maps = Iterable[NDArray[np.floating]]
+Aggregator = Callable[[Maps, list[float], float], NDArray[np.floating]]
+"""Called with the maps, their motion and the EMA weight; raises `ValueError` without maps."""
 
 
-class Aggregator(Protocol):
-    """A temporal reducer. Maps are ``[h, w]`` in 0..1; ``motion`` is the mean absolute luma difference, 0..1, to the previous
-    sampled frame (0 for the first)."""
-
-    def add(self, saliency_map: NDArray[np.floating], motion: float) -> None: ...
-
-    def result(self) -> NDArray[np.float32]:
-        """The reduced map ``[h, w]``. Raises `ValueError` if nothing was added."""
-        ...
+def _mean(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001 - one signature for all
+    """Arithmetic mean of each pixel."""
+    return _weighted_mean(maps, itertools.repeat(1.0))
 
 
-class _Mean:
-    """Per-pixel arithmetic mean."""
-
-    def __init__(self) -> None:
-        self._sum: Map | None = None
-        self._weight = 0.0
-
-    def add(self, saliency_map: NDArray[np.floating], motion: float) -> None:  # noqa: ARG002 - one signature for all
-        self._add_weighted(saliency_map, 1.0)
-
-    def _add_weighted(self, saliency_map: NDArray[np.floating], weight: float) -> None:
-        if self._sum is None:
-            self._sum = np.zeros(saliency_map.shape, np.float64)
-        self._sum += weight * saliency_map
-        self._weight += weight
-
-    def result(self) -> NDArray[np.float32]:
-        return _checked(None if self._sum is None else self._sum / self._weight)
+def _ema(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
+    """``m = a * s + (1 - a) * m``; ``m`` begins as the first map."""
+    reduced: NDArray[np.float64] | None = None
+    for one in maps:
+        s = one.astype(np.float64)
+        reduced = s if reduced is None else ema_alpha * s + (1 - ema_alpha) * reduced
+    return _checked(reduced)
 
 
-class _Ema:
-    """``m = a * s + (1 - a) * m``, the first map as it is."""
-
-    def __init__(self, alpha: float) -> None:
-        self._alpha = alpha
-        self._map: Map | None = None
-
-    def add(self, saliency_map: NDArray[np.floating], motion: float) -> None:  # noqa: ARG002
-        s = saliency_map.astype(np.float64)
-        self._map = s if self._map is None else self._alpha * s + (1 - self._alpha) * self._map
-
-    def result(self) -> NDArray[np.float32]:
-        return _checked(self._map)
+def _max(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
+    """Maximum of each pixel."""
+    reduced: NDArray[np.floating] | None = None
+    for one in maps:
+        reduced = one if reduced is None else np.maximum(reduced, one)
+    return _checked(reduced)
 
 
-class _Max:
-    """Per-pixel maximum."""
-
-    def __init__(self) -> None:
-        self._map: Map | None = None
-
-    def add(self, saliency_map: NDArray[np.floating], motion: float) -> None:  # noqa: ARG002
-        s = saliency_map.astype(np.float64)
-        self._map = s if self._map is None else np.maximum(self._map, s)
-
-    def result(self) -> NDArray[np.float32]:
-        return _checked(self._map)
-
-
-class _MotionWeighted(_Mean):
+def _motion_weighted(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
     """Mean weighted by ``max(motion, MOTION_FLOOR)``.
 
     The first frame has no predecessor and takes the second's weight; a fixed weight such as 1.0 would drown all others, since
     a mean luma change is mostly below 0.1.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._first: NDArray[np.floating] | None = None
-        self._count = 0
-
-    def add(self, saliency_map: NDArray[np.floating], motion: float) -> None:
-        self._count += 1
-        if self._count == 1:
-            self._first = saliency_map.copy()
-            return
-        weight = max(motion, MOTION_FLOOR)
-        if self._first is not None:
-            self._add_weighted(self._first, weight)
-            self._first = None
-        self._add_weighted(saliency_map, weight)
-
-    def result(self) -> NDArray[np.float32]:
-        return _checked(self._first) if self._first is not None else super().result()
+    weights = [max(one, MOTION_FLOOR) for one in motion]
+    first = weights[1:2] or [1.0]
+    return _weighted_mean(maps, first + weights[1:])
 
 
-def _checked(result: NDArray[np.floating] | None) -> NDArray[np.float32]:
-    if result is None:
-        raise ValueError("no saliency map was added")
-    return result.astype(np.float32)
+def _weighted_mean(maps: Maps, weights: Iterable[float]) -> NDArray[np.floating]:
+    """A running sum in float64, in the order of the maps: the CUDA kernel adds up in the same order."""
+    total: NDArray[np.float64] | None = None
+    weight_sum = 0.0
+    for one, weight in zip(maps, weights, strict=False):
+        total = np.zeros(one.shape, np.float64) if total is None else total
+        total += weight * one
+        weight_sum += weight
+    return _checked(total) / weight_sum
 
 
-AGGREGATORS: dict[str, Callable[[float], Aggregator]] = {
-    "mean": lambda _alpha: _Mean(),
-    "ema": _Ema,
-    "max": lambda _alpha: _Max(),
-    "motion-weighted": lambda _alpha: _MotionWeighted(),
+def _checked(reduced: NDArray[np.floating] | None) -> NDArray[np.floating]:
+    if reduced is None:
+        raise ValueError("no saliency map to reduce")
+    return reduced
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "mean": _mean,
+    "ema": _ema,
+    "max": _max,
+    "motion-weighted": _motion_weighted,
 }
 
 
-def make_aggregator(name: str, ema_alpha: float = DEFAULT_EMA_ALPHA) -> Aggregator:
-    """A fresh reducer. ``ema_alpha`` in (0, 1] is the weight of the current frame in ``ema``. Raises `UsageError`."""
+def aggregate(name: str, maps: Maps, motion: ArrayLike, ema_alpha: float = DEFAULT_EMA_ALPHA) -> NDArray[np.float32]:
+    """Reduce ``maps``, each with its ``motion``, to one map ``[h, w]``.
+
+    ``ema_alpha`` in (0, 1] is the weight of the current map in ``ema``. Raises `UsageError`, or `ValueError` without maps.
+    """
     check_aggregator(name, ema_alpha)
-    return AGGREGATORS[name](ema_alpha)
+    # Python floats: a numpy float64 would turn the product with a float32 map into float64.
+    reduced = AGGREGATORS[name](maps, np.asarray(motion, np.float64).tolist(), ema_alpha)
+    return reduced.astype(np.float32)
 
 
 def check_aggregator(name: str, ema_alpha: float) -> None:
     """Raise `UsageError` unless ``name`` is known and ``ema_alpha`` lies in (0, 1]."""
     if name not in AGGREGATORS:
-        raise UsageError(f"--saliency-aggregator {name}: unknown", cure="one of " + ", ".join(AGGREGATORS))
+        raise UsageError("unknown", setting="aggregator", value=name, cure="one of " + ", ".join(AGGREGATORS))
     if not 0 < ema_alpha <= 1:  # also refuses nan
-        raise UsageError(f"--saliency-ema-alpha {ema_alpha:g}: out of range", cure="more than 0, at most 1")
+        raise UsageError("out of range", setting="ema_alpha", value=ema_alpha, cure="more than 0, at most 1")

@@ -1,4 +1,4 @@
-"""Where frames are decoded and maps are made. CPU and GPU stand side by side behind `Device`, chosen once, by a table."""
+"""The interfaces that every device implements: the device itself, its loaded model and its run over one clip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpu_saliency.source.sampling import Sampling
 
 
 class Model(Protocol):
-    """A loaded model, of whatever device."""
+    """A saliency model loaded on a device."""
 
     @property
     def provider(self) -> str: ...
@@ -30,54 +30,57 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a `Run` comes to."""
+class AnalysisResult:
+    """The saliency of a clip and the facts of the run. Produced by `Run.finish`, kept in the sidecar."""
 
     track: SaliencyTrack
     corrupt_packets: int | None
-    """``None`` where the decoder conceals them and does not say."""
+    """``None`` where the decoder conceals them and does not report how many."""
     variable_frame_rate: bool
     facts: dict[str, Any] = field(default_factory=dict)
-    """For the sidecar: ``decoder``, ``decoder_reason``, and what else the device has to say."""
+    """For the sidecar: ``decoder``, ``decoder_reason``, and what else the device reports."""
 
 
 class DeviceMemoryError(Exception):
-    """A device ran out of memory in the midst of a run."""
+    """A device ran out of memory during a run."""
 
 
 class Run(Protocol):
-    """One clip on its way over one device. Batches and maps stay where the device keeps them."""
+    """The analysis of one clip on one device. Batches and maps stay in the device's memory."""
 
     @property
     def notice(self) -> str | None:
-        """What goes another way than one may expect of this device, for people."""
+        """A line for the user where the run differs from what the device promises, such as decoding on the CPU."""
         ...
 
     def batches(self) -> Generator[Any, None, None]:
-        """Decoded, sampled and preprocessed, by threads that run ahead."""
+        """Decode, sample and preprocess, in threads that run ahead of the consumer."""
         ...
 
     def infer(self, batch: Any) -> Any:
-        """The model's maps of a batch."""
+        """Run the model on ``batch``; returns its maps."""
         ...
 
-    def record(self, batch: Any, maps: Any) -> int:
-        """Reduce them to blocks and keep those; how many frames of the clip are done."""
+    def add(self, batch: Any, maps: Any) -> int:
+        """Reduce ``maps`` and the pictures of ``batch`` to block samples and keep these. Returns the number of frames done."""
         ...
 
     def latest(self) -> tuple[Samples, DecodeTally | None] | None:
-        """What the last call of `record` added, for those who look while it runs; ``None`` where that stays on the device."""
+        """The samples of the last call of `add` and the decoder's tally; ``None`` where the samples stay on the device."""
         ...
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:
-        """Get ready to call `batches` again, with less memory; says how. Raises `ToolMissingError` when there is no less."""
+        """Prepare for another call of `batches` that needs less memory; returns a line for the user.
+
+        Raises `ToolMissingError` where the run needs its least memory already.
+        """
         ...
 
-    def finish(self) -> Found: ...
+    def finish(self) -> AnalysisResult: ...
 
 
 class Device(Protocol):
-    """What a device must offer."""
+    """Loads models and starts runs."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""The table of devices and which one to take"""
+"""The table of devices, and the choice of one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpu_saliency.analysis.device import Device, Model
-from gpu_saliency.analysis.settings import GpuSettings
-from gpu_saliency.errors import ToolMissingError, UsageError
+from gpu_saliency.analysis.settings import GpuSettings, check_device
+from gpu_saliency.errors import ToolMissingError
 
 
 def _cpu(_: GpuSettings) -> Device:
@@ -22,20 +22,15 @@ def _cuda(settings: GpuSettings) -> Device:
     return CudaDevice(settings)
 
 
-# Imported late, each by its own entry: nobody pays for the device that he does not use.
+# Imported lazily, so that an unused device costs nothing.
 DEVICES: dict[str, Callable[[GpuSettings], Device]] = {"cpu": _cpu, "cuda": _cuda}
 
 
-def check_device(name: str) -> None:
-    """Raise `UsageError` unless ``name`` is ``auto`` or a device."""
-    if name != "auto" and name not in DEVICES:
-        raise UsageError(f"--device {name}: unknown", cure="auto, " + ", ".join(DEVICES))
-
-
 def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -> tuple[Device, Model, str]:
-    """The device, the model loaded on it, and why this device.
+    """Return the device ``name``, the model loaded on it, and the reason for the choice.
 
-    ``cpu`` and ``cuda`` are what they say or a `ToolMissingError`; only ``auto`` falls back, and says so. Raises `ModelError` too.
+    ``auto`` takes ``cuda`` where it works, else ``cpu``, with the obstacle as the reason. ``cpu`` and ``cuda`` never fall back.
+    Raises `UsageError`, `ToolMissingError` or `ModelError`.
     """
     check_device(name)
     settings = settings or GpuSettings()
@@ -46,4 +41,4 @@ def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -
         if name != "auto":
             raise
         device = DEVICES["cpu"](settings)
-        return device, device.load_model(model), f"auto: {error.message.removeprefix('--device cuda: ')}"
+        return device, device.load_model(model), f"auto: {error.problem}"

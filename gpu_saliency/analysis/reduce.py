@@ -1,16 +1,16 @@
-"""Split from gpu_saliency.segments."""
+"""Reduces the maps and the activity of each segment of a track to one grid, on the host."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.aggregate import make_aggregator
+from gpu_saliency.analysis.aggregate import aggregate
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
 
 class HostReducer:
-    """The `Reducer` of a track that lies on the host."""
+    """The `Reducer` of a track on the host."""
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
@@ -22,21 +22,20 @@ class HostReducer:
 
 
 def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
-    """``[segments, rows, cols]`` in 0..1: the maps of each segment through its own reducer. Raises `UsageError`."""
+    """``[segments, rows, cols]`` in 0..1: the maps of each segment reduced by ``aggregator``. Raises `UsageError`."""
     motion = motion_within_scenes(track)
     reduced = np.empty((len(starts), *track.saliency.shape[1:]), np.float32)
     for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
-        reducer = make_aggregator(aggregator, ema_alpha)
-        for sample in range(start, end):
-            reducer.add(track.saliency[sample].astype(np.float32) / 255, float(motion[sample]))
-        reduced[i] = reducer.result()
+        # Map by map: as float32, those of a long segment would take four times the memory of the track.
+        maps = (codes.astype(np.float32) / 255 for codes in track.saliency[start:end])
+        reduced[i] = aggregate(aggregator, maps, motion[start:end], ema_alpha)
     return reduced
 
 
 def reduce_activity(track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
     """``[segments, rows, cols]``: mean activity of each segment.
 
-    The first sample of a scene is left out where there are others: what changed in it is the scene.
+    The first sample of a scene is left out where there are others: its change is the cut, not motion.
     """
     after_cut = track.after_cut()
     reduced = np.empty((len(starts), *track.activity.shape[1:]), np.float32)
@@ -52,7 +51,7 @@ def _spans(starts: NDArray[np.int64], samples: int) -> list[tuple[int, int]]:
 
 
 def motion_within_scenes(track: SaliencyTrack) -> NDArray[np.float32]:
-    """``[samples]``; the first of a scene, whose difference means nothing, gets that of the next one in its scene."""
+    """``[samples]``: the track's motion, except that the first sample of a scene takes that of the next one in its scene, or 0."""
     motion, after_cut = track.motion.copy(), track.after_cut()
     for sample in np.flatnonzero(after_cut):
         alone = sample + 1 == len(motion) or after_cut[sample + 1]

@@ -1,13 +1,11 @@
-"""A clip's saliency: the way of a frame from the decoder to the block grid, the same on every device."""
+"""The analysis loop: carries each batch of a clip from the decoder to the block grid, the same on every device."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from gpu_saliency.analysis.device import Device, DeviceMemoryError, Found, Model
+from gpu_saliency.analysis.device import AnalysisResult, Device, DeviceMemoryError, Model
 from gpu_saliency.analysis.track import Samples
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
@@ -16,17 +14,9 @@ from gpu_saliency.source.sampling import Sampling
 ProgressHook = Callable[[int, int | None], None]
 """Called with (frames done, frames in all or None)."""
 SamplesHook = Callable[[Samples, DecodeTally | None], None]
-"""Called with what each batch came to, and with what the decoder, which runs ahead, has met so far (``None``: it does not say)."""
+"""Called with the samples of each batch and with the tally of the decoder, which runs ahead (``None``: it keeps none)."""
 NoticeHook = Callable[[str], None]
-"""Called with a line for people: something went another way than they may expect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What the model found in a clip; lives on the host. Produced by `analyse_clip`, kept in the sidecar."""
-
-    found: Found
-    seconds: float
+"""Called with a line for the user where the run differs from what was asked, such as a smaller batch."""
 
 
 def analyse_clip(
@@ -38,12 +28,11 @@ def analyse_clip(
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
-) -> Analysis:
+) -> AnalysisResult:
     """Decode, sample, shrink, infer and reduce ``clip`` to blocks.
 
     Raises `SourceError`, `ModelError`, `ToolMissingError` or `UsageError`.
     """
-    started = time.perf_counter()
     run = device.start(clip, model, sampling)
     if run.notice is not None and on_notice is not None:
         on_notice(run.notice)
@@ -51,16 +40,14 @@ def analyse_clip(
         try:
             with contextlib.closing(run.batches()) as batches:
                 for batch in batches:
-                    done = run.record(batch, run.infer(batch))
+                    done = run.add(batch, run.infer(batch))
                     latest = run.latest() if on_samples is not None else None
                     if latest is not None and on_samples is not None:
                         on_samples(*latest)
                     if on_progress is not None:
                         on_progress(done, clip.frame_count)
-            found = run.finish()
-            break
+            return run.finish()
         except DeviceMemoryError as error:
             line = run.retry_smaller(error)
             if on_notice is not None:
                 on_notice(line)
-    return Analysis(found, time.perf_counter() - started)

@@ -1,8 +1,9 @@
-"""What the model saw of a clip over time, reduced to the block grid: all that a plan is made from."""
+"""The saliency track: all maps of a clip on the block grid with its time axis, from which a plan is made."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
@@ -15,7 +16,7 @@ ACTIVITY_STEPS = 24
 
 
 class Reducer(Protocol):
-    """Makes one map of those of each segment, where the maps lie. All give the results of segments.py's, bit for bit."""
+    """Reduces the maps of each segment to one, where the maps are stored. All give the results of reduce.py, bit for bit."""
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
@@ -28,12 +29,13 @@ class Reducer(Protocol):
 class SaliencyTrack:
     """Saliency and activity of each sampled frame, and the clip's time axis; lives on the host.
 
-    Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. A byte per block and map: an hour of 1080p at 4
-    maps a second takes 235 MB, of 480p 46 MB. Raises `ValueError` when its parts do not fit together.
+    Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. It takes two bytes per
+    block and map: an hour of 1080p at 4 maps a second takes 235 MB, of 480p 46 MB. Raises `ValueError` when its fields contradict
+    each other.
     """
 
     saliency: NDArray[np.uint8]
-    """``[samples, rows, cols]``, mean saliency of each 16x16 block; 0..255 stands for 0..1."""
+    """``[samples, rows, cols]``, mean saliency of each 16x16 block; 0..255 encodes 0..1."""
     activity: NDArray[np.uint8]
     """``[samples, rows, cols]``, activity of each block as `encode_activity` writes it."""
     sample_frame: NDArray[np.int64]
@@ -41,15 +43,15 @@ class SaliencyTrack:
     motion: NDArray[np.float32]
     """``[samples]``, mean absolute luma difference, 0..1, to the sample before; the first is 0."""
     frame_count: int
-    """Frames decoded, which is what an encode must come to."""
+    """Frames decoded; an encode must have as many."""
     cuts: tuple[int, ...] = ()
-    """Frames with which a new scene begins, rising; the first frame of the clip is not among them."""
+    """Frames with which a new scene begins, rising, without the first frame of the clip."""
     frame_pts: NDArray[np.int64] | None = None
-    """``[frames]``, presentation time stamps of the source in ``time_base``, strictly rising; ``None`` where it has none such."""
+    """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` where those of the source do not rise."""
     time_base: Fraction = Fraction(1)
     """Seconds."""
     reducer: Reducer | None = field(default=None, repr=False, compare=False)
-    """Where the maps still lie beside this copy; ``None``: only here."""
+    """The reducer of a copy of the maps on the device; ``None`` where there is none."""
 
     def __post_init__(self) -> None:
         samples = len(self.sample_frame)
@@ -72,7 +74,7 @@ class SaliencyTrack:
         return self.saliency.astype(np.float32) / np.float32(255)
 
     def sample_starts(self) -> NDArray[np.int64]:
-        """``[samples]``, the frame from which on each sample is the nearest one, never across a cut; the first is 0."""
+        """``[samples]``, the first frame to which each sample applies: the nearest sample, never across a cut. The first is 0."""
         starts = (self.sample_frame[:-1] + self.sample_frame[1:] + 1) // 2
         for i, (before, after) in enumerate(zip(self.sample_frame[:-1], self.sample_frame[1:], strict=True)):
             between = self._cuts_in(int(before), int(after))
@@ -86,14 +88,14 @@ class SaliencyTrack:
         return self.cuts[low:high]
 
     def after_cut(self) -> NDArray[np.bool_]:
-        """``[samples]``, whether a sample is the first of its scene, and so has no change that means motion."""
+        """``[samples]``, whether a sample is the first of its scene, so that its change is a cut and not motion."""
         scene = np.searchsorted(self.cuts, self.sample_frame, side="right")
         return np.concatenate(([True], scene[1:] != scene[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Some neighbouring samples of a track while it is still being made; lives on the host. The fields are those of the track."""
+    """Consecutive samples of a track that is still growing; lives on the host. The fields are those of `SaliencyTrack`."""
 
     sample_frame: NDArray[np.int64]
     saliency: NDArray[np.uint8]
@@ -101,14 +103,24 @@ class Samples:
     motion: NDArray[np.float32]
 
 
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """Join ``parts``, at least one and in the order of their frames."""
+    return Samples(
+        sample_frame=np.concatenate([part.sample_frame for part in parts]),
+        saliency=np.concatenate([part.saliency for part in parts]),
+        activity=np.concatenate([part.activity for part in parts]),
+        motion=np.concatenate([part.motion for part in parts]),
+    )
+
+
 def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """0..1 to 0..255."""
+    """Encode 0..1 as 0..255."""
     encoded: NDArray[np.uint8] = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
     return encoded
 
 
 def encode_activity(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """``round(24 * log2(255 * v))``, 0..255, for activity ``v`` of 1/255 or more (see activity.py)."""
+    """Encode activity ``v`` of 1/255 or more (see activity.py) as ``round(24 * log2(255 * v))``, 0..255."""
     encoded: NDArray[np.uint8] = np.clip(np.rint(ACTIVITY_STEPS * np.log2(np.maximum(values * 255, 1))), 0, 255).astype(np.uint8)
     return encoded
 

@@ -1,4 +1,4 @@
-"""Throughput of the analysis, stage by stage and as a whole, side by side in one run; measured, never estimated."""
+"""Measures the throughput of the analysis, stage by stage and as a whole, interleaved in one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of the device ``cpu``, to be measured."""
+"""The stages of the device ``cpu`` for the benchmark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpu_saliency.source.sampling import Sampling
 from gpu_saliency.source.shrink import Shrinker
 
 _KEPT_FRAMES = 32
-"""Decoded frames that preprocessing runs over, so that they do not stay in the caches."""
+"""Decoded frames that preprocessing cycles through: too many to stay in the CPU's caches."""
 _REPEATS = 4
 
 
@@ -25,7 +25,7 @@ class CpuStages:
     """`Stages` of the CPU."""
 
     def __init__(self, clip: Clip, model: SaliencyModel, sampling: Sampling, batch_size: int) -> None:
-        """``batch_size`` is used by all stages, unless the model fixes it at 1. Decodes the first frames."""
+        """Decode the first frames for preprocessing. All stages use ``batch_size``, unless the model fixes it at 1."""
         if model.batch_size > 1:
             model.contract = replace(model.contract, batch_size=batch_size)
         self._clip, self._model, self._sampling = clip, model, sampling
@@ -54,9 +54,9 @@ class CpuStages:
         return _REPEATS * len(self._batch)
 
     def whole(self) -> int:
-        found = analyse_clip(self._clip, self._model, CpuDevice(), self._sampling).found
-        self._facts = found.facts
-        return found.track.frame_count
+        result = analyse_clip(self._clip, self._model, CpuDevice(), self._sampling)
+        self._facts = result.facts
+        return result.track.frame_count
 
     def facts(self) -> dict[str, Any]:
         none = dict.fromkeys(("bytes_to_device", "bytes_to_host", "device_peak_bytes"))

@@ -1,4 +1,4 @@
-"""The stages of the device ``cuda``, to be measured by ``gpu-saliency bench``. Each ends with its stream's end."""
+"""The stages of the device ``cuda`` for the benchmark. Each waits for its stream before it returns."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import numpy as np
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.device import CudaDevice
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels
-from gpu_saliency.analysis.cuda.session import CudaModel
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.memory import on_gpu
+from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
 _PICTURES = 256
-"""Preprocessed in one measurement: a thousandth of a second's launches at least."""
-
-
+"""Pictures preprocessed in one measurement: at least a millisecond of launches."""
 _BATCHES = 16
-
-
 _POLL_SECONDS = 0.05
 
 
@@ -31,17 +28,17 @@ class CudaStages:
     """`Stages` of one or more GPUs."""
 
     def __init__(self, clip: Clip, device: CudaDevice, model: CudaModel, sampling: Sampling) -> None:
-        """Opens a decoder, whose first surface preprocessing runs over for as long as this lives."""
+        """Open a decoder, and keep it and its first surface, which `preprocess` reads repeatedly."""
         import cupy
 
         self._clip, self._device, self._model, self._sampling = clip, device, model, sampling
-        # The clip is indexed here, which is no part of decoding it.
+        # This indexes the clip, so that `decode` measures decoding alone.
         self._run = device.start(clip, model, sampling)
         self._size = model.input_size(clip.upright_aspect)
         self.gpu = self._run.gpus[0]
         self._session = model.session(self.gpu, model.batch_size, self._size)
         self._facts: dict[str, Any] = {}
-        with cupy.cuda.Device(self.gpu):
+        with on_gpu(self.gpu):
             self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
             self._frames = self._run.open_decoder().frames(None, self._cuda_stream)
             self._decoded = next(iter(self._frames))
@@ -59,9 +56,7 @@ class CudaStages:
         return self._run.decode_only()
 
     def preprocess(self) -> int:
-        import cupy
-
-        with cupy.cuda.Device(self.gpu):
+        with on_gpu(self.gpu):
             kernels = Kernels.on(self._cuda_stream)
             for i in range(_PICTURES):
                 place = i % self._session.shape[0]
@@ -71,9 +66,7 @@ class CudaStages:
         return _PICTURES
 
     def infer(self) -> int:
-        import cupy
-
-        with cupy.cuda.Device(self.gpu):
+        with on_gpu(self.gpu):
             for _ in range(_BATCHES):
                 self._session.run(self._binding)
             self._session.cuda_stream.synchronize()
@@ -81,9 +74,9 @@ class CudaStages:
 
     def whole(self) -> int:
         with peak_memory(self.gpu) as peak:
-            found = analyse_clip(self._clip, self._model, self._device, self._sampling).found
-        self._facts = found.facts | {"device_peak_bytes": peak[0]}
-        return found.track.frame_count
+            result = analyse_clip(self._clip, self._model, self._device, self._sampling)
+        self._facts = result.facts | {"device_peak_bytes": peak[0]}
+        return result.track.frame_count
 
     def facts(self) -> dict[str, Any]:
         facts = self._facts
@@ -99,21 +92,21 @@ class CudaStages:
 
 @contextmanager
 def peak_memory(gpu: int) -> Iterator[list[int]]:
-    """One number in a list: the most memory of ``gpu`` in use meanwhile, bytes, whoever used it; looked at 20 times a second."""
+    """Yield a list whose only item is the peak memory in use on ``gpu`` by all processes, in bytes, polled 20 times a second."""
     import cupy
 
     peak = [0]
     ended = threading.Event()
 
-    def look() -> None:
-        with cupy.cuda.Device(gpu):
+    def poll() -> None:
+        with on_gpu(gpu):
             while True:
                 free, total = cupy.cuda.runtime.memGetInfo()
                 peak[0] = max(peak[0], total - free)
                 if ended.wait(_POLL_SECONDS):
                     return
 
-    watcher = threading.Thread(target=look, daemon=True)
+    watcher = threading.Thread(target=poll, daemon=True)
     watcher.start()
     try:
         yield peak

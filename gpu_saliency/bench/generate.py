@@ -1,12 +1,10 @@
-"""Clips to measure with, where the user has none at hand."""
+"""Generates clips to measure with."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, find_ffmpeg
-from gpu_saliency.errors import EncodeError
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, find_ffmpeg, run_ffmpeg
 
 CODECS = {
     "h264": ("libx264", "yuv420p"),
@@ -14,16 +12,16 @@ CODECS = {
     "hevc10": ("libx265", "yuv420p10le"),
     "av1": ("libsvtav1", "yuv420p"),
 }
-"""What the user picks -> encoder and pixel format."""
+"""The user's name of a codec -> encoder and pixel format."""
 FRAME_RATE = 24
 _BASE_FRAMES = 240
 _QUIETLY = ("-hide_banner", "-v", "error", "-nostdin", "-y")
 
 
 def generate_clip(path: Path, width: int, height: int, frames: int, codec: str = "h264") -> None:
-    """Write ``frames`` frames at 24 a second: a fractal that zooms, some grain. It compresses and decodes like camera footage.
+    """Write ``frames`` frames at 24 a second of a zooming fractal with grain, which compresses and decodes like camera footage.
 
-    Beyond 240 frames it begins anew. Raises `EncodeError` or `ToolMissingError`.
+    It repeats after 240 frames. Raises `EncodeError` or `ToolMissingError`.
     """
     encoder, pix_fmt = CODECS[codec]
     ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, encoder).path, *_QUIETLY]
@@ -33,23 +31,16 @@ def generate_clip(path: Path, width: int, height: int, frames: int, codec: str =
     base = path.with_name(f"{path.stem}.base{path.suffix}")
     try:
         encode = ["-frames:v", str(base_frames), "-c:v", encoder, *preset, "-pix_fmt", pix_fmt, str(base)]
-        _run([*ffmpeg, "-f", "lavfi", "-i", source, *encode])
+        run_ffmpeg([*ffmpeg, "-f", "lavfi", "-i", source, *encode])
         repeat_clip(base, path, -(-frames // base_frames), frames)
     finally:
         base.unlink(missing_ok=True)
 
 
 def repeat_clip(source: Path, path: Path, times: int, frames: int) -> None:
-    """Write ``source`` ``times`` over to ``path``, up to ``frames`` frames, as it is encoded. Raises what `generate_clip` does."""
+    """Write ``source`` ``times`` times to ``path``, up to ``frames`` frames, without encoding it again.
+
+    Raises `EncodeError` or `ToolMissingError`.
+    """
     ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, "libx264").path, *_QUIETLY]
-    _run([*ffmpeg, "-stream_loop", str(times - 1), "-i", str(source), "-c", "copy", "-frames:v", str(frames), str(path)])
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    if done.returncode:
-        words = [line for line in done.stderr.splitlines() if line.strip()]
-        raise EncodeError(
-            f"ffmpeg could not make a clip (exit status {done.returncode}): {words[-1] if words else 'it said nothing'}",
-            evidence={"command": command, "ffmpeg_last_words": words[-12:]},
-        )
+    run_ffmpeg([*ffmpeg, "-stream_loop", str(times - 1), "-i", str(source), "-c", "copy", "-frames:v", str(frames), str(path)])

@@ -1,4 +1,4 @@
-"""The stages of the device that was asked for."""
+"""Loads the device to measure and its stages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gpu_saliency.source.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A device, ready to be measured."""
+class LoadedStages:
+    """The stages of a device, ready to be measured."""
 
     device: str
     reason: str
@@ -25,20 +25,20 @@ class Loaded:
     model: Model
     stages: Stages
     gpu: dict[str, Any] | None
-    """What is known of the GPU; ``None`` where it is not one."""
+    """The facts of the GPU; ``None`` on ``cpu``."""
 
 
-def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> Loaded:
-    """Choose the device and load the model, as an analysis does. Raises what `choose_device` does."""
-    device, model, reason = choose_device(settings.device, settings.model, replace(settings.gpu, batch_size=batch_size))
+def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> LoadedStages:
+    """Choose the device and load the model like an analysis. Raises what `choose_device` raises."""
+    device, model, reason = choose_device(settings.device, settings.model_path, replace(settings.gpu, batch_size=batch_size))
     if isinstance(model, SaliencyModel):
-        return Loaded(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
-    # Late: nobody who has no GPU pays for it.
+        return LoadedStages(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)
+    # Imported lazily, so that an unused device costs nothing.
     from gpu_saliency.analysis.cuda.device import CudaDevice
+    from gpu_saliency.analysis.cuda.model import CudaModel
     from gpu_saliency.analysis.cuda.probe import describe_gpu
-    from gpu_saliency.analysis.cuda.session import CudaModel
     from gpu_saliency.bench.cuda_stages import CudaStages
 
     assert isinstance(device, CudaDevice)
     assert isinstance(model, CudaModel)
-    return Loaded(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())
+    return LoadedStages(device.name, reason, model, CudaStages(clip, device, model, sampling), describe_gpu())

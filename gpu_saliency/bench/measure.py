@@ -1,4 +1,4 @@
-"""From stages to rates: warm-up, rounds that interleave the stages, percentiles, and ratios taken within a round."""
+"""Measures the rates of the stages: a warm-up, rounds that interleave the stages, percentiles, and ratios within each round."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gpu_saliency.source.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast one stage ran over the rounds."""
+    """The speed of one stage over the rounds."""
 
     fps_p50: float
     """Median over the rounds: frames per second for ``decode`` and ``whole``, pictures for the two others."""
     fps_p95: float
-    """What 95 % of the rounds reached."""
+    """The rate that 95 % of the rounds reached."""
     clip_fps: float
-    """The median as frames of the clip per second: of those, only one in ``step`` becomes a picture."""
+    """The median in frames of the clip per second, of which one in ``step`` becomes a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class BenchRow:
     rounds: int
     stages: dict[str, Rate]
     whole_by_slowest: tuple[float, float, float]
-    """Throughput of the whole by that of the slowest stage in the same round: median, least, most. 1: the rest costs nothing."""
+    """Rate of the whole divided by that of the slowest stage in the same round: median, least, most. 1: full overlap."""
     whole_by_decode: tuple[float, float, float]
-    """The same by decoding alone."""
+    """The same for decoding in place of the slowest stage."""
     host_peak_bytes: int | None
-    """Most resident memory of the process while this row was measured; ``None`` where the system does not say."""
+    """Peak resident memory of the process during this row's measurement; ``None`` where the system does not report it."""
     facts: dict[str, Any]
-    """Of the device: see `Stages.facts`."""
+    """Facts of the device; see `Stages.facts`."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, floats rounded to 4 places."""
@@ -67,21 +67,23 @@ def measure_clip(
     *,
     rounds: int,
     on_round: Callable[[int, int], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> BenchRow:
-    """Run each stage of ``stages`` ``rounds`` times, after one round that warms up.
+    """Run each stage of ``stages`` ``rounds`` times, after one warm-up round.
 
-    The rounds interleave the stages, so that a noisy machine disturbs all alike. ``on_round`` is called with (rounds done, in all).
+    The rounds interleave the stages, so that load on the machine disturbs all of them alike. ``on_round`` is called with (rounds
+    done, rounds in all); ``clock`` returns seconds.
     """
-    _forget_peak()
+    _reset_peak()
     step = float(sampling.step)
     per_picture = {"decode": 1.0, "preprocess": step, "infer": step, "whole": 1.0}
     rates: dict[str, list[float]] = {name: [] for name in STAGES}
     frames = 0
     for number in range(rounds + 1):
         for name in STAGES:
-            started = time.perf_counter()
+            started = clock()
             done = getattr(stages, name)()
-            seconds = time.perf_counter() - started
+            seconds = clock() - started
             if name == "whole":
                 frames = done
             if number:
@@ -117,8 +119,8 @@ def _spread(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float
     return float(np.median(values)), float(values.min()), float(values.max())
 
 
-def _forget_peak() -> None:
-    """Let the kernel count the peak of this process's memory from here on (proc(5), clear_refs)."""
+def _reset_peak() -> None:
+    """Reset the kernel's count of this process's peak memory (proc(5), clear_refs)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

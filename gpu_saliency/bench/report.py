@@ -1,4 +1,4 @@
-"""A benchmark for people and for machines."""
+"""Reports a benchmark: the facts of the machine, and the table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("numpy", "av", "cupy-cuda13x", "PyNvVideoCodec")
 
 
 def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """Where and with what it was measured; ``gpu`` as ``doctor`` describes it, ``None`` without one."""
+    """The facts of the machine and its software; ``gpu`` is `describe_gpu`'s answer, or ``None``."""
     return {
         "version": __version__,
         "date": str(datetime.date.today()),
@@ -36,8 +36,8 @@ def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
-    """One line a row; rates in frames of the clip per second, so that all can be compared."""
-    table = Table(title=title, caption="frames of the clip per second: median of the rounds (what 95 % of them reached)")
+    """Print one line per row; rates in frames of the clip per second, so that stages can be compared."""
+    table = Table(title=title, caption="frames of the clip per second: median of the rounds (95 % of them reached)")
     for head in ("clip", "batch", *STAGES, "whole /\nslowest", "whole /\ndecode", "host MB", "device MB", "to device", "to host"):
         table.add_column(head, justify="left" if head == "clip" else "right", no_wrap=head != "clip")
     for row in rows:

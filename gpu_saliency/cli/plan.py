@@ -45,12 +45,12 @@ def plan(
         "sidecar": str(path),
         "size_bytes": size,
         "frames": found.frame_count,
-        "model": found.model,
-        "analysis": found.analysis,
+        "model": found.model.to_json(),
+        "analysis": found.analysis.to_json(),
         "roi": policy.to_json() | stats.to_json(),
     }
     text = (
-        f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis['sampled_frames']} maps, "
+        f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
     report.show(result, text)

@@ -13,9 +13,9 @@ from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, Sour
 from gpu_saliency.cli.saliency_options import AnalysisOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, Shower, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError
-from gpu_saliency.preview.live.sources import is_live
-from gpu_saliency.preview.overlay_file import check_preview_output
-from gpu_saliency.preview.paint import DEFAULT_STYLE, STYLES
+from gpu_saliency.preview.live.source import is_live
+from gpu_saliency.preview.overlay.output import check_preview_output
+from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
 
 DEFAULT_HOST = "127.0.0.1"
 

@@ -40,11 +40,11 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
 
 
 def _analysis_text(analysis: AnalysisFacts) -> str:
-    facts = analysis.sidecar.analysis
-    how = "reused" if analysis.reused else f"{facts['device']} ({facts['device_reason']}), {facts['provider']}"
-    if facts["device"] == "cuda" and not analysis.reused:
-        how += f", {facts['decoder']} ({facts['decoder_reason']})"
-    return f"{facts['sampled_frames']} maps of {analysis.sidecar.frame_count} frames; {how}"
+    record = analysis.sidecar.analysis
+    how = "reused" if analysis.reused else f"{record.device} ({record.device_reason}), {record.provider}"
+    if record.device == "cuda" and not analysis.reused:
+        how += f", {record.facts['decoder']} ({record.facts['decoder_reason']})"
+    return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
 
 
 def _plan_text(roi: RoiFacts) -> str:

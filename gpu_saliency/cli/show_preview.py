@@ -11,12 +11,17 @@ from rich.console import Console
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.cli.encode_command import encode_command
+from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.preview.live.sources import check_source, name_of
-from gpu_saliency.preview.overlay_file import PreviewJob, is_sheet, write_overlay, write_sheet
+from gpu_saliency.preview.live.source import check_source, name_of
+from gpu_saliency.preview.overlay.output import is_sheet
+from gpu_saliency.preview.overlay.sheet import write_sheet
+from gpu_saliency.preview.overlay.source import OverlaySource
+from gpu_saliency.preview.overlay.video import write_overlay
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip
@@ -51,18 +56,17 @@ class Shower:
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
                 PreviewSession(clip, self.analysis, self.sidecar) as session,
             ):
-                server.serve_clip(session, self.policy, site, arguments)
+                server.serve_clip(session, self.policy, site, lambda policy: encode_command(clip, policy, arguments), spell_flag)
             return
-        from gpu_saliency.preview.terminal.player import ClipPlayer
-        from gpu_saliency.preview.terminal.screen import check_terminal, show_in_terminal
+        from gpu_saliency.preview.terminal.show import check_terminal, show_clip
 
         console = check_terminal(Console())
         with PreviewSession(clip, self.analysis, self.sidecar) as session:
-            show_in_terminal(session, ClipPlayer(clip), self.policy, console)
+            show_clip(session, self.policy, console, spell_flag)
 
     def show_live(self, source: str) -> None:
         """Show a live ``source`` until the user ends it. Raises `UsageError` for settings that live sources do not support."""
-        from gpu_saliency.preview.live.feed import LiveFeed
+        from gpu_saliency.preview.live.reader import LiveReader
         from gpu_saliency.preview.live.session import LiveSession
 
         analysis = self.analysis
@@ -72,24 +76,23 @@ class Shower:
         rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
         if rate <= 0:
             raise UsageError("out of range", setting="analysis_fps", value=float(rate), cure="more than 0")
-        model = SaliencyModel(analysis.model)
+        model = SaliencyModel(analysis.model_path)
         check_source(source)
         self.reporter.say(f"waiting for video from {name_of(source)}")
         if self.page is not None:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                LiveFeed(source) as feed,
-                LiveSession(feed, model, rate) as session,
+                LiveReader(source) as reader,
+                LiveSession(reader, model, rate) as session,
             ):
-                server.serve_live(session, self.policy, site)
+                server.serve_live(session, self.policy, site, spell_flag)
             return
-        from gpu_saliency.preview.terminal.player import LivePlayer
-        from gpu_saliency.preview.terminal.screen import check_terminal, show_in_terminal
+        from gpu_saliency.preview.terminal.show import check_terminal, show_live
 
         console = check_terminal(Console())
-        with LiveFeed(source) as feed, LiveSession(feed, model, rate) as session:
-            show_in_terminal(session, LivePlayer(feed), self.policy, console)
+        with LiveReader(source) as reader, LiveSession(reader, model, rate) as session:
+            show_live(session, self.policy, console, spell_flag)
 
 
 def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
@@ -98,12 +101,12 @@ def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio
     with reporter.stage("finding saliency") as advance:
         found, _ = load_saliency_sidecar(clip, shower.analysis, shower.sidecar, on_progress=advance)
     plan = build_roi_plan(found, policy)
-    job = PreviewJob(clip, found.track, plan, style)
+    overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
-            facts = write_sheet(job, output, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_sheet(overlay, output, on_frame=lambda done: advance(done, found.frame_count))
         else:
-            facts = write_overlay(job, output, audio=audio, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_overlay(overlay, output, audio=audio, on_frame=lambda done: advance(done, found.frame_count))
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts

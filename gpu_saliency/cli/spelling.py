@@ -13,6 +13,7 @@ FLAGS = {
     "mapping": "--roi-mapping",
     "model": "--saliency-model",
     "offset": "--saliency-offset",
+    "open_page": "--open",
 }
 """Settings whose flag is not their name with dashes."""
 SWITCHES = {("audio", "False"): "--no-audio"}

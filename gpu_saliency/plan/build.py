@@ -15,7 +15,7 @@ from gpu_saliency.plan.segments import split_track
 
 def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
     """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; see `plan_track`."""
-    return plan_track(sidecar.track, (sidecar.source["width"], sidecar.source["height"]), policy, per_map=per_map)
+    return plan_track(sidecar.track, (sidecar.source.width, sidecar.source.height), policy, per_map=per_map)
 
 
 def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:

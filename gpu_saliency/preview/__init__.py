@@ -1,1 +1,1 @@
-"""Looking at what the model finds and at the plan that follows: in a file, in the terminal, in the browser."""
+"""Shows a clip's saliency and plan: as a file, in the terminal, in the browser; of files and of live sources."""

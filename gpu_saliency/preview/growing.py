@@ -1,4 +1,4 @@
-"""A track that can be looked at while it grows: the analysis adds to it in one thread, the preview reads it in others."""
+"""A saliency track that one thread appends to while other threads read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_ROOM = 64
 
 
 class GrowingTrack:
-    """The samples so far. Memory is that of the track, twice at most."""
+    """Collects the samples of a running analysis. Uses at most twice the memory of the track."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +25,7 @@ class GrowingTrack:
         self._tally: DecodeTally | None = None
 
     def add(self, samples: Samples, tally: DecodeTally | None) -> None:
-        """A `SamplesHook` of the analysis; from the first sample again where that had to begin anew."""
+        """Append ``samples``; a `SamplesHook`. Samples from the first frame again replace all: the analysis has restarted."""
         with self._lock:
             self._tally = tally
             kept = self._room.get("sample_frame")
@@ -36,7 +36,7 @@ class GrowingTrack:
                 new = getattr(samples, name)
                 kept = self._room.get(name)
                 if kept is None or len(kept) < end:
-                    # What was handed out are views of the old array, to which nothing is written any more.
+                    # Tracks handed out before are views of the old array, which is not written to again.
                     grown = np.empty((max(_FIRST_ROOM, 2 * end), *new.shape[1:]), new.dtype)
                     if kept is not None:
                         grown[: self._count] = kept[: self._count]
@@ -46,11 +46,11 @@ class GrowingTrack:
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """Number of samples so far."""
         return self._count
 
     def track(self) -> SaliencyTrack | None:
-        """What there is, as if the clip ended with the last sample; ``None`` before the first."""
+        """A track of the samples so far, which ends with the last one; ``None`` before the first."""
         with self._lock:
             if not self._count:
                 return None
@@ -67,6 +67,6 @@ class GrowingTrack:
 
 
 def _rising(tally: DecodeTally, frames: int) -> NDArray[np.int64] | None:
-    # A copy of its bytes: an array of the standard library cannot grow while numpy looks at it.
+    # A copy: an array of the standard library cannot grow while numpy holds a view of its buffer.
     pts = np.frombuffer(tally.pts[:frames].tobytes(), np.int64)
     return pts if len(pts) == frames and not np.any(np.diff(pts) <= 0) else None

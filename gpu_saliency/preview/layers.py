@@ -1,4 +1,4 @@
-"""Saliency and plan as colour over a picture in grey."""
+"""Overlays saliency and plan as colours on a greyscale picture."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from gpu_saliency.preview.moment import Moment
 from gpu_saliency.source.clip import Clip
 
 OPACITY = 0.6
-"""Of the colours, over the picture in grey."""
-_PART = round(256 * OPACITY)
+"""Of the colours over the greyscale picture."""
+_OPACITY_256 = round(256 * OPACITY)
 
 
 def scale_end(plan: RoiPlan) -> float:
-    """End of the scale of QP offsets for all of ``plan``: the same colour means the same number in every frame."""
+    """The largest QP offset of the colour scale, for the whole ``plan``: a colour means the same offset in every frame."""
     lows, highs = plan.qp_offset.min(axis=(1, 2)), plan.qp_offset.max(axis=(1, 2))
     largest = np.maximum(np.abs(lows + plan.recentre), np.abs(highs + plan.recentre)).max()
     return max(1.0, float(np.ceil(largest)))
 
 
 class Layers:
-    """Lays maps and plans over pictures of one size, upright. Keeps the colours of the last map and of the last segment."""
+    """Overlays maps and plans on upright pictures of one size. Caches the colours of the last map and segment."""
 
     def __init__(self, clip: Clip, panel: tuple[int, int], top: float) -> None:
-        """``panel`` is the width and the height of the pictures in pixels, ``top`` the end of the scale of offsets."""
+        """``panel`` is the width and height of the pictures in pixels, ``top`` the end of the offset scale (`scale_end`)."""
         self._top = top
         self._cells = panel_cells(clip, *panel)
         self._smooth = _Smooth(clip, *panel)
-        self._heat_table = _weighed(saliency_colour(np.arange(256) / 255))
-        self._kept: dict[str, tuple[int, NDArray[np.uint16]]] = {}
+        self._heat_table = _weighted(saliency_colour(np.arange(256) / 255))
+        self._cached: dict[str, tuple[int, NDArray[np.uint16]]] = {}
 
-    def lay(self, kind: str, moment: Moment, picture: Picture, target: Picture) -> None:
-        """``picture`` with the colours of ``kind``, ``heat`` or ``plan``, into ``target``, a picture of the same size."""
-        # In sixteen bits and a plane at a time: a fifth of the time that pixels of floats take.
-        mixed = _grey(picture) * np.uint16(256 - _PART)
+    def overlay(self, kind: str, moment: Moment, picture: Picture, target: Picture) -> None:
+        """Write ``picture`` in grey under the colours of ``kind`` (``heat`` or ``plan``) to ``target``, of the same size."""
+        # 16-bit integers, one plane at a time: five times as fast as float pixels.
+        mixed = _grey(picture) * np.uint16(256 - _OPACITY_256)
         for channel, colours in enumerate(self._colours(kind, moment)):
             np.right_shift(mixed + colours, 8, out=target[..., channel], casting="unsafe")
 
     def _colours(self, kind: str, moment: Moment) -> NDArray[np.uint16]:
-        """``[3, height, width]``, times their opacity in 256."""
+        """``[3, height, width]``, 0..255 times the opacity in 1/256."""
         key = moment.sample if kind == "heat" else moment.segment
-        kept = self._kept.get(kind)
-        if kept is not None and kept[0] == key:
-            return kept[1]
+        cached = self._cached.get(kind)
+        if cached is not None and cached[0] == key:
+            return cached[1]
         if kind == "heat":
             colours = self._heat_table[:, self._smooth(moment.saliency)]
         else:
-            colours = _weighed(offset_colour(moment.effective, self._top))[:, *self._cells]
-        self._kept[kind] = (key, colours)
+            colours = _weighted(offset_colour(moment.effective, self._top))[:, *self._cells]
+        self._cached[kind] = (key, colours)
         return colours
 
 
 class _Smooth:
-    """A block grid to an upright panel, bilinear between the centres of the blocks."""
+    """Resamples a block grid to an upright panel, bilinear between the centres of the blocks."""
 
     def __init__(self, clip: Clip, width: int, height: int) -> None:
         self._turns = clip.rotation // 90
@@ -73,17 +73,17 @@ class _Smooth:
 
 
 def _between(length: int, pixels: int) -> NDArray[np.float32]:
-    """``[pixels, blocks]``: weights of the blocks of ``length`` source pixels in each of ``pixels`` equal parts."""
+    """``[pixels, blocks]``: the interpolation weights along one axis of ``length`` source pixels."""
     blocks = -(-length // BLOCK_SIZE)
     starts = np.arange(blocks) * BLOCK_SIZE
     centres = (starts + np.minimum(starts + BLOCK_SIZE, length)) / 2
     at = (np.arange(pixels) + 0.5) * length / pixels
-    return np.stack([np.interp(at, centres, one) for one in np.eye(blocks)], axis=1).astype(np.float32)
+    return np.stack([np.interp(at, centres, unit) for unit in np.eye(blocks)], axis=1).astype(np.float32)
 
 
-def _weighed(colours: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """``[..., 3]`` to ``[3, ...]``."""
-    return np.ascontiguousarray(np.moveaxis(np.rint(colours * _PART).astype(np.uint16), -1, 0))
+def _weighted(colours: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Colours ``[..., 3]`` to planes ``[3, ...]``, times the opacity in 1/256."""
+    return np.ascontiguousarray(np.moveaxis(np.rint(colours * _OPACITY_256).astype(np.uint16), -1, 0))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint16]:

@@ -1,4 +1,4 @@
-"""What is known of one frame: its time, its map, its segment of the plan."""
+"""The data of one frame for display: its time, its saliency map and its segment of the plan."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gpu_saliency.plan.roi import RoiPlan
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One frame of a clip, as the track and the plan see it; lives on the host."""
+    """One frame of a clip with its map and QP offsets; lives on the host. Produced by `MomentLookup`."""
 
     frame: int
     seconds: float
     """From the first frame."""
     sample: int
-    """Number of the map that is nearest, never across a cut."""
+    """Number of the map that is nearest in time, never across a cut."""
     samples: int
     segment: int
     segments: int
     saliency: NDArray[np.uint8]
     """``[rows, cols]``, 0..255 stands for 0..1."""
     effective: NDArray[np.float32]
-    """``[rows, cols]``, QP offset with what recentres it; negative is better quality."""
+    """``[rows, cols]``, QP offset plus ``recentre``; negative is better quality."""
 
     @property
     def mean_saliency(self) -> float:
@@ -38,12 +38,21 @@ class Moment:
         minutes, seconds = divmod(round(self.seconds * 100), 6000)
         return f"{minutes}:{seconds / 100:05.2f}"
 
+    def status(self) -> list[str]:
+        """Describe the frame in three short lines: its place, its map and segment, its values."""
+        low, high = float(self.effective.min()), float(self.effective.max())
+        return [
+            f"frame {self.frame}  {self.clock()}",
+            f"map {self.sample + 1} of {self.samples}  segment {self.segment + 1} of {self.segments}",
+            f"mean saliency {self.mean_saliency:.2f}  QP {low:+.1f} to {high:+.1f}",
+        ]
 
-class Timeline:
-    """Finds the `Moment` of any frame of a clip. Frames beyond what the track knows get its last map and segment."""
+
+class MomentLookup:
+    """Finds the `Moment` of any frame of a clip. Frames after the end of the track get its last map and segment."""
 
     def __init__(self, track: SaliencyTrack, plan: RoiPlan, frame_rate: Fraction, first_frame: int = 0) -> None:
-        """``first_frame`` is the number of the track's first frame, where what came before it has been forgotten."""
+        """``first_frame`` is the number of the track's first frame; more than 0 where older frames were dropped."""
         self._track, self._plan, self._frame_rate, self._first_frame = track, plan, frame_rate, first_frame
         self._starts = track.sample_starts()
 

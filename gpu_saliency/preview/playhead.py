@@ -1,4 +1,4 @@
-"""Which frame is due: a clock that runs with the clip's own times, and can be stopped, moved and stepped."""
+"""A playback clock: selects the frame to show from the clip's time stamps; can be paused, stepped and moved."""
 
 from __future__ import annotations
 
@@ -9,29 +9,35 @@ from gpu_saliency.source.clip import Clip
 
 
 class Playhead:
-    """One viewer's place in a clip. Begins at its first frame, playing. Times are in seconds of a clock that never steps back."""
+    """One viewer's position in a clip. Starts playing at the first frame.
+
+    ``now`` is in seconds of a monotonic clock that the caller reads.
+    """
 
     def __init__(self, clip: Clip) -> None:
         self._rate = float(clip.frame_rate)
         self._place: float | int = 0
-        """Seconds from the first frame where a float, a frame's number where an int."""
+        """Seconds from the first frame if a float, a frame number if an int."""
         self._since = 0.0
         self._started = False
         self._last_frame = 0
         self.playing = True
 
     def frame(self, now: float, track: SaliencyTrack, *, finished: bool) -> int:
-        """The frame that is due. After the last one it is the first again, or the last for as long as there may be more."""
+        """The number of the frame to show at ``now``.
+
+        After the last frame playback restarts if the track is ``finished``; otherwise the last frame stays.
+        """
         last = track.frame_count - 1
         if not self._started:
             self._started, self._since = True, now
         if isinstance(self._place, int):
-            # Only here are the times of frames known.
+            # The times of frames are known only here, from the track.
             self._last_frame = min(max(0, self._place), last)
             self._place, self._since = self._seconds(self._last_frame, track), now
             return self._last_frame
         place = self._place + (now - self._since if self.playing else 0.0)
-        # A hair more, so that the time of a frame finds that frame.
+        # An epsilon, so that a frame's own time stamp selects that frame.
         number = self._number(place + 1e-6, track)
         if place >= self._seconds(last, track) + 1 / self._rate:
             number = 0 if finished and self.playing else last
@@ -40,7 +46,7 @@ class Playhead:
         return self._last_frame
 
     def next_due(self, track: SaliencyTrack) -> float:
-        """When the frame after the one that `frame` gave last is due."""
+        """The time at which the frame after the last result of `frame` is due."""
         if isinstance(self._place, int):
             return self._since
         following = self._last_frame + 1
@@ -49,21 +55,22 @@ class Playhead:
         return self._since + due - self._place
 
     def toggle(self, now: float) -> None:
-        """Play, or pause."""
+        """Play or pause."""
         self._hold(now)
         self.playing = not self.playing
 
     def step(self, now: float, frames: int) -> None:
-        """Move by so many frames, and pause."""
-        asked = self._place if isinstance(self._place, int) else self._last_frame
-        self.seek(now, max(0, asked) + frames)
+        """Move by ``frames`` frames and pause."""
+        start = self._place if isinstance(self._place, int) else self._last_frame
+        self.seek(now, max(0, start) + frames)
         self.playing = False
 
     def seek(self, now: float, number: int) -> None:
+        """Move to frame ``number``."""
         self._place, self._since = number, now
 
     def skip(self, now: float, seconds: float) -> None:
-        """Move by so many seconds."""
+        """Move by ``seconds``."""
         self._hold(now)
         if isinstance(self._place, float):
             self._place = max(0.0, self._place + seconds)

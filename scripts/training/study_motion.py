@@ -27,7 +27,7 @@ from saliency_training.metrics import iou
 from saliency_training.predictors import OnnxPredictor, resize_map
 from scipy import ndimage
 
-from gpu_saliency.analysis.aggregate import AGGREGATORS, make_aggregator
+from gpu_saliency.analysis.aggregate import AGGREGATORS, aggregate
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.source.shrink import Shrinker
@@ -109,10 +109,9 @@ def scores(maps: Maps, masks: list[NDArray[np.bool_]], lumas: Maps, fps: float) 
     for name in AGGREGATORS:
         all_scores = []
         for start in range(0, len(maps), step):
-            reducer, part = make_aggregator(name), range(start, min(start + step, len(maps)))
-            for i in part:
-                reducer.add(maps[i], moved[i])
-            all_scores += [score(reducer.result(), masks[i]) for i in part]
+            part = range(start, min(start + step, len(maps)))
+            reduced = aggregate(name, [maps[i] for i in part], [moved[i] for i in part])
+            all_scores += [score(reduced, masks[i]) for i in part]
         found[name] = float(np.mean(all_scores))
     return found
 

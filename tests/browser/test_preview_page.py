@@ -1,4 +1,4 @@
-"""The page of ``preview --web`` in a real headless Chromium: it plays, and every control changes the picture as it must."""
+"""The page of ``preview --web`` in a headless Chromium: playback, and the effect of each control on the picture."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import http.server
 import itertools
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Page, chromium
+from browser import Page
 from numpy.typing import NDArray
 from preview_server import Server
 from selenium import webdriver
@@ -28,15 +27,15 @@ from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.shrink import Shrinker
 
 CODE = 3
-"""Codes of rounding: the colours come from tables of 256, and the canvas mixes in bytes."""
+"""Codes that rounding may cost: the colours come from tables of 256, and the canvas mixes bytes."""
 JPEG_NOISE = 4.0
 CUT = 48
-LOOKED_AT = 70
+FRAME = 70
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """640x360: two seconds of testsrc2, then two of a fractal; the cut is at frame 48."""
+    """640x360: two seconds of testsrc2, then two of a fractal; frame 48 begins a new scene."""
     folder = tmp_path_factory.mktemp("clip")
     first = make_clip(folder / "first.mkv", size="640x360", seconds=2)
     second = "mandelbrot=size=640x360:rate=24:start_scale=0.5,trim=end_frame=48,format=yuv420p"
@@ -56,34 +55,27 @@ def server(clip: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as chrome:
-        yield chrome
-
-
 @pytest.fixture
 def page(chrome: webdriver.Chrome, server: Server) -> Iterator[Page]:
-    """Fresh; whatever the browser logs while a test has it is a failure."""
+    """The page, loaded anew; anything that the browser logs during the test is a failure."""
     page = Page(chrome, server.url)
     page.wait(lambda: "frame" in page.data())
     yield page
     assert page.console() == []
 
 
-def test_it_plays(page: Page) -> None:
-    """Pictures follow one another, and each frame of the clip is shown or counted as dropped."""
+def test_the_clip_plays(page: Page) -> None:
+    """The frames and their pictures change, and the page counts them."""
     page.wait(lambda: page.data().get("state") == "finished")
     pictures, frames = [], []
     for _ in range(4):
+        page.wait(lambda: page.data()["frame"] not in frames)
+        frames.append(page.data()["frame"])
         pictures.append(page.picture())
-        frames.append(int(page.data()["frame"]))
-        time.sleep(0.4)
-    assert len(set(frames)) == 4
     assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(pictures))
-    page.wait(lambda: float(page.data()["fps"]) > 12, 20)  # half the rate at least, on a machine that does other things too
+    page.wait(lambda: float(page.data()["fps"]) > 0)
     assert "of 24 fps shown" in page.text("counter")
-    assert "frames dropped" in page.text("counter")
+    assert "frames skipped in this view; delay " in page.text("counter")
     assert page.text("name") == "cut.mp4"
     assert page.text("facts") == "640x360, 24 fps"
     assert page.text("state") == "Analysed: 96 frames, 16 maps"
@@ -99,21 +91,21 @@ def at_block_centres(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     return picture[8:344:16, 8::16].astype(float)
 
 
-def test_the_layers_show_the_numbers(page: Page, clip: Path, sidecar: Sidecar) -> None:
-    page.pause_at(LOOKED_AT)
+def test_the_layers_show_the_values(page: Page, clip: Path, sidecar: Sidecar) -> None:
+    page.pause_at(FRAME)
     page.set("heat", 0)
     page.set("grey", False)
-    frame = list(decode_frames(probe_clip(clip), DecodeTally()))[LOOKED_AT]
+    frame = list(decode_frames(probe_clip(clip), DecodeTally()))[FRAME]
     assert np.abs(page.picture() - Shrinker((640, 360))(frame).astype(float)).mean() < JPEG_NOISE
     page.set("grid", 100)
     plan = plan_of(sidecar)
-    wanted = offset_colour(plan.effective(plan.segment_of(LOOKED_AT)), scale_end(plan))
-    assert np.abs(at_block_centres(page.picture()) - wanted[:21]).max() <= CODE
+    expected = offset_colour(plan.effective(plan.segment_of(FRAME)), scale_end(plan))
+    assert np.abs(at_block_centres(page.picture()) - expected[:21]).max() <= CODE
     page.set("grid", 0)
     page.set("heat", 100)
-    sample = int(np.searchsorted(sidecar.track.sample_starts(), LOOKED_AT, side="right")) - 1
+    sample = int(np.searchsorted(sidecar.track.sample_starts(), FRAME, side="right")) - 1
     heat = saliency_colour(sidecar.track.saliency[sample] / 255)
-    # Half a pixel off the centres of the blocks, between which the heat map is smooth.
+    # The samples are half a pixel off the centres of the blocks, between which the heat map is interpolated.
     assert np.abs(at_block_centres(page.picture()) - heat[:21]).mean() <= CODE
     page.set("grey", True)
     page.set("heat", 0)
@@ -122,14 +114,10 @@ def test_the_layers_show_the_numbers(page: Page, clip: Path, sidecar: Sidecar) -
     assert np.abs(grey[..., 0] - grey[..., 2]).max() <= 1
 
 
-def settle(page: Page, policy: dict[str, object]) -> None:
-    """Until the page has the plan of ``policy``, and the picture that came with it."""
+def wait_for_plan(page: Page, policy: dict[str, object]) -> None:
+    """Wait until the page shows a picture that was sent after the plan of ``policy``."""
     page.wait(lambda: policy.items() <= json.loads(page.data().get("policy", "{}")).items())
-    page.run("window.before = state.shown")
-    page.wait(
-        lambda: page.run("return state.shown !== window.before || performance.now() > (window.until ??= performance.now() + 600)")
-    )
-    page.run("delete window.until")
+    page.wait(lambda: int(page.data()["drawn"]) > int(page.data()["planned"]))
 
 
 CONTROLS: list[tuple[str, object, dict[str, object]]] = [
@@ -142,52 +130,52 @@ CONTROLS: list[tuple[str, object, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("control", "value", "policy"), CONTROLS, ids=[control for control, _, _ in CONTROLS])
 def test_controls_of_the_plan(page: Page, sidecar: Sidecar, control: str, value: object, policy: dict[str, object]) -> None:
-    """The grid becomes that of the new plan, exactly; and the old one again."""
-    page.pause_at(LOOKED_AT)
+    """The grid shows the new plan exactly, and afterwards the old one again."""
+    page.pause_at(FRAME)
     page.set("heat", 0)
     page.set("grid", 100)
-    before, usual = page.picture(), page.element(control).get_property("value")
+    before, default = page.picture(), page.element(control).get_property("value")
     page.set(control, value)
-    settle(page, {("asked_segments" if key == "segments" else key): wanted for key, wanted in policy.items()})
+    wait_for_plan(page, {("asked_segments" if key == "segments" else key): asked for key, asked in policy.items()})
     plan = plan_of(sidecar, **policy)
-    wanted = offset_colour(plan.effective(plan.segment_of(LOOKED_AT)), scale_end(plan))
+    expected = offset_colour(plan.effective(plan.segment_of(FRAME)), scale_end(plan))
     after = page.picture()
     assert not np.array_equal(before, after)
-    assert np.abs(at_block_centres(after) - wanted[:21]).max() <= CODE
+    assert np.abs(at_block_centres(after) - expected[:21]).max() <= CODE
     assert f"{len(plan.segment_start)} segments" in page.text("plan")
     flag = {"offset": "--saliency-offset", "aggregator": "--saliency-aggregator", "mapping": "--roi-mapping"}.get(
         control, "--segments"
     )
     assert f"{flag} {value}" in str(page.element("command").get_property("value"))
-    page.set(control, usual)
-    settle(page, {"offset": -3, "mapping": "balanced", "aggregator": "mean", "asked_segments": "auto"})
+    page.set(control, default)
+    wait_for_plan(page, {"offset": -3, "mapping": "balanced", "aggregator": "mean", "asked_segments": "auto"})
     assert np.array_equal(page.picture(), before)
     assert str(page.element("command").get_property("value")).endswith(".roi.mp4")
 
 
-def test_alpha_and_the_number_of_segments(page: Page, sidecar: Sidecar) -> None:
-    page.pause_at(LOOKED_AT)
+def test_ema_weight_and_number_of_segments(page: Page, sidecar: Sidecar) -> None:
+    page.pause_at(FRAME)
     page.set("heat", 0)
     page.set("grid", 100)
     assert not page.element("alpha").is_enabled()
     assert not page.element("count").is_enabled()
     page.set("segments", "number")
     page.set("count", 2)
-    settle(page, {"asked_segments": "2"})
+    wait_for_plan(page, {"asked_segments": "2"})
     pictures = []
     page.set("aggregator", "ema")
     for alpha in (1, 0.05):
         page.set("alpha", alpha)
-        settle(page, {"aggregator": "ema", "ema_alpha": alpha})
+        wait_for_plan(page, {"aggregator": "ema", "ema_alpha": alpha})
         plan = plan_of(sidecar, aggregator="ema", ema_alpha=alpha, segments="2")
-        wanted = offset_colour(plan.effective(plan.segment_of(LOOKED_AT)), scale_end(plan))
+        expected = offset_colour(plan.effective(plan.segment_of(FRAME)), scale_end(plan))
         pictures.append(page.picture())
-        assert np.abs(at_block_centres(pictures[-1]) - wanted[:21]).max() <= CODE
+        assert np.abs(at_block_centres(pictures[-1]) - expected[:21]).max() <= CODE
     assert not np.array_equal(pictures[0], pictures[1])
 
 
-def test_a_value_out_of_range_is_told_and_changes_nothing(page: Page) -> None:
-    page.pause_at(LOOKED_AT)
+def test_a_value_out_of_range_is_reported_and_changes_nothing(page: Page) -> None:
+    page.pause_at(FRAME)
     before = page.picture()
     assert page.element("error").get_attribute("role") == "alert"
     for value in (13, 1.5):
@@ -197,13 +185,13 @@ def test_a_value_out_of_range_is_told_and_changes_nothing(page: Page) -> None:
         page.wait(lambda: page.text("error") == "")
     page.set("segments", "number")
     page.set("count", 99)  # there are 16 maps
-    page.wait(lambda: page.text("error").startswith("How many: "))
+    page.wait(lambda: page.text("error").startswith("Number of segments: "))
     page.set("segments", "auto")
     page.wait(lambda: page.text("error") == "")
     assert np.array_equal(page.picture(), before)
 
 
-def test_frames_are_stepped_and_sought(page: Page) -> None:
+def test_stepping_and_seeking(page: Page) -> None:
     page.pause_at(40)
     pictures = {40: page.picture()}
     for button, frame in (("forward", 41), ("forward", 42), ("back", 41), ("back", 40), ("first", 0)):
@@ -219,7 +207,7 @@ def test_frames_are_stepped_and_sought(page: Page) -> None:
     page.wait(lambda: abs(int(page.data()["frame"]) - 72) <= 1)
 
 
-def test_the_time_line_shows_the_cut_the_segments_and_the_place(page: Page, sidecar: Sidecar) -> None:
+def test_the_time_line_shows_cuts_segments_and_the_current_frame(page: Page, sidecar: Sidecar) -> None:
     page.pause_at(20)
     line = page.picture("timeline").astype(int)
     assert sidecar.track.cuts == (CUT,)
@@ -272,44 +260,45 @@ def test_keys(page: Page) -> None:
     page.wait(lambda: page.data()["frame"] == "95")
     body.send_keys(Keys.HOME)
     page.wait(lambda: page.data()["frame"] == "0")
-    page.element("offset").send_keys(Keys.ARROW_RIGHT)  # moves in the number, not in the clip
+    page.element("offset").send_keys(Keys.ARROW_RIGHT)  # moves the cursor in the number, not the clip
     page.run("document.activeElement.blur()")
     body.send_keys(" ")
     page.wait(lambda: page.data()["playing"] == "true")
-    page.element("play").send_keys(" ")  # a button does it itself, once
+    page.element("play").send_keys(" ")  # the button handles the key itself, once
     page.wait(lambda: page.data()["playing"] == "false")
-    time.sleep(0.3)
+    page.set("seek", 7)  # the server handles messages in order: a second toggle would have come before
+    page.wait(lambda: page.data()["frame"] == "7")
     assert page.data()["playing"] == "false"
 
 
-def test_screen_readers_are_told(page: Page) -> None:
-    """Every control has a name, the picture and the slider say where they are, news come as status."""
+def test_names_and_roles_for_screen_readers(page: Page) -> None:
+    """Every control has a name, the picture and the slider describe the frame, and progress has the role status."""
     page.pause_at(40)
     for control in page.chrome.find_elements(By.CSS_SELECTOR, "input, select, textarea, button, [role=img]"):
         assert control.accessible_name, control.get_attribute("id")
-    words = page.element("seek").get_attribute("aria-valuetext")
-    assert words is not None
-    assert words.startswith("Frame 40, 0:01.67; map 7 of 16")
-    assert page.element("picture").get_attribute("aria-label") == words
+    text = page.element("seek").get_attribute("aria-valuetext")
+    assert text is not None
+    assert text.startswith("Frame 40, 0:01.67; map 7 of 16")
+    assert page.element("picture").get_attribute("aria-label") == text
     assert page.element("state").get_attribute("role") == "status"
     assert page.chrome.find_element(By.TAG_NAME, "html").get_attribute("lang") == "en"
 
 
-def test_the_numbers_of_a_block(page: Page, sidecar: Sidecar) -> None:
-    page.pause_at(LOOKED_AT)
+def test_the_values_of_a_block(page: Page, sidecar: Sidecar) -> None:
+    page.pause_at(FRAME)
     ActionChains(page.chrome).move_to_element(page.element("picture")).perform()
     page.wait(lambda: page.text("pointer").startswith("Block "))
     col, row = (int(word) for word in page.text("pointer").split(":")[0].removeprefix("Block ").split(", "))
     assert (abs(col - 20) <= 1, abs(row - 11) <= 1) == (True, True)
 
-    def words(plan: RoiPlan) -> str:
-        value = float(plan.effective(plan.segment_of(LOOKED_AT))[row, col])
+    def offset_text(plan: RoiPlan) -> str:
+        value = float(plan.effective(plan.segment_of(FRAME))[row, col])
         return f"{chr(0x2212) if value < 0 else '+'}{abs(value):.2f} QP"
 
-    assert page.text("pointer").endswith(words(plan_of(sidecar)))
+    assert page.text("pointer").endswith(offset_text(plan_of(sidecar)))
     page.set("offset", 8)
-    settle(page, {"offset": 8})
-    assert page.text("pointer").endswith(words(plan_of(sidecar, offset=8)))
+    wait_for_plan(page, {"offset": 8})
+    assert page.text("pointer").endswith(offset_text(plan_of(sidecar, offset=8)))
     low, mean, high = (plan_of(sidecar, offset=8).statistics().to_json()[f"effective_{end}"] for end in ("min", "mean", "max"))
     assert page.text("plan").replace(chr(0x2212), "-").split("; ")[1] == f"{low:+.2f} to {high:+.2f} QP, mean {mean:+.2f}"
 
@@ -318,13 +307,13 @@ def test_the_command_is_copied(page: Page) -> None:
     page.wait(lambda: page.element("command").get_property("value"))
     page.element("copy").click()
     page.wait(lambda: page.text("copied") != "")
-    if page.text("copied") != "Copied":  # a headless browser may not have a clipboard
+    if page.text("copied") != "Copied":  # headless browsers may lack a clipboard
         assert page.text("copied") == "Selected; copy it with Ctrl-C"
         assert page.run("const c = document.getElementById('command'); return c.selectionEnd - c.selectionStart === c.value.length")
 
 
-def test_a_page_of_another_origin_sees_nothing(chrome: webdriver.Chrome, server: Server) -> None:
-    """It can neither open the WebSocket nor read the page nor show it in a frame."""
+def test_a_page_of_another_origin_has_no_access(chrome: webdriver.Chrome, server: Server) -> None:
+    """It can neither open the WebSocket, nor read the page, nor show it in a frame."""
 
     class Foreign(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -348,11 +337,11 @@ def test_a_page_of_another_origin_sees_nothing(chrome: webdriver.Chrome, server:
         framed += "f.onload = () => done(f.contentDocument === null ? 'closed' : f.contentDocument.title); document.body.append(f)"
         assert chrome.execute_async_script(framed, server.url) in ("closed", "")
         foreign.shutdown()
-    chrome.get_log("browser")  # type: ignore[no-untyped-call]  # it complains, rightly
+    chrome.get_log("browser")  # type: ignore[no-untyped-call]  # the refusals are logged there
 
 
-def test_it_says_when_the_server_has_ended(chrome: webdriver.Chrome, clip: Path) -> None:
-    with Server(clip) as server:
+def test_the_page_reports_the_end_of_the_server(chrome: webdriver.Chrome, clip: Path) -> None:
+    with Server(clip, gated=True) as server:
         page = Page(chrome, server.url)
         page.wait(lambda: "frame" in page.data())
     page.wait(lambda: page.data()["state"] == "closed")
@@ -360,18 +349,17 @@ def test_it_says_when_the_server_has_ended(chrome: webdriver.Chrome, clip: Path)
     page.console()
 
 
-def test_the_first_picture_comes_soon_and_while_the_analysis_runs(chrome: webdriver.Chrome, tmp_path: Path) -> None:
-    """A minute of 720p. On two free cores it is 2 s at most (benchmarks/preview_start.py); other work beside may take longer."""
-    clip = make_clip(tmp_path / "long.mp4", size="1280x720", seconds=60)
-    chrome.get("about:blank")
-    started = time.monotonic()
-    with Server(clip) as server:
+def test_pictures_are_shown_while_the_analysis_runs(chrome: webdriver.Chrome, clip: Path) -> None:
+    """The analysis is held before its first batch, then before its second. benchmarks/preview_start.py measures the times."""
+    with Server(clip, gated=True) as server:
         page = Page(chrome, server.url)
-        page.wait(lambda: "frame" in page.data())
-        taken = time.monotonic() - started
-        page.wait(lambda: page.data().get("state") == "analysing" and "policy" in page.data())
+        page.wait(lambda: page.data().get("frame") == "0")
+        assert page.text("state") == "Analysing: 0 of about 96 frames"
+        server.let_through()
+        page.wait(lambda: "policy" in page.data() and int(page.data()["frame"]) > 5)
+        assert page.data()["state"] == "analysing"
         assert page.text("state").startswith("Analysing: ")
-        assert taken < 8
-        page.wait(lambda: int(page.data()["frame"]) > 5)
+        server.open_gate()
+        page.wait(lambda: page.data()["state"] == "finished")
         assert page.console() == []
         chrome.get("about:blank")

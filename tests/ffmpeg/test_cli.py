@@ -110,9 +110,9 @@ def test_stale_sidecars_are_refused_with_the_reason(clip: Path, tmp_path: Path) 
         assert not (tmp_path / "o.mp4").exists()
         return done.errors[0]
 
-    assert "is stale: source size_bytes" in refused(other)
-    assert "was made with step 6, not 2" in refused(clip, "--every", 2)
-    assert "is stale: source duration" in refused(clip, "--duration", 1)
+    assert "was made for a source of " in refused(other)
+    assert "has a map for every 6 frames, not for every 2" in refused(clip, "--every", 2)
+    assert "was made for the whole clip, not for its first 1 s" in refused(clip, "--duration", 1)
 
 
 def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:

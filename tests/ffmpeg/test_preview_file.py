@@ -1,4 +1,4 @@
-"""``preview --output``: the overlay video keeps the clip's frames, times and audio; its pictures show the map and the plan."""
+"""``preview --output``: the overlay keeps the clip's frames, time stamps and audio; its pictures show the map and the plan."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gpu_saliency import Clip, RoiPlan, RoiPolicy, build_roi_plan, load_saliency
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
 from gpu_saliency.draw.panel import panel_cells
 from gpu_saliency.preview.layers import OPACITY, scale_end
-from gpu_saliency.preview.moment import Timeline
-from gpu_saliency.preview.paint import STYLES, Painter, status_words
+from gpu_saliency.preview.moment import MomentLookup
+from gpu_saliency.preview.overlay.painter import STYLES, Painter
 
 CODE = 255
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of 320x180 (its last row of blocks is a partial one) with sound."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size="320x180", seconds=2, audio=True)
+    """One second of 320x180 (the last row of blocks is partial) with audio."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size="320x180", seconds=1, audio=True)
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:
@@ -33,66 +33,69 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
         return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
 
 
-@pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_frames_times_and_audio_are_the_sources(clip: Path, tmp_path: Path, style: str, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("style", "suffix"), [("heat", ".mp4"), ("plan", ".mkv"), ("side-by-side", ".mp4"), ("side-by-side", ".mkv")]
+)
+def test_frames_time_stamps_and_audio_equal_the_sources(clip: Path, tmp_path: Path, style: str, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     done = run("preview", clip, "--output", output, "--style", style, "--json")
     assert done.code == 0, done.err
     source, shown = video_times(clip), video_times(output)
-    assert done.json["frames"] == len(source) == len(shown) == 48
-    assert np.allclose(np.subtract(source, source[0]), np.subtract(shown, shown[0]), atol=0.001)  # Matroska counts milliseconds
+    assert done.json["frames"] == len(source) == len(shown) == 24
+    assert np.allclose(
+        np.subtract(source, source[0]), np.subtract(shown, shown[0]), atol=0.001
+    )  # Matroska has time stamps in milliseconds
     assert audio_bytes(output) == audio_bytes(clip)
     assert leftovers(tmp_path, {output.name}) == set()
 
 
-def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
-    """Every third frame of the second half is gone."""
+def test_time_stamps_of_a_variable_frame_rate_are_kept(tmp_path: Path) -> None:
+    """Every third frame of the second half is missing."""
     clip = tmp_path / "vfr.mkv"
-    even = make_clip(tmp_path / "even.mkv", seconds=2)
-    ffmpeg("-i", even, "-vf", "select=lt(n\\,24)+mod(n\\,3)", "-fps_mode", "passthrough", clip)
+    even = make_clip(tmp_path / "even.mkv", seconds=1)
+    ffmpeg("-i", even, "-vf", "select=lt(n\\,12)+mod(n\\,3)", "-fps_mode", "passthrough", clip)
     assert run("preview", clip, "--output", tmp_path / "o.mkv").code == 0
     source, shown = video_times(clip), video_times(tmp_path / "o.mkv")
-    assert len(source) == 40
+    assert len(source) == 20
     assert np.allclose(source, shown, atol=0.001)
 
 
 def test_duration_and_no_audio(clip: Path, tmp_path: Path) -> None:
-    assert run("preview", clip, "--output", tmp_path / "o.mp4", "--duration", 1, "--no-audio").code == 0
-    assert len(video_times(tmp_path / "o.mp4")) == 24
+    assert run("preview", clip, "--output", tmp_path / "o.mp4", "--duration", 0.5, "--no-audio").code == 0
+    assert len(video_times(tmp_path / "o.mp4")) == 12
     with av.open(str(tmp_path / "o.mp4")) as container:
         assert not container.streams.audio
 
 
-def test_raw_and_turned_sources(clip: Path, tmp_path: Path) -> None:
-    raw = make_clip(tmp_path / "raw.yuv", size="64x48", extra=("-pix_fmt", "yuv420p"))
+def test_raw_and_rotated_sources(clip: Path, tmp_path: Path) -> None:
+    raw = make_clip(tmp_path / "raw.yuv", size="64x48", seconds=0.5, extra=("-pix_fmt", "yuv420p"))
     assert run("preview", raw, "--width", 64, "--height", 48, "--output", tmp_path / "raw.mp4", "--style", "heat").code == 0
-    assert len(video_times(tmp_path / "raw.mp4")) == 24
+    assert len(video_times(tmp_path / "raw.mp4")) == 12
     turned = tmp_path / "turned.mp4"
     ffmpeg("-display_rotation", 90, "-i", clip, "-c", "copy", turned)
     done = run("preview", turned, "--output", tmp_path / "t.mp4", "--style", "heat", "--json")
     assert done.json["height"] > 1280 > done.json["width"]
-    assert len(video_times(tmp_path / "t.mp4")) == 48
+    assert len(video_times(tmp_path / "t.mp4")) == 24
     assert probe_clip(tmp_path / "t.mp4").rotation == 0
 
 
-def planned(path: Path) -> tuple[Clip, Timeline, RoiPlan]:
+def plan_clip(path: Path) -> tuple[Clip, MomentLookup, RoiPlan]:
     clip = probe_clip(path)
     sidecar, _ = load_saliency_sidecar(clip)
     plan = build_roi_plan(sidecar, RoiPolicy(offset=-6))
-    return clip, Timeline(sidecar.track, plan, clip.frame_rate), plan
+    return clip, MomentLookup(sidecar.track, plan, clip.frame_rate), plan
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_the_colours_are_those_of_the_numbers(clip: Path, tmp_path: Path, turn: int) -> None:
-    """Over a flat grey picture each pixel's colour follows from its block's numbers alone."""
+def test_the_colours_follow_from_the_values(clip: Path, tmp_path: Path, turn: int) -> None:
+    """Over a uniform grey picture, each pixel's colour depends only on the values of its block."""
     path = clip
     if turn:
         path = tmp_path / "turned.mp4"
         ffmpeg("-display_rotation", turn, "-i", clip, "-c", "copy", path)
-    found, timeline, plan = planned(path)
+    found, lookup, plan = plan_clip(path)
     assert found.rotation == turn
-    moment = timeline.at(30)
+    moment = lookup.at(15)
     for style, grid in (("heat", moment.saliency / CODE), ("plan", moment.effective)):
         painter = Painter(found, plan, style, 320)
         width, height = painter.panel
@@ -100,23 +103,23 @@ def test_the_colours_are_those_of_the_numbers(clip: Path, tmp_path: Path, turn: 
         painted = painter.paint(moment, grey)[28 : 28 + height, :width].astype(float)
         rows, cols = panel_cells(found, width, height)
         colour = saliency_colour(grid) if style == "heat" else offset_colour(grid, scale_end(plan))
-        wanted = (1 - OPACITY) * 100 + OPACITY * colour[rows, cols]
+        expected = (1 - OPACITY) * 100 + OPACITY * colour[rows, cols]
         if style == "plan":
-            assert np.abs(painted - wanted).max() <= 2  # rounding of the opacity to 1/256
+            assert np.abs(painted - expected).max() <= 2  # rounding of the opacity to 1/256
         else:
-            # Between the centres of blocks the heat map is smooth; at them it is the block's own.
+            # The heat map is interpolated between the centres of blocks; at a centre it has the block's value.
             y, x = np.mgrid[8:176:16, 8:312:16]
-            coded = np.rot90(painted, -turn // 90), np.rot90(wanted, -turn // 90)
-            assert np.abs(coded[0][y, x] - coded[1][y, x]).mean() < 4  # half a pixel off the centre
+            coded = np.rot90(painted, -turn // 90), np.rot90(expected, -turn // 90)
+            assert np.abs(coded[0][y, x] - coded[1][y, x]).mean() < 4  # the samples are half a pixel off the centre
 
 
-def test_a_moment_knows_its_map_and_its_segment(clip: Path) -> None:
-    _, timeline, plan = planned(clip)
-    moment = timeline.at(47)
-    assert (moment.sample, moment.samples, moment.segment) == (7, 8, len(plan.segment_start) - 1)
-    assert moment.clock() == "0:01.96"
-    assert status_words(moment)[0] == "frame 47  0:01.96"
-    assert timeline.at(0).sample == 0
+def test_a_moment_has_its_map_and_segment(clip: Path) -> None:
+    _, lookup, plan = plan_clip(clip)
+    moment = lookup.at(23)
+    assert (moment.sample, moment.samples, moment.segment) == (3, 4, len(plan.segment_start) - 1)
+    assert moment.clock() == "0:00.96"
+    assert moment.status()[0] == "frame 23  0:00.96"
+    assert lookup.at(0).sample == 0
 
 
 def test_contact_sheet(clip: Path, tmp_path: Path) -> None:
@@ -134,8 +137,8 @@ def test_contact_sheet(clip: Path, tmp_path: Path) -> None:
     assert run("preview", short, "--output", tmp_path / "s.png", "--json").json["frames"] == 3
 
 
-def test_lightness_of_the_saliency_colours_rises_and_red_green_blindness_leaves_them_apart() -> None:
-    """Relative luminance by IEC 61966-2-1; what deuteranopes lack is about the difference of red and green."""
+def test_colours_rise_in_lightness_and_stay_distinct_with_red_green_blindness() -> None:
+    """Relative luminance by IEC 61966-2-1; deuteranopes lack roughly the difference of red and green."""
     colours = saliency_colour(np.linspace(0, 1, 64)) / CODE
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
@@ -180,7 +183,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
-    """Ten times the frames and no more memory, but for what threads happen to hold: all frames of the long one are 2.3 GB."""
+    """Ten times the frames take no more memory, within a quarter; all frames of the long clip would be 2.3 GB."""
     peaks = []
     for seconds in (4, 40):
         clip = make_clip(tmp_path / f"{seconds}.mkv", size="320x180", seconds=seconds)

@@ -1,4 +1,4 @@
-"""``preview --terminal`` in a terminal of 100x30, and what it draws with."""
+"""``preview --terminal`` in a pseudo-terminal of 100x30, and its half blocks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from rich.console import Console
 from support import make_clip, run
 from terminal import Terminal
 
-from gpu_saliency.preview.terminal.screen import half_blocks
+from gpu_saliency.errors import UsageError
+from gpu_saliency.preview.terminal.half_blocks import half_blocks
+from gpu_saliency.preview.terminal.show import check_terminal
 
 _TRUE_COLOUR = re.compile(rb"\x1b\[(?:\d+;)*38;2;\d+;\d+;\d+;48;2;\d+;\d+;\d+m\xe2\x96\x80")
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of 160x96."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", seconds=2)
 
 
 def test_half_blocks() -> None:
-    """The upper pixel is the letter's colour, the lower its ground."""
+    """A cell's foreground is the upper pixel, its background the lower."""
     picture = np.array([[[255, 0, 0], [1, 2, 3]], [[0, 255, 0], [4, 5, 6]]], np.uint8)
     console = Console(force_terminal=True, color_system="truecolor", width=10)
     with console.capture() as capture:
@@ -26,10 +33,9 @@ def test_half_blocks() -> None:
     assert capture.get().split("\n")[0] == "\x1b[38;2;255;0;0;48;2;0;255;0m▀\x1b[0m\x1b[38;2;1;2;3;48;2;4;5;6m▀\x1b[0m"
 
 
-def test_it_plays_stops_steps_and_ends(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "in.mp4", size="320x180", seconds=3)
+def test_playing_pausing_stepping_and_ending(clip: Path) -> None:
     terminal = Terminal(clip, "--saliency-offset", -5)
-    shown = terminal.until(lambda text: "analysed: 72 frames" in text and len(set(re.findall(r"frame (\d+)", text))) > 3)
+    shown = terminal.until(lambda text: "analysed: 48 frames" in text and len(set(re.findall(r"frame (\d+)", text))) > 3)
     assert "plan balanced -5 by mean" in shown
     assert re.search(r"mean saliency 0\.\d\d {2}QP -\d+\.\d to \+\d+\.\d", shown)
     assert len(_TRUE_COLOUR.findall(terminal.written)) > 100
@@ -37,40 +43,50 @@ def test_it_plays_stops_steps_and_ends(tmp_path: Path) -> None:
     terminal.until(lambda text: "paused" in text)
     frame = int(re.findall(r"frame (\d+)", terminal.until(lambda text: "q end" in text and re.search(r"frame \d+", text)))[-1])
     terminal.press(b"\x1b[C")
-    terminal.until(lambda text: f"frame {min(frame + 1, 71)} " in text)
+    terminal.until(lambda text: f"frame {min(frame + 1, 47)} " in text)
     terminal.press(b"q")
     assert terminal.end() == 0
     assert b"Traceback" not in terminal.written
-    assert b"\x1b[?1049l" in terminal.written, "the screen is given back"
+    assert b"\x1b[?1049l" in terminal.written, "the alternate screen is left"
 
 
-def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
-    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=1))
+def test_ctrl_c_restores_the_terminal(clip: Path) -> None:
+    terminal = Terminal(clip)
     terminal.until(lambda text: "playing" in text)
     terminal.process.send_signal(2)
     assert terminal.end() == 130
     assert b"\x1b[?1049l" in terminal.written
 
 
-@pytest.mark.parametrize("flags", [["--saliency-model", "no.onnx"], ["--segments", "500"]])
-def test_what_is_wrong_ends_it(tmp_path: Path, flags: list[str]) -> None:
-    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=1), *flags)
-    assert terminal.end() == {"--saliency-model": 65, "--segments": 64}[flags[0]]
+@pytest.mark.parametrize(("flags", "code"), [(["--saliency-model", "no.onnx"], 65), (["--segments", "500"], 64)])
+def test_an_error_of_the_analysis_or_the_plan_ends_the_program(clip: Path, flags: list[str], code: int) -> None:
+    assert Terminal(clip, *flags).end() == code
 
 
-def test_no_terminal(tmp_path: Path) -> None:
-    done = run("preview", make_clip(tmp_path / "in.mp4", seconds=0.5), "--terminal")
+def test_stdout_must_be_a_terminal(clip: Path) -> None:
+    done = run("preview", clip, "--terminal")
     assert (done.code, len(done.errors)) == (64, 1)
-    assert "stdout is no terminal" in done.errors[0]
+    assert "--terminal: stdout is not a terminal" in done.errors[0]
 
 
-def test_a_terminal_that_is_too_small(tmp_path: Path) -> None:
-    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), size=(30, 10))
-    assert terminal.end() == 64
+def test_a_terminal_that_is_too_small_ends_the_program(clip: Path) -> None:
+    assert Terminal(clip, size=(30, 10)).end() == 64
 
 
-def test_a_terminal_without_colours(tmp_path: Path) -> None:
-    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), NO_COLOR="1", COLORTERM="")
-    assert terminal.end() == 64
-    terminal = Terminal(make_clip(tmp_path / "in.mp4", seconds=0.5), TERM="dumb", COLORTERM="")
-    assert terminal.end() == 64
+@pytest.mark.parametrize(
+    ("width", "height", "environment", "problem"),
+    [
+        (39, 16, {"TERM": "xterm-256color"}, "terminal=True: 39x16 is too small"),
+        (40, 15, {"TERM": "xterm-256color"}, "terminal=True: 40x15 is too small"),
+        (40, 16, {"TERM": "xterm-256color", "NO_COLOR": "1"}, "terminal=True: has no colours"),
+        (40, 16, {"TERM": "dumb"}, "terminal=True: has no colours"),
+    ],
+)
+def test_unusable_terminals(width: int, height: int, environment: dict[str, str], problem: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_terminal(Console(force_terminal=True, width=width, height=height, _environ=environment))
+    assert problem in str(refused.value)
+
+
+def test_the_smallest_usable_terminal() -> None:
+    check_terminal(Console(force_terminal=True, width=40, height=16, _environ={"TERM": "xterm-256color"}))

@@ -1,4 +1,4 @@
-"""The server of ``preview --web`` as viewers that are no browsers meet it: who is let in, what they get, what they cannot harm."""
+"""The server of ``preview --web``, met by clients that are no browsers: access, contents, and misbehaving clients."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import http.client
 import shlex
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from preview_server import Picture, Server, Viewer
+from preview_server import Server, Viewer
 from support import make_clip, run
+from waiting import HANG_SECONDS, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gpu_saliency import RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency.cli.encode_command import encode_command
+from gpu_saliency.preview.web.app import FILES
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
-from gpu_saliency.preview.web.wire import encode_command, parse_command
+from gpu_saliency.preview.web.wire import parse_command
 
-FLAT = 24 << 20
-"""Bytes by which a server's memory may grow that holds a few pictures more; what it holds back unseen would be more in a second."""
+FLAT = 6 << 20
+"""Bytes by which a server's memory may grow. Queued pictures would exceed it: 72 of 24 kB for each of 5 viewers are 8.6 MB."""
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +39,22 @@ def server(clip: Path) -> Iterator[Server]:
         yield server
 
 
+PICTURES = 72
+
+
+@pytest.fixture(scope="module")
+def warm_server(server: Server) -> Server:
+    """The server after one round of the clip: its cache of pictures is full."""
+    viewer = Viewer(server)
+    viewer.until("timeline", finished=True)
+    viewer.picture_from(90)
+    viewer.close()
+    return server
+
+
 def get(server: Server, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
     assert server.port is not None
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=HANG_SECONDS)
     connection.putrequest(method, path, skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -50,8 +65,8 @@ def get(server: Server, path: str = "/", method: str = "GET", **headers: str) ->
     return answer.status, answer.headers, body
 
 
-def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
-    for path in ("/", "/app.js", "/style.css"):
+def test_the_page_loads_nothing_from_other_sites(server: Server) -> None:
+    for path in ("/", *(f"/{name}" for name in FILES if name)):
         status, headers, body = get(server, path)
         assert status == 200
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -61,18 +76,18 @@ def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/../cli.py", "/%2e%2e/app.py", "/page/index.html", "/etc/passwd", "/viewer/x", "//app.js"])
-def test_no_path_names_a_file(server: Server, path: str) -> None:
+def test_other_paths_are_not_found(server: Server, path: str) -> None:
     assert get(server, path)[0] == 404
 
 
-def test_only_reading_is_allowed(server: Server) -> None:
+def test_only_get_is_allowed(server: Server) -> None:
     assert get(server, "/", "POST")[0] == 405
     assert get(server, "/viewer")[0] == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "127.0.0.1.evil.example:{port}"])
-def test_a_foreign_name_is_refused(server: Server, host: str) -> None:
-    """As after DNS rebinding: another name with our address."""
+def test_an_unknown_host_is_refused(server: Server, host: str) -> None:
+    """As after DNS rebinding: another host name that points to this address."""
     host = host.format(port=server.port)
     assert get(server, Host=host)[0] == 403
     with pytest.raises(InvalidStatus) as refused:
@@ -80,7 +95,7 @@ def test_a_foreign_name_is_refused(server: Server, host: str) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_own_names_are_let_in(server: Server) -> None:
+def test_requests_of_the_page_itself_are_accepted(server: Server) -> None:
     for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}", f"LOCALHOST:{server.port}"):
         assert get(server, Host=host)[0] == 200
     assert get(server, Origin="http://evil.example")[0] == 403
@@ -102,7 +117,7 @@ def test_hosts() -> None:
     assert "localhost" not in (own_hosts("127.0.0.1", 8080) or ())
 
 
-def test_beyond_loopback_there_is_a_token(clip: Path) -> None:
+def test_beyond_loopback_the_url_contains_a_token(clip: Path) -> None:
     with Server(clip, "--host", "0.0.0.0") as server:
         token = urlsplit(server.url).path
         assert len(token) > 30
@@ -120,12 +135,12 @@ def test_beyond_loopback_there_is_a_token(clip: Path) -> None:
             Viewer(server)
 
 
-def test_pictures_carry_the_maps_and_the_plan_that_encode_makes(server: Server, clip: Path) -> None:
+def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: Path) -> None:
     sidecar, _ = load_saliency_sidecar(probe_clip(clip))
     viewer = Viewer(server)
     viewer.until("timeline", finished=True)
     for policy in (RoiPolicy(-4), RoiPolicy(7, "symmetric", "ema", 0.25, "3"), RoiPolicy(-12, aggregator="max", segments="clip")):
-        viewer.say(
+        viewer.send(
             type="policy",
             offset=policy.offset,
             mapping=policy.mapping,
@@ -133,20 +148,20 @@ def test_pictures_carry_the_maps_and_the_plan_that_encode_makes(server: Server, 
             ema_alpha=policy.ema_alpha,
             segments=policy.segments,
         )
-        told = viewer.until("plan", policy=policy.to_json())
+        message = viewer.until("plan", policy=policy.to_json())
         plan = build_roi_plan(sidecar, policy)
-        assert told["segment_starts"] == plan.segment_start.tolist()
-        assert told["improved_blocks"] == plan.statistics().improved_blocks
-        shown = viewer.pause_at(70)
+        assert message["segment_starts"] == plan.segment_start.tolist()
+        assert message["improved_blocks"] == plan.statistics().improved_blocks
+        picture = viewer.pause_at(70)
         segment = plan.segment_of(70)
-        assert np.array_equal(shown.offsets, plan.qp_offset[segment])
-        assert shown.facts["recentre"] == pytest.approx(float(plan.recentre[segment]), abs=1e-4)
-        assert np.array_equal(shown.saliency, sidecar.track.saliency[shown.facts["sample"]])
-        assert shown.facts["sample"] == 11
+        assert np.array_equal(picture.offsets, plan.qp_offset[segment])
+        assert picture.facts["recentre"] == pytest.approx(float(plan.recentre[segment]), abs=1e-4)
+        assert np.array_equal(picture.saliency, sidecar.track.saliency[picture.facts["sample"]])
+        assert picture.facts["sample"] == 11
     viewer.close()
 
 
-def test_the_command_is_one_that_encode_takes(clip: Path, tmp_path: Path) -> None:
+def test_the_command_is_accepted_by_encode(clip: Path, tmp_path: Path) -> None:
     policy = RoiPolicy(-5, "symmetric", "ema", 0.3, "2")
     words = shlex.split(encode_command(probe_clip(clip), policy, ["--every", "8"]))
     assert words[:5] == ["gpu-saliency", "encode", "--src", str(clip), "--output"]
@@ -163,17 +178,17 @@ def test_stepping_and_seeking(server: Server) -> None:
     viewer = Viewer(server)
     viewer.until("timeline", finished=True)
     assert viewer.pause_at(40).facts["frame"] == 40
-    for by, wanted in ((1, 41), (-1, 40), (-1, 39), (1000, 95), (1, 95), (-1000, 0)):
-        viewer.say(type="step", number=by)
-        while (shown := viewer.picture()).facts["frame"] != wanted:
+    for frames, expected in ((1, 41), (-1, 40), (-1, 39), (1000, 95), (1, 95), (-1000, 0)):
+        viewer.send(type="step", number=frames)
+        while (picture := viewer.picture()).facts["frame"] != expected:
             pass
-        assert shown.facts["playing"] is False
-    viewer.say(type="toggle")
+        assert picture.facts["playing"] is False
+    viewer.send(type="toggle")
     assert [viewer.picture().facts["playing"] for _ in range(3)] == [True] * 3
     viewer.close()
 
 
-WRONG = [
+INVALID = [
     "",
     "{",
     "[]",
@@ -190,39 +205,39 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
-def test_what_is_no_command(text: str) -> None:
+@pytest.mark.parametrize("text", INVALID, ids=range(len(INVALID)))
+def test_invalid_messages(text: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
         parse_command(text)
 
 
-def test_a_viewer_that_talks_nonsense_is_sent_away_and_one_that_errs_is_told(server: Server) -> None:
+def test_invalid_policies_are_reported_and_invalid_messages_end_the_connection(server: Server) -> None:
     viewer = Viewer(server)
     policy = {"type": "policy", "mapping": "balanced", "aggregator": "mean", "ema_alpha": 0.6, "segments": "auto"}
     viewer.until("timeline", finished=True)
-    for wrong, words in (
+    for values, problem in (
         ({"offset": 13}, "--saliency-offset 13"),
         ({"offset": 1, "segments": "99"}, "--segments 99: there are 16 maps"),
     ):
-        viewer.say(**policy | wrong)
-        assert words in viewer.until("error")["message"]
-    viewer.say(**policy | {"offset": -2})
+        viewer.send(**policy | values)
+        assert problem in viewer.until("error")["message"]
+    viewer.send(**policy | {"offset": -2})
     assert viewer.until("plan")["policy"]["offset"] == -2
 
-    def pester() -> None:
-        # The server may hang up while the rest is still being said.
+    def send_invalid_messages() -> None:
+        # The server may close the connection while the rest is still being sent.
         for _ in range(30):
-            viewer.say(type="seek", number="x")
-        viewer.hear_all()
+            viewer.send(type="seek", number="x")
+        viewer.receive_all()
 
     with pytest.raises(ConnectionClosed) as closed:
-        pester()
+        send_invalid_messages()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
 
 
-def stalled(server: Server) -> socket.socket:
-    """A viewer that was let in and reads nothing any more, not even what its own machine would."""
+def stalled_client(server: Server) -> socket.socket:
+    """A client that was accepted and reads nothing more; its receive buffer is as small as possible."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     assert server.port is not None
@@ -234,111 +249,108 @@ def stalled(server: Server) -> socket.socket:
     return raw
 
 
-def test_stalled_and_vanishing_viewers_harm_nobody_and_take_no_memory(server: Server) -> None:
+def test_stalled_and_vanishing_viewers_cost_no_memory_and_delay_no_others(warm_server: Server) -> None:
+    server = warm_server
     good = Viewer(server)
-    good.until("timeline", finished=True)
-    while good.picture().facts["frame"] < 90:  # round the clip once: what is kept of it is kept now
-        pass
+    good.picture()
     before = server.memory()
-    slow = [stalled(server) for _ in range(4)]
+    stalled = [stalled_client(server) for _ in range(4)]
     for _ in range(6):
-        gone = Viewer(server)
-        gone.picture()
-        gone.vanish()
-    deaf = Viewer(server)  # reads what comes, but never says that it has drawn it
+        vanishing = Viewer(server)
+        vanishing.picture()
+        vanishing.vanish()
+    silent = Viewer(server)  # receives pictures but acknowledges none
     for _ in range(2):
-        while isinstance(deaf.socket.recv(timeout=10), str):
+        while isinstance(silent.socket.recv(timeout=HANG_SECONDS), str):
             pass
-    with pytest.raises(TimeoutError):
-        deaf.socket.recv(timeout=2)
-    good.frames.clear()
-    started = time.monotonic()
-    while time.monotonic() - started < 6:
+    for _ in range(PICTURES):
         good.picture()
-    assert len(good.frames) > 6 * 24 * 0.5, "half the rate at least, on a machine that does other things too"
+    with pytest.raises(TimeoutError):
+        silent.socket.recv(timeout=0)
     assert server.memory() - before < FLAT
-    for one in slow:
-        one.close()
-    deaf.close()
+    for client in stalled:
+        client.close()
+    silent.close()
     good.close()
 
 
-def test_ten_viewers_see_it_play_and_take_no_memory(server: Server) -> None:
-    first = Viewer(server)
-    first.until("timeline", finished=True)
-    while first.picture().facts["frame"] < 90:
-        pass
+def test_ten_viewers_share_one_analysis_and_cache(warm_server: Server) -> None:
+    server = warm_server
+    viewers = [Viewer(server)]
+    viewers[0].picture()
     before = server.memory()
-    viewers = [first, *(Viewer(server) for _ in range(9))]
-    for viewer in viewers:
-        viewer.frames.clear()
-    started = time.monotonic()
-    while time.monotonic() - started < 6:
+    viewers += [Viewer(server) for _ in range(9)]
+    while not all(len(set(viewer.frames)) > 20 for viewer in viewers):
         for viewer in viewers:
             viewer.picture()
-    for viewer in viewers:
-        assert len(viewer.frames) > 20
-        assert len(set(viewer.frames)) > 20
     assert server.memory() - before < FLAT
     for viewer in viewers:
         viewer.close()
 
 
-def test_more_viewers_than_there_is_room_for_are_told(server: Server) -> None:
-    deadline = time.monotonic() + 10  # those of the tests before are still leaving
-    while True:
-        viewers = []
-        try:
-            for _ in range(16):
-                viewers.append(Viewer(server))
-                viewers[-1].picture()
-            break
-        except ConnectionClosed:
-            assert time.monotonic() < deadline
-        finally:
-            if len(viewers) < 16:
-                for viewer in viewers:
-                    viewer.close()
+def test_more_than_sixteen_viewers_are_refused(server: Server) -> None:
+    """The server may take a while to notice that a viewer has left, so those who come at once may be refused."""
+    viewers = [accepted(server) for _ in range(16)]
     one_more = Viewer(server)
     with pytest.raises(ConnectionClosed) as closed:
-        one_more.hear_all()
+        one_more.receive_all()
     assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "16 viewers are looking already")
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "the limit of 16 viewers is reached")
     viewers.pop().close()
-    time.sleep(0.5)
-    again = Viewer(server)
-    assert again.picture().jpeg
-    for viewer in [*viewers, again]:
+    viewers.append(accepted(server))
+    for viewer in viewers:
         viewer.close()
 
 
-def test_pictures_come_while_the_analysis_runs(tmp_path: Path) -> None:
-    """A minute of 640x360, a map of every frame: it takes many seconds."""
-    clip = make_clip(tmp_path / "long.mp4", size="640x360", seconds=60)
-    with Server(clip, "--every", 1, "--segments", 7) as server:
+def accepted(server: Server) -> Viewer:
+    """A viewer that has received a picture; tries again while the server is full."""
+    viewer: Viewer
+
+    def is_accepted() -> bool:
+        nonlocal viewer
         viewer = Viewer(server)
-        while not isinstance(heard := viewer.hear(), Picture) or not heard.saliency.size:
-            pass
-        seen = [viewer.until("timeline")["frames"] for _ in range(3)]
-        assert seen == sorted(seen)
-        assert viewer.told["timeline"]["finished"] is False
-        assert seen[-1] > seen[0]
-        while viewer.picture().facts["frame"] < 5:
-            pass
+        try:
+            viewer.picture()
+        except ConnectionClosed:
+            viewer.close()
+            return False
+        return True
+
+    wait_until(is_accepted, "a place for another viewer")
+    return viewer
+
+
+def test_pictures_and_maps_arrive_while_the_analysis_runs(clip: Path) -> None:
+    """The analysis is held before its first batch, then let through batch by batch."""
+    with Server(clip, "--every", 8, "--segments", 7, gated=True) as server:
+        viewer = Viewer(server)
+        picture = viewer.picture()
+        assert (picture.facts["frame"], picture.saliency.size) == (0, 0)
+        server.let_through()
+        first = viewer.until("timeline")["frames"]
+        assert viewer.last["timeline"]["finished"] is False
+        assert viewer.picture_with_map().facts["playing"] is True
+        assert viewer.picture_from(5).facts["segments"] <= viewer.last["timeline"]["maps"]
+        server.let_through()
+        second = viewer.until("timeline", finished=False)["frames"]
+        assert 0 < first < second < 96
+        server.open_gate()
+        assert viewer.until("timeline", finished=True)["frames"] == 96
+        assert viewer.until("plan")["segments"] == 7
         viewer.close()
 
 
-def test_what_is_wrong_with_the_address(clip: Path) -> None:
+def test_unusable_addresses(clip: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("preview", clip, "--web", "--port", port)
         assert (done.code, done.errors) == (
             64,
-            [f"ERROR: --port {port}: is in use (give another --port, or 0 for one that is free)"],
+            [f"ERROR: --port {port}: is in use (give another port, or 0 for a free one)"],
         )
     for flags, words in (
         (["--port", 70000], "--port 70000: out of range"),
-        (["--host", "no.such.name.invalid"], "--host no.such.name.invalid: is no address of this machine"),
+        (["--host", "no.such.name.invalid"], "--host no.such.name.invalid: is not an address of this machine"),
         (["--host", "203.0.113.7"], "--host 203.0.113.7"),
     ):
         done = run("preview", clip, "--web", *flags)
@@ -346,7 +358,7 @@ def test_what_is_wrong_with_the_address(clip: Path) -> None:
         assert words in done.errors[0]
 
 
-def test_what_is_wrong_with_the_rest(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_clips_models_and_packages(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("preview", tmp_path / "no.mp4", "--web").code == 66
     assert run("preview", clip, "--web", "--saliency-model", tmp_path / "no.onnx").code == 65
     for name in [name for name in sys.modules if name.startswith("gpu_saliency.preview.web")]:

@@ -85,7 +85,7 @@ def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> 
     clip = probe_clip(source)
     sidecar, reused = load_saliency_sidecar(clip, AnalysisSettings(every=3))
     assert not reused
-    assert sidecar.analysis["sampled_frames"] == 4
+    assert sidecar.analysis.sampled_frames == 4
     plan = build_roi_plan(sidecar, RoiPolicy(-4, "symmetric", aggregator=name, segments="clip"))
     assert plan.qp_offset.shape == (1, 23, 41)
     job = prepare_encode(clip, EncodeSettings("libx264", "ultrafast"))

@@ -1,4 +1,4 @@
-"""What every device promises, on each that is there; and what the GPU promises beside the CPU."""
+"""The contract of every device, on each available one; and the results of the GPU against those of the CPU."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from requirements import lack
 from support import ffmpeg, make_clip
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
-from gpu_saliency.analysis.device import Device, DeviceMemoryError, Found, Model
+from gpu_saliency.analysis.device import AnalysisResult, Device, DeviceMemoryError, Model
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.analysis.settings import GpuSettings
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.segments import split_track
 from gpu_saliency.source.clip import Clip
@@ -33,7 +32,7 @@ from gpu_saliency.source.sampling import Sampling
 CUT = 31
 CUDA = pytest.param("cuda", marks=pytest.mark.needs_cuda)
 SETTINGS = GpuSettings(batch_size=4)
-"""A batch that the clips here fill more than once."""
+"""A batch size that the clips here fill more than once."""
 
 
 @pytest.fixture(params=["cpu", CUDA])
@@ -43,7 +42,7 @@ def device_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def cut_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """80 frames of 322x180 at 24 a second: coloured figures that move, and from frame 31 on other ones; a key frame every ten."""
+    """80 frames of 322x180 at 24 a second: moving coloured figures, a fractal from frame 31 on; a key frame every ten frames."""
     path = tmp_path_factory.mktemp("devices") / "cut.mp4"
     scenes = (f"testsrc2=size=322x180:rate=24,trim=end_frame={CUT}", f"mandelbrot=size=322x180:rate=24,trim=end_frame={80 - CUT}")
     inputs = [word for scene in scenes for word in ("-f", "lavfi", "-i", scene)]
@@ -51,9 +50,9 @@ def cut_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return probe_clip(path)
 
 
-def analyse(name: str, clip: Clip, step: int = 3, settings: GpuSettings = SETTINGS) -> Found:
+def analyse(name: str, clip: Clip, step: int = 3, settings: GpuSettings = SETTINGS) -> AnalysisResult:
     device, model, _ = choose_device(name, DEFAULT_MODEL, settings)
-    return analyse_clip(clip, model, device, Sampling(Fraction(step))).found
+    return analyse_clip(clip, model, device, Sampling(Fraction(step)))
 
 
 def test_a_clip_with_a_cut(device_name: str, cut_clip: Clip) -> None:
@@ -106,7 +105,7 @@ def test_segments_are_reduced_as_on_the_host(device_name: str, cut_clip: Clip, a
 
 
 class RunsOutOfMemory:
-    """A device whose run is out of memory so many times; all else is the real one's."""
+    """A real device whose runs raise `DeviceMemoryError` in the first ``times`` inferences."""
 
     def __init__(self, device: Device, times: int) -> None:
         self.name, self._device, self._times = device.name, device, times
@@ -129,7 +128,7 @@ class RunsOutOfMemory:
         return run
 
 
-def test_a_device_that_cannot_be_smaller_says_so(cut_clip: Clip) -> None:
+def test_out_of_memory_on_the_cpu_is_an_error(cut_clip: Clip) -> None:
     device, model, _ = choose_device("cpu", DEFAULT_MODEL)
     with pytest.raises(ToolMissingError, match="too little memory: none left"):
         analyse_clip(cut_clip, model, RunsOutOfMemory(device, 1), Sampling(Fraction(3)))
@@ -137,12 +136,12 @@ def test_a_device_that_cannot_be_smaller_says_so(cut_clip: Clip) -> None:
 
 @pytest.mark.needs_cuda
 @pytest.mark.parametrize(("times", "batch"), [(1, 2), (2, 1)])
-def test_out_of_memory_halves_the_batch_and_says_so(cut_clip: Clip, times: int, batch: int) -> None:
+def test_out_of_memory_halves_the_batch_with_a_notice(cut_clip: Clip, times: int, batch: int) -> None:
     whole = analyse("cuda", cut_clip).track
     device, model, _ = choose_device("cuda", DEFAULT_MODEL, SETTINGS)
-    said: list[str] = []
-    again = analyse_clip(cut_clip, model, RunsOutOfMemory(device, times), Sampling(Fraction(3)), on_notice=said.append).found
-    assert [line.rpartition(" ")[2] for line in said] == ["2", "1"][:times]
+    notices: list[str] = []
+    again = analyse_clip(cut_clip, model, RunsOutOfMemory(device, times), Sampling(Fraction(3)), on_notice=notices.append)
+    assert [line.rpartition(" ")[2] for line in notices] == ["2", "1"][:times]
     assert again.facts["batch_size"] == batch
     assert_close(again, whole)
 
@@ -155,30 +154,30 @@ def test_no_memory_for_one_picture_is_an_error(cut_clip: Clip) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_real_exhaustion_is_met_with_smaller_batches(cut_clip: Clip) -> None:
-    """CuPy's pool is allowed too little for the slots of 64 pictures: 3 of 64 x 3 x 144 x 256 x 4 bytes are 85 MB."""
+def test_real_exhaustion_leads_to_smaller_batches(cut_clip: Clip) -> None:
+    """CuPy's pool is limited below the slots of 64 pictures: 3 of 64 x 3 x 144 x 256 x 4 bytes are 85 MB."""
     import cupy
 
     device, model, _ = choose_device("cuda", DEFAULT_MODEL, GpuSettings(batch_size=64))
     pool = cupy.get_default_memory_pool()
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + 70_000_000)
-    said: list[str] = []
+    notices: list[str] = []
     try:
-        found = analyse_clip(cut_clip, model, device, Sampling(Fraction(3)), on_notice=said.append).found
+        found = analyse_clip(cut_clip, model, device, Sampling(Fraction(3)), on_notice=notices.append)
     finally:
         pool.set_limit(size=0)
-    assert said
+    assert notices
     assert found.facts["batch_size"] < 64
 
 
 MAP_TOLERANCE = 3
-"""Codes of 255: 2 between the maps, as GPU and CPU add up in different orders, and 1 by rounding."""
+"""Codes of 255: 2 between the maps, because GPU and CPU sum in different orders, and 1 by rounding."""
 OFF_BY_ONE = 0.001
-"""Share of a plan's blocks that may differ, by one QP."""
+"""Share of a plan's blocks that may differ by one QP."""
 
 
-def assert_close(found: Found, expected: Any) -> None:
+def assert_close(found: AnalysisResult, expected: Any) -> None:
     track = found.track
     assert track.frame_count == expected.frame_count
     assert track.cuts == expected.cuts
@@ -187,14 +186,13 @@ def assert_close(found: Found, expected: Any) -> None:
     assert np.abs(track.saliency.astype(int) - expected.saliency).max() <= MAP_TOLERANCE
 
 
-def plan_of(clip: Clip, found: Found) -> Any:
-    source = {"width": clip.width, "height": clip.height}
-    return build_roi_plan(Sidecar(found.track, source, {}, {}), RoiPolicy(segments="clip"))
+def plan_of(clip: Clip, found: AnalysisResult) -> Any:
+    return plan_track(found.track, (clip.width, clip.height), RoiPolicy(segments="clip"))
 
 
 @pytest.mark.needs_cuda
 @pytest.mark.parametrize("decoders", ["1", "cpu"])
-def test_the_plan_is_that_of_the_cpu(cut_clip: Clip, decoders: str) -> None:
+def test_the_plan_equals_that_of_the_cpu(cut_clip: Clip, decoders: str) -> None:
     cpu = analyse("cpu", cut_clip)
     gpu = analyse("cuda", cut_clip, settings=replace(SETTINGS, decoders=decoders))
     assert_close(gpu, cpu.track)
@@ -204,8 +202,8 @@ def test_the_plan_is_that_of_the_cpu(cut_clip: Clip, decoders: str) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_ranges_come_to_the_track_of_the_whole(cut_clip: Clip) -> None:
-    """Bit for bit: the seams are made good by the same kernels; the model's answers are of the same pictures in other batches."""
+def test_ranges_give_the_track_of_the_whole_clip(cut_clip: Clip) -> None:
+    """Bit for bit: the same kernels compute the seams again, and the model gets the same pictures in other batches."""
     whole, ranges = (analyse("cuda", cut_clip, settings=replace(SETTINGS, batch_size=1, decoders=n)) for n in ("1", "3"))
     if whole.facts["decoder"] == "upload":
         lack("cuda", whole.facts["decoder_reason"])
@@ -215,10 +213,10 @@ def test_ranges_come_to_the_track_of_the_whole(cut_clip: Clip) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
+def test_both_nvdec_backends_give_the_same_track(cut_clip: Clip) -> None:
     from gpu_saliency.analysis.cuda.device import CudaRun
+    from gpu_saliency.analysis.cuda.model import CudaModel
     from gpu_saliency.analysis.cuda.probe import probe
-    from gpu_saliency.analysis.cuda.session import CudaModel
 
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
@@ -226,7 +224,7 @@ def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
     machine = replace(probe(), nvdec_error="left out by this test")
     run = CudaRun(cut_clip, CudaModel(DEFAULT_MODEL, SETTINGS), Sampling(Fraction(3)), SETTINGS, machine)
     for batch in run.batches():
-        run.record(batch, run.infer(batch))
+        run.add(batch, run.infer(batch))
     found = run.finish()
     assert found.facts["decoder"] == "pyav-cuda"
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)
@@ -234,7 +232,7 @@ def test_both_ways_to_nvdec_come_to_the_same(cut_clip: Clip) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_only_the_track_comes_to_the_host(cut_clip: Clip) -> None:
+def test_only_the_track_is_copied_to_the_host(cut_clip: Clip) -> None:
     found = analyse("cuda", cut_clip)
     track = found.track
     compact = track.saliency.nbytes + track.activity.nbytes + track.motion.nbytes
@@ -244,7 +242,7 @@ def test_only_the_track_comes_to_the_host(cut_clip: Clip) -> None:
 
 @pytest.mark.needs_cuda
 def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before each fetch all surfaces of the last one are overwritten, on a stream that waits for nobody."""
+    """Before each fetch all surfaces of the last one are overwritten, on a stream that waits for no other."""
     import cupy
     import PyNvVideoCodec
 

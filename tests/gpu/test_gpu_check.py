@@ -36,9 +36,8 @@ def test_a_check_with_a_bad_exit_status_fails_whatever_it_prints(tmp_path: Path)
 
 
 def test_a_check_that_takes_too_long_or_cannot_start(tmp_path: Path) -> None:
-    outcome = outcome_of(tmp_path, "import time; time.sleep(30)", 0.5)
+    outcome = outcome_of(tmp_path, "import time; time.sleep(10**6)", 0.5)
     assert not outcome.passed
-    assert outcome.seconds < 10
     assert "timed out" in outcome.last_line
     assert not outcome_of(tmp_path, "print('never')", 0).passed
     missing = gpu_check._run(Check("none", ["/no/such/program"], 9, {}), 9, tmp_path, {})
@@ -83,14 +82,20 @@ def test_without_a_gpu_every_check_fails(tmp_path: Path) -> None:
 def test_a_timeout_kills_the_child_processes_too(tmp_path: Path) -> None:
     code = f"""
 import pathlib, subprocess
-child = subprocess.Popen(["sleep", "60"])
-pathlib.Path({str(tmp_path / "child")!r}).write_text(str(child.pid))
+child = subprocess.Popen(["sleep", "infinity"])
+path = pathlib.Path({str(tmp_path / "child")!r})
+path.with_suffix(".part").write_text(str(child.pid))
+path.with_suffix(".part").rename(path)
 child.wait()
 """
-    assert not outcome_of(tmp_path, code, 2).passed
+    # On a busy machine Python may need longer than the first limits to start the child.
+    for limit in (1, 4, 16, 64):
+        assert not outcome_of(tmp_path, code, limit).passed
+        if (tmp_path / "child").exists():
+            break
     stat = Path("/proc", (tmp_path / "child").read_text(), "stat")
     # A killed process takes a moment to exit: it is gone, or a zombie that its new parent has not reaped.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (state := state_of(stat)) not in ("gone", "Z", "X") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert state in ("gone", "Z", "X")

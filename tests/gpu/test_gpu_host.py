@@ -1,4 +1,4 @@
-"""What the device cuda decides and computes on the host: settings, choice of the decoder, layouts, packets, joins."""
+"""The host side of the device cuda: settings, choice of the decoder, layouts, packets, joins."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from support import ffmpeg, make_clip
 import gpu_saliency
 from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, fits
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
-from gpu_saliency.analysis.cuda.decode.index import Timeline, index_clip
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex, index_clip
 from gpu_saliency.analysis.cuda.decode.nvdec import fed_packets, packed_surface, surface_layout
 from gpu_saliency.analysis.cuda.decode.ranges import split_ranges
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
-from gpu_saliency.analysis.cuda.device import _wanted
+from gpu_saliency.analysis.cuda.device import sampled_frames
 from gpu_saliency.analysis.cuda.kernels.launch import _cuda_value
+from gpu_saliency.analysis.cuda.libraries import library_folders
 from gpu_saliency.analysis.cuda.probe import Gpu, GpuMachine
-from gpu_saliency.analysis.cuda.record import join_changes
-from gpu_saliency.analysis.cuda.session import free_dimensions, library_folders, session_providers
+from gpu_saliency.analysis.cuda.scene_changes import join_changes
+from gpu_saliency.analysis.cuda.session import free_dimensions, session_providers
 from gpu_saliency.analysis.settings import GpuSettings, parse_gpus
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD, InputSize, ModelContract
@@ -69,16 +70,16 @@ def clip(**changes: object) -> Clip:
         ({"pix_fmt": "gbrp"}, GpuSettings(), "upload", "no pixel format like gbrp"),
         ({"pix_fmt": "gray"}, GpuSettings(), "upload", "gray"),
         ({"codec": "rawvideo"}, GpuSettings(), "upload", "raw video"),
-        ({}, GpuSettings(decoders="cpu"), "upload", "--decoders cpu"),
+        ({}, GpuSettings(decoders="cpu"), "upload", "asked for"),
     ],
 )
-def test_who_decodes(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
+def test_choice_of_the_decoder(changes: dict[str, object], settings: GpuSettings, name: str, reason: str) -> None:
     choice = choose_decoder(clip(**changes), MACHINE, settings)
     assert choice.name == name
     assert reason in choice.reason
 
 
-def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
+def test_a_broken_installation_is_an_error_and_no_fallback() -> None:
     broken = GpuMachine(
         None, "13.0", MACHINE.gpus, nvcuvid_error="OSError: libnvcuvid.so.1", cupy_error=None, nvdec_error="the same"
     )
@@ -92,7 +93,7 @@ def test_a_broken_installation_is_an_error_and_not_a_slower_way() -> None:
     assert (theora.name, theora.is_unexpected) == ("upload", True)
 
 
-def test_sizes_that_nvdec_takes() -> None:
+def test_sizes_that_nvdec_decodes() -> None:
     assert fits(CAPS, 48, 16)
     assert fits(CAPS, 4096, 4096)
     assert not fits(CAPS, 47, 16)
@@ -102,19 +103,22 @@ def test_sizes_that_nvdec_takes() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0,0", "64", "1.5"])
 def test_gpu_lists_that_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--gpu"):
+    with pytest.raises(UsageError, match="gpus="):
         GpuSettings(parse_gpus(text))
 
 
 @pytest.mark.parametrize("text", ["", "0", "65", "-1", "many", "2.0"])
 def test_decoders_that_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--decoders"):
+    with pytest.raises(UsageError, match="decoders="):
         GpuSettings(decoders=text)
 
 
-def test_no_gpu_library_is_imported_before_it_is_needed() -> None:
-    """In a process of its own; where none is installed there is nothing to import, and the same holds."""
-    modules = [f"gpu_saliency.analysis.cuda.{path.stem}" for path in (Path(gpu_saliency.__file__).parent / "cuda").glob("*.py")]
+def test_gpu_libraries_are_imported_lazily() -> None:
+    """Checked in a new process. Holds trivially where none is installed."""
+    package = Path(gpu_saliency.__file__).parent
+    paths = [path.relative_to(package.parent).with_suffix("") for path in (package / "analysis" / "cuda").rglob("*.py")]
+    modules = [".".join(path.parts).removesuffix(".__init__") for path in paths]
+    assert {"gpu_saliency.analysis.cuda.decode.nvdec", "gpu_saliency.analysis.cuda.kernels.launch"} <= set(modules)
     libraries = ["cupy", "PyNvVideoCodec", "onnxruntime", "tensorrt"]
     code = f"import importlib, sys, gpu_saliency.cli\nfor name in {modules}: importlib.import_module(name)\n"
     code += f"print([name for name in {libraries} if name in sys.modules])"
@@ -133,7 +137,7 @@ def test_no_session_may_use_the_cpu(settings: GpuSettings, tmp_path: Path, monke
 
 
 def test_a_fixed_shape_leaves_no_arithmetic_on_shapes() -> None:
-    """It would stay on the CPU, so that the shipped model could not be loaded where the CPU is forbidden."""
+    """ONNX Runtime would run it on the CPU, and so refuse the shipped model in a session without the CPU."""
     plain = onnxruntime.InferenceSession(str(DEFAULT_MODEL), providers=["CPUExecutionProvider"])
     contract = ModelContract.read(DEFAULT_MODEL, plain)
     options = onnxruntime.SessionOptions()
@@ -149,8 +153,8 @@ def test_a_fixed_shape_leaves_no_arithmetic_on_shapes() -> None:
     assert session.get_outputs()[0].shape == [16, 1, 144, 256]
 
 
-def test_a_session_that_would_use_the_cpu_is_refused_by_the_runtime() -> None:
-    """The words by which `CudaSession` knows it."""
+def test_onnxruntime_refuses_a_session_that_would_use_the_cpu() -> None:
+    """With the message that `CudaSession` looks for."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -167,25 +171,25 @@ RANGE_ENCODES = {
 
 @pytest.mark.parametrize("codec", RANGE_ENCODES)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_packets_as_nvdec_takes_them(tmp_path: Path, codec: str, suffix: str) -> None:
-    """A range's packets, one after the other and without a container, are a stream that decodes to the range's frames."""
+def test_packets_for_nvdec(tmp_path: Path, codec: str, suffix: str) -> None:
+    """The packets of a range, concatenated without a container, are a stream that decodes to the frames of the range."""
     path = tmp_path / f"clip{suffix}"
     source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24,trim=end_frame=72", "-pix_fmt", "yuv420p")
     ffmpeg(*source, *RANGE_ENCODES[codec], path)
     found = probe_clip(path)
-    timeline = index_clip(found)
-    part = split_ranges(timeline, 3)[1]
+    index = index_clip(found)
+    part = split_ranges(index, 3)[1]
     assert part.start > 0
-    packets = list(fed_packets(found, timeline, part))
+    packets = list(fed_packets(found, index, part))
     assert packets[-1] == (None, 0)
-    times = timeline.pts[part.start : part.end].tolist()
+    times = index.pts[part.start : part.end].tolist()
     assert set(times) <= {pts for data, pts in packets if data is not None}
     stream = tmp_path / f"alone.{codec}"
     stream.write_bytes(b"".join(bytes(data) for data, _ in packets if data is not None))
     whole = [frame.to_ndarray() for frame in decode_frames(found, DecodeTally())]
     with av.open(str(stream)) as container:
         alone = [frame.to_ndarray() for frame in container.decode(video=0)]
-    # Leading pictures of the key frame may come out too, before it.
+    # Leading pictures of the key frame may precede it.
     first = next(i for i, picture in enumerate(alone) if np.array_equal(picture, whole[part.start]))
     for number in range(part.start, part.end):
         np.testing.assert_array_equal(alone[first + number - part.start], whole[number])
@@ -196,7 +200,7 @@ SHRUNK_TOLERANCE = 1.0
 
 
 def pictured(backend: Backend, surface: Surface, matrix: Array, size: InputSize) -> Array:
-    """R'G'B' codes ``[3, h, w]`` that the kernel makes of ``surface``."""
+    """The kernel's R'G'B' codes ``[3, h, w]`` of ``surface``."""
     width, height = size.content
     model_input, luma = backend.put(np.zeros((3, height, width), np.float32)), backend.put(np.zeros((height, width), np.float32))
     backend.kernels.picture_to_input(surface, size, 0, backend.put(matrix), model_input, luma)
@@ -205,7 +209,7 @@ def pictured(backend: Backend, surface: Surface, matrix: Array, size: InputSize)
 
 
 def drawn_frame(width: int, height: int, pix_fmt: str) -> av.VideoFrame:
-    """Waves of each colour, long against a pixel, so that no rounding of positions shows."""
+    """Waves in each colour, long compared with a pixel, so that rounded positions do not matter."""
     y, x = np.mgrid[:height, :width].astype(float)
     waves = [np.sin(x / 31 + phase) * np.cos(y / 23 + phase) for phase in (0, 2, 4)]
     rgb = np.stack([128 + 100 * wave for wave in waves], axis=-1).round().astype(np.uint8)
@@ -219,7 +223,7 @@ UPLOADED = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p12le", "nv12
 @pytest.mark.parametrize(("width", "height"), [(322, 180), (321, 181)])
 @pytest.mark.parametrize("pix_fmt", UPLOADED)
 def test_uploaded_frames(host_backend: Backend, pix_fmt: str, width: int, height: int) -> None:
-    """What is packed for the bus comes to the picture of the CPU path, whatever the pixel format, converted first or not."""
+    """A frame packed for upload gives the picture of the CPU path in every pixel format, converted first or not."""
     frame = drawn_frame(width, height, pix_fmt)
     size = InputSize((64, 36), (64, 36))
     readable, colour = readable_frame(frame)
@@ -242,8 +246,8 @@ NVDEC_NAMES = {"NV12": "nv12", "P016": "p010le", "YUV444": "yuv444p", "NV16": "n
 
 @pytest.mark.parametrize(("width", "height"), [(322, 180), (320, 181)])
 @pytest.mark.parametrize("name", NVDEC_NAMES)
-def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width: int, height: int) -> None:
-    """Planes one after the other with one pitch: found from the size alone, they come to the same picture."""
+def test_surfaces_in_the_layout_of_nvdec(host_backend: Backend, name: str, width: int, height: int) -> None:
+    """Consecutive planes with one pitch, which is computed from the size alone, give the same picture."""
     frame = drawn_frame(width, height, NVDEC_NAMES[name])
     bits = frame.format.components[0].bits
     layout = surface_layout(name, bits)
@@ -266,7 +270,7 @@ def test_surfaces_as_nvdec_lays_them_out(host_backend: Backend, name: str, width
 
 
 def test_surfaces_that_the_library_describes_wrongly() -> None:
-    """As 2.2.4 does: an odd height without the last half line of chroma, and the planes of 16-bit 4:4:4 as if they had 8."""
+    """As in 2.2.4: an odd height without the last half line of chroma, and 16-bit 4:4:4 planes addressed as if they had 8 bits."""
     surface = packed_surface(surface_layout("NV12", 8), 320, 181, [4096, 4096 + 320 * 181], 320 * 181 * 3 // 2)
     assert (surface.luma_pitch, surface.planes) == (320, (4096, 4096 + 320 * 181))
     samples = 320 * 180
@@ -274,7 +278,7 @@ def test_surfaces_that_the_library_describes_wrongly() -> None:
     assert (surface.luma_pitch, surface.planes) == (640, (4096, 4096 + 2 * samples, 4096 + 4 * samples))
 
 
-def test_surfaces_whose_numbers_do_not_agree() -> None:
+def test_inconsistent_surfaces_are_refused() -> None:
     layout = surface_layout("NV12", 8)
     with pytest.raises(ValueError, match="bytes for"):
         packed_surface(layout, 320, 180, [4096, 4096 + 320 * 180], 320 * 270 + 1)
@@ -286,8 +290,8 @@ def test_surfaces_whose_numbers_do_not_agree() -> None:
         surface_layout("RGB", 8)
 
 
-def test_what_kernels_are_given() -> None:
-    """No ``None``, which CuPy has passed as -1 (cupy/cupy#9046), and no Python number, which it makes 64 bits wide."""
+def test_kernel_arguments_have_the_declared_width() -> None:
+    """CuPy has passed ``None`` as -1 (cupy/cupy#9046), and passes Python numbers as 64 bits."""
     for value, expected in ((None, np.uint64(0)), (2**63, np.uint64(2**63))):
         found = _cuda_value("pointer", value)
         assert (found, found.dtype) == (expected, np.uint64)
@@ -295,8 +299,8 @@ def test_what_kernels_are_given() -> None:
     assert _cuda_value("float32", 0.5).dtype == np.float32
 
 
-def test_cuda_libraries_are_looked_for_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime may lie in another folder than the wheels that it needs."""
+def test_cuda_libraries_are_found_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime may be installed in another folder than the wheels that it needs."""
     expected = []
     for name, part in (("a", "cu13"), ("b", "cudnn")):
         folder = tmp_path / name / "nvidia" / part / "lib"
@@ -313,20 +317,20 @@ def test_changes_of_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
     parts = []
     for first, end in [(0, 20), (20, 21), (21, 48)]:
         own = np.array([0.0, *changes[first + 1 : end]], np.float32)
-        # Two chunks of which the last is longer than what it holds.
+        # Two chunks; the last is longer than its content.
         parts.append(
             (end - first, [lattices[first], lattices[end - 1], own[:5], np.concatenate((own[5:], [9, 9])).astype(np.float32)])
         )
     np.testing.assert_array_equal(join_changes(parts), np.array(changes, np.float32))
 
 
-def timeline(frames: int) -> Timeline:
-    return Timeline(np.arange(frames), np.arange(0, frames, 10))
+def index_of(frames: int) -> FrameIndex:
+    return FrameIndex(np.arange(frames), np.arange(0, frames, 10))
 
 
-def test_the_frames_that_the_model_sees() -> None:
+def test_sampled_frames() -> None:
     sampling = Sampling(Fraction(6))
-    assert list(itertools.islice(_wanted(sampling, 0, timeline(30)), 3)) == [3, 9, 15]
-    assert next(_wanted(sampling, 10, timeline(30))) == 15
-    # Too short for any: its last one, as on the CPU.
-    assert list(itertools.islice(_wanted(sampling, 0, timeline(3)), 2)) == [2, 3]
+    assert list(itertools.islice(sampled_frames(sampling, 0, index_of(30)), 3)) == [3, 9, 15]
+    assert next(sampled_frames(sampling, 10, index_of(30))) == 15
+    # A clip too short for a sample gives its last frame, as on the CPU.
+    assert list(itertools.islice(sampled_frames(sampling, 0, index_of(3)), 2)) == [2, 3]

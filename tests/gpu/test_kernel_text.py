@@ -1,4 +1,4 @@
-"""The text of the kernels: found in a checkout and in a wheel, compiled for every GPU that is supported, and loaded late."""
+"""The text of the kernels is found in a checkout and in a wheel, compiles for every supported GPU, and is loaded lazily."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from requirements import MISSING, need, required
 
 from gpu_saliency.analysis.cuda.kernels.text import COMPILE_OPTIONS, KERNEL_FILES, kernel_arguments, kernel_folder, module_source
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 """Turing, Ampere (data centre, consumer), Ada, Hopper, Blackwell (data centre, consumer)."""
 CUPY_OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
-"""What CuPy 14 adds to the options that a RawModule is given (cupy/cuda/compiler.py)."""
+"""The options that CuPy 14 adds to those of a RawModule (cupy/cuda/compiler.py)."""
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -29,8 +29,8 @@ def test_kernels_compile(architecture: int) -> None:
         assert f".text.{name}\0".encode() in binary
 
 
-def test_compiler_points_at_the_file() -> None:
-    """A mistake in a text made of many files is reported by file and line."""
+def test_compiler_errors_name_file_and_line() -> None:
+    """Although the compiler gets one text joined from many files."""
     need("nvrtc")
     text = module_source().replace("// Mean change of luma from sample to sample.", "mistake;")
     with pytest.raises(ValueError, match=r"motion\.cu\(1\): error"):
@@ -53,19 +53,20 @@ def test_arguments_are_read_from_the_declarations() -> None:
 
 
 def test_importing_the_kernels_imports_no_gpu_library() -> None:
-    code = "import sys, gpu_saliency.cuda.kernels, gpu_saliency.cuda.colour; sys.exit('cupy' in sys.modules)"
+    cuda = "gpu_saliency.analysis.cuda"
+    code = f"import sys, {cuda}.kernels.checked, {cuda}.decode.colour; sys.exit('cupy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_wheel_brings_the_kernels(tmp_path: Path) -> None:
-    """Built, unpacked elsewhere, and asked from there: the text is the same."""
+def test_a_wheel_contains_the_kernels(tmp_path: Path) -> None:
+    """A wheel is built and unpacked elsewhere; imported from there, the package has the same text."""
     pytest.importorskip("hatchling", reason="no hatchling to build a wheel with")
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
-    code = "from gpu_saliency.cuda import kernel_text as t; print(t.kernel_folder()); print(hash(t.module_source()))"
+    code = "from gpu_saliency.analysis.cuda.kernels import text as t; print(t.kernel_folder()); print(hash(t.module_source()))"
     environment = {"PYTHONPATH": str(installed), "PYTHONHASHSEED": "0"}
     answer = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
@@ -77,8 +78,8 @@ def test_a_wheel_brings_the_kernels(tmp_path: Path) -> None:
     assert answer[1] == here[1]
 
 
-def test_what_is_required_may_not_skip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch of CI and of the GPU check: a missing tool fails the test that needs it."""
+def test_a_required_tool_may_not_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPU_SALIENCY_REQUIRE, which CI and scripts/gpu-check set: a missing tool fails the test that needs it."""
     monkeypatch.setitem(MISSING, "cuda", lambda: "none today")
     monkeypatch.setenv("GPU_SALIENCY_REQUIRE", "g++, nvrtc")
     with pytest.raises(pytest.skip.Exception, match="none today"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
-from gpu_saliency.analysis.cuda.kernels.launch import AGGREGATOR_MODES, lattice_shape
+from gpu_saliency.analysis.cuda.kernels.checked import AGGREGATOR_MODES, lattice_shape
 from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_saliency
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.grid import block_mean, grid_shape
@@ -24,11 +24,11 @@ from gpu_saliency.model.onnx import normalise
 from gpu_saliency.source.scenes import lattice_axis
 
 COLOUR_TOLERANCE = 3e-4
-"""Codes of 0..255. The kernel's sums are exact; what is left are some ten roundings in float32 of numbers up to 600 (ulp 6e-5)."""
+"""Codes of 0..255. The kernel's sums are exact; about ten float32 roundings of numbers up to 600 (ulp 6e-5) remain."""
 EDGE = 1e-4
-"""Codes. Nearer than this to where two codes part, float32 may fall to either side of float64."""
+"""Codes. Within this distance of the boundary of two codes, float32 and float64 may round to different codes."""
 ULPS = 2e-6
-"""Relative. A few roundings of float32; sums of some hundred terms in another order than numpy's."""
+"""Relative. A few float32 roundings; sums of some hundred terms in another order than numpy's."""
 
 LUMA = np.array([0.2126, 0.7152, 0.0722]) / 255
 """BT.709 weights, on codes."""
@@ -38,7 +38,7 @@ FORMATS = (
     *("yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuv411p", "yuv420p10le", "yuv422p12le", "yuv420p9le", "yuv444p16le"),
     *("yuv444p10msble", "gray", "gray10le", "gray16le"),
 )
-# (source, content, padded): downwards by a whole number, odd everywhere, upwards in one axis, upwards in both, one pixel.
+# (source, content, padded): shrunk by a whole number, odd sizes, enlarged in one axis, in both, one pixel.
 PICTURES = (
     ((96, 64), (32, 24), (32, 32)),
     ((101, 67), (33, 21), (40, 24)),
@@ -59,7 +59,7 @@ def test_picture(
     rng = np.random.default_rng(len(pix_fmt) + turns)
     plain = SampleLayout.of(pix_fmt)
     assert plain is not None
-    # Chroma amid its luma samples, on the left ones, in the top left corner, below: a siting for each turn.
+    # One chroma siting per turn: centred on its luma samples, on the left ones, on the top left one, below.
     siting = ((0, 0), (2, 0), (2, 2), (0, -3))[turns]
     offset = (siting[0] if plain.chroma_shift[0] else 0, siting[1] if plain.chroma_shift[1] else 0)
     layout = replace(plain, chroma_offset=offset)
@@ -91,7 +91,7 @@ def test_picture(
 
 
 def assert_codes(found: Array, exact: NDArray[np.floating], edge: float) -> None:
-    """``found`` is ``exact`` rounded; where that lies within ``edge`` of where two codes part, either of them is right."""
+    """Assert that ``found`` is ``exact`` rounded; within ``edge`` of the boundary of two codes either is right."""
     near = np.abs(exact - np.floor(exact) - 0.5) <= edge
     wrong = (found != np.rint(exact)) & ~(near & (np.abs(found - exact) < 0.5 + 2 * edge))
     assert not wrong.any(), f"{wrong.sum()} of {wrong.size}, such as {found[wrong][:5]} for {exact[wrong][:5]}"
@@ -100,7 +100,7 @@ def assert_codes(found: Array, exact: NDArray[np.floating], edge: float) -> None
 @pytest.mark.parametrize("source", [(16384, 2), (2, 16384)], ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize("content", [(1, 1), (3, 1), (1, 4096), (4096, 1)], ids=lambda size: "x".join(map(str, size)))
 def test_the_largest_sums_fit(backend: Backend, source: tuple[int, int], content: tuple[int, int]) -> None:
-    """White of 16 bits, as wide and as high as a clip may be, weighed in eighths."""
+    """White of 16 bits at the largest width and height of a clip, with weights in eighths."""
     layout = SampleLayout(16, 2, 0, 2, (1, 1), chroma_offset=(2, 2))
     planes = [np.full(size[::-1], 65535, np.uint16) for size in (source, *2 * [layout.chroma_size(*source)])]
     surface, _memory = lay_out(backend, layout, planes, np.random.default_rng(0))
@@ -113,7 +113,7 @@ def test_the_largest_sums_fit(backend: Backend, source: tuple[int, int], content
 
 
 def test_wrong_arguments_are_refused(backend: Backend) -> None:
-    """Before anything is launched: shape, type, order of the axes, turns, and a model input beyond what the sums hold."""
+    """Before a launch: shape, type, order of the axes, turns, and a model input too large for the sums."""
     kernels, luma = backend.kernels, np.zeros((2, 6, 8), np.float32)
     good, out = backend.put(luma), backend.put(np.zeros((2, 3, 4), np.uint8))
     maps, breach = backend.put(luma), backend.put(np.zeros(1, np.int32))
@@ -138,7 +138,7 @@ def test_wrong_arguments_are_refused(backend: Backend) -> None:
 @pytest.mark.parametrize("pix_fmt", ["nv12", "p010le", "yuv420p10le", "gray16le"])
 @pytest.mark.parametrize("size", [(640, 360), (101, 67), (95, 96), (1, 1)])
 def test_scene_change(backend: Backend, pix_fmt: str, size: tuple[int, int]) -> None:
-    """Three frames: the first has none before it, and each finds on the lattice what the one before left there."""
+    """Three frames: the first has no predecessor, and each other one is compared with the lattice of the frame before."""
     rng = np.random.default_rng(3)
     layout = SampleLayout.of(pix_fmt)
     assert layout is not None
@@ -158,7 +158,7 @@ def test_scene_change(backend: Backend, pix_fmt: str, size: tuple[int, int]) -> 
 
 
 def turned_maps(maps: Array, size: InputSize, turns: int) -> Array:
-    """Upright, padded ``[n, H, W]`` to the picture as coded."""
+    """Upright, padded ``[n, H, W]`` in the coded orientation, without the padding."""
     return np.rot90(maps[:, : size.content[1], : size.content[0]], -turns, axes=(1, 2))
 
 
@@ -166,7 +166,7 @@ def turned_maps(maps: Array, size: InputSize, turns: int) -> Array:
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("padding", [0, 5])
 def test_saliency_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, padding: int) -> None:
-    """``shape`` is the map's as coded. Cells of the padding are no numbers: nothing may read them."""
+    """``shape`` is that of the map in the coded orientation. The padding is NaN, so that reading it would show."""
     content = shape if turns % 2 == 0 else shape[::-1]
     size = InputSize(content, (content[0] + padding, content[1] + padding))
     maps = np.full((3, *size.padded[::-1]), np.nan, np.float32)
@@ -182,7 +182,7 @@ def test_saliency_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -2e-3, 1.002])
-def test_saliency_blocks_note_an_answer_that_breaks_the_contract(backend: Backend, value: float) -> None:
+def test_saliency_blocks_flag_a_map_that_breaks_the_contract(backend: Backend, value: float) -> None:
     maps = np.full((2, 6, 8), 0.5, np.float32)
     maps[1, 5, 7] = value
     breach, out = backend.put(np.zeros(1, np.int32)), Guarded(backend, (2, 3, 4), np.uint8)
@@ -196,7 +196,7 @@ def test_saliency_blocks_note_an_answer_that_breaks_the_contract(backend: Backen
 def test_activity_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, is_first: bool) -> None:
     content = shape if turns % 2 == 0 else shape[::-1]
     rng = np.random.default_rng(turns)
-    # From flat, where the floor rules, to noisy: about all codes.
+    # From flat, where the floor of activity applies, to noisy: nearly all codes.
     strength = np.geomspace(1e-4, 1, content[0])
     luma = np.clip(0.5 + strength * rng.uniform(-0.5, 0.5, (4, content[1], content[0])), 0, 1).astype(np.float32)
     previous, batch = (None, luma) if is_first else (luma[0], luma[1:])
@@ -223,7 +223,7 @@ def test_luma_motion(backend: Backend, shape: tuple[int, int], is_first: bool) -
 
 
 def made_track(samples: int, cuts: Sequence[int], seed: int) -> SaliencyTrack:
-    """A sample every fourth frame; some do not move at all."""
+    """A track with a sample every fourth frame, some without motion."""
     rng = np.random.default_rng(seed)
     motion = (rng.random(samples) * rng.integers(0, 2, samples) * 0.1).astype(np.float32)
     motion[0] = 0
@@ -237,7 +237,7 @@ def made_track(samples: int, cuts: Sequence[int], seed: int) -> SaliencyTrack:
     )
 
 
-# (samples, cuts, first samples of the segments): one sample; a clip; segments of one, of scenes alone, and with a cut inside.
+# (samples, cuts, first samples of the segments): one sample; one segment; segments of one sample, of one scene, with a cut inside.
 TRACKS = ((1, (), (0,)), (40, (), (0,)), (24, (9, 12, 61), (0, 1, 3, 4, 12, 16)), (300, (7, 400), (0, 150)))
 
 

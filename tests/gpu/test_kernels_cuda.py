@@ -1,6 +1,6 @@
-"""What only a GPU can show of the kernels: order on a stream without a wait in between, whole pictures, the same results as by g++.
+"""Tests of the kernels that need a GPU: order on a stream without waits, whole pictures, the same results as under g++.
 
-Their arithmetic is tested in test_kernels.py, on the GPU too.
+Their arithmetic is tested in test_kernels.py, also on the GPU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from kernel_backends import Array, Backend, CudaBackend, Guarded, lay_out, sampl
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
-from gpu_saliency.analysis.cuda.kernels.launch import lattice_shape
+from gpu_saliency.analysis.cuda.kernels.checked import lattice_shape
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.contract import InputSize
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.needs_cuda
 
 
 def chain(backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple[int, int], turns: int) -> dict[str, Array]:
-    """Four frames of noise through every kernel that follows a frame; read back only at the end. The luma stands for the maps."""
+    """Run four frames of noise through every per-frame kernel and read the results at the end. The luma serves as maps."""
     rng = np.random.default_rng(5)
     layout = SampleLayout.of(pix_fmt)
     assert layout is not None
@@ -58,14 +58,14 @@ def test_the_same_as_by_gxx(
     for name in ("change", "motion"):
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-6, err_msg=name)
     np.testing.assert_array_equal(found["saliency"], expected["saliency"])
-    # The logarithms of the two libraries may differ in their last bit, and then a code by one.
+    # The logarithms of the two libraries may differ in their last bit, which may change a code by one.
     apart = np.abs(found["activity"].astype(int) - expected["activity"])
     assert apart.max() <= 1
     assert apart.mean() < 1e-3
 
 
-def test_compiled_for_this_gpu_with_the_given_options() -> None:
-    """A double, whole numbers and addresses arrive as wide as the kernel declares them."""
+def test_arguments_arrive_in_the_declared_width() -> None:
+    """A double, integers and addresses, in kernels compiled for this GPU."""
     backend = CudaBackend()
     saliency = backend.put(np.array([[[0, 255]], [[255, 255]]], np.uint8))
     motion, starts = backend.put(np.zeros(2, np.float32)), backend.put(np.array([0, 2], np.int32))

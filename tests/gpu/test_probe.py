@@ -1,4 +1,4 @@
-"""What is in the way of a GPU is one clear line with its cure, and never the end of the process; with drivers that are dead."""
+"""Each obstacle to using a GPU is one error line with its cure, and never a crash; tried with stub drivers that fail."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def assert_refused(done: Run, said: str, cure: str) -> None:
 CASES = [
     (stub_driver.DEAD, "the NVIDIA driver does not work: cuInit answers 999", "install the NVIDIA driver"),
     (stub_driver.NO_GPU, "the NVIDIA driver finds no GPU", "--gpus all"),
-    (stub_driver.KILLS, "looking at it ended the process (signal 6", "install the NVIDIA driver"),
+    (stub_driver.KILLS, "probing it ended the process (signal 6", "install the NVIDIA driver"),
 ]
 
 
@@ -52,22 +52,22 @@ def test_a_driver_that_does_not_work(driver: Path, said: str, cure: str, clip: P
 
 
 @pytest.mark.parametrize("driver", [stub_driver.KILLS], indirect=True)
-def test_auto_falls_back_and_says_why(driver: Path, clip: Path, tmp_path: Path) -> None:
+def test_auto_falls_back_with_the_reason(driver: Path, clip: Path, tmp_path: Path) -> None:
     done = plan_on("auto", driver, clip, tmp_path, "--json")
     assert done.code == 0, done.err
     analysis = done.json["analysis"]
     assert analysis["device"] == "cpu"
-    assert analysis["device_reason"].startswith("auto: the NVIDIA driver does not work: looking at it ended the process")
+    assert analysis["device_reason"].startswith("auto: the NVIDIA driver does not work: probing it ended the process")
     assert done.err.splitlines() == [f"finding saliency on the CPU: {analysis['device_reason']}"]
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
-def test_a_gpu_that_is_not_there(driver: Path, clip: Path, tmp_path: Path) -> None:
+def test_a_gpu_number_that_does_not_exist(driver: Path, clip: Path, tmp_path: Path) -> None:
     assert_refused(plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3"), "there is no GPU 3", "--gpu takes: 0 (Stub)")
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
-def test_the_runtime_for_cpus(driver: Path, clip: Path, tmp_path: Path) -> None:
+def test_onnxruntime_for_cpus_is_refused(driver: Path, clip: Path, tmp_path: Path) -> None:
     if MISSING["cuda"]() is None:
         pytest.skip("this machine's ONNX Runtime is the one for GPUs")
     done = plan_on("cuda", driver, clip, tmp_path)
@@ -75,8 +75,8 @@ def test_the_runtime_for_cpus(driver: Path, clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
-def test_both_runtimes(driver: Path, clip: Path, tmp_path: Path) -> None:
-    """A second wheel that only claims to be installed, which is all that there is to see before the import."""
+def test_both_onnxruntimes_are_refused(driver: Path, clip: Path, tmp_path: Path) -> None:
+    """The second wheel has metadata only, which is all that is checked before the import."""
     for name in ("onnxruntime", "onnxruntime_gpu"):
         wheel = tmp_path / "packages" / f"{name}-1.31.1.dist-info"
         wheel.mkdir(parents=True)
@@ -88,8 +88,7 @@ def test_both_runtimes(driver: Path, clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
-def test_what_the_looking_process_tells(driver: Path) -> None:
-    """Line by line, each as soon as it is known."""
+def test_the_child_process_prints_one_section_per_line(driver: Path) -> None:
     done = start(driver, "-m", "gpu_saliency.analysis.cuda.probe_child")
     assert done.code == 0, done.err
     sections: dict[str, dict[str, object]] = {}
@@ -100,8 +99,8 @@ def test_what_the_looking_process_tells(driver: Path) -> None:
     assert ("error" in sections["nvcuvid"]) == ("pynvvideocodec" not in sections)
 
 
-def test_this_machine(clip: Path, tmp_path: Path) -> None:
-    """As it is: with a GPU that works there is nothing in the way, and without one it is said what."""
+def test_the_probe_on_this_machine(clip: Path, tmp_path: Path) -> None:
+    """With a GPU that works the probe finds no obstacle; without one the error names it."""
     machine = probe()
     assert isinstance(machine, GpuMachine)
     if MISSING["cuda"]() is None:

@@ -1,4 +1,4 @@
-"""Ranges that are cut at key frames decode to the very frames that the whole clip decodes to: real encodes, real containers."""
+"""Ranges cut at key frames decode to the exact frames of the whole clip, in real encodes and containers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support import ffmpeg
 
-from gpu_saliency.analysis.cuda.decode.index import IrregularStreamError, PacketFacts, Timeline, index_clip, make_timeline
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, PacketFacts, index_clip, make_index
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, split_ranges
 from gpu_saliency.source.clip import open_clip, video_stream_of
 from gpu_saliency.source.decode import DecodeTally, decode_frames
@@ -43,24 +43,24 @@ def test_ranges_decode_to_the_frames_of_the_whole_clip(tmp_path: Path, encode: s
     clip = probe_clip(path)
     tally = DecodeTally()
     whole = [(frame.pts, digest(frame)) for frame in decode_frames(clip, tally)]
-    timeline = index_clip(clip)
+    index = index_clip(clip)
     assert len(whole) == FRAMES
-    assert timeline.pts.tolist() == [pts for pts, _ in whole]
-    assert len(timeline.keys) >= FRAMES // 20
-    assert timeline.is_variable(clip.frame_rate) == tally.variable_frame_rate
-    ranges = checked_ranges(clip, timeline, 4)
-    assert ranges == split_ranges(timeline, 4)
+    assert index.pts.tolist() == [pts for pts, _ in whole]
+    assert len(index.keys) >= FRAMES // 20
+    assert index.is_variable(clip.frame_rate) == tally.variable_frame_rate
+    ranges = checked_ranges(clip, index, 4)
+    assert ranges == split_ranges(index, 4)
     assert len(ranges) == 4
     found = {}
     for part in ranges:
         with open_clip(clip) as container:
-            for number, frame in decode_range(container, video_stream_of(container), timeline, part):
+            for number, frame in decode_range(container, video_stream_of(container), index, part):
                 found[number] = (frame.pts, digest(frame))
     assert [found[number] for number in range(FRAMES)] == whole
 
 
-def test_the_clips_have_what_makes_splitting_hard(tmp_path: Path) -> None:
-    """Open GOPs: packets after a key frame that show before it."""
+def test_the_open_gop_clips_have_leading_pictures(tmp_path: Path) -> None:
+    """Packets after a key frame are shown before it, which makes splitting hard."""
     for encode in ("x264-open", "x265-open"):
         path = tmp_path / f"{encode}.mp4"
         ffmpeg(*SOURCE, *ENCODES[encode], path)
@@ -70,13 +70,13 @@ def test_the_clips_have_what_makes_splitting_hard(tmp_path: Path) -> None:
         assert any(later < demuxed[i][0] for i in keys[1:] for later, _ in demuxed[i + 1 : i + 6]), encode
 
 
-def test_no_cut_where_the_picture_only_builds_up(tmp_path: Path) -> None:
+def test_no_cut_in_a_stream_with_intra_refresh(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     ffmpeg(*SOURCE, *X264, "-x264-params", "intra-refresh=1", path)
     clip = probe_clip(path)
-    timeline = index_clip(clip)
-    assert len(split_ranges(timeline, 3)) == 3, "its key frames are flagged as if one could begin there"
-    assert checked_ranges(clip, timeline, 3) == [FrameRange(0, FRAMES)]
+    index = index_clip(clip)
+    assert len(split_ranges(index, 3)) == 3, "its flagged key frames are taken for starts"
+    assert checked_ranges(clip, index, 3) == [FrameRange(0, FRAMES)]
 
 
 def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
@@ -85,68 +85,68 @@ def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
     clip = probe_clip(path, duration=1.5)
     tally = DecodeTally()
     whole = [digest(frame) for frame in decode_frames(clip, tally)]
-    timeline = index_clip(clip)
-    assert timeline.frame_count == len(whole) == 45
+    index = index_clip(clip)
+    assert index.frame_count == len(whole) == 45
     with open_clip(clip) as container:
-        ranges = split_ranges(timeline, 2)
-        found = [digest(frame) for _, frame in decode_range(container, video_stream_of(container), timeline, ranges[-1])]
+        ranges = split_ranges(index, 2)
+        found = [digest(frame) for _, frame in decode_range(container, video_stream_of(container), index, ranges[-1])]
     assert found == whole[ranges[-1].start :]
 
 
 def test_an_edit_list_hides_what_it_cuts_off(tmp_path: Path) -> None:
-    """Cut by stream copy between key frames: the file keeps the packets from the key frame on and says not to show them."""
+    """A stream copy that starts between key frames keeps the packets from the key frame on; an edit list hides them."""
     ffmpeg(*SOURCE, *X264, tmp_path / "whole.mp4")
     path = tmp_path / "cut.mp4"
     ffmpeg("-ss", 1.0, "-i", tmp_path / "whole.mp4", "-c", "copy", path)
     clip = probe_clip(path)
     whole = [frame.pts for frame in decode_frames(clip, DecodeTally())]
-    timeline = index_clip(clip)
-    assert timeline.hidden
-    assert timeline.pts.tolist() == whole
+    index = index_clip(clip)
+    assert index.hidden
+    assert index.pts.tolist() == whole
     with open_clip(clip) as container:
-        part = FrameRange(0, timeline.frame_count)
-        assert [n for n, _ in decode_range(container, video_stream_of(container), timeline, part)] == list(range(len(whole)))
+        part = FrameRange(0, index.frame_count)
+        assert [n for n, _ in decode_range(container, video_stream_of(container), index, part)] == list(range(len(whole)))
 
 
 def packets(text: str) -> list[PacketFacts]:
-    """``"0k 3 1 2"``: time stamps in order of decoding, k for a key frame, d for one that is not shown."""
+    """``"0k 3 1 2"``: time stamps in order of decoding, k for a key frame, d for a frame that is not shown."""
     return [PacketFacts(int(word.rstrip("kd")), "k" in word, "d" in word) for word in text.split()]
 
 
 def test_where_decoding_can_begin() -> None:
     second = Fraction(1)
-    assert make_timeline(packets("0k 3 1 2 4k 6 5"), second).keys.tolist() == [0, 4]
-    # Open: 5 and 6 are decoded after key frame 7 and shown before it; they belong to the range before.
-    assert make_timeline(packets("0k 3 1 2 7k 5 6 9 8"), second).keys.tolist() == [0, 6]
-    assert make_timeline(packets("0k 3 1 2 7k 5 6 9 8"), second).pts.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    # A key frame that shows before something decoded earlier is no place to begin.
-    assert make_timeline(packets("0k 3 2k 1 4k"), second).keys.tolist() == [0, 4]
-    assert make_timeline(packets("0kd 1d 2 3 4k"), second).keys.tolist() == [0, 2]
+    assert make_index(packets("0k 3 1 2 4k 6 5"), second).keys.tolist() == [0, 4]
+    # Open GOP: 5 and 6 are decoded after key frame 7 and shown before it; they belong to the range before.
+    assert make_index(packets("0k 3 1 2 7k 5 6 9 8"), second).keys.tolist() == [0, 6]
+    assert make_index(packets("0k 3 1 2 7k 5 6 9 8"), second).pts.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    # Decoding cannot begin at a key frame that is shown before a frame decoded earlier.
+    assert make_index(packets("0k 3 2k 1 4k"), second).keys.tolist() == [0, 4]
+    assert make_index(packets("0kd 1d 2 3 4k"), second).keys.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(("text", "reason"), [("0 1k", "begin"), ("0k 1 1", "same"), ("2k 0 1 3", "refer"), ("0kd 1d", "shown")])
-def test_streams_whose_packets_do_not_tell_the_frames(text: str, reason: str) -> None:
+def test_streams_whose_packets_do_not_identify_the_frames(text: str, reason: str) -> None:
     with pytest.raises(IrregularStreamError, match=reason):
-        make_timeline(packets(text), Fraction(1))
+        make_index(packets(text), Fraction(1))
     with pytest.raises(IrregularStreamError, match="no time stamp"):
-        make_timeline([PacketFacts(0, True), PacketFacts(None, False)], Fraction(1))
+        make_index([PacketFacts(0, True), PacketFacts(None, False)], Fraction(1))
 
 
-def timeline_of(frames: int, keys: list[int]) -> Timeline:
-    return Timeline(np.arange(frames), np.array(keys))
+def index_of(frames: int, keys: list[int]) -> FrameIndex:
+    return FrameIndex(np.arange(frames), np.array(keys))
 
 
 def test_ranges_are_even_and_complete() -> None:
-    ranges = split_ranges(timeline_of(1000, list(range(0, 1000, 10))), 7)
+    ranges = split_ranges(index_of(1000, list(range(0, 1000, 10))), 7)
     assert [part.start for part in ranges[1:]] == [part.end for part in ranges[:-1]]
     assert (ranges[0].start, ranges[-1].end, len(ranges)) == (0, 1000, 7)
     assert max(part.end - part.start for part in ranges) - min(part.end - part.start for part in ranges) <= 10
-    assert split_ranges(timeline_of(50, [0]), 4) == [FrameRange(0, 50)]
-    assert split_ranges(timeline_of(50, [0, 49]), 9) == [FrameRange(0, 49), FrameRange(49, 50)]
+    assert split_ranges(index_of(50, [0]), 4) == [FrameRange(0, 50)]
+    assert split_ranges(index_of(50, [0, 49]), 9) == [FrameRange(0, 49), FrameRange(49, 50)]
 
 
-def test_frames_are_known_by_their_time_stamps() -> None:
-    timeline = make_timeline(packets("0k 3 1 2 4kd"), Fraction(1))
-    assert [timeline.number_of(pts) for pts in (0, 1, 3, 4)] == [0, 1, 3, None]
+def test_frames_are_identified_by_their_time_stamps() -> None:
+    index = make_index(packets("0k 3 1 2 4kd"), Fraction(1))
+    assert [index.number_of(pts) for pts in (0, 1, 3, 4)] == [0, 1, 3, None]
     with pytest.raises(KeyError):
-        timeline.number_of(5)
+        index.number_of(5)

@@ -1,11 +1,10 @@
-"""A real headless Chromium, driven through ChromeDriver, and the preview's page in it. Shared by the tests."""
+"""A headless Chromium, driven through ChromeDriver, and the preview's page in it. Shared by the tests."""
 
 from __future__ import annotations
 
 import base64
 import io
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from waiting import wait_until
 
 FLAGS = (
     "--headless",
@@ -36,7 +36,7 @@ FLAGS = (
 
 @contextmanager
 def chromium(profile: Path, size: tuple[int, int] = (1360, 900)) -> Iterator[webdriver.Chrome]:
-    """With a fresh ``profile``. Skips without a browser, or fails where it is required."""
+    """Start Chromium with a fresh ``profile``. Skips without a browser, or fails where one is required."""
     need("chromium")
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     assert browser is not None
@@ -53,25 +53,26 @@ def chromium(profile: Path, size: tuple[int, int] = (1360, 900)) -> Iterator[web
 
 
 class Page:
-    """The page of a preview."""
+    """The page of a preview, loaded."""
 
     def __init__(self, chrome: webdriver.Chrome, url: str) -> None:
         self.chrome = chrome
         chrome.get(url)
 
-    def wait(self, met: Callable[[], object], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not met():
-            assert time.monotonic() < deadline, (self.data(), self.console())
-            time.sleep(0.02)
+    def wait(self, met: Callable[[], object]) -> None:
+        """Return once ``met()`` is true; fails with the page's state after a long time."""
+        try:
+            wait_until(lambda: bool(met()), "the awaited state of the page")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.data()}, {self.console()}") from error
 
     def run(self, script: str, *arguments: object) -> Any:
         return self.chrome.execute_script(script, *arguments)
 
     def data(self) -> dict[str, str]:
-        """What the page says of itself: ``state``, ``frame``, ``playing``, ``dropped``, ``policy``, ``fps``."""
-        said: dict[str, str] = self.run("return {...document.body.dataset}")
-        return said
+        """The state that the page publishes for tests; page/state.js lists it."""
+        data: dict[str, str] = self.run("return {...document.body.dataset}")
+        return data
 
     def element(self, name: str) -> WebElement:
         return self.chrome.find_element(By.ID, name)
@@ -80,7 +81,7 @@ class Page:
         return self.element(name).text
 
     def set(self, name: str, value: object) -> None:
-        """As a user would: the element gets the value, and says so."""
+        """Set the value of a control, with the events of a user's input."""
         script = "const e = document.getElementById(arguments[0]); if (e.type === 'checkbox') e.checked = arguments[1]; "
         script += "else e.value = arguments[1]; e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change'))"
         self.run(script, name, value)
@@ -92,7 +93,7 @@ class Page:
             return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
 
     def pause_at(self, number: int) -> None:
-        """Stop at that frame, everything analysed, and let all that was on its way arrive."""
+        """After the analysis has finished, pause and wait for the picture of frame ``number``."""
         self.wait(lambda: self.data().get("state") == "finished")
         if self.data().get("playing") != "false":
             self.element("play").click()
@@ -101,6 +102,6 @@ class Page:
         self.wait(lambda: self.data().get("frame") == str(number))
 
     def console(self) -> list[dict[str, Any]]:
-        """What the browser has logged since the last call; the page itself logs nothing."""
+        """The browser's log since the last call; the page itself logs nothing."""
         logged: list[dict[str, Any]] = self.chrome.get_log("browser")  # type: ignore[no-untyped-call]
         return logged

@@ -1,4 +1,4 @@
-"""Where the text of the kernels runs in tests: on the host behind the launch shim, or on a GPU. The same `Kernels` drives both."""
+"""Runs the text of the kernels in tests, on the host with the launch shim or on a GPU, through the same `Kernels`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments, module_source
 
 SHIM = Path(__file__).parent / "kernel_shim"
-# As the CUDA compilers are told to round: no contraction.
+# No contraction, so that g++ rounds as the CUDA compilers do.
 GXX = ("g++", "-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsanitize=undefined")
 Array = NDArray[Any]
 
 
 class Backend(Protocol):
-    """Kernels, and arrays where these can reach them."""
+    """Kernels, and arrays in memory that they can access."""
 
     kernels: Kernels
 
@@ -35,7 +35,7 @@ class Backend(Protocol):
 
 
 def build_shim(folder: Path) -> Path:
-    """Compile the kernels with g++ into ``folder``. Raises `subprocess.CalledProcessError`, after g++ has said what is wrong."""
+    """Compile the kernels with g++ into ``folder``. Raises `subprocess.CalledProcessError`, after g++ has printed its errors."""
     (folder / "module.cu").write_text(module_source(), encoding="utf-8")
     library = folder / "kernels.so"
     subprocess.run([*GXX, *STRICT, f"-I{SHIM}", f"-I{folder}", str(SHIM / "shim.cpp"), "-o", str(library)], check=True)
@@ -43,7 +43,7 @@ def build_shim(folder: Path) -> Path:
 
 
 class ShimLaunch:
-    """The launcher of the host: numpy arrays in place of device arrays."""
+    """Launches kernels on the host, with numpy arrays in place of device arrays."""
 
     def __init__(self, library: Path) -> None:
         self._launch = ctypes.CDLL(str(library)).launch
@@ -58,7 +58,7 @@ class ShimLaunch:
 
     @staticmethod
     def _value(kind: str, value: Any) -> Array:
-        """One element, as wide as the kernel declares it."""
+        """An array of one element, in the width that the kernel declares."""
         if kind == "pointer":
             return np.array([value.ctypes.data if isinstance(value, np.ndarray) else value or 0], np.uint64)
         return np.array([value], kind)
@@ -81,7 +81,7 @@ class ShimBackend:
 
 
 class CudaBackend:
-    """The GPU, on a stream of its own that does not wait for the default one."""
+    """The GPU, on a stream of its own that does not wait for the default stream."""
 
     def __init__(self) -> None:
         import cupy
@@ -104,7 +104,7 @@ class CudaBackend:
 
 
 class Guarded:
-    """An array for a kernel to fill, between two guards that it must not touch."""
+    """An output array of a kernel, between two guard areas that the kernel must not change."""
 
     _GUARD = 64
     _FILL = 0xA5
@@ -116,7 +116,7 @@ class Guarded:
         self.array = self._all[self._GUARD : self._GUARD + self._bytes].view(dtype).reshape(shape)
 
     def get(self) -> Array:
-        """What the kernel wrote; fails where it wrote beyond."""
+        """The kernel's output; fails where the kernel has written to a guard."""
         everything = self._backend.get(self._all)
         inside = everything[self._GUARD : self._GUARD + self._bytes]
         guards = np.concatenate((everything[: self._GUARD], everything[self._GUARD + self._bytes :]))
@@ -127,9 +127,9 @@ class Guarded:
 def lay_out(
     backend: Backend, layout: SampleLayout, planes: Sequence[Array], rng: np.random.Generator, padding: int = 32
 ) -> tuple[Surface, Any]:
-    """``planes`` (luma, Cb, Cr, or luma alone; sample values ``[h, w]``) as a decoder would leave them, and the memory they are in.
+    """Store ``planes`` (luma, Cb, Cr, or luma alone; sample values ``[h, w]``) like a decoder; returns the surface and its memory.
 
-    Noise lies between and around the lines, and in the bits that a sample does not use, so that what reads it comes to nonsense.
+    The space between and around the lines and the unused bits of samples hold noise, so that reading them gives wrong results.
     """
     height, width = planes[0].shape
     kind: type[np.generic] = np.uint8 if layout.sample_bytes == 1 else np.uint16
@@ -155,7 +155,7 @@ def lay_out(
 
 
 def sample_planes(layout: SampleLayout, size: tuple[int, int], rng: np.random.Generator) -> list[Array]:
-    """Sample values over the whole range of the format: noise on a slope, so that neither shifts nor swaps go unnoticed."""
+    """Sample values over the whole range of the format: noise on a slope, so that shifts and swaps change the results."""
     peak = 2**layout.bits - 1
     sizes = [size] + [layout.chroma_size(*size)] * (2 if layout.chroma_planes else 0)
     planes = []

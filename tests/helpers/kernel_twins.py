@@ -1,4 +1,4 @@
-"""What the kernels compute, by numpy in float64. Where the CPU path has the function already, that is the twin and is not here."""
+"""Twins of the kernels in numpy and float64, except where a function of the CPU path is the twin."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Image = NDArray[np.float64]
 
 
 def axis_weights(pixels: int, samples: int, offset: float = 0.0) -> Image:
-    """``[pixels, samples]``, rows sum to 1: how much each sample of an axis counts in each pixel of the shrunk axis.
+    """``[pixels, samples]``, rows sum to 1: the weight of each sample of an axis in each pixel of the shrunk axis.
 
-    By the length shared where samples are as fine as pixels; else by interpolation between the two nearest centres. ``offset``, in
-    samples, moves all pixels; the outermost samples go on without end.
+    With at least as many samples as pixels it is their overlap; else the two nearest centres are interpolated. ``offset``, in
+    samples, shifts all pixels; the edge samples are repeated without end.
     """
     if samples >= pixels:
         edges = np.arange(pixels + 1) / pixels * samples + offset

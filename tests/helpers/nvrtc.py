@@ -1,4 +1,4 @@
-"""NVIDIA's run-time compiler by ctypes, from the wheel ``nvidia-cuda-nvrtc``: it needs neither a GPU nor a driver."""
+"""Calls NVIDIA's run-time compiler through ctypes, from the wheel ``nvidia-cuda-nvrtc``; needs neither a GPU nor a driver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _library_path() -> Path | None:
 
 
 def missing() -> str | None:
-    """Why there is no NVRTC here; ``None`` where there is."""
+    """The reason why NVRTC cannot be used; ``None`` where it can."""
     if _library_path() is None:
         return "no NVRTC; pip install 'gpu-saliency[nvrtc]'"
     try:
@@ -35,9 +35,9 @@ def _library() -> ctypes.CDLL:
 
 
 def compile_cubin(text: str, options: tuple[str, ...]) -> tuple[bytes, str]:
-    """The binary and the compiler's log. Raises `ValueError` with the log where the text does not compile."""
+    """Compile ``text``; returns the binary and the compiler's log. Raises `ValueError` with the log where it does not compile."""
     library, program = _library(), ctypes.c_void_p()
-    _ask(library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"module.cu", 0, None, None))
+    _check(library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"module.cu", 0, None, None))
     try:
         words = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         status = library.nvrtcCompileProgram(program, len(options), words)
@@ -51,12 +51,12 @@ def compile_cubin(text: str, options: tuple[str, ...]) -> tuple[bytes, str]:
 
 def _read(program: ctypes.c_void_p, what: str) -> bytes:
     library, size = _library(), ctypes.c_size_t()
-    _ask(getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+    _check(getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
     buffer = ctypes.create_string_buffer(size.value)
-    _ask(getattr(library, f"nvrtcGet{what}")(program, buffer))
+    _check(getattr(library, f"nvrtcGet{what}")(program, buffer))
     return buffer.raw
 
 
-def _ask(status: int) -> None:
+def _check(status: int) -> None:
     if status:
         raise RuntimeError(_library().nvrtcGetErrorString(status).decode())

@@ -1,30 +1,46 @@
-"""``gpu-saliency preview --web`` in a process of its own, and what a viewer that is no browser makes of it. Shared by the tests."""
+"""``gpu-saliency preview --web`` in a process of its own, and a client that behaves as its page. Shared by the tests."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from waiting import HANG_SECONDS
 from websockets.sync.client import connect
+
+_GATED = Path(__file__).with_name("gated_preview.py")
 
 
 class Server:
-    """Runs as long as the block; its end is that of a user who presses Ctrl-C, and must be clean."""
+    """A server that runs until the end of the block, which sends Ctrl-C; its exit must be clean.
 
-    def __init__(self, clip: Path | str, *arguments: object) -> None:
-        command = [sys.executable, "-m", "gpu_saliency", "preview", str(clip), "--web", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    A ``gated`` server's analysis waits before each batch of maps until `let_through` or `open_gate` is called.
+    """
+
+    def __init__(self, clip: Path | str, *arguments: object, gated: bool = False, stdin: IO[bytes] | int | None = None) -> None:
+        program = ["-m", "gpu_saliency"]
+        inherited: tuple[int, ...] = ()
+        self._gate: int | None = None
+        if gated:
+            read, self._gate = os.pipe()
+            program, inherited = [str(_GATED), str(read)], (read,)
+        command = [sys.executable, *program, "preview", str(clip), "--web", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=inherited
+        )
+        for descriptor in inherited:
+            os.close(descriptor)
 
     def __enter__(self) -> Server:
         assert self.process.stdout is not None
@@ -34,25 +50,37 @@ class Server:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        code, said = self.end()
+        code, stderr = self.end()
         if kind is None:
-            assert code == 0, said
-            assert "Traceback" not in said
-            assert "Error" not in said
+            assert code == 0, stderr
+            assert "Traceback" not in stderr
+            assert "Error" not in stderr
+
+    def let_through(self, batches: int = 1) -> None:
+        """Let the analysis hand on this many more batches of maps."""
+        assert self._gate is not None
+        os.write(self._gate, b"." * batches)
+
+    def open_gate(self) -> None:
+        """Let the analysis run freely."""
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
 
     def end(self) -> tuple[int, str]:
-        """Exit status, and what it said on stderr."""
+        """Send Ctrl-C; returns exit status and stderr."""
+        self.open_gate()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=30)
-        return self.process.returncode, said
+        _, stderr = self.process.communicate(timeout=HANG_SECONDS)
+        return self.process.returncode, stderr
 
     @property
     def socket_url(self) -> str:
         return self.url.replace("http://", "ws://") + "viewer"
 
     def memory(self) -> int:
-        """Bytes that it holds now."""
+        """Resident bytes of the process."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
 
@@ -66,31 +94,34 @@ class Picture:
 
 
 class Viewer:
-    """Speaks as the page does; draws nothing, and says at once that it did."""
+    """A client that sends the page's messages; it acknowledges each picture at once."""
 
     def __init__(self, server: Server, **options: Any) -> None:
-        self._context = connect(server.socket_url, max_size=None, proxy=None, compression=None, **options)
+        # No keep-alive pings: under load they would end the connection.
+        self._context = connect(
+            server.socket_url, max_size=None, proxy=None, compression=None, open_timeout=HANG_SECONDS, ping_interval=None, **options
+        )
         self.socket = self._context.__enter__()
-        self.told: dict[str, dict[str, Any]] = {}
+        self.last: dict[str, dict[str, Any]] = {}
         """The last message of each type."""
         self.frames: list[int] = []
 
-    def say(self, **message: object) -> None:
+    def send(self, **message: object) -> None:
         self.socket.send(json.dumps(message))
 
-    def hear(self, seconds: float = 30) -> Picture | dict[str, Any]:
-        """The next message. Raises `TimeoutError`, or `ConnectionClosed` when there is none to come."""
-        message = self.socket.recv(timeout=seconds)
+    def receive(self) -> Picture | dict[str, Any]:
+        """The next message. Raises `TimeoutError`, or `ConnectionClosed` after the last."""
+        message = self.socket.recv(timeout=HANG_SECONDS)
         if isinstance(message, str):
-            said: dict[str, Any] = json.loads(message)
-            self.told[said["type"]] = said
-            return said
+            content: dict[str, Any] = json.loads(message)
+            self.last[content["type"]] = content
+            return content
         length = int.from_bytes(message[:4], "little")
         facts = json.loads(message[4 : 4 + length])
         shape = facts.get("rows", 0), facts.get("cols", 0)
         cells, start = shape[0] * shape[1], 4 + length
         self.frames.append(facts["frame"])
-        self.say(type="ack", number=facts["frame"])
+        self.send(type="ack", number=facts["frame"])
         return Picture(
             facts,
             np.frombuffer(message, np.uint8, cells, start).reshape(shape),
@@ -99,35 +130,46 @@ class Viewer:
         )
 
     def picture(self) -> Picture:
-        while not isinstance(heard := self.hear(), Picture):
+        """The next picture."""
+        while not isinstance(message := self.receive(), Picture):
             pass
-        return heard
+        return message
+
+    def picture_with_map(self) -> Picture:
+        """The next picture that has a saliency map."""
+        while not (picture := self.picture()).saliency.size:
+            pass
+        return picture
+
+    def picture_from(self, number: int) -> Picture:
+        """The next picture of frame ``number`` or a later one."""
+        while (picture := self.picture()).facts["frame"] < number:
+            pass
+        return picture
 
     def until(self, kind: str, **facts: object) -> dict[str, Any]:
-        """The next message of that type with these facts."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            heard = self.hear()
-            if isinstance(heard, dict) and heard["type"] == kind and all(heard[key] == value for key, value in facts.items()):
-                return heard
-        raise AssertionError(f"no {kind} with {facts}")
+        """The next message of type ``kind`` with these facts."""
+        while True:
+            message = self.receive()
+            if isinstance(message, dict) and message["type"] == kind and all(message[key] == facts[key] for key in facts):
+                return message
 
     def pause_at(self, number: int) -> Picture:
-        """Stop there; the picture of it."""
-        self.say(type="seek", number=number)
-        self.say(type="step", number=0)
+        """Pause at frame ``number``; returns its picture."""
+        self.send(type="seek", number=number)
+        self.send(type="step", number=0)
         while True:
-            shown = self.picture()
-            if shown.facts["frame"] == number and not shown.facts["playing"]:
-                return shown
+            picture = self.picture()
+            if picture.facts["frame"] == number and not picture.facts["playing"]:
+                return picture
 
-    def hear_all(self) -> None:
-        """Until the server ends it: raises `ConnectionClosed`."""
+    def receive_all(self) -> None:
+        """Read until the server closes the connection: raises `ConnectionClosed`."""
         while True:
-            self.hear()
+            self.receive()
 
     def vanish(self) -> None:
-        """Leave without a goodbye."""
+        """Disconnect without a closing handshake."""
         self.socket.socket.shutdown(socket.SHUT_RDWR)
         self.close()
 

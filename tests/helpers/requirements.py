@@ -1,6 +1,7 @@
-"""What some tests need of the machine.
+"""The tools that some tests require of the machine.
 
-Without it they skip and say why; where ``GPU_SALIENCY_REQUIRE`` (names, parted by commas) has it, they fail instead.
+Without its tool a test is skipped with the reason; it fails instead where ``GPU_SALIENCY_REQUIRE`` (names separated by commas) has
+the tool's name.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import pytest
 def _missing_cuda() -> str | None:
     try:
         with warnings.catch_warnings():
-            # CuPy warns of what it does not find; what matters is whether it works.
+            # CuPy warns about missing libraries; here only a failure matters.
             warnings.simplefilter("ignore")
             import cupy
         count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # an import that fails half-way raises anything
+    except Exception as error:  # a failing import raises any type
         return f"no usable GPU: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     return None if count else "no GPU"
 
@@ -43,11 +44,11 @@ MISSING: dict[str, Callable[[], str | None]] = {
     "g++": functools.cache(_missing_gxx),
     "nvrtc": functools.cache(nvrtc.missing),
 }
-"""Why each requirement is not met here; ``None`` where it is."""
+"""The reason why each requirement is not met; ``None`` where it is."""
 
 
 def required() -> frozenset[str]:
-    """The names in ``GPU_SALIENCY_REQUIRE``. Raises `ValueError` for one that nothing here asks for."""
+    """The names in ``GPU_SALIENCY_REQUIRE``. Raises `ValueError` for an unknown one."""
     names = frozenset(name.strip() for name in os.environ.get("GPU_SALIENCY_REQUIRE", "").split(",") if name.strip())
     if unknown := names - MISSING.keys():
         raise ValueError(f"GPU_SALIENCY_REQUIRE names {', '.join(sorted(unknown))}; known are {', '.join(sorted(MISSING))}")
@@ -55,14 +56,14 @@ def required() -> frozenset[str]:
 
 
 def need(name: str) -> None:
-    """Skip the test that calls it, or fail it where ``name`` is required, unless it is there."""
+    """Skip the calling test where ``name`` is missing, or fail it where ``name`` is required."""
     reason = MISSING[name]()
     if reason is not None:
         lack(name, reason)
 
 
 def lack(name: str, reason: str) -> NoReturn:
-    """Skip the test that calls it, or fail it where ``name`` is required."""
+    """Skip the calling test for ``reason``, or fail it where ``name`` is required."""
     if name in required():
         pytest.fail(f"GPU_SALIENCY_REQUIRE has {name}, but: {reason}", pytrace=False)
     pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""A libcuda.so.1 that is dead in a given way, for processes that are started with its folder on ``LD_LIBRARY_PATH``."""
+"""Stub drivers: a libcuda.so.1 that fails in a given way, found through ``LD_LIBRARY_PATH`` by the processes started here."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ int cuDeviceTotalMem_v2(size_t* bytes, int d) { *bytes = 1 << 30; return 0; }
 int cuDeviceGetAttribute(int* value, int attribute, int d) { *value = attribute == 75 ? 9 : 0; return 0; }
 """
 )
-"""Claims a GPU and can do nothing with it."""
+"""Reports a GPU, but has no function to use it."""
 
 
 def build_driver(folder: Path, text: str) -> Path:
-    """Compile ``text`` as the driver into ``folder``."""
+    """Compile ``text`` to a driver in ``folder``."""
     folder.mkdir()
     command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(folder / "libcuda.so.1")]
     subprocess.run(command, input=text, text=True, check=True)
@@ -36,12 +36,12 @@ def build_driver(folder: Path, text: str) -> Path:
 
 
 def run_with(driver: Path | None, *arguments: object, python_path: Path | None = None) -> Run:
-    """``gpu-saliency ARGUMENTS`` in a process that finds ``driver`` before any other."""
+    """Run ``gpu-saliency ARGUMENTS`` in a process that loads ``driver`` before any other."""
     return start(driver, "-m", "gpu_saliency", *arguments, python_path=python_path)
 
 
 def start(driver: Path | None, *arguments: object, python_path: Path | None = None) -> Run:
-    """Python with ``arguments``, likewise."""
+    """Run Python with ``arguments`` in a process that loads ``driver`` before any other."""
     environment = dict(os.environ)
     if driver is not None:
         environment["LD_LIBRARY_PATH"] = str(driver)

@@ -1,4 +1,4 @@
-"""The program in a pseudo-terminal, for tests of ``preview --terminal``."""
+"""The program in a pseudo-terminal, for the tests of ``preview --terminal``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from collections.abc import Callable
 from fcntl import ioctl
 from termios import TIOCSWINSZ
 
+from waiting import HANG_SECONDS
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """The program in a pseudo-terminal; what it writes is read as it comes."""
+    """A run of ``preview --terminal`` in a pseudo-terminal. It must be read from, or it blocks."""
 
     def __init__(self, *arguments: object, size: tuple[int, int] = (100, 30), **variables: str) -> None:
-        self.ours, theirs = pty.openpty()
-        ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.our_end, their_end = pty.openpty()
+        ioctl(their_end, TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         command = [sys.executable, "-m", "gpu_saliency", "preview", *map(str, arguments), "--terminal"]
         environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | variables
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment)
-        os.close(theirs)
+        self.process = subprocess.Popen(command, stdin=their_end, stdout=their_end, stderr=subprocess.PIPE, env=environment)
+        os.close(their_end)
         self.written = b""
 
-    def until(self, met: Callable[[str], object], seconds: float = 60) -> str:
-        """Read until ``met`` by what was written since the last call, without its escapes."""
-        deadline, begin = time.monotonic() + seconds, len(self.written)
+    def until(self, met: Callable[[str], object]) -> str:
+        """Read until the output since the last call, without escape sequences, fulfils ``met``; returns that output."""
+        deadline, begin = time.monotonic() + HANG_SECONDS, len(self.written)
         while time.monotonic() < deadline:
-            if select.select([self.ours], [], [], 0.1)[0]:
+            if select.select([self.our_end], [], [], 0.1)[0]:
                 try:
-                    self.written += os.read(self.ours, 65536)
+                    self.written += os.read(self.our_end, 65536)
                 except OSError:  # the program has closed it
                     break
             text = _ESCAPES.sub("", self.written[begin:].decode("utf-8", "replace"))
@@ -45,22 +47,22 @@ class Terminal:
         raise AssertionError(self.written[-3000:])
 
     def press(self, keys: bytes) -> None:
-        os.write(self.ours, keys)
+        os.write(self.our_end, keys)
 
     def end(self) -> int:
-        """Its exit status; whatever it still writes is read, lest it waits for that."""
-        deadline = time.monotonic() + 30
+        """Read to the end of the output; returns the exit status."""
+        deadline = time.monotonic() + HANG_SECONDS
         while self.process.poll() is None:
             if time.monotonic() > deadline:
                 self.process.kill()
                 raise AssertionError(self.written[-3000:])
-            if select.select([self.ours], [], [], 0.1)[0]:
+            if select.select([self.our_end], [], [], 0.1)[0]:
                 try:
-                    self.written += os.read(self.ours, 65536)
+                    self.written += os.read(self.our_end, 65536)
                 except OSError:
                     break
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=HANG_SECONDS)
         assert self.process.stderr is not None
         self.process.stderr.close()
-        os.close(self.ours)
+        os.close(self.our_end)
         return code

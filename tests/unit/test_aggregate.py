@@ -1,11 +1,12 @@
-"""The four temporal reducers, against their formulas written out."""
+"""The four aggregators against their formulas, written out."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from gpu_saliency.analysis.aggregate import AGGREGATORS, MOTION_FLOOR, make_aggregator
+from gpu_saliency.analysis.aggregate import AGGREGATORS, MOTION_FLOOR, Maps, aggregate
 from gpu_saliency.errors import UsageError
 
 RNG = np.random.default_rng(3)
@@ -13,11 +14,8 @@ MAPS = RNG.random((9, 4, 6)).astype(np.float32)
 MOTION = [0.0, *RNG.uniform(0.02, 0.2, 8)]
 
 
-def reduce(name: str, maps: np.ndarray = MAPS, motion: list[float] = MOTION, alpha: float = 0.6) -> np.ndarray:
-    reducer = make_aggregator(name, alpha)
-    for saliency_map, m in zip(maps, motion, strict=True):
-        reducer.add(saliency_map, m)
-    return reducer.result()
+def reduce(name: str, maps: Maps = MAPS, motion: ArrayLike = MOTION, alpha: float = 0.6) -> np.ndarray:
+    return aggregate(name, maps, motion, alpha)
 
 
 def test_mean() -> None:
@@ -60,27 +58,48 @@ def test_one_map_is_its_own_summary(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AGGREGATORS)
-def test_maps_are_not_kept_by_reference(name: str) -> None:
+def test_the_result_shares_no_memory_with_the_maps(name: str) -> None:
     """Decoders and runtimes reuse buffers."""
-    buffer = MAPS[0].copy()
-    reducer = make_aggregator(name)
-    reducer.add(buffer, 0.0)
+    buffer = MAPS[:1].copy()
+    reduced = reduce(name, buffer, [0.0])
     buffer[:] = 0
-    np.testing.assert_allclose(reducer.result(), MAPS[0], atol=1e-7)
+    np.testing.assert_allclose(reduced, MAPS[0], atol=1e-7)
 
 
 @pytest.mark.parametrize("name", AGGREGATORS)
-def test_nothing_added(name: str) -> None:
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_maps_may_come_one_by_one(name: str, count: int) -> None:
+    """A generator gives the very bits that an array gives."""
+    np.testing.assert_array_equal(
+        reduce(name, (one for one in MAPS[:count]), MOTION[:count]), reduce(name, MAPS[:count], MOTION[:count])
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (5, 7)])
+def test_sums_run_from_map_to_map(shape: tuple[int, int]) -> None:
+    """In float64, each map times its weight in float32: the order and the widths of the CUDA kernel. Bit for bit."""
+    maps = RNG.random((300, *shape)).astype(np.float32)
+    motion = RNG.uniform(0, 0.1, 300).astype(np.float32)
+    for name, weights in (("mean", np.ones(300)), ("motion-weighted", np.maximum(motion[[1, *range(1, 300)]], MOTION_FLOOR))):
+        total, weight_sum = np.zeros(shape), 0.0
+        for one, weight in zip(maps, weights, strict=True):
+            total += (np.float32(weight) * one).astype(np.float64)
+            weight_sum += max(float(weight), 1.0 if name == "mean" else MOTION_FLOOR)
+        np.testing.assert_array_equal(reduce(name, maps, motion), (total / weight_sum).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", AGGREGATORS)
+def test_no_maps_is_an_error(name: str) -> None:
     with pytest.raises(ValueError, match="no saliency map"):
-        make_aggregator(name).result()
+        aggregate(name, [], [])
 
 
 @pytest.mark.parametrize("alpha", [0.0, -0.1, 1.01, float("nan")])
 def test_alpha_out_of_range(alpha: float) -> None:
-    with pytest.raises(UsageError, match="--saliency-ema-alpha"):
-        make_aggregator("ema", alpha)
+    with pytest.raises(UsageError, match="ema_alpha="):
+        aggregate("ema", MAPS, MOTION, alpha)
 
 
 def test_unknown_name() -> None:
     with pytest.raises(UsageError, match="motion-weighted"):
-        make_aggregator("median")
+        aggregate("median", MAPS, MOTION)

@@ -7,17 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, encode_activity, encode_saliency
 from gpu_saliency.errors import UsageError
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 
 
-def sidecar_of(saliency: np.ndarray, activity: np.ndarray | None = None) -> Sidecar:
-    """A sidecar in memory with a map every sixth frame, whose blocks have this saliency and activity, ``[maps, rows, cols]``."""
+def track_of(saliency: np.ndarray, activity: np.ndarray | None = None) -> tuple[SaliencyTrack, tuple[int, int]]:
+    """A track with a map every sixth frame from ``saliency`` and ``activity`` ``[maps, rows, cols]``, and the size of its clip."""
     activity = np.ones_like(saliency) if activity is None else activity
     maps, rows, cols = saliency.shape
     track = SaliencyTrack(
@@ -27,7 +26,7 @@ def sidecar_of(saliency: np.ndarray, activity: np.ndarray | None = None) -> Side
         motion=np.zeros(maps, np.float32),
         frame_count=maps * 6,
     )
-    return Sidecar(track, {"width": cols * 16, "height": rows * 16}, {}, {})
+    return track, (cols * 16, rows * 16)
 
 
 def predicted_size(offsets: np.ndarray, recentre: float, share: np.ndarray) -> float:
@@ -81,7 +80,7 @@ def test_balanced_without_contrast_is_a_plain_encode() -> None:
 def test_plan_follows_each_segment() -> None:
     saliency = np.zeros((2, 4, 6), np.float32)
     saliency[0, :, :3], saliency[1, :, 3:] = 1, 1
-    plan = build_roi_plan(sidecar_of(saliency), RoiPolicy(-3, "symmetric"))
+    plan = plan_track(*track_of(saliency), RoiPolicy(-3, "symmetric"))
     assert plan.segment_start.tolist() == [0, 6]
     assert plan.qp_offset[0, 0].tolist() == [-3, -3, -3, 3, 3, 3]
     assert plan.qp_offset[1, 0].tolist() == [3, 3, 3, -3, -3, -3]
@@ -96,7 +95,7 @@ def test_activity_moves_the_balance() -> None:
     heavy[0, :, :2], light[0, :, 2:] = 1, 1
 
     def given(activity: np.ndarray) -> float:
-        plan = build_roi_plan(sidecar_of(saliency, activity), RoiPolicy(-3))
+        plan = plan_track(*track_of(saliency, activity), RoiPolicy(-3))
         return float(plan.qp_offset[0, 0, 3] + plan.recentre[0])
 
     assert given(heavy) > 1 > given(light) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from gpu_saliency.preview.paint import STYLES
 from jsonschema import Draft202012Validator
 from make_result_docs import PAGE, make_page
 from schemas import SCHEMAS, read_schema, validator
@@ -13,7 +14,6 @@ from gpu_saliency import errors
 from gpu_saliency.analysis.aggregate import AGGREGATORS
 from gpu_saliency.encode.encoders import CHANNELS
 from gpu_saliency.plan.policy import MAPPINGS, MAX_OFFSET
-from gpu_saliency.preview.paint import STYLES
 
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.iterdir())
 

@@ -1,4 +1,4 @@
-"""Time: where scenes end, what a track is, and how it is cut into segments."""
+"""Scene cuts, the time axis of a track, and its segments."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import pytest
 
 from gpu_saliency import RoiPolicy
 from gpu_saliency.analysis.reduce import reduce_activity, reduce_saliency
-from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
 from gpu_saliency.errors import UsageError
-from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.segments import distance, split_track
 from gpu_saliency.source.scenes import find_cuts
 
 
 def track_of(columns: list[int | None], cuts: tuple[int, ...] = (), motion: list[float] | None = None) -> SaliencyTrack:
-    """A map every sixth frame, 4 x 12 blocks, wholly salient in the two columns from ``columns[i]`` on (``None``: nowhere)."""
+    """A track with a map every sixth frame, 4 x 12 blocks, 1.0 in the two columns from ``columns[i]`` on (``None``: nowhere)."""
     maps = np.zeros((len(columns), 4, 12), np.float32)
     for one, column in zip(maps, columns, strict=True):
         if column is not None:
@@ -34,8 +33,8 @@ def track_of(columns: list[int | None], cuts: tuple[int, ...] = (), motion: list
     )
 
 
-def test_a_pan_is_no_cut_and_a_flash_not_two() -> None:
-    """A pan changes every frame alike; a flash is two changes in a row, of which the first at most is taken for a cut."""
+def test_a_pan_is_no_cut_and_a_flash_at_most_one() -> None:
+    """A pan changes every frame by the same amount; a flash changes two consecutive frames, of which one at most is a cut."""
     assert find_cuts(np.full(40, 0.2)) == ()
     flash = np.full(40, 0.01)
     flash[[20, 21]] = 0.5
@@ -45,14 +44,14 @@ def test_a_pan_is_no_cut_and_a_flash_not_two() -> None:
     assert find_cuts(cut) == (20,)
 
 
-def test_each_map_holds_until_half_way_to_the_next_but_never_over_a_cut() -> None:
+def test_each_map_applies_until_half_way_to_the_next_but_never_across_a_cut() -> None:
     track = track_of([0, 2, 4, 6], cuts=(10,))
     assert track.sample_frame.tolist() == [3, 9, 15, 21]
     assert track.sample_starts().tolist() == [0, 6, 10, 18]
 
 
-def test_auto_cuts_where_the_subject_is_elsewhere() -> None:
-    """Still for four maps, then at another place for four; then away over a cut, although the map is the same."""
+def test_auto_splits_where_the_subject_has_moved() -> None:
+    """Four still maps, four with the subject elsewhere; then a cut, although the map is the same."""
     track = track_of([0, 0, 0, 0, 6, 6, 6, 6, 6, 6], cuts=(48,))
     assert split_track(track, "auto").tolist() == [0, 4, 8]
     assert split_track(replace(track, cuts=()), "auto").tolist() == [0, 4]
@@ -60,7 +59,7 @@ def test_auto_cuts_where_the_subject_is_elsewhere() -> None:
 
 
 def test_a_slow_drift_adds_up() -> None:
-    """A soft blob moves by a quarter of a block a map: neighbours hardly differ, the first and the last share nothing."""
+    """A soft blob moves by a quarter of a block per map: neighbours hardly differ, the first and the last do not overlap."""
     x = np.arange(12)
     maps = np.stack([np.tile(np.exp(-((x - 2 - i / 4) ** 2) / 2), (4, 1)) for i in range(32)]).astype(np.float32)
     track = replace(
@@ -73,7 +72,7 @@ def test_a_slow_drift_adds_up() -> None:
     assert np.diff(starts).min() >= 2
 
 
-def test_so_many_segments_as_asked() -> None:
+def test_a_fixed_number_of_segments() -> None:
     track = track_of([0, 0, 2, 2, 4, 4, 6, 6])
     assert split_track(track, "4").tolist() == [0, 2, 4, 6]
     assert len(split_track(track, "8")) == 8
@@ -83,13 +82,13 @@ def test_so_many_segments_as_asked() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "²"])
-def test_segments_that_are_none(text: str) -> None:
+def test_bad_values_of_segments(text: str) -> None:
     with pytest.raises(UsageError, match="segments="):
         RoiPolicy(segments=text)
 
 
 def test_an_almost_empty_map_is_no_change() -> None:
-    """Noise of one code value here and there must not cut a clip of nothing into pieces."""
+    """Scattered noise of one code value must not split a clip without a subject."""
     rng = np.random.default_rng(3)
     noise = encode_saliency(rng.uniform(0, 1 / 255, (20, 4, 12)))
     assert len(split_track(replace(track_of([None] * 20), saliency=noise), "auto")) == 1
@@ -106,13 +105,13 @@ def test_reducers_work_within_their_segment() -> None:
 
 
 def test_a_cut_is_not_taken_for_motion() -> None:
-    """The third map comes after a cut with a huge difference: it weighs as the fourth, which shows how its scene moves."""
+    """The third map follows a cut with a large difference: it takes the weight of the fourth, which shows its scene's motion."""
     track = track_of([0, 0, 4, 8], cuts=(12,), motion=[0, 0.1, 0.9, 0.1])
     found = reduce_saliency(track, np.array([0]), "motion-weighted", 0.6)[0, 0]
     np.testing.assert_allclose(found[[0, 4, 8]], [0.5, 0.25, 0.25], atol=1e-6)
 
 
-def test_activity_after_a_cut_is_left_out_where_there_is_other() -> None:
+def test_activity_after_a_cut_is_left_out_where_a_segment_has_more() -> None:
     track = track_of([0] * 4, cuts=(12,))
     activity = np.full((4, 4, 12), 0.1)
     activity[2] = 0.9
@@ -128,7 +127,7 @@ def test_activity_codes_are_fine_enough() -> None:
 
 def test_a_plan_of_a_stretch() -> None:
     track = track_of([0, 2, 4, 6], cuts=(10,))
-    plan = build_roi_plan(Sidecar(track, {"width": 192, "height": 64}, {}, {}), RoiPolicy(segments="4"))
+    plan = plan_track(track, (192, 64), RoiPolicy(segments="4"))
     assert plan.segment_start.tolist() == [0, 6, 10, 18]
     part = plan.between(8, 20)
     assert part.segment_start.tolist() == [0, 2, 10]

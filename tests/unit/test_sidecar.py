@@ -1,4 +1,4 @@
-"""The sidecar: what is written comes back, the same analysis gives the same bytes, and no file of a stranger does harm."""
+"""The sidecar: a round trip keeps everything, the same analysis gives the same bytes, and hostile files do no harm."""
 
 from __future__ import annotations
 
@@ -16,11 +16,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_saliency.analysis.sidecar import Sidecar, read_sidecar, save_sidecar
+from gpu_saliency.analysis.sidecar import (
+    AnalysisRecord,
+    ModelRecord,
+    Sidecar,
+    SourceRecord,
+    check_fresh,
+    read_sidecar,
+    save_sidecar,
+)
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import OutputError, SidecarError
 
-SOURCE = {"width": 50, "height": 40, "size_bytes": 9, "fingerprint": "f", "path": "/x", "pix_fmt": "yuv420p", "duration": 0.0}
+SOURCE = SourceRecord(
+    path="/x", size_bytes=9, fingerprint="f", width=50, height=40, pix_fmt="yuv420p", frame_rate=Fraction(30000, 1001), duration=0.0
+)
+MODEL = ModelRecord("m", "0")
+ANALYSIS = AnalysisRecord(
+    step=Fraction(5),
+    sampled_frames=2,
+    corrupt_packets=None,
+    variable_frame_rate=False,
+    device="cpu",
+    device_reason="asked for",
+    provider="p",
+    facts={"decoder": "d", "newer": [1]},
+)
 
 
 def example() -> Sidecar:
@@ -36,7 +57,7 @@ def example() -> Sidecar:
         frame_pts=np.array([7, 10, 13, 17, 20, 23, 27, 30, 33]),
         time_base=Fraction(1, 1000),
     )
-    return Sidecar(track, SOURCE, {"name": "m", "sha256": "0"}, {"step": "5"})
+    return Sidecar(track, SOURCE, MODEL, ANALYSIS)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -55,7 +76,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
 
 
-def test_numpy_reads_it(tmp_path: Path) -> None:
+def test_numpy_reads_a_sidecar(tmp_path: Path) -> None:
     save_sidecar(example(), tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
         np.testing.assert_array_equal(file["saliency"], example().track.saliency)
@@ -73,9 +94,50 @@ def test_same_analysis_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_path(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         save_sidecar(example(), tmp_path / "no" / "s.npz")
+
+
+def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
+    """Keys and types of docs/sidecar.md, in its order; facts that this version does not know are kept."""
+    save_sidecar(example(), tmp_path / "s.npz")
+    with zipfile.ZipFile(tmp_path / "s.npz") as archive:
+        header = json.loads(archive.read("header.json"))
+    source = {"path": "/x", "size_bytes": 9, "fingerprint": "f", "width": 50, "height": 40, "pix_fmt": "yuv420p"}
+    analysis = {"step": "5", "sampled_frames": 2, "corrupt_packets": None, "variable_frame_rate": False}
+    analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p", "decoder": "d", "newer": [1]}
+    assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0}
+    assert list(header["source"]) == [*source, "frame_rate", "duration"]
+    assert header["model"] == {"name": "m", "sha256": "0"}
+    assert header["analysis"] == analysis
+    assert list(header["analysis"]) == list(analysis)
+
+
+STALE: dict[str, tuple[SourceRecord, str]] = {
+    "size": (replace(SOURCE, size_bytes=4096), "was made for a source of 9 bytes, this one has 4,096"),
+    "content": (replace(SOURCE, fingerprint="g"), "of the same size with other content"),
+    "geometry": (replace(SOURCE, width=64), "was made for 50x40 pixels, not for 64x40"),
+    "format": (replace(SOURCE, pix_fmt="yuv444p"), "was made for pixel format yuv420p, not for yuv444p"),
+    "rate": (replace(SOURCE, frame_rate=Fraction(24)), "was made for 30000/1001 frames per second, not for 24"),
+    "duration": (replace(SOURCE, duration=0.5), "was made for the whole clip, not for its first 0.5 s"),
+}
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_a_sidecar_of_another_source_is_refused(name: str) -> None:
+    source, reason = STALE[name]
+    with pytest.raises(SidecarError, match=f"^s.npz: .*{reason}.*\\(delete it, or give sidecar another path\\)$"):
+        check_fresh(example(), Path("s.npz"), source)
+
+
+def test_a_sidecar_of_another_model_or_step_is_refused() -> None:
+    path = Path("s.npz")
+    check_fresh(example(), path, replace(SOURCE, path="/moved"), MODEL, Fraction(5))
+    with pytest.raises(SidecarError, match=r"was made by model m \(SHA-256 0\), not by n \(1\)"):
+        check_fresh(example(), path, SOURCE, ModelRecord("n", "1"))
+    with pytest.raises(SidecarError, match=r"has a map for every 5 frames, not for every 2\.5"):
+        check_fresh(example(), path, SOURCE, MODEL, Fraction(5, 2))
 
 
 def test_the_oldest_encode_is_forgotten() -> None:
@@ -130,8 +192,18 @@ HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "frames of nan": lambda h: h | {"frame_count": float("nan")},
     "wide": lambda h: h | {"source": h["source"] | {"width": 10**9}},
     "width of text": lambda h: h | {"source": h["source"] | {"width": "50"}},
-    "width of truth": lambda h: h | {"source": h["source"] | {"width": None}},
+    "width of null": lambda h: h | {"source": h["source"] | {"width": None}},
+    "width of true": lambda h: h | {"source": h["source"] | {"width": True}},
     "huge number": lambda h: json.dumps(h).replace("50", "9" * 5000, 1).encode(),
+    "time base too large to compute": lambda h: h | {"time_base": "1e999999999"},
+    "step too large to compute": lambda h: h | {"analysis": h["analysis"] | {"step": "1e999999999"}},
+    "step of nothing": lambda h: h | {"analysis": h["analysis"] | {"step": "0"}},
+    "packets of text": lambda h: h | {"analysis": h["analysis"] | {"corrupt_packets": "3"}},
+    "device of number": lambda h: h | {"analysis": h["analysis"] | {"device": 1}},
+    "no frame rate": lambda h: h | {"source": {k: v for k, v in h["source"].items() if k != "frame_rate"}},
+    "duration of text": lambda h: h | {"source": h["source"] | {"duration": "0"}},
+    "size of text": lambda h: h | {"source": h["source"] | {"size_bytes": "9"}},
+    "checksum of number": lambda h: h | {"model": h["model"] | {"sha256": 0}},
     "no model": lambda h: {k: v for k, v in h.items() if k != "model"},
     "encodes of text": lambda h: h | {"encodes": "x"},
     "other blocks": lambda h: h | {"block_size": 8},
@@ -177,14 +249,14 @@ WRONG_TIMES: dict[str, dict[str, np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_TIMES)
-def test_times_that_make_no_sense(tmp_path: Path, name: str) -> None:
+def test_contradictory_times(tmp_path: Path, name: str) -> None:
     rewrite(tmp_path / "s.npz", None, **{member: array_bytes(array) for member, array in WRONG_TIMES[name].items()})
     with pytest.raises(SidecarError, match=r"s\.npz"):
         read_sidecar(tmp_path / "s.npz")
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """A member of 600 MB of zeros in a file of 600 KB: refused by its declared size, without the memory."""
+    """A member of 600 MB of zeros in a file of 600 KB is refused by its declared size, before memory is allocated."""
     bomb = tmp_path / "s.npz"
     rewrite(bomb)
     with zipfile.ZipFile(bomb) as archive:
@@ -209,8 +281,8 @@ def test_not_a_zip(tmp_path: Path, content: bytes) -> None:
         read_sidecar(tmp_path / "s.npz")
 
 
-def test_damage_never_ends_in_another_error(tmp_path: Path) -> None:
-    """300 copies of a good file with bytes flipped or the end cut off."""
+def test_damage_always_raises_sidecar_error(tmp_path: Path) -> None:
+    """300 copies of a good file with changed bytes or the end cut off."""
     path = tmp_path / "s.npz"
     save_sidecar(example(), path)
     good, rng, refused = path.read_bytes(), random.Random(4), 0

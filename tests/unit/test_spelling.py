@@ -26,28 +26,6 @@ EXEMPT = {
     "results.py": {"--dry-run"},  # says which command prints the object
 }
 """Flags that a file may name, by path."""
-UNCONVERTED: set[str] = {
-    "analysis/aggregate.py",
-    "analysis/cuda/decode/choose.py",
-    "analysis/cuda/decode/nvdec.py",
-    "analysis/cuda/decode/pyav.py",
-    "analysis/cuda/decode/ranges.py",
-    "analysis/cuda/device.py",
-    "analysis/cuda/memory.py",
-    "analysis/cuda/probe.py",
-    "analysis/cuda/session.py",
-    "analysis/devices.py",
-    "analysis/settings.py",
-    "analysis/sidecar.py",
-    "preview/overlay_file.py",
-    "preview/paint.py",
-    "preview/terminal/screen.py",
-    "preview/web/server.py",
-    "preview/web/wire.py",
-    "source/probe.py",
-    "source/sampling.py",
-}
-"""Files that still name flags of ours. This list may only shrink."""
 
 
 def flags() -> set[str]:
@@ -91,7 +69,7 @@ def named_flags(path: Path) -> set[str]:
 
 def test_the_library_names_no_flag() -> None:
     named = {str(path.relative_to(PACKAGE)): found for path in LIBRARY if (found := named_flags(path))}
-    assert {path: sorted(found) for path, found in named.items() if path not in UNCONVERTED} == {}
+    assert {path: sorted(found) for path, found in named.items()} == {}
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The device ``cuda``: everything that runs on, or talks to, an NVIDIA GPU. No module here imports a GPU library when imported."""
+"""The device ``cuda``: decoding, preprocessing, inference and reduction on NVIDIA GPUs."""

@@ -1,4 +1,4 @@
-"""The device ``cuda``: decoded, looked at, aggregated and reduced on NVIDIA GPUs; docs/gpu.md draws it on one page."""
+"""The device ``cuda``: decodes, preprocesses, infers and reduces on NVIDIA GPUs. docs/gpu.md draws it on one page."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, clip_chroma_offset, on_cpu
-from gpu_saliency.analysis.cuda.decode.index import IrregularStreamError, Timeline, index_clip
-from gpu_saliency.analysis.cuda.decode.interface import Decoder, DecoderJob
-from gpu_saliency.analysis.cuda.decode.ranges import checked_ranges
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex
+from gpu_saliency.analysis.cuda.decode.interface import Decoder
+from gpu_saliency.analysis.cuda.decode.setup import ClipDecoding
 from gpu_saliency.analysis.cuda.lane import Lane, Slot
-from gpu_saliency.analysis.cuda.memory import Traffic, device_errors, to_host
+from gpu_saliency.analysis.cuda.memory import Traffic, cuda_error, on_gpu, to_host
+from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.probe import GpuMachine, require_cuda
-from gpu_saliency.analysis.cuda.record import RangeRecord, Recorder, join_changes
+from gpu_saliency.analysis.cuda.recorder import DeviceRecorder, RangeSamples
 from gpu_saliency.analysis.cuda.reducer import DeviceReducer
-from gpu_saliency.analysis.cuda.session import CudaModel
-from gpu_saliency.analysis.device import DeviceMemoryError, Found, Model
+from gpu_saliency.analysis.cuda.scene_changes import join_changes
+from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, Model
 from gpu_saliency.analysis.settings import GpuSettings
 from gpu_saliency.analysis.track import SaliencyTrack
-from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.errors import setting
 from gpu_saliency.model.contract import breach
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
@@ -36,15 +36,14 @@ from gpu_saliency.source.prefetch import merge
 from gpu_saliency.source.sampling import Sampling
 from gpu_saliency.source.scenes import find_cuts
 
-_LEAST_RANGE = 240
-"""Frames of a range that ``--decoders auto`` makes: starting a decoder costs as much as some frames."""
-
 
 class CudaDevice:
+    """The `Device` ``cuda``."""
+
     name = "cuda"
 
     def __init__(self, settings: GpuSettings) -> None:
-        """Raises `ToolMissingError` with the first thing that is in the way."""
+        """Raises `ToolMissingError` with the first obstacle to running on the GPUs of ``settings``."""
         self._settings = settings
         self._machine = require_cuda(settings)
 
@@ -57,176 +56,163 @@ class CudaDevice:
 
 
 class CudaRun:
-    """One clip on one or more GPUs. Memory on the device grows by two bytes per block and sampled frame."""
+    """The `Run` of one clip on one or more GPUs. Device memory grows by two bytes per block and sampled frame."""
 
     def __init__(self, clip: Clip, model: CudaModel, sampling: Sampling, settings: GpuSettings, machine: GpuMachine) -> None:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine
         self._size = model.input_size(clip.upright_aspect)
         self._batch_size = model.batch_size
-        self._choice = choose_decoder(clip, machine, settings)
-        # Decoded on the CPU, a clip's frames and times are what comes out, damage and all.
-        self._timeline: Timeline | None = None
-        if self._choice.name != "upload":
-            try:
-                self._timeline = index_clip(clip)
-            except IrregularStreamError as error:
-                self._choice = on_cpu(str(error))
-        self._chroma_offset = (0, 0) if self._timeline is None else clip_chroma_offset(clip)
+        self._decoding = ClipDecoding(clip, machine, settings)
         self._tally = DecodeTally()
         self._traffic = Traffic()
-        self._recorder = Recorder(clip, self._size)
-        wanted = _range_count(self._timeline, settings, machine)
-        ranges = [None] if self._timeline is None else checked_ranges(clip, self._timeline, wanted)
-        self._records = [RangeRecord(part, settings.gpus[i % len(settings.gpus)]) for i, part in enumerate(ranges)]
-        self._reason = self._choice.reason
-        if len(ranges) < wanted:
-            self._reason += f"; {len(ranges)} of {wanted} decoders, for so it can be cut at key frames"
+        self._recorder = DeviceRecorder(clip, self._size)
+        gpus = itertools.cycle(settings.gpus)
+        self._ranges = [RangeSamples(frame_range, gpu) for frame_range, gpu in zip(self._decoding.ranges, gpus, strict=False)]
 
     @property
     def notice(self) -> str | None:
-        return f"{self._clip.path}: {self._reason}" if self._choice.is_unexpected else None
+        return f"{self._clip.path}: {self._decoding.reason}" if self._decoding.is_unexpected else None
 
     def batches(self) -> Generator[Slot, None, None]:
-        """Of all ranges that are not done, as they come; those of one range in order."""
-        self._records = [record if record.done else record.fresh() for record in self._records]
-        if not all(record.done for record in self._records):
+        """Yield the slots of all ranges that are not done, as they are filled; those of one range in order."""
+        self._restart()
+        if not all(one.done for one in self._ranges):
             self._tally = DecodeTally()
         stopped = threading.Event()
-        lanes = [self._lane(record, stopped) for record in self._records if not record.done]
-        # Each lane runs ahead by its own slots; the queue must only not hold it back.
+        lanes = [self._lane(one, stopped) for one in self._ranges if not one.done]
+        # Each lane is limited by its slots; the queue is long enough to never block one.
         with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
             for item in items:
-                if isinstance(item, RangeRecord):
+                if isinstance(item, RangeSamples):
                     item.done = True
                 else:
                     yield item
 
-    def _lane(self, record: RangeRecord, stopped: threading.Event, wanted: Iterator[int] | None = None) -> Lane:
-        decoder = self.open_decoder(record.gpu)
-        session = self._model.session(record.gpu, self._batch_size, self._size)
-        wanted = wanted or _wanted(self._sampling, record.part.start if record.part else 0, self._timeline)
-        return Lane(record, decoder, session, self._size, self._clip.rotation // 90, wanted, stopped, self._traffic)
+    def _restart(self) -> None:
+        """Drop the samples of ranges that are not done."""
+        self._ranges = [one if one.done else one.emptied() for one in self._ranges]
+
+    def _lane(self, target: RangeSamples, stopped: threading.Event, sampled: Iterator[int] | None = None) -> Lane:
+        decoder = self.open_decoder(target.gpu)
+        session = self._model.session(target.gpu, self._batch_size, self._size)
+        start = target.frame_range.start if target.frame_range else 0
+        sampled = sampled or sampled_frames(self._sampling, start, self._decoding.index)
+        return Lane(target, decoder, session, self._size, self._clip.rotation // 90, sampled, stopped, self._traffic)
 
     @property
     def gpus(self) -> tuple[int, ...]:
-        """In the order in which they come to be used."""
-        return tuple(dict.fromkeys(record.gpu for record in self._records))
+        """The GPUs that take part, in the order of their first range."""
+        return tuple(dict.fromkeys(one.gpu for one in self._ranges))
 
     def open_decoder(self, gpu: int | None = None) -> Decoder:
-        """One more decoder of the clip, on ``gpu`` or the first."""
-        chosen = self.gpus[0] if gpu is None else gpu
-        return self._choice.make(DecoderJob(self._clip, self._timeline, chosen, self._tally, self._traffic, self._chroma_offset))
+        """Open one more decoder of the clip, on ``gpu`` or the first."""
+        return self._decoding.open(self.gpus[0] if gpu is None else gpu, self._tally, self._traffic)
 
     def decode_only(self) -> int:
-        """Decode all ranges and find their scenes, as in `batches`, but look at no frame: for measuring. The number of frames."""
-        records = [record.fresh() for record in self._records]
+        """Decode all ranges and measure their scene changes, without sampling, for a benchmark. Returns the number of frames."""
+        ranges = [one.emptied() for one in self._ranges]
         self._tally = DecodeTally()
         stopped = threading.Event()
-        lanes = [self._lane(record, stopped, itertools.repeat(sys.maxsize)) for record in records]
+        lanes = [self._lane(one, stopped, itertools.repeat(sys.maxsize)) for one in ranges]
         with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
             for item in items:
-                if not isinstance(item, RangeRecord):
+                if not isinstance(item, RangeSamples):
                     item.lane.give_back(item)
-        return sum(record.frames for record in records)
+        return sum(one.frames for one in ranges)
 
     def infer(self, slot: Slot) -> Any:
-        """Float32 ``[B, H, W]`` of the session's own; valid for what is put on its stream before the next inference."""
-        import cupy
-
+        """Run the model on ``slot``. Returns float32 ``[B, H, W]`` of the session, valid on its stream until the next inference."""
         session = slot.lane.session
-        with cupy.cuda.Device(session.gpu), device_errors():
+        with on_gpu(session.gpu):
             session.cuda_stream.wait_event(slot.filled)
             return session.run(slot.binding)
 
-    def record(self, slot: Slot, maps: Any) -> int:
-        import cupy
-
+    def add(self, slot: Slot, maps: Any) -> int:
         session = slot.lane.session
-        with cupy.cuda.Device(session.gpu), device_errors():
-            self._recorder.add(slot.lane.record, slot.numbers, maps, slot.luma, session.cuda_stream)
+        with on_gpu(session.gpu):
+            self._recorder.add(slot.lane.target, slot.numbers, maps, slot.luma, session.cuda_stream)
             slot.consumed.record(session.cuda_stream)
         slot.lane.give_back(slot)
-        return sum(record.frames for record in self._records)
+        return sum(one.frames for one in self._ranges)
 
     def latest(self) -> None:
-        """The maps stay on the GPU until all are there, and ranges of the clip grow side by side."""
+        """``None``: the samples stay on the GPU until the end, and the ranges of the clip grow in parallel."""
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:
         import cupy
 
         smaller = self._batch_size // 2
         if smaller < 1:
-            names = ", ".join(f"GPU {record.gpu} ({self._machine.gpus[record.gpu].name})" for record in self._records[:1])
-            raise ToolMissingError(
-                f"--device cuda: {names} has too little memory for {self._clip.path}, even for one picture at a time: {error}",
-                cure="nvidia-smi shows who has it; or --device cpu",
+            gpu = self._ranges[0].gpu
+            raise cuda_error(
+                f"GPU {gpu} ({self._machine.gpus[gpu].name}) has too little memory for {self._clip.path}, "
+                f"even for one picture at a time: {error}",
+                f"nvidia-smi shows which process uses it; or give {setting('device', 'cpu')}",
             ) from error
         self._model.forget(self._batch_size)
         self._batch_size = smaller
-        self._records = [record if record.done else record.fresh() for record in self._records]
-        # What ran out of memory is still held by the frames of the error, and lanes and slots hold each other.
+        self._restart()
+        # The frames of the error still hold the memory, and lanes and slots refer to each other.
         for one in (error, error.__cause__):
             traceback.clear_frames(one.__traceback__ if one is not None else None)
         gc.collect()
-        for gpu in {record.gpu for record in self._records}:
-            with cupy.cuda.Device(gpu):
+        for gpu in {one.gpu for one in self._ranges}:
+            with on_gpu(gpu):
                 cupy.get_default_memory_pool().free_all_blocks()
-        return f"the GPU's memory does not suffice ({error}); once more, with batches of {smaller}"
+        return f"the GPU has too little memory ({error}); trying again with batches of {smaller}"
 
-    def finish(self) -> Found:
+    def finish(self) -> AnalysisResult:
         import cupy
 
-        self._check_answers()
-        records, timeline, tally = self._records, self._timeline, self._tally
-        gpu = records[0].gpu
-        with cupy.cuda.Device(gpu), device_errors():
+        self._check_maps()
+        ranges, index, tally = self._ranges, self._decoding.index, self._tally
+        gpu = ranges[0].gpu
+        with on_gpu(gpu):
             cuda_stream = cupy.cuda.Stream(non_blocking=True)
-            resident = self._recorder.join(records, gpu, cuda_stream, self._traffic)
-            # The one copy: all that a plan is made from.
+            resident = self._recorder.join(ranges, gpu, cuda_stream, self._traffic)
+            # The only copy of the samples to the host.
             saliency, activity, motion = to_host(resident, cuda_stream, self._traffic)
         track = SaliencyTrack(
             saliency=saliency,
             activity=activity,
-            sample_frame=np.array([number for record in records for number in record.sample_frame], np.int64),
+            sample_frame=np.array([number for one in ranges for number in one.sample_frame], np.int64),
             motion=motion,
-            frame_count=sum(record.frames for record in records),
-            cuts=tally.scene.cuts() if timeline is None else find_cuts(self._changes()),
-            frame_pts=tally.frame_pts() if timeline is None else timeline.pts,
-            time_base=tally.time_base if timeline is None else timeline.time_base,
+            frame_count=sum(one.frames for one in ranges),
+            cuts=tally.scene.cuts() if index is None else find_cuts(self._changes()),
+            frame_pts=tally.frame_pts() if index is None else index.pts,
+            time_base=tally.time_base if index is None else index.time_base,
             reducer=DeviceReducer(resident[0], resident[1], gpu),
         )
-        corrupt = tally.corrupt_packets if timeline is None else None
-        is_variable = tally.variable_frame_rate if timeline is None else timeline.is_variable(self._clip.frame_rate)
-        return Found(track, corrupt, is_variable, self._facts())
+        corrupt = tally.corrupt_packets if index is None else None
+        is_variable = tally.variable_frame_rate if index is None else index.is_variable(self._clip.frame_rate)
+        return AnalysisResult(track, corrupt, is_variable, self._facts())
 
-    def _check_answers(self) -> None:
-        """Wait for the model's last answer; every one was looked at on the device. Raises `ModelError`."""
-        import cupy
-
-        for gpu in {record.gpu for record in self._records}:
+    def _check_maps(self) -> None:
+        """Wait for the last inference, and raise `ModelError` if a kernel has met a map that breaks the contract."""
+        for gpu in {one.gpu for one in self._ranges}:
             cuda_stream = self._model.session(gpu, self._batch_size, self._size).cuda_stream
-            with cupy.cuda.Device(gpu), device_errors():
+            with on_gpu(gpu):
                 cuda_stream.synchronize()
                 if self._recorder.was_breached(gpu, cuda_stream, self._traffic):
-                    raise breach(self._model.path, "an answer leaves 0 .. 1, or is no number")
+                    raise breach(self._model.path, "a value of a map leaves 0 .. 1, or is no number")
 
     def _changes(self) -> NDArray[np.float32]:
-        """``[frames]``, of the clip as if it had been decoded in one piece."""
+        """``[frames]``, as if the clip had been decoded in one range."""
         import cupy
 
-        parts = []
-        for record in self._records:
-            assert record.scenes is not None, "a range holds a frame at least"
-            with cupy.cuda.Device(record.gpu), device_errors():
+        changes = []
+        for one in self._ranges:
+            assert one.scenes is not None, "a range holds at least one frame"
+            with on_gpu(one.gpu):
                 cuda_stream = cupy.cuda.Stream(non_blocking=True)
-                parts.append((record.frames, to_host(record.scenes.arrays(), cuda_stream, self._traffic)))
-        return join_changes(parts)
+                changes.append((one.frames, to_host(one.scenes.arrays(), cuda_stream, self._traffic)))
+        return join_changes(changes)
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "decoder": self._choice.name,
-            "decoder_reason": self._reason,
-            "decoders": len(self._records),
+            "decoder": self._decoding.backend,
+            "decoder_reason": self._decoding.reason,
+            "decoders": len(self._ranges),
             "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in self.gpus],
             "batch_size": self._batch_size,
             "copied_to_device_bytes": self._traffic.to_device,
@@ -234,20 +220,10 @@ class CudaRun:
         }
 
 
-def _range_count(timeline: Timeline | None, settings: GpuSettings, machine: GpuMachine) -> int:
-    """How many decoders were asked for, on all GPUs; one for a clip whose length only decoding shows."""
-    if timeline is None:
-        return 1
-    if settings.decoders == "auto":
-        engines = sum(machine.engines(gpu) for gpu in settings.gpus)
-        return max(len(settings.gpus), min(engines, timeline.frame_count // _LEAST_RANGE))
-    return int(settings.decoders) * len(settings.gpus)
-
-
-def _wanted(sampling: Sampling, start: int, timeline: Timeline | None) -> Iterator[int]:
-    """The frames from ``start`` on that the model is to see, without end; at least the last one of the clip."""
-    if timeline is not None and next(sampling.indices()) >= timeline.frame_count:
-        yield timeline.frame_count - 1
+def sampled_frames(sampling: Sampling, start: int, index: FrameIndex | None) -> Iterator[int]:
+    """Yield the sampled frames from ``start`` on, without end. A clip too short for a sample gives its last frame."""
+    if index is not None and next(sampling.indices()) >= index.frame_count:
+        yield index.frame_count - 1
     for number in sampling.indices():
         if number >= start:
             yield number

@@ -1,4 +1,4 @@
-"""A lane: one decoder's way from its surfaces to batches for the model, in a thread of its own, ordered by a stream of its own."""
+"""A lane turns one decoder's surfaces into batches for the model, in a thread and on a CUDA stream of its own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
-from gpu_saliency.analysis.cuda.decode.interface import Colour, Decoded, Decoder
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels, lattice_shape
-from gpu_saliency.analysis.cuda.memory import Traffic, device_errors
-from gpu_saliency.analysis.cuda.record import RangeRecord, SceneChanges
+from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, Decoder
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels, lattice_shape
+from gpu_saliency.analysis.cuda.memory import Traffic, on_gpu
+from gpu_saliency.analysis.cuda.recorder import RangeSamples
+from gpu_saliency.analysis.cuda.scene_changes import SceneChanges
 from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.model.contract import InputSize
 
 SLOTS = 3
-"""One is filled while the model looks at another, and one is under way between the two."""
+"""Triple buffering: one slot being filled, one queued, one in inference."""
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One batch in device memory, at addresses that stay. Filled by its `Lane`, consumed by the model, then free again."""
+    """One batch in device memory, at fixed addresses. Filled by its `Lane`, consumed by the model, then reused."""
 
     lane: Lane
     model_input: Any
@@ -37,7 +38,7 @@ class Slot:
     consumed: Any
     """Event on the model's stream: the lane waits for it before it fills the slot again."""
     numbers: list[int] = field(default_factory=list)
-    """The frames in it; what the batch has beyond them is left over from before, and nothing comes of it."""
+    """The frames in it. The rest of a batch that is not full holds older pictures, whose maps are not used."""
 
 
 class Lane:
@@ -45,75 +46,75 @@ class Lane:
 
     def __init__(
         self,
-        record: RangeRecord,
+        target: RangeSamples,
         decoder: Decoder,
         session: CudaSession,
         size: InputSize,
         quarter_turns: int,
-        wanted: Iterator[int],
+        sampled: Iterator[int],
         stopped: threading.Event,
         traffic: Traffic,
     ) -> None:
-        """``wanted`` are the frames that the model is to see, rising, without end."""
-        self.record, self.session = record, session
-        self._decoder, self._size, self._turns, self._wanted = decoder, size, quarter_turns, wanted
+        """``sampled`` yields the numbers of the sampled frames, rising, without end; their frames are counted in ``target``."""
+        self.target, self.session = target, session
+        self._decoder, self._size, self._turns, self._sampled = decoder, size, quarter_turns, sampled
         self._stopped, self._traffic = stopped, traffic
         self._free: queue.Queue[Slot] = queue.Queue()
         self._matrices: dict[Colour, Any] = {}
         self._slot: Slot | None = None
 
-    def batches(self) -> Iterator[Slot | RangeRecord]:
-        """Filled slots in order, at last the record itself: all of its range has been given."""
+    def batches(self) -> Iterator[Slot | RangeSamples]:
+        """Yield the filled slots in order, then the target, which marks the end of its range."""
         import cupy
 
-        # The current device is each thread's own.
-        with cupy.cuda.Device(self.record.gpu), device_errors():
+        # CUDA keeps the current device per thread.
+        with on_gpu(self.target.gpu):
             self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
             self._kernels = Kernels.on(self._cuda_stream)
             for _ in range(SLOTS):
                 self._free.put(self._make_slot())
             yield from self._filled_slots()
-            yield self.record
+            yield self.target
 
     def _make_slot(self) -> Slot:
         import cupy
 
         batch, _, height, width = self.session.shape
         with self._cuda_stream:
-            # Zeros, so that what a short batch leaves over is a picture like any other.
+            # Zeros, so that the unused rest of a short first batch holds finite numbers.
             model_input = cupy.zeros((batch, 3, height, width), np.float32)
             luma = cupy.zeros((batch, self._size.content[1], self._size.content[0]), np.float32)
         events = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
         return Slot(self, model_input, luma, self.session.bind(model_input), *events)
 
     def _filled_slots(self) -> Iterator[Slot]:
-        next_wanted = next(self._wanted)
+        next_sampled = next(self._sampled)
         sampled_any = False
-        last: Decoded | None = None
-        for decoded in self._decoder.frames(self.record.part, self._cuda_stream):
+        last: DecodedFrame | None = None
+        for decoded in self._decoder.frames(self.target.frame_range, self._cuda_stream):
             last = decoded
             if not self._decoder.meters_scenes:
                 self._meter(decoded)
-            self.record.frames += 1
-            if decoded.number < next_wanted:
+            self.target.frames += 1
+            if decoded.number < next_sampled:
                 continue
-            next_wanted = next(self._wanted)
+            next_sampled = next(self._sampled)
             sampled_any = True
             yield from self._add(decoded)
-        if not sampled_any and last is not None and self.record.part is None:
-            # Too short for any sample, which only decoding has shown: its last frame, as on the CPU.
+        if not sampled_any and last is not None and self.target.frame_range is None:
+            # A clip that turned out too short for any sample gives its last frame, as on the CPU.
             yield from self._add(last)
         if self._slot is not None:
             yield self._hand_over()
 
-    def _meter(self, decoded: Decoded) -> None:
+    def _meter(self, decoded: DecodedFrame) -> None:
         surface = decoded.surface()
-        if self.record.scenes is None:
-            self.record.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
-        self.record.scenes.add(surface, self._kernels, self._cuda_stream)
+        if self.target.scenes is None:
+            self.target.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
+        self.target.scenes.add(surface, self._kernels, self._cuda_stream)
 
-    def _add(self, decoded: Decoded) -> Iterator[Slot]:
-        """Put a frame into the slot that is being filled; yields the slot once it is full."""
+    def _add(self, decoded: DecodedFrame) -> Iterator[Slot]:
+        """Preprocess a frame into the slot that is being filled; yields the slot once it is full."""
         if self._slot is None:
             self._slot = self._take()
         slot, place = self._slot, len(self._slot.numbers)
@@ -131,20 +132,20 @@ class Lane:
         return slot
 
     def _take(self) -> Slot:
-        """A slot that nobody needs any more."""
+        """Wait for a free slot."""
         while not self._stopped.is_set():
             try:
                 slot = self._free.get(timeout=0.1)
             except queue.Empty:
                 continue
-            # Recorded before the slot came back, so the wait is for the model's last use and not for an earlier one.
+            # Recorded before the slot came back, so this waits for the model's last use of it.
             self._cuda_stream.wait_event(slot.consumed)
             slot.numbers = []
             return slot
-        raise RuntimeError("stopped")  # nobody listens any more
+        raise RuntimeError("stopped")  # the consumer has gone; nothing reports this error
 
     def give_back(self, slot: Slot) -> None:
-        """Called by the consumer, once ``slot.consumed`` has been recorded."""
+        """Free ``slot``; called by the consumer after it has recorded ``slot.consumed``."""
         self._free.put(slot)
 
     def _matrix(self, colour: Colour) -> Any:

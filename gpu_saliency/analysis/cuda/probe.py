@@ -1,4 +1,4 @@
-"""What this machine's GPU can do, and what stands in the way, each with its cure. Found out in another process (probe_child.py)."""
+"""Probes this machine's GPUs in a child process (probe_child.py), and names the first obstacle to using them, with its cure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gpu_saliency.analysis.cuda.memory import cuda_error
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
-from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.errors import setting
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
 
 _SECONDS = 120
-"""The first start of a GPU that was asleep, with eight of them in the machine, takes tens of seconds."""
-_FLAG = "--device cuda: "
+"""The first start of eight sleeping GPUs takes tens of seconds."""
 INSTALL = "pip uninstall -y onnxruntime, then pip install 'gpu-saliency[gpu]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU as its driver describes it."""
+    """One GPU, as described by its driver."""
 
     number: int
     name: str
@@ -36,32 +36,32 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class GpuMachine:
-    """What was found; each ``*_error`` is ``None`` where that part works."""
+    """The result of the probe; each ``*_error`` is ``None`` where that part works."""
 
     driver_error: str | None
     cuda: str | None = None
     """The newest CUDA that the driver runs, such as ``13.0``."""
     gpus: tuple[Gpu, ...] = ()
-    nvcuvid_error: str | None = "was not looked for"
-    cupy_error: str | None = "was not looked for"
+    nvcuvid_error: str | None = "was not probed"
+    cupy_error: str | None = "was not probed"
     cupy_missing: bool = False
     cupy_version: str | None = None
-    nvdec_error: str | None = "was not looked for"
+    nvdec_error: str | None = "was not probed"
     nvdec_version: str | None = None
     """Of PyNvVideoCodec."""
     caps: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By ``gpu/codec/chroma/bits``: what GetDecoderCaps answers for what NVDEC decodes."""
+    """The answers of GetDecoderCaps for what NVDEC decodes, by ``gpu/codec/chroma/bits``."""
 
     def decoder_caps(self, gpu: int, codec: str, chroma: str, bits: int) -> dict[str, int] | None:
         return self.caps.get(f"{gpu}/{codec}/{chroma}/{bits}")
 
     def engines(self, gpu: int) -> int:
-        """NVDEC engines of a GPU; 1 where it does not say."""
+        """The number of NVDEC engines of a GPU; 1 where it is unknown."""
         numbers = [caps["num_decoder_engines"] for key, caps in self.caps.items() if key.startswith(f"{gpu}/")]
         return max([1, *numbers])
 
     def to_json(self) -> dict[str, Any]:
-        """For ``doctor``."""
+        """The object that ``doctor`` prints."""
         decodes = sorted({key.split("/", 1)[1].replace("/", " ") for key in self.caps})
         return {
             "driver_error": self.driver_error,
@@ -79,13 +79,13 @@ class GpuMachine:
 
 @functools.cache
 def probe() -> GpuMachine:
-    """Look once; whatever happens to the process that looks, this one lives."""
+    """Probe once per process. A crash of the child process is reported as an error of the driver or library."""
     try:
-        # Only loaded, nothing called: where there is no driver at all, no process need be started to see it.
+        # Only loaded, to save the child process where there is no driver at all.
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return GpuMachine("there is no NVIDIA driver (libcuda.so.1 is not found)")
-    # Of this very package, and of no module that happens to lie in the current folder (-P).
+        return GpuMachine("there is no NVIDIA driver (libcuda.so.1 was not found)")
+    # -P: import this package, never a module of the current folder.
     command = [sys.executable, "-P", "-m", "gpu_saliency.analysis.cuda.probe_child"]
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
@@ -102,10 +102,10 @@ def probe() -> GpuMachine:
 
 
 def _ending(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a section is missing: how the process ended, and its last word."""
+    """Why a section is missing: how the child process ended, and its last line."""
     words = [line for line in done.stderr.splitlines() if line.strip()]
     how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
-    return f"looking at it ended the process ({how}{': ' + words[-1].strip()[:200] if words else ''})"
+    return f"probing it ended the process ({how}{': ' + words[-1].strip()[:200] if words else ''})"
 
 
 def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
@@ -134,42 +134,42 @@ def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
 
 
 def require_cuda(settings: GpuSettings) -> GpuMachine:
-    """What was found, or a `ToolMissingError` that names the first obstacle to running on the GPUs of ``settings``."""
+    """Return the probe's result. Raises `ToolMissingError` with the first obstacle to running on the GPUs of ``settings``."""
     machine = probe()
     if machine.driver_error is not None:
-        raise ToolMissingError(_FLAG + machine.driver_error, cure="install the NVIDIA driver, or in a container give --gpus all")
+        raise cuda_error(machine.driver_error, "install the NVIDIA driver, or start the container with --gpus all")
     for number in settings.gpus:
         if number >= len(machine.gpus):
             have = ", ".join(f"{gpu.number} ({gpu.name})" for gpu in machine.gpus)
-            raise ToolMissingError(f"{_FLAG}there is no GPU {number}", cure=f"--gpu takes: {have}")
+            raise cuda_error(f"there is no GPU {number}", f"{setting('gpus')} takes: {have}")
     require_runtime(settings.provider)
     if machine.cupy_error is not None:
         if machine.cupy_missing:
-            raise ToolMissingError(f"{_FLAG}CuPy is not installed", cure=INSTALL)
-        raise ToolMissingError(
-            f"{_FLAG}CuPy does not work: {machine.cupy_error} (the driver runs CUDA {machine.cuda})",
-            cure=f"CUDA 13 needs driver 580 or newer; else {INSTALL}",
+            raise cuda_error("CuPy is not installed", INSTALL)
+        raise cuda_error(
+            f"CuPy does not work: {machine.cupy_error}; the driver runs CUDA {machine.cuda}",
+            f"CUDA 13 needs driver 580 or newer; else {INSTALL}",
         )
     return machine
 
 
 def require_runtime(provider: str) -> None:
-    """Raise `ToolMissingError` unless the ONNX Runtime that is installed has ``provider``."""
+    """Raise `ToolMissingError` unless the installed ONNX Runtime has ``provider``."""
     if "onnxruntime-gpu" not in installed_runtimes():
-        import_onnxruntime()  # says so where there is none at all
-        raise ToolMissingError(f"{_FLAG}the ONNX Runtime that is installed is the one for CPUs", cure=INSTALL)
+        import_onnxruntime()  # raises an error of its own where there is none at all
+        raise cuda_error("the ONNX Runtime that is installed is the one for CPUs", INSTALL)
     wanted, offered = PROVIDERS[provider], import_onnxruntime().get_available_providers()
     if wanted not in offered:
-        raise ToolMissingError(f"{_FLAG}ONNX Runtime offers no {wanted}, only {', '.join(offered)}", cure=INSTALL)
+        raise cuda_error(f"ONNX Runtime offers no {wanted}, only {', '.join(offered)}", INSTALL)
 
 
 def describe_gpu() -> dict[str, Any]:
-    """What ``doctor`` says of the GPUs, and the version of the driver."""
+    """The facts about the GPUs and their driver that ``doctor`` and ``bench`` print."""
     return probe().to_json() | {"driver": driver_version()}
 
 
 def driver_version() -> str | None:
-    """As the kernel module says it; ``None`` where it does not."""
+    """The version of the kernel module; ``None`` where it is unknown."""
     try:
         found = re.search(r"Kernel Module.*?\s(\d+\.\d+[.\d]*)\s", Path("/proc/driver/nvidia/version").read_text())
     except OSError:

@@ -1,6 +1,6 @@
-"""Looks at the GPU in a process of its own, because what it calls may end the process; run by probe.py.
+"""Probes the GPU in a child process of probe.py, because the libraries that it calls may end the process.
 
-Prints one JSON object a line, ``{section: facts}``, as soon as each is known: whoever reads it sees how far it came.
+Prints one JSON object per line, ``{section: facts}``, as soon as it is known, so that the parent sees how far the probe got.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
 _CU_NO_DEVICE = 100
 _CU_ERRORS = {3: "not initialised", 34: "stub library", 101: "invalid device", 802: "system not ready"}
 _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too old for this GPU", 999: "unknown"}
-# cudaVideoCodec of nvcuvid.h by FFmpeg's codec name; what PyAV calls the codec of a clip is looked up here.
+# FFmpeg's codec name -> cudaVideoCodec of nvcuvid.h.
 NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 _CHROMA = {"420": 1, "422": 2, "444": 3}
 _ALL = [(chroma, bits) for chroma in _CHROMA for bits in (8, 10, 12)]
-# What any NVDEC might decode. Each question makes and destroys a CUDA context, so none is asked whose answer is known.
+# The combinations that some NVDEC decodes. Each call of GetDecoderCaps makes and destroys a CUDA context, so no other is asked.
 _ASKED = {"mpeg2video": [("420", 8)], "mpeg4": [("420", 8)], "vp8": [("420", 8)], "h264": _ALL, "hevc": _ALL}
 _ASKED |= {"vp9": [("420", bits) for bits in (8, 10, 12)], "av1": [("420", 8), ("420", 10)]}
 
@@ -56,7 +56,7 @@ def driver() -> dict[str, Any]:
             return {"error": f"GPU {number}: {error}"}
         shown = name.value.decode(errors="replace")
         gpus.append({"name": shown, "memory_bytes": memory.value, "compute": f"{compute[0].value}.{compute[1].value}"})
-    # 13000 stands for 13.0: the newest CUDA that the driver runs.
+    # 13000 means 13.0: the newest CUDA that the driver runs.
     return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "gpus": gpus}
 
 
@@ -75,12 +75,12 @@ def pynvvideocodec() -> dict[str, Any]:
     module: Any = importlib.import_module("PyNvVideoCodec")
     caps = {}
     for gpu in range(len(FOUND["driver"]["gpus"])):
-        # Where a device is there and does not work, this ends the process: here it may.
+        # On a device that does not work, this call ends the process.
         module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
         for codec, number in NVDEC_CODECS.items():
             for chroma, bits in _ASKED[codec]:
                 arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(_CHROMA[chroma]), bits)
-                with contextlib.suppress(RuntimeError):  # a combination that it does not know at all
+                with contextlib.suppress(RuntimeError):  # a combination that it does not know
                     answer = module.GetDecoderCaps(*arguments)
                     if answer.get("supported"):
                         caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
@@ -93,12 +93,12 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "cupy": cupy,
     "pynvvideocodec": pynvvideocodec,
 }
-"""In this order; PyNvVideoCodec last, which ends the process where libcuda is there and its device is not."""
+"""In this order; PyNvVideoCodec is last, because it ends the process where libcuda works and its device does not."""
 FOUND: dict[str, dict[str, Any]] = {}
 
 
 def main() -> None:
-    # What libraries print must not mix with the answers.
+    # The libraries' output must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for name, look in SECTIONS.items():
@@ -106,7 +106,7 @@ def main() -> None:
             continue
         try:
             FOUND[name] = look()
-        except Exception as error:  # whatever a broken installation raises is what was asked for
+        except Exception as error:  # any error of a broken installation is the answer
             text = str(error).strip().splitlines()
             is_missing = isinstance(error, ModuleNotFoundError) and str(error.name).lower() == name
             FOUND[name] = {"error": f"{type(error).__name__}: {text[0] if text else ''}", "missing": is_missing}

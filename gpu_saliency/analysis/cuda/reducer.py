@@ -1,4 +1,4 @@
-"""The maps of each segment become one where they lie: the `Reducer` of a track that was made on a GPU."""
+"""The `Reducer` of a track that was made on a GPU: reduces the maps of each segment where they are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.aggregate import check_aggregator
-from gpu_saliency.analysis.cuda.kernels.launch import Kernels
-from gpu_saliency.analysis.cuda.memory import device_errors, memory_errors_as_missing, to_host
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu, to_host
 from gpu_saliency.analysis.reduce import motion_within_scenes
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
@@ -45,7 +45,7 @@ class DeviceReducer:
 
         samples = len(self._saliency)
         edges = np.append(starts, samples).astype(np.int32)
-        with cupy.cuda.Device(self._gpu), memory_errors_as_missing(self._gpu), device_errors():
+        with memory_errors_as_missing(self._gpu), on_gpu(self._gpu):
             cuda_stream = cupy.cuda.Stream(non_blocking=True)
             with cuda_stream:
                 out = cupy.empty((len(starts), *self._saliency.shape[1:]), np.float32)
@@ -55,7 +55,7 @@ class DeviceReducer:
 
 
 def _put(array: NDArray[Any]) -> Any:
-    """On the current device and stream."""
+    """Copy ``array`` to the current device, on the current stream."""
     import cupy
 
     return cupy.asarray(array)

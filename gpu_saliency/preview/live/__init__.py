@@ -1,1 +1,1 @@
-"""Sources that are being made while one looks: a growing file, stdin, a URL. Shown is what came last; nothing is kept waiting."""
+"""Previews of sources that are still being made: a growing file, stdin, a URL. Only the latest frame is kept."""

@@ -1,4 +1,4 @@
-"""A URL whose protocol PyAV's own FFmpeg lacks, read by another ffmpeg and handed on through a pipe, nothing encoded again."""
+"""Reads a URL through another ffmpeg where PyAV's own FFmpeg lacks the protocol; the video is remuxed, not transcoded."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ import tempfile
 import threading
 import time
 
-from gpu_saliency.encode.ffmpeg import candidates
-from gpu_saliency.errors import SourceError
+from gpu_saliency.encode.ffmpeg import ask_program, candidates
+from gpu_saliency.errors import SourceError, ToolMissingError
 
 RELAYED = frozenset({"srt"})
 OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
-"""Patience with a URL: until it says what it is, and until it says more."""
+"""Time-outs of a URL: until its first data, and between data."""
 _POLL_SECONDS = 0.05
 
 
 class Relay:
-    """Reads ``source`` until it ends, says nothing for too long, or ``closing`` is set. Raises `SourceError` at birth."""
+    """A `ByteSource` of MPEG-TS from an ffmpeg that reads ``source``, until its end, a time-out, or until ``closing`` is set.
 
-    def __init__(self, source: str, name: str, closing: threading.Event) -> None:
+    Raises `SourceError` where no ffmpeg has the protocol.
+    """
+
+    def __init__(self, source: str, closing: threading.Event) -> None:
         scheme = source.partition("://")[0].lower()
-        command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer", "-i", source]
+        command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer"]
+        command += ["-analyzeduration", "1000000", "-probesize", "1000000", "-i", source]
         command += ["-map", "0:V:0", "-c", "copy", "-flush_packets", "1", "-f", "mpegts", "pipe:1"]
-        self._name, self._closing = name, closing
-        self._words = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed with the rest
+        self._closing = closing
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._words, start_new_session=True, bufsize=0
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True, bufsize=0
         )
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """Nothing at the end, and where nothing came for too long; `failure` says why nothing ever came."""
+        """At most ``size`` bytes; none at the end and after a time-out, of which `failure` gives the reason."""
         pipe = self._process.stdout
         assert pipe is not None
         deadline = time.monotonic() + (READ_SECONDS if self._read else OPEN_SECONDS)
@@ -47,14 +51,14 @@ class Relay:
         return b""
 
     def failure(self) -> str | None:
-        """Why nothing came, in ffmpeg's last words; ``None`` where something did."""
+        """The last line that ffmpeg logged, if nothing was read; ``None`` if something was."""
         if self._read:
             return None
-        self._words.seek(0)
-        said = [line.strip() for line in self._words if line.strip()]
-        # They may name what it was given, password and all.
-        reasons = [re.sub(r"(?<=://)[^/@\s]*@", "", line) for line in said]
-        return reasons[-1] if reasons else f"nothing came within {OPEN_SECONDS:g} s"
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log if line.strip()]
+        # ffmpeg may quote the URL with its user name and password.
+        reasons = [re.sub(r"(?<=://)[^/@\s]*@", "", line) for line in lines]
+        return reasons[-1] if reasons else f"no data within {OPEN_SECONDS:g} s"
 
     def progress(self) -> tuple[int, int]:
         return 0, 0
@@ -64,17 +68,16 @@ class Relay:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._words.close()
+        self._log.close()
 
 
 def ffmpeg_with(protocol: str) -> str:
     """The path of an ffmpeg that reads ``protocol``. Raises `SourceError`."""
     for _, path in candidates():
         try:
-            answer = subprocess.run([path, "-hide_banner", "-protocols"], capture_output=True, text=True, timeout=30, check=False)
-        except (OSError, subprocess.TimeoutExpired):
+            answer = ask_program(path, "-hide_banner", "-protocols")
+        except ToolMissingError:
             continue
-        inputs = answer.stdout.partition("Output:")[0].split()
-        if protocol in inputs:
+        if protocol in answer.partition("Output:")[0].split():
             return path
-    raise SourceError(f"{protocol}: no ffmpeg here reads that", cure="install an ffmpeg that has it, or give another URL")
+    raise SourceError(f"{protocol}: no ffmpeg here reads this protocol", cure="install an ffmpeg with it, or give another URL")

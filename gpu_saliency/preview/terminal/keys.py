@@ -1,4 +1,4 @@
-"""Keys as they are pressed, from a terminal that does not wait for a whole line."""
+"""Reads single key presses from the terminal, without waiting for a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1b[C": "right", b"\x1b[D": "l
 
 
 class Keys:
-    """Reads stdin where that is a terminal, and sets the terminal back in the end. Elsewhere no key is ever pressed."""
+    """Reads keys from stdin and restores the terminal at the end; without a terminal, no key is ever pressed."""
 
     def __enter__(self) -> Keys:
         self._before = None
@@ -27,7 +27,7 @@ class Keys:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     def pressed(self, seconds: float) -> str:
-        """Wait for so long, or until a key is pressed: its letter or ``up``, ``down``, ``left``, ``right``; ``""`` for none."""
+        """Wait up to ``seconds`` for a key: its letter, or ``up``, ``down``, ``left``, ``right``; ``""`` if none comes."""
         if self._before is None:
             time.sleep(seconds)
             return ""

@@ -1,7 +1,8 @@
-"""The routes: three fixed files and one WebSocket. Nothing that a browser says names a file."""
+"""The routes: a few fixed files and one WebSocket. No request can name any other file."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
@@ -12,30 +13,41 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from gpu_saliency.preview.screen import Screen
 from gpu_saliency.preview.web.guard import Guard
-from gpu_saliency.preview.web.viewer import Screen, Shared, Viewer
+from gpu_saliency.preview.web.shared import Shared
+from gpu_saliency.preview.web.viewer import Viewer
 
 MAX_VIEWERS = 16
 TOO_MANY = 4001
-"""Close code that tells the page so."""
-_PAGE = {"": ("index.html", "text/html"), "app.js": ("app.js", "text/javascript"), "style.css": ("style.css", "text/css")}
+"""WebSocket close code for more than `MAX_VIEWERS`."""
+_SCRIPTS = ("app.js", "connection.js", "controls.js", "picture.js", "state.js", "timeline.js")
+FILES = {
+    "": ("index.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    **{name: (name, "text/javascript") for name in _SCRIPTS},
+}
+"""Path, file and type of everything that the page consists of."""
 
 
-def make_app(shared: Shared, new_screen: Callable[[], Screen], hosts: frozenset[str] | None, token: str) -> ASGIApp:
-    """The preview below ``/``, or below ``/TOKEN/`` where there is one; ``new_screen`` makes that of each viewer."""
+def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: frozenset[str] | None, token: str) -> ASGIApp:
+    """Serve the preview below ``/``, or below ``/TOKEN/`` where there is a token; each viewer gets a screen of its own."""
 
     async def viewer(socket: WebSocket) -> None:
         if shared.viewers >= MAX_VIEWERS:
             await socket.accept()
-            await socket.close(TOO_MANY, f"{MAX_VIEWERS} viewers are looking already")
+            await socket.close(TOO_MANY, f"the limit of {MAX_VIEWERS} viewers is reached")
             return
         shared.viewers += 1
         try:
             await Viewer(socket, shared, new_screen()).run()
+        except asyncio.CancelledError:
+            # At shutdown uvicorn cancels viewers that are slow to disconnect; if this propagated, it would log a traceback.
+            return
         finally:
             shared.viewers -= 1
 
-    routes: list[BaseRoute] = [Route(f"/{path}", _file(*entry)) for path, entry in _PAGE.items()]
+    routes: list[BaseRoute] = [Route(f"/{path}", _file(*entry)) for path, entry in FILES.items()]
     routes.append(WebSocketRoute("/viewer", viewer))
     return Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)] if token else routes), hosts)
 

@@ -1,7 +1,7 @@
-"""Who may talk to the preview: pages that it served itself, and nobody who got here under a foreign name.
+"""Accepts requests only from pages that this server delivered itself.
 
-A page of another site can make a browser send requests to this machine, and can give its own name this machine's address (DNS
-rebinding). So Host must be one of ours, and Origin, which browsers send with every WebSocket, must be that Host.
+A page of another site can make a browser send requests to this machine, and can point its own host name at this machine's address
+(DNS rebinding). So the Host header must be one of ours, and Origin, which browsers send with every WebSocket, must equal it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEADERS = [
-    # The page loads nothing from elsewhere, runs no text as a program, and lies in nobody's frame.
+    # The page loads nothing from other sites, runs no inline scripts, and cannot be framed.
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -19,7 +19,7 @@ _HEADERS = [
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    # The address may hold a token.
+    # The URL may contain the token.
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -28,7 +28,7 @@ _HEADERS = [
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, an address or a name, is this machine for itself alone."""
+    """Whether ``host``, an address or a name, is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -36,17 +36,17 @@ def is_loopback(host: str) -> bool:
 
 
 def own_hosts(host: str, port: int) -> frozenset[str] | None:
-    """The values of Host that are ours; ``None`` beyond loopback, where others know this machine by any name."""
+    """The accepted values of the Host header; ``None`` (any) beyond loopback, where this machine may have any name."""
     if not is_loopback(host):
         return None
     shown = f"[{host}]" if ":" in host else host
     names = (shown, "127.0.0.1", "localhost", "[::1]")
-    # Browsers leave out the usual port.
+    # Browsers leave out the default port.
     return frozenset(f"{name}:{port}" for name in names) | (frozenset(names) if port == 80 else frozenset())
 
 
 class Guard:
-    """ASGI middleware: refuses foreign requests with 403, and adds the headers that keep the page to itself."""
+    """ASGI middleware: rejects requests of other sites with 403, and adds security headers to responses."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
         self._app, self._hosts = app, hosts
@@ -58,7 +58,7 @@ class Guard:
         refused = self._refusal(scope)
         if refused and scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": refused})  # before it was accepted: a 403
+            await send({"type": "websocket.close", "code": 1008, "reason": refused})  # before acceptance, this is a 403
             return
         if refused:
             headers = [(b"content-type", b"text/plain; charset=utf-8"), *_HEADERS]
@@ -74,11 +74,13 @@ class Guard:
         await self._app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> str:
-        """Why a request is refused; empty if it is not."""
-        named = {key: [value.decode("latin-1") for name, value in scope["headers"] if name == key] for key in (b"host", b"origin")}
-        hosts, origins = named[b"host"], named[b"origin"]
+        """The reason to refuse the request; empty if it is accepted."""
+        headers = {
+            key: [value.decode("latin-1") for name, value in scope["headers"] if name == key] for key in (b"host", b"origin")
+        }
+        hosts, origins = headers[b"host"], headers[b"origin"]
         if len(hosts) != 1 or (self._hosts is not None and hosts[0].lower() not in self._hosts):
-            return "this preview goes by another name"
+            return "unknown Host header"
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
-            return "a page of another site may not look at this preview"
+            return "the Origin header names another site"
         return ""

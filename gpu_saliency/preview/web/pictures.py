@@ -1,4 +1,4 @@
-"""The pictures of a clip as small JPEGs, for many viewers: each is decoded once for those who look at the same time."""
+"""JPEG pictures of a clip's frames, cached and shared by all viewers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from gpu_saliency.draw.panel import panel_size
+from gpu_saliency.preview.live.reader import LatestFrame
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
 SIDE = 960
-"""Pixels; longer side of a picture. One that is smaller is not made larger."""
+"""Pixels of a picture's longer side; smaller frames keep their size."""
 _JPEG, _QUANTISER = "yuvj420p", 4
 _CACHE_BYTES = 48 << 20
 _STEPS_BACK = 8
-"""Frames before one that was jumped to that are kept too."""
+"""Frames cached before the target of a seek, for stepping back."""
 _READERS = 3
-"""Decoders at most: viewers at so many places of the clip do not take each other's."""
+"""Most decoders: that many viewers can play different places of the clip without seeking."""
 
 
 class FrameStore:
-    """Takes turns: whoever asks waits for those who asked before. Memory is bounded; `close` it."""
+    """Decodes frames to JPEG on demand, one request at a time, with bounded memory. `close` it at the end."""
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
         self._clip = clip
@@ -35,9 +36,9 @@ class FrameStore:
         self.size = self._encode.size
         """Width and height of each picture, in pixels."""
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
-        self._kept_bytes = 0
-        self._readers: list[FrameReader] = []  # the last used one last
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._cache_bytes = 0
+        self._readers: list[FrameReader] = []  # least recently used first
 
     def close(self) -> None:
         with self._lock:
@@ -46,34 +47,34 @@ class FrameStore:
             self._readers.clear()
 
     def jpeg(self, number: int, frame_pts: NDArray[np.int64] | None) -> bytes:
-        """Frame ``number``, upright, with square pixels. Raises `SourceError` where there is none; see `FrameReader.read`."""
+        """Frame ``number`` as JPEG, upright, with square pixels. Raises `SourceError` where there is none (`FrameReader.read`)."""
         with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
+            if number in self._cache:
+                self._cache.move_to_end(number)
+                return self._cache[number]
             reader = self._reader_for(number)
 
-            def keep_last(passed: int, frame: av.VideoFrame) -> None:
-                if number - passed <= _STEPS_BACK and passed not in self._kept:
-                    self._keep(passed, self._encode(frame))
+            def cache_last(passed: int, frame: av.VideoFrame) -> None:
+                if number - passed <= _STEPS_BACK and passed not in self._cache:
+                    self._store(passed, self._encode(frame))
 
-            # Who goes back by a frame will do so again, and each time the way begins at a key frame.
+            # A user who steps back once is likely to do so again, and each seek decodes from a key frame anyway.
             is_jump = not reader.is_near(number)
-            data = self._encode(reader.read(number, frame_pts, keep_last if is_jump else None))
-            self._keep(number, data)
+            data = self._encode(reader.read(number, frame_pts, cache_last if is_jump else None))
+            self._store(number, data)
             return data
 
-    def _keep(self, number: int, data: bytes) -> None:
-        self._kept[number] = data
-        self._kept_bytes += len(data)
-        while self._kept_bytes > _CACHE_BYTES:
-            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+    def _store(self, number: int, data: bytes) -> None:
+        self._cache[number] = data
+        self._cache_bytes += len(data)
+        while self._cache_bytes > _CACHE_BYTES:
+            self._cache_bytes -= len(self._cache.popitem(last=False)[1])
 
     def _reader_for(self, number: int) -> FrameReader:
-        """The nearest before ``number``, else a new one, else that which nobody has used for the longest time."""
+        """The nearest reader before ``number``, else a new one, else the least recently used."""
         near = [reader for reader in self._readers if reader.is_near(number)]
         if near:
-            reader = max(near, key=lambda one: one.position)
+            reader = max(near, key=lambda reader: reader.position)
         elif len(self._readers) < _READERS:
             reader = FrameReader(self._clip)
             self._readers.append(reader)
@@ -85,7 +86,7 @@ class FrameStore:
 
 
 class JpegEncoder:
-    """A clip's frames to JPEG, upright, with square pixels. Not for two threads at once."""
+    """Encodes a clip's frames as JPEG, upright, with square pixels. Not thread-safe."""
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
         self._is_turned = clip.rotation != 0
@@ -108,7 +109,24 @@ class JpegEncoder:
             )
         else:
             small = self._shrink.shrink(frame, _JPEG, Colorspace.ITU601)
-        # Frames of an intra codec need no order, only a stamp that fits.
+        # An intra codec needs no frame order, only rising time stamps.
         small.pts, small.time_base, small.pict_type = self._stamp, Fraction(1), 0
         self._stamp += 1
         return b"".join(bytes(packet) for packet in self._jpeg.encode(small))
+
+
+class LatestPicture:
+    """The latest frame of a live source as JPEG, encoded once for all viewers."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._encode = JpegEncoder(clip)
+        self.size = self._encode.size
+        """Width and height in pixels."""
+        self._lock = threading.Lock()
+        self._last: tuple[int, bytes] | None = None
+
+    def jpeg(self, latest: LatestFrame) -> bytes:
+        with self._lock:
+            if self._last is None or self._last[0] != latest.number:
+                self._last = (latest.number, self._encode(latest.frame))
+            return self._last[1]

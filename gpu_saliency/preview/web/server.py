@@ -1,4 +1,4 @@
-"""Runs the server until the user ends it."""
+"""Runs the preview's web server until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from gpu_saliency.errors import GpuSaliencyError, UsageError
+from gpu_saliency.errors import GpuSaliencyError, Spelling, UsageError, setting, spell_python
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.preview.live.session import LiveSession
-from gpu_saliency.preview.session import Looked, PreviewSession
+from gpu_saliency.preview.planner import Session
+from gpu_saliency.preview.screen import ClipScreen, LiveScreen, Screen
+from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.web.app import make_app
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
-from gpu_saliency.preview.web.pictures import FrameStore
-from gpu_saliency.preview.web.screens import ClipScreen, LiveScreen, NewestPictures
-from gpu_saliency.preview.web.viewer import Screen, Shared
+from gpu_saliency.preview.web.pictures import FrameStore, LatestPicture
+from gpu_saliency.preview.web.shared import Shared
 from gpu_saliency.progress import Reporter
 
-_LONGEST_COMMAND = 1 << 16
-"""Bytes of what a page says."""
+_LONGEST_MESSAGE = 1 << 16
+"""Bytes of the longest message that is accepted from a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the page is."""
+    """The address of the page, and how it is announced. Produced by `open_site`."""
 
     host: str
     listener: socket.socket
@@ -41,44 +42,58 @@ class Site:
 
 @contextmanager
 def open_site(host: str, port: int, open_page: bool, reporter: Reporter) -> Iterator[Site]:
-    """Raises `UsageError` where nobody can listen there."""
+    """Listen on ``host`` and ``port`` until the block ends. Raises `UsageError`."""
     with bind(host, port) as listener:
         yield Site(host, listener, open_page, reporter)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises `UsageError`."""
+    """A socket that listens on ``host`` and ``port``. Raises `UsageError`."""
     if not 0 <= port <= 65535:
-        raise UsageError(f"--port {port}: out of range", cure="1 to 65535, or 0 for one that is free")
+        raise UsageError("out of range", setting="port", value=port, cure="1 to 65535, or 0 for a free one")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except socket.gaierror as error:
-        raise UsageError(f"--host {host}: is no address of this machine: {error.strerror}", cure="leave it out") from error
+        problem, cure = f"is not an address of this machine: {error.strerror}", f"leave out {setting('host')}"
+        raise UsageError(problem, setting="host", value=host, cure=cure) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise UsageError(f"--port {port}: is in use", cure="give another --port, or 0 for one that is free") from error
-        raise UsageError(f"--host {host} --port {port}: {error.strerror}", cure="leave them out") from error
+            raise UsageError("is in use", setting="port", value=port, cure="give another port, or 0 for a free one") from error
+        cure = f"leave out {setting('host')} and {setting('port')}"
+        raise UsageError(f"{setting('host', host)} {setting('port', port)}: {error.strerror}", cure=cure) from error
 
 
-def serve_clip(session: PreviewSession, policy: RoiPolicy, site: Site, analysis: list[str]) -> None:
-    """Show a clip to browsers until Ctrl-C. Raises what ended the analysis before its first map."""
+def serve_clip(
+    session: PreviewSession,
+    policy: RoiPolicy,
+    site: Site,
+    encode_command: Callable[[RoiPolicy], str],
+    spell: Spelling = spell_python,
+) -> None:
+    """Show a clip in browsers until Ctrl-C. Raises the error that ended the analysis before its first map.
+
+    The page offers the result of ``encode_command`` for its policy to copy.
+    """
     store = FrameStore(session.clip)
     try:
-        _serve(Shared(session, store.size, policy, analysis), lambda: ClipScreen(session.clip, store), site)
+        shared = Shared(session, store.size, policy, encode_command, spell)
+        _serve(shared, lambda: ClipScreen(session.clip, store.jpeg), site)
     finally:
         store.close()
 
 
-def serve_live(session: LiveSession, policy: RoiPolicy, site: Site) -> None:
-    """Show a live source to browsers until Ctrl-C. Raises what ended the analysis before its first map."""
-    pictures = NewestPictures(session.clip)
-    _serve(Shared(session, pictures.size, policy, []), lambda: LiveScreen(session.feed, pictures), site)
+def serve_live(session: LiveSession, policy: RoiPolicy, site: Site, spell: Spelling = spell_python) -> None:
+    """Show a live source in browsers until Ctrl-C. Raises the error that ended the analysis before its first map."""
+    picture = LatestPicture(session.clip)
+    # The page hides the command of a live source: there is no file to encode.
+    shared = Shared(session, picture.size, policy, lambda _: "", spell)
+    _serve(shared, lambda: LiveScreen(session.reader, picture.jpeg), site)
 
 
-def _serve(shared: Shared, new_screen: Callable[[], Screen], site: Site) -> None:
+def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) -> None:
     host, port = site.host, site.listener.getsockname()[1]
-    # Whoever is on the same machine may look; elsewhere only who was told the address.
+    # On loopback, every user of this machine has access; beyond it, only users who know the token.
     token = "" if is_loopback(host) else secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/" + (f"{token}/" if token else "")
@@ -88,27 +103,25 @@ def _serve(shared: Shared, new_screen: Callable[[], Screen], site: Site) -> None
         access_log=False,
         lifespan="off",
         ws="websockets-sansio",
-        ws_max_size=_LONGEST_COMMAND,
-        ws_per_message_deflate=False,  # a JPEG does not get smaller
+        ws_max_size=_LONGEST_MESSAGE,
+        ws_per_message_deflate=False,  # JPEG does not compress further
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    print(url, flush=True)
-    if not token:
-        site.reporter.say("Ctrl-C ends it.")
-    else:
-        site.reporter.say("Whoever knows this address can look; nothing is encrypted on the way. Ctrl-C ends it.")
-    if site.open_page:
-        threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()
     try:
+        print(url, flush=True)
+        warning = "Anyone who knows this address can see the preview; the connection is not encrypted. " if token else ""
+        site.reporter.say(f"{warning}Press Ctrl-C to end.")
+        if site.open_page:
+            threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()
         asyncio.run(_run(uvicorn.Server(config), site.listener, shared.session))
-    except KeyboardInterrupt:  # the way to end it
+    except KeyboardInterrupt:  # the regular end
         pass
     finally:
         shared.close()
 
 
-async def _run(server: uvicorn.Server, listener: socket.socket, session: Looked) -> None:
+async def _run(server: uvicorn.Server, listener: socket.socket, session: Session) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     failed: GpuSaliencyError | None = None
     while not serving.done():
@@ -126,4 +139,4 @@ async def _run(server: uvicorn.Server, listener: socket.socket, session: Looked)
 
 def _open(url: str, reporter: Reporter) -> None:
     if not webbrowser.open(url):
-        reporter.warn(f"--open: no browser could be started; open {url}")
+        reporter.warn(f"no browser could be started; open {url}")

@@ -1,4 +1,4 @@
-"""One browser that looks: it is sent the frame that is due, once it has drawn those before. What it misses is dropped, not kept."""
+"""Streams frames to one browser with back-pressure: later frames wait for acknowledgements, and late frames are dropped."""
 
 from __future__ import annotations
 
@@ -6,110 +6,40 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gpu_saliency.errors import SourceError, UsageError
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.preview.moment import Timeline
-from gpu_saliency.preview.session import Looked, View
-from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message, plan_message, timeline_message
+from gpu_saliency.preview.moment import MomentLookup
+from gpu_saliency.preview.planner import View
+from gpu_saliency.preview.screen import Screen
+from gpu_saliency.preview.web.shared import Shared
+from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message
 
-_AHEAD = 2
-"""Pictures on their way to a viewer at most: one being drawn, one being sent."""
+_MAX_UNACKNOWLEDGED = 2
+"""Most pictures under way to the browser: one being drawn, one being sent."""
 _IDLE_SECONDS = 0.25
-_MISTAKES = 20
-"""What is no command, at most, before a viewer is sent away: our page makes none."""
-
-
-@dataclass(slots=True)
-class Shared:
-    """What all viewers of a clip share. One thread decodes and one plans, so that many viewers wait for each other
-    instead of taking the whole machine."""
-
-    session: Looked
-    size: tuple[int, int]
-    """Width and height of the pictures in pixels."""
-    policy: RoiPolicy
-    analysis: list[str]
-    """Arguments of the analysis, for the command that encodes."""
-    decoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "frames"))
-    planning: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "plans"))
-    viewers: int = 0
-    _told: tuple[int, str] | None = None
-
-    async def tell(self, view: View) -> str:
-        """The text of `timeline_message`, made once for each view."""
-        return await asyncio.get_running_loop().run_in_executor(self.planning, self._tell, view)
-
-    def _tell(self, view: View) -> str:
-        if self._told is None or self._told[0] != view.version:
-            self._told = (view.version, json.dumps(timeline_message(self.session.clip, view)))
-        return self._told[1]
-
-    async def plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, Timeline, str]:
-        """The plan, where each frame finds its part of it, and the text of `plan_message`. Raises `UsageError`."""
-        return await asyncio.get_running_loop().run_in_executor(self.planning, self._plan, view, policy)
-
-    def _plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, Timeline, str]:
-        assert view.track is not None
-        clip = self.session.clip
-        plan = self.session.planner.plan(view, policy)
-        text = json.dumps(plan_message(clip, plan, policy, self.analysis))
-        return plan, Timeline(view.track, plan, clip.frame_rate, view.first_frame), text
-
-    def close(self) -> None:
-        self.decoding.shutdown(cancel_futures=True)
-        self.planning.shutdown(cancel_futures=True)
-
-
-class Screen(Protocol):
-    """What a viewer looks at, with a place of its own."""
-
-    @property
-    def playing(self) -> bool: ...
-
-    def obey(self, command: Command) -> None:
-        """``toggle``, ``step`` or ``seek``."""
-        ...
-
-    def due(self, view: View) -> Due:
-        """The frame that is due."""
-        ...
-
-    def due_in(self, view: View) -> float:
-        """Seconds until another may be."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A frame that is due."""
-
-    number: int
-    jpeg: Callable[[], bytes]
-    """Makes its picture, in a thread that may take its time. Raises `SourceError`."""
-    facts: dict[str, Any] = field(default_factory=dict)
+_MAX_MISTAKES = 20
+"""Invalid messages after which the viewer is disconnected; our page sends none."""
 
 
 class Viewer:
-    """Each has a screen and a policy of its own."""
+    """One browser's connection, with a screen and a policy of its own."""
 
-    def __init__(self, socket: WebSocket, shared: Shared, screen: Screen) -> None:
+    def __init__(self, socket: WebSocket, shared: Shared, screen: Screen[bytes]) -> None:
         self._socket, self._shared, self._screen = socket, shared, screen
         self._clip = shared.session.clip
         self._policy = shared.policy
-        self._asked: RoiPolicy | None = shared.policy
+        self._requested: RoiPolicy | None = shared.policy
         self._changed = asyncio.Event()
         self._plan: RoiPlan | None = None
-        self._timeline: Timeline | None = None
+        self._lookup: MomentLookup | None = None
         self._view = View(-1, None, finished=False)
-        self._on_the_way: list[tuple[int, float]] = []
+        self._unacknowledged: list[tuple[int, float]] = []
+        """Frame number and sending time."""
         self._sent: int | None = None
         self._redraw = True
         self._moved = True
@@ -118,9 +48,9 @@ class Viewer:
         self._mistakes = 0
 
     async def run(self) -> None:
-        """Until it leaves."""
+        """Serve the browser until it disconnects."""
         await self._socket.accept()
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._show())]
+        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._stream())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -129,49 +59,54 @@ class Viewer:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             error = task.exception()
-            # Whoever is gone is told nothing.
+            # After these the client has disconnected; there is nobody to report to.
             if error is not None and not isinstance(error, (WebSocketDisconnect, RuntimeError)):
                 raise error
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             try:
-                self._obey(parse_command(message.get("text") or ""))
+                self._execute(parse_command(message.get("text") or ""))
             except UsageError as error:
-                await self._say({"type": "error", "message": str(error)})
+                await self._send({"type": "error", "message": error.line(self._shared.spell)})
             except (ValueError, RecursionError):
                 self._mistakes += 1
-                if self._mistakes > _MISTAKES:
-                    await self._socket.close(1008, "this is not what the page says")
+                if self._mistakes > _MAX_MISTAKES:
+                    await self._socket.close(1008, "too many invalid messages")
                     return
             self._changed.set()
 
-    def _obey(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         if command.kind == "ack":
-            for number, sent in self._on_the_way:
+            for number, sent in self._unacknowledged:
                 if number == command.number:
-                    self._on_the_way.remove((number, sent))
+                    self._unacknowledged.remove((number, sent))
                     self._delay = time.monotonic() - sent
                     break
             return
         if command.kind == "policy":
-            self._asked = command.policy
+            self._requested = command.policy
             return
-        self._screen.obey(command)
+        if command.kind == "toggle":
+            self._screen.toggle()
+        elif command.kind == "step":
+            self._screen.step(command.number)
+        else:
+            self._screen.seek(command.number)
         self._moved = self._redraw = True
 
-    async def _show(self) -> None:
+    async def _stream(self) -> None:
         session = self._shared.session
         live = session.view().live is not None
-        await self._say(hello(session.clip, session.name, self._shared.size, self._policy, live=live))
+        await self._send(hello(session.clip, session.name, self._shared.size, self._policy, live=live))
         while True:
             self._changed.clear()
-            await self._catch_up()
+            await self._update_plan()
             pause = _IDLE_SECONDS
-            if len(self._on_the_way) < _AHEAD:
+            if len(self._unacknowledged) < _MAX_UNACKNOWLEDGED:
                 await self._send_due()
                 if self._screen.playing:
                     pause = min(pause, self._screen.due_in(self._view))
@@ -181,23 +116,23 @@ class Viewer:
             else:
                 await asyncio.sleep(0)
 
-    async def _catch_up(self) -> None:
-        """Tell what is new of the analysis, and plan again where that or the policy has changed."""
+    async def _update_plan(self) -> None:
+        """Send the progress of the analysis, and a new plan if the track or the policy has changed."""
         view = self._shared.session.view()
-        asked, self._asked = self._asked, None
+        requested, self._requested = self._requested, None
         if view.version != self._view.version:
             self._view = view
-            await self._socket.send_text(await self._shared.tell(view))
-        elif asked is None:
+            await self._socket.send_text(await self._shared.timeline(view))
+        elif requested is None:
             return
         if view.track is None:
-            self._asked = asked
+            self._requested = requested
             return
-        policy = asked or self._policy
+        policy = requested or self._policy
         try:
-            self._plan, self._timeline, text = await self._shared.plan(view, policy)
+            self._plan, self._lookup, text = await self._shared.plan(view, policy)
         except UsageError as error:
-            await self._say({"type": "error", "message": str(error)})
+            await self._send({"type": "error", "message": error.line(self._shared.spell)})
             return
         self._policy, self._redraw = policy, True
         await self._socket.send_text(text)
@@ -211,13 +146,13 @@ class Viewer:
         self._redraw = self._moved = False
         self._sent = due.number
         try:
-            jpeg = await asyncio.get_running_loop().run_in_executor(self._shared.decoding, due.jpeg)
-        except SourceError as error:  # it was moved, or is damaged there
+            jpeg = await asyncio.get_running_loop().run_in_executor(self._shared.decoding, due.draw)
+        except SourceError as error:  # the file was moved, or is damaged there
             if self._screen.playing:
-                self._screen.obey(Command("toggle"))
-            await self._say({"type": "error", "message": str(error)})
+                self._screen.toggle()
+            await self._send({"type": "error", "message": error.line(self._shared.spell)})
             return
-        moment = None if self._timeline is None else self._timeline.at(due.number)
+        moment = None if self._lookup is None else self._lookup.at(due.number)
         facts = {
             "frame": due.number,
             "seconds": due.number / float(self._clip.frame_rate),
@@ -225,8 +160,10 @@ class Viewer:
             "dropped": self._dropped,
             "delay_ms": round(self._delay * 1000),
         }
-        self._on_the_way.append((due.number, time.monotonic()))
-        await self._socket.send_bytes(picture_message(self._clip, moment, self._plan, jpeg, facts | due.facts))
+        if due.age_seconds is not None:
+            facts["age_ms"] = round(due.age_seconds * 1000)
+        self._unacknowledged.append((due.number, time.monotonic()))
+        await self._socket.send_bytes(picture_message(self._clip, moment, self._plan, jpeg, facts))
 
-    async def _say(self, message: dict[str, Any]) -> None:
+    async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(json.dumps(message))

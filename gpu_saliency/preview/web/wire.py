@@ -1,14 +1,13 @@
-"""What the server and the page say to each other. The page's side is page/app.js.
+"""The messages between the server and the page. The page's side is page/connection.js.
 
-From the server: JSON texts with a ``type``, and pictures as bytes: the length of a JSON header as four bytes, little-endian, the
-header, the map and the plan of the frame (``rows * cols`` bytes each, upright), and the JPEG. From the page: JSON texts, of which
-`parse_command` trusts nothing.
+The server sends JSON texts with a ``type``, and pictures as bytes: the length of a JSON header (four bytes, little-endian), the
+header, the map and the QP offsets of the frame (``rows * cols`` bytes each, upright), and the JPEG. The page sends JSON texts;
+`parse_command` validates them.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -17,21 +16,22 @@ import numpy as np
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.errors import Spelling
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 from gpu_saliency.plan.policy import MAPPINGS, MAX_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.layers import scale_end
 from gpu_saliency.preview.moment import Moment
-from gpu_saliency.preview.session import View
+from gpu_saliency.preview.planner import View
 from gpu_saliency.source.clip import Clip
 
 _POINTS, _MARKS = 600, 2000
-"""Points of the curve of mean saliency, and marks on the time line, at most: more would not be told apart."""
+"""Most points of the mean saliency curve and most marks on the time line; more could not be distinguished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a viewer asks."""
+    """A message from the page."""
 
     kind: str
     """``ack``, ``toggle``, ``step``, ``seek`` or ``policy``."""
@@ -40,28 +40,31 @@ class Command:
 
 
 def parse_command(text: str) -> Command:
-    """Raises `ValueError` for what the page never says, and its subclass `UsageError` for a policy that is out of range."""
-    said = json.loads(text)
-    if not isinstance(said, dict):
+    """Parse a message of the page.
+
+    Raises `ValueError` for text that the page never sends, and its subclass `UsageError` for a policy that is out of range.
+    """
+    message = json.loads(text)
+    if not isinstance(message, dict):
         raise ValueError("not an object")
-    kind = said.get("type")
+    kind = message.get("type")
     if kind == "policy":
-        offset, alpha = said.get("offset"), said.get("ema_alpha")
-        words = [said.get(key) for key in ("mapping", "aggregator", "segments")]
+        offset, alpha = message.get("offset"), message.get("ema_alpha")
+        words = [message.get(key) for key in ("mapping", "aggregator", "segments")]
         if type(offset) is not int or not isinstance(alpha, (int, float)) or not all(type(word) is str for word in words):
             raise ValueError("not a policy")
         mapping, aggregator, segments = map(str, words)
         return Command(kind, policy=RoiPolicy(offset, mapping, aggregator, float(alpha), segments[:12]))
     if kind == "toggle":
         return Command(kind)
-    number = said.get("number")
+    number = message.get("number")
     if kind not in ("ack", "step", "seek") or type(number) is not int or abs(number) > 1 << 40:
         raise ValueError("not a command")
     return Command(kind, number)
 
 
 def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, live: bool) -> dict[str, Any]:
-    """What does not change: facts of the clip, the controls' ranges, the colours."""
+    """The constant facts: the clip, the ranges of the controls, the colours."""
     ramp = np.arange(256)
     return {
         "type": "hello",
@@ -83,7 +86,7 @@ def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, li
 
 
 def _grid_box(clip: Clip) -> list[float]:
-    """Left, top, width and height of the upright block grid in parts of the picture, which its last blocks may overhang."""
+    """Left, top, width and height of the upright block grid, in fractions of the picture; edge blocks may extend beyond it."""
     rows, cols = grid_shape(clip.width, clip.height)
     wide, high = cols * BLOCK_SIZE / clip.width, rows * BLOCK_SIZE / clip.height
     return {
@@ -94,8 +97,8 @@ def _grid_box(clip: Clip) -> list[float]:
     }[clip.rotation]
 
 
-def timeline_message(clip: Clip, view: View) -> dict[str, Any]:
-    """How far the analysis is, the curve of mean saliency, and the scene changes."""
+def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
+    """The progress of the analysis, the curve of mean saliency, and the scene changes. ``spell`` spells settings in errors."""
     track = view.track
     points: list[list[float]] = []
     if track is not None:
@@ -108,7 +111,7 @@ def timeline_message(clip: Clip, view: View) -> dict[str, Any]:
         "frames": 0 if track is None else track.frame_count,
         "total": track.frame_count if view.finished and track is not None else clip.frame_count,
         "finished": view.finished,
-        "error": None if view.error is None else str(view.error),
+        "error": None if view.error is None else view.error.line(spell),
         "live": view.live,
         "maps": 0 if track is None else len(track.sample_frame),
         "mean_saliency": points,
@@ -116,8 +119,8 @@ def timeline_message(clip: Clip, view: View) -> dict[str, Any]:
     }
 
 
-def plan_message(clip: Clip, plan: RoiPlan, policy: RoiPolicy, analysis: list[str]) -> dict[str, Any]:
-    """The plan of a policy, and the command that encodes with it; ``analysis`` are further arguments of that."""
+def plan_message(plan: RoiPlan, policy: RoiPolicy, command: str) -> dict[str, Any]:
+    """The plan of ``policy``, and the ``command`` that encodes with it."""
     statistics = plan.statistics().to_json()
     return {
         "type": "plan",
@@ -127,27 +130,12 @@ def plan_message(clip: Clip, plan: RoiPlan, policy: RoiPolicy, analysis: list[st
         "improved_blocks": statistics["improved_blocks"],
         "effective": [statistics[f"effective_{end}"] for end in ("min", "mean", "max")],
         "scale_end": scale_end(plan),
-        "command": encode_command(clip, policy, analysis),
+        "command": command,
     }
 
 
-def encode_command(clip: Clip, policy: RoiPolicy, analysis: list[str]) -> str:
-    """What to type to encode the clip with ``policy``; what is the default is left out."""
-    default = RoiPolicy()
-    words = ["gpu-saliency", "encode", "--src", str(clip.path), "--output", f"{clip.path.stem}.roi.mp4"]
-    for flag, value, usual in (
-        ("--saliency-offset", policy.offset, default.offset),
-        ("--roi-mapping", policy.mapping, default.mapping),
-        ("--segments", policy.segments, default.segments),
-        ("--saliency-aggregator", policy.aggregator, default.aggregator),
-        ("--saliency-ema-alpha", policy.ema_alpha, policy.ema_alpha if policy.aggregator != "ema" else default.ema_alpha),
-    ):
-        words += [flag, f"{value:g}" if isinstance(value, float) else str(value)] if value != usual else []
-    return shlex.join(words + analysis)
-
-
 def picture_message(clip: Clip, moment: Moment | None, plan: RoiPlan | None, jpeg: bytes, facts: dict[str, Any]) -> bytes:
-    """One frame with its map and its plan, where these are known; ``facts`` go into the header."""
+    """One frame with its map and QP offsets, where there are any; ``facts`` are added to the header."""
     header, grids = dict(facts), b""
     if moment is not None and plan is not None:
         turns = clip.rotation // 90

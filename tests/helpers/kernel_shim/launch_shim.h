@@ -1,5 +1,5 @@
-// CUDA's words for g++, so that the text of kernels/ runs on the host: a launch is a loop over blocks and threads, or, for the
-// kernels whose threads wait for each other, one host thread per thread of a block.
+// Defines CUDA's keywords for g++, so that the text of kernels/ runs on the host: a launch loops over blocks and threads; kernels
+// whose threads synchronise get one host thread per thread of a block.
 #pragma once
 
 #include <math.h>

@@ -1,4 +1,4 @@
-// The kernels as a shared library with one entry, which takes its arguments as cuLaunchKernel does: an array of pointers to them.
+// The kernels as a shared library with one entry point, which takes an array of pointers to the arguments like cuLaunchKernel.
 #include <barrier>
 #include <cstdlib>
 #include <cstring>
@@ -6,13 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "module.cu"  // kernel_text.module_source(), written by the tests
+#include "module.cu"  // module_source() of kernels/text.py, written by the tests
 
 static std::barrier<>* meeting = nullptr;
 
 void wait_for_block() {
     if (meeting == nullptr) {
-        abort();  // a kernel that is listed as not cooperating does
+        abort();  // a kernel that is listed as not cooperating synchronises
     }
     meeting->arrive_and_wait();
 }
@@ -57,7 +57,7 @@ static constexpr std::size_t count_of(void (*)(Parameters...)) {
     return sizeof...(Parameters);
 }
 
-// 0, or what is wrong: 1 no such kernel, 2 another number of arguments.
+// Returns 0, or an error: 1 unknown kernel, 2 wrong number of arguments.
 extern "C" int launch(const char* name, const unsigned int* grid, const unsigned int* block, void** arguments, std::size_t count) {
     gridDim = {grid[0], grid[1], 1};
     blockDim = {block[0], block[1], 1};

@@ -1,4 +1,4 @@
-"""Who decodes: the backends behind one small interface, in the order in which they are tried, and why each cannot."""
+"""Chooses the decode backend of a clip: the backends in the order in which they are tried, and the reason for the choice."""
 
 from __future__ import annotations
 
@@ -8,42 +8,43 @@ from dataclasses import dataclass
 import av
 from av.codec.hwaccel import HWDeviceType
 
-from gpu_saliency.analysis.cuda.decode.interface import Decoder, DecoderJob
+from gpu_saliency.analysis.cuda.decode.interface import Decoder, DecodeRequest
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
+from gpu_saliency.analysis.cuda.memory import cuda_error
 from gpu_saliency.analysis.cuda.probe import GpuMachine
 from gpu_saliency.analysis.settings import GpuSettings
-from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.errors import setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderChoice:
-    """Which backend, and why that one."""
+    """A decode backend and the reason for it."""
 
     name: str
     reason: str
-    make: Callable[[DecoderJob], Decoder]
+    make: Callable[[DecodeRequest], Decoder]
     is_unexpected: bool = False
-    """Whether the CPU must do what one may think that the GPU does."""
+    """Whether the CPU decodes although NVDEC was to be expected."""
 
 
-def _nvdec(job: DecoderJob) -> Decoder:
+def _nvdec(request: DecodeRequest) -> Decoder:
     from gpu_saliency.analysis.cuda.decode.nvdec import NvdecDecoder
 
-    return NvdecDecoder(job)
+    return NvdecDecoder(request)
 
 
-def _pyav_cuda(job: DecoderJob) -> Decoder:
+def _pyav_cuda(request: DecodeRequest) -> Decoder:
     from gpu_saliency.analysis.cuda.decode.pyav import PyavCudaDecoder
 
-    return PyavCudaDecoder(job)
+    return PyavCudaDecoder(request)
 
 
-def _upload(job: DecoderJob) -> Decoder:
+def _upload(request: DecodeRequest) -> Decoder:
     from gpu_saliency.analysis.cuda.decode.upload import UploadDecoder
 
-    return UploadDecoder(job)
+    return UploadDecoder(request)
 
 
 DECODERS = {
@@ -54,12 +55,12 @@ DECODERS = {
 
 
 def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> DecoderChoice:
-    """The first backend that can decode ``clip``.
+    """Return the first backend that can decode ``clip``.
 
-    Raises `ToolMissingError` where NVDEC could do it if its library were there: that is an installation to be mended.
+    Raises `ToolMissingError` where only NVDEC's library is missing: that is a broken installation, not a reason to use the CPU.
     """
     if settings.decoders == "cpu":
-        return _choice("upload", "--decoders cpu")
+        return _choice("upload", "asked for")
     if clip.codec == "rawvideo":
         return _choice("upload", "raw video needs no decoder")
     layout = SampleLayout.of(clip.pix_fmt)
@@ -67,11 +68,11 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> De
     if layout is None or layout.chroma_planes == 0 or chroma is None:
         return on_cpu(f"NVDEC has no pixel format like {clip.pix_fmt}")
     if machine.nvcuvid_error is not None:
-        raise ToolMissingError(
-            f"--device cuda: NVDEC's library cannot be used: {machine.nvcuvid_error}",
-            cure="in a container give NVIDIA_DRIVER_CAPABILITIES=compute,video,utility; or --decoders cpu",
+        raise cuda_error(
+            f"NVDEC's library cannot be used: {machine.nvcuvid_error}",
+            "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,video,utility; or give " + setting("decoders", "cpu"),
         )
-    what = f"{clip.codec} {chroma} {layout.bits} bit"
+    content = f"{clip.codec} {chroma} {layout.bits} bit"
     if machine.nvdec_error is not None:
         if chroma != "420" or not libavcodec_has_nvdec(clip.codec):
             return on_cpu(f"PyNvVideoCodec cannot be used: {machine.nvdec_error}")
@@ -79,10 +80,10 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> De
     for gpu in settings.gpus:
         caps = machine.decoder_caps(gpu, clip.codec, chroma, layout.bits)
         if caps is None:
-            return on_cpu(f"NVDEC of GPU {gpu} does not decode {what}")
+            return on_cpu(f"NVDEC of GPU {gpu} does not decode {content}")
         if not fits(caps, clip.width, clip.height):
-            return on_cpu(f"NVDEC of GPU {gpu} does not decode {what} of {clip.width}x{clip.height}")
-    return _choice("nvdec", f"NVDEC decodes {what}")
+            return on_cpu(f"NVDEC of GPU {gpu} does not decode {content} of {clip.width}x{clip.height}")
+    return _choice("nvdec", f"NVDEC decodes {content}")
 
 
 def _choice(name: str, reason: str) -> DecoderChoice:
@@ -90,12 +91,12 @@ def _choice(name: str, reason: str) -> DecoderChoice:
 
 
 def on_cpu(reason: str) -> DecoderChoice:
-    """Where NVDEC cannot."""
+    """The choice where NVDEC cannot decode the clip, for ``reason``."""
     return DecoderChoice("upload", f"decoded on the CPU: {reason}", DECODERS["upload"], True)
 
 
 def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
-    """`SampleLayout.chroma_offset` of what NVDEC decodes, which does not tell: from its first frame, decoded on the CPU."""
+    """`SampleLayout.chroma_offset` of a clip, from its first frame decoded on the CPU: NVDEC does not report it."""
     layout = SampleLayout.of(clip.pix_fmt)
     if layout is None:
         return 0, 0
@@ -104,12 +105,12 @@ def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
 
 
 def libavcodec_has_nvdec(codec: str) -> bool:
-    """Whether PyAV's libavcodec can hand ``codec`` to NVDEC; whether the GPU takes it is another matter."""
+    """Whether PyAV's libavcodec has an NVDEC decoder for ``codec``; the GPU may still lack it."""
     return any(config.device_type == HWDeviceType.cuda for config in av.Codec(codec, "r").hardware_configs)
 
 
 def fits(caps: dict[str, int], width: int, height: int) -> bool:
-    """Whether NVDEC takes a picture of that size; ``caps`` as GetDecoderCaps of PyNvVideoCodec 2.2.4 answers."""
+    """Whether NVDEC decodes pictures of that size; ``caps`` as returned by GetDecoderCaps of PyNvVideoCodec 2.2.4."""
     macroblocks = -(-width // 16) * -(-height // 16)
     return (
         caps["width_min"] <= width <= caps["width_max"]

@@ -1,4 +1,4 @@
-"""Y'CbCr sample values to full-range R'G'B' codes: the matrices of ITU-T H.273."""
+"""Computes the matrix from Y'CbCr sample values to full-range R'G'B' codes (ITU-T H.273)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: 
     """``[12]``: for each of R', G', B' in 0..255 its factors of Y', Cb, Cr (sample values of ``bits`` bits) and its offset.
 
     H.273, equations 20 to 31 (quantisation) and 38 to 40 (matrix), solved for R'G'B'; but full range of more than 8 bits ends at
-    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, since swscale has it so on the CPU path. Without chroma its
-    factors are 0.
+    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, as in swscale on the CPU path. Without chroma its factors are 0.
     Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
     """
     _, red, blue = MATRICES[colorspace]

@@ -1,4 +1,4 @@
-"""The frames of a clip as its packets tell them, without decoding: which there are, when, and where decoding can begin."""
+"""Indexes the frames of a clip from its packets, without decoding: their time stamps, and where decoding can begin."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class PacketFacts:
     pts: int | None
     is_key: bool
     is_discard: bool = False
-    """Decoded as a reference, never shown: what an edit list cuts off."""
+    """Decoded as a reference and never shown, such as frames that an edit list cuts off."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Timeline:
-    """The shown frames of a clip. Produced by `index_clip`, consumed by the splits and the decoders."""
+class FrameIndex:
+    """The shown frames of a clip. Produced by `index_clip`, consumed by `split_ranges` and the decoders."""
 
     pts: NDArray[np.int64]
     """``[frames]``, in ``time_base``, strictly rising: the frame with ``pts[i]`` is frame i."""
     keys: NDArray[np.int64]
-    """``[keys]``, rising: frames at which decoding can begin, so that all frames from there on come out. The first is 0."""
+    """``[keys]``, rising: frames from which decoding yields every later frame. The first is 0."""
     hidden: frozenset[int] = frozenset()
-    """Time stamps of frames that a decoder delivers and that are no frames of the clip: beyond its duration, or cut off."""
+    """Time stamps of frames that a decoder delivers but that are not in the clip: beyond its duration, or cut off."""
     time_base: Fraction = Fraction(1)
 
     @property
@@ -55,19 +55,22 @@ class Timeline:
 
 
 class IrregularStreamError(Exception):
-    """The packets do not tell the frames one by one, so only decoding in a row can."""
+    """The packets do not identify the frames, so only decoding the whole clip in order can."""
 
 
-def index_clip(clip: Clip) -> Timeline:
-    """Read through the packets of ``clip``. Raises `IrregularStreamError` or `SourceError`."""
+def index_clip(clip: Clip) -> FrameIndex:
+    """Index ``clip`` by reading all its packets. Raises `IrregularStreamError` or `SourceError`."""
     with open_clip(clip) as container:
         video = video_stream_of(container)
         facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(video) if p.size]
-        return make_timeline(facts, video.time_base or Fraction(1), clip.duration)
+        return make_index(facts, video.time_base or Fraction(1), clip.duration)
 
 
-def make_timeline(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> Timeline:
-    """From all ``packets``; ``duration`` in seconds cuts the clip as the CPU decoder does. Raises `IrregularStreamError`."""
+def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> FrameIndex:
+    """Index the frames of all ``packets``; ``duration`` in seconds cuts the clip as the CPU decoder does.
+
+    Raises `IrregularStreamError`.
+    """
     if not packets or not packets[0].is_key:
         raise IrregularStreamError("the stream does not begin with a key frame")
     stamps = [packet.pts for packet in packets]
@@ -80,16 +83,16 @@ def make_timeline(packets: list[PacketFacts], time_base: Fraction, duration: flo
         raise IrregularStreamError("the first frames refer to frames that the file does not hold")
     shown = np.array([not packet.is_discard for packet in packets])
     if not shown.any():
-        raise IrregularStreamError("no packet is to be shown")
+        raise IrregularStreamError("no packet is shown")
     if duration:
         seconds = pts * float(time_base)
         shown &= seconds - seconds[shown].min() < duration
     frames = np.sort(pts[shown])
-    # Decoding can begin at a key frame that shows after everything decoded before it: whatever is decoded later and shown earlier
-    # (the leading pictures of an open GOP) belongs to the frames before it and is decoded with them.
+    # Decoding can begin at a key frame that is shown after everything decoded before it: pictures decoded later and shown earlier
+    # (the leading pictures of an open GOP) belong to the range before and are decoded with it.
     latest_before = np.concatenate(([pts[0] - 1], np.maximum.accumulate(pts)[:-1]))
     clean = np.array([packet.is_key for packet in packets]) & shown & (pts > latest_before)
     keys = np.searchsorted(frames, np.sort(pts[clean]))
     if len(keys) == 0 or keys[0] != 0:
-        keys = np.concatenate(([0], keys))  # the frames before the first clean key: from the beginning of the file
-    return Timeline(frames, keys.astype(np.int64), frozenset(pts[~shown].tolist()), time_base)
+        keys = np.concatenate(([0], keys))  # frames before the first clean key are decoded from the beginning of the file
+    return FrameIndex(frames, keys.astype(np.int64), frozenset(pts[~shown].tolist()), time_base)

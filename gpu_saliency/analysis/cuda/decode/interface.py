@@ -1,4 +1,4 @@
-"""The interface of the device's decoders: what a `Decoder` is made for and what it yields."""
+"""The interface of the device's decoders: the request that a `Decoder` is made from and the frames that it yields."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpu_saliency.analysis.cuda.decode.index import Timeline
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.memory import Traffic
@@ -17,7 +17,7 @@ from gpu_saliency.source.decode import DecodeTally
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How sample values are to be read; the arguments of `yuv_to_rgb_matrix`."""
+    """How sample values become R'G'B'; the arguments of `yuv_to_rgb_matrix`."""
 
     colorspace: int
     is_full: bool
@@ -32,13 +32,13 @@ class Colour:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedFrame:
     """One decoded frame. Produced by a `Decoder`, consumed by a `Lane` before it asks for the next one."""
 
     number: int
     colour: Colour
     surface: Callable[[], Surface]
-    """Where it lies in device memory; called on the lane's stream and only for frames that are looked at."""
+    """Returns its place in device memory; called on the lane's stream, and only for frames that a kernel reads."""
 
 
 class Decoder(Protocol):
@@ -46,28 +46,31 @@ class Decoder(Protocol):
 
     @property
     def meters_scenes(self) -> bool:
-        """Whether it has found the scene changes itself, on the host, while it decoded there."""
+        """Whether it measures scene changes itself, on the host."""
         ...
 
-    def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
-        """All frames of ``part`` in order (``None``: of the clip). What it writes is ordered before what is put on ``cuda_stream``
-        later, and it lets go of a surface only when ``cuda_stream`` has come as far. Raises `SourceError`."""
+    def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
+        """Yield all frames of ``frame_range`` in order (``None``: of the clip).
+
+        Its writes to a surface are ordered before later work on ``cuda_stream``, and it reuses a surface only after the work on
+        ``cuda_stream`` that reads it. Raises `SourceError`.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DecoderJob:
-    """What a `Decoder` is made for."""
+class DecodeRequest:
+    """The clip to decode and where to; the argument of each backend."""
 
     clip: Clip
-    timeline: Timeline | None
+    index: FrameIndex | None
     gpu: int
     tally: DecodeTally
-    """Filled by a decoder on the host; one on the device does not know what is in it."""
+    """Filled by a decoder on the host only."""
     traffic: Traffic
     chroma_offset: tuple[int, int] = (0, 0)
     """Of a clip that NVDEC decodes; see `SampleLayout`."""
 
-    def known_timeline(self) -> Timeline:
-        assert self.timeline is not None, "choose_decoder takes a backend that needs it only where there is one"
-        return self.timeline
+    def required_index(self) -> FrameIndex:
+        assert self.index is not None, "choose_decoder picks a backend that needs an index only where there is one"
+        return self.index

@@ -1,7 +1,7 @@
-"""Decode backend ``nvdec``: NVIDIA's PyNvVideoCodec. What is said of it here was read from 2.2.4 and its bindings.
+"""Decode backend ``nvdec``: NVIDIA's PyNvVideoCodec. Statements about it were read from 2.2.4 and its bindings.
 
-It is fed packet by packet, so that a range begins and ends exactly where it should, and lets go of Python's lock while it waits.
-Its threaded decoder demuxes too, but nobody catches what that one's thread raises (seen: a parser's error): the process ends.
+It is fed packet by packet, so that a range begins and ends at the exact frame, and it releases Python's lock while it waits. Its
+threaded decoder, which demuxes too, is not used: an exception in that decoder's thread (seen: a parser error) ends the process.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 
 import av
 
-from gpu_saliency.analysis.cuda.decode.index import Timeline
-from gpu_saliency.analysis.cuda.decode.interface import Colour, Decoded, DecoderJob
-from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, missing_frame, range_packets
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex
+from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, DecodeRequest
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, missing_frame, nvdec_failure, range_packets
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.memory import device_errors
 from gpu_saliency.analysis.cuda.probe_child import NVDEC_CODECS
 from gpu_saliency.analysis.device import DeviceMemoryError
-from gpu_saliency.errors import GpuSaliencyError, SourceError
+from gpu_saliency.errors import GpuSaliencyError, SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
-# What NVDEC's parser must be given instead of what containers hold: start codes, and the headers before each key frame.
+# NVDEC's parser needs start codes, and the headers before each key frame, which containers store otherwise.
 FILTERS = {"h264": "h264_mp4toannexb,dump_extra=freq=keyframe", "hevc": "hevc_mp4toannexb,dump_extra=freq=keyframe"}
 FILTERS["mpeg4"] = "dump_extra=freq=keyframe"
 
@@ -32,61 +32,61 @@ FILTERS["mpeg4"] = "dump_extra=freq=keyframe"
 class NvdecDecoder:
     meters_scenes = False
 
-    def __init__(self, job: DecoderJob) -> None:
+    def __init__(self, request: DecodeRequest) -> None:
         import PyNvVideoCodec
 
         self._library: Any = PyNvVideoCodec
-        self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
-        clip = job.clip
+        self._clip, self._index, self._gpu = request.clip, request.required_index(), request.gpu
+        clip = request.clip
         layout = SampleLayout.of(clip.pix_fmt)
-        assert layout is not None, "choose_decoder takes this backend only for pixel formats that the kernels read"
-        self._bits, self._chroma_offset = layout.bits, job.chroma_offset
+        assert layout is not None, "choose_decoder picks this backend only for pixel formats that the kernels read"
+        self._bits, self._chroma_offset = layout.bits, request.chroma_offset
         self._colour = Colour.of(clip.color.colorspace, clip.color.color_range, clip.pix_fmt, clip.height, layout)
 
-    def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
-        part = part or FrameRange(0, self._timeline.frame_count)
-        expected = part.start
-        fetch = self._fed(part, cuda_stream)
-        # The decoder is closed, and its surfaces freed, only after whatever reads them has finished.
+    def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
+        frame_range = frame_range or FrameRange(0, self._index.frame_count)
+        expected = frame_range.start
+        fetch = self._fed(frame_range, cuda_stream)
+        # The decoder is closed, and its surfaces freed, only after the kernels that read them have finished.
         with contextlib.closing(fetch), _finished(cuda_stream):
             for frame in fetch:
                 number = self._number(frame, expected)
-                if number is None or not part.start <= number < part.end:
+                if number is None or not frame_range.start <= number < frame_range.end:
                     continue
                 if number != expected:
                     raise missing_frame(self._clip.url, expected)
                 expected += 1
-                yield Decoded(number, self._colour, lambda frame=frame: self._surface(frame, cuda_stream))  # type: ignore[misc]
-                if expected == part.end:
+                yield DecodedFrame(number, self._colour, lambda frame=frame: self._surface(frame, cuda_stream))  # type: ignore[misc]
+                if expected == frame_range.end:
                     return
         raise missing_frame(self._clip.url, expected)
 
     def _number(self, frame: Any, expected: int) -> int | None:
-        """Its time stamp is the packet's, in the stream's time base; seen in MP4, Matroska and MPEG-TS."""
+        """The frame's number, by its time stamp: the packet's, in the stream's time base (seen in MP4, Matroska and MPEG-TS)."""
         pts = frame.getPTS()
-        if pts < self._timeline.pts[0]:
+        if pts < self._index.pts[0]:
             return None
         try:
-            return self._timeline.number_of(pts)
+            return self._index.number_of(pts)
         except KeyError:
             raise missing_frame(self._clip.url, expected) from None
 
-    def _fed(self, part: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
-        """What the packets of ``part`` decode to, and what must be decoded with it."""
+    def _fed(self, frame_range: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
+        """Feed the packets of ``frame_range`` to the decoder; yields its frames, and those that had to be decoded with them."""
         codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
         with self._errors():
             decoder = self._library.CreateDecoder(
                 gpuid=self._gpu, codec=codec, cudacontext=0, cudastream=cuda_stream.ptr, usedevicememory=True
             )
-        for data, pts in fed_packets(self._clip, self._timeline, part):
+        for data, pts in fed_packets(self._clip, self._index, frame_range):
             packet = self._library.PacketData()
-            # A packet without data makes the decoder give what it still holds; the demuxer of the library ends with one as well.
+            # A packet without data flushes the decoder; the library's own demuxer ends with one as well.
             packet.bsl, packet.bsl_data, packet.pts = (0, 0, 0) if data is None else (data.size, data.buffer_ptr, pts)
             with self._errors():
                 frames = decoder.Decode(packet)
             yield from frames
             if frames:
-                # These surfaces are written again by the next fetch, so whatever reads them must have finished.
+                # The next fetch overwrites these surfaces, so the kernels that read them must have finished.
                 cuda_stream.synchronize()
 
     def _surface(self, frame: Any, cuda_stream: Any) -> Surface:
@@ -101,12 +101,13 @@ class NvdecDecoder:
             return packed_surface(layout, self._clip.width, self._clip.height, addresses, frame.framesize())
         except ValueError as error:
             raise SourceError(
-                f"{self._clip.path}: NVDEC lays its pictures out in an unknown way: {error}", cure="--decoders cpu"
+                f"{self._clip.path}: NVDEC returns pictures of an unknown layout: {error}",
+                cure=f"give {setting('decoders', 'cpu')}",
             ) from error
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """The library raises types of its own that derive from `Exception` only."""
+        """Turn the library's errors, whose types derive from `Exception` only, into `SourceError`."""
         try:
             with device_errors():
                 yield
@@ -114,10 +115,8 @@ class NvdecDecoder:
             raise
         except Exception as error:
             words = [line.strip() for line in str(error).splitlines() if line.strip()]
-            said = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
-            raise SourceError(
-                f"{self._clip.path}: NVDEC fails on it: {said[:200]}", cure="--decoders cpu, or --device cpu"
-            ) from error
+            reason = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
+            raise nvdec_failure(self._clip.path, reason[:200]) from error
 
 
 @contextlib.contextmanager
@@ -128,13 +127,13 @@ def _finished(cuda_stream: Any) -> Iterator[None]:
         cuda_stream.synchronize()
 
 
-def fed_packets(clip: Clip, timeline: Timeline, part: FrameRange) -> Iterator[tuple[av.Packet[Any] | None, int]]:
-    """The packets of ``part`` as NVDEC's parser takes them, each with its time stamp; ``None`` at the end."""
+def fed_packets(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> Iterator[tuple[av.Packet[Any] | None, int]]:
+    """Yield the packets of ``frame_range`` in the form that NVDEC's parser takes, with their time stamps; ``None`` at the end."""
     with open_clip(clip) as container:
         video = video_stream_of(container)
-        words = FILTERS.get(clip.codec)
-        filters = None if words is None else av.bitstream.BitStreamFilterContext(words, video)
-        for packet in range_packets(container, video, timeline, part):
+        chain = FILTERS.get(clip.codec)
+        filters = None if chain is None else av.bitstream.BitStreamFilterContext(chain, video)
+        for packet in range_packets(container, video, index, frame_range):
             for data in [packet] if filters is None else filters.filter(packet):
                 yield data, data.pts or 0
         for data in [] if filters is None else filters.filter(None):
@@ -144,7 +143,7 @@ def fed_packets(clip: Clip, timeline: Timeline, part: FrameRange) -> Iterator[tu
 
 @functools.cache
 def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] = (0, 0)) -> SampleLayout:
-    """Of a name in PyNvVideoCodec's ``Pixel_Format``. More than 8 bits lie in the upper part of 16; only the clip says how many."""
+    """The layout of a format in PyNvVideoCodec's ``Pixel_Format``. Samples of 9 to 16 bits lie in the upper bits of 16."""
 
     def wide(planes: int, shift: tuple[int, int]) -> SampleLayout:
         return SampleLayout(bits, 2, 16 - bits, planes, shift)
@@ -163,11 +162,11 @@ def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] 
 
 
 def packed_surface(layout: SampleLayout, width: int, height: int, addresses: list[int], frame_bytes: int) -> Surface:
-    """A picture whose planes lie one after the other with one pitch, as PyNvVideoCodec's do; ``frame_bytes`` gives the pitch.
+    """The surface of a picture whose planes follow one another with one pitch, as in PyNvVideoCodec, computed from ``frame_bytes``.
 
-    Its strides are not used: a release gave them in samples for 16-bit formats. So does 2.2.4 count the later planes of
-    ``YUV444_16Bit``, and it gives the size of an odd height without the last half line of chroma. Raises `ValueError` where the
-    numbers do not agree.
+    The library's strides are not used: a release gave them in samples for 16-bit formats. 2.2.4 gives the later planes of
+    ``YUV444_16Bit`` in samples too, and the size of a picture of odd height without the last half line of chroma. Raises
+    `ValueError` where the numbers do not agree.
     """
     planes, chroma_lines = layout.chroma_planes, layout.chroma_size(width, height)[1]
     for lines in (2 * (height + chroma_lines * planes), 2 * height + (2 * height >> layout.chroma_shift[1]) * planes):

@@ -9,48 +9,48 @@ from typing import Any
 import av
 from av.codec.hwaccel import HWAccel
 
-from gpu_saliency.analysis.cuda.decode.interface import Colour, Decoded, DecoderJob
-from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, decode_range
+from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, DecodeRequest
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, decode_range, nvdec_failure
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
-from gpu_saliency.errors import SourceError
+from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.source.clip import open_clip, video_stream_of
 
 
 class PyavCudaDecoder:
     meters_scenes = False
 
-    def __init__(self, job: DecoderJob) -> None:
-        self._clip, self._timeline, self._gpu = job.clip, job.known_timeline(), job.gpu
-        self._chroma_offset = job.chroma_offset
+    def __init__(self, request: DecodeRequest) -> None:
+        self._clip, self._index, self._gpu = request.clip, request.required_index(), request.gpu
+        self._chroma_offset = request.chroma_offset
 
-    def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
+    def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         import cupy
 
-        part = part or FrameRange(0, self._timeline.frame_count)
-        # is_hw_owned keeps frames on the device; without a fallback, what the GPU cannot do is an error. libavutil is given this
-        # thread's context, which is the GPU's primary one. Asked for the primary one itself (PyAV's default), it refuses where that
-        # is active with other flags than its own, as CuPy makes it.
+        frame_range = frame_range or FrameRange(0, self._index.frame_count)
+        # is_hw_owned keeps frames on the device; without a fallback, an unsupported stream is an error. libavutil gets the context
+        # of this thread, which is the GPU's primary one: asked for the primary context itself (PyAV's default), it refuses one that
+        # is active with other flags than its own, such as CuPy's.
         context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
         accel = HWAccel("cuda", device=str(self._gpu), allow_software_fallback=False, is_hw_owned=True, options=context)
         try:
             with open_clip(self._clip, accel) as container:
-                for number, frame in decode_range(container, video_stream_of(container), self._timeline, part):
+                for number, frame in decode_range(container, video_stream_of(container), self._index, frame_range):
                     # libavcodec writes on the default stream of its context.
                     cuda_stream.wait_event(cupy.cuda.Stream.null.record())
                     surface = self._surface(frame)
-                    yield Decoded(number, self._colour(surface.layout), lambda surface=surface: surface)  # type: ignore[misc]
-                    # The decoder takes a surface back as soon as its frame is let go, so whatever reads it must have finished.
+                    yield DecodedFrame(number, self._colour(surface.layout), lambda surface=surface: surface)  # type: ignore[misc]
+                    # The decoder reuses a surface as soon as its frame is released, so the kernels that read it must have finished.
                     cuda_stream.synchronize()
         except (av.FFmpegError, NotImplementedError, RuntimeError) as error:
-            raise SourceError(f"{self._clip.path}: NVDEC fails on it: {error}", cure="--decoders cpu, or --device cpu") from error
+            raise nvdec_failure(self._clip.path, str(error)) from error
 
     def _surface(self, frame: av.VideoFrame) -> Surface:
         held = frame.sw_format
         layout = None if held is None else SampleLayout.of(held.name)
         if layout is None:
             raise SourceError(
-                f"{self._clip.path}: NVDEC gives {held.name if held else 'host memory'}, which the kernels do not read",
-                cure="--decoders cpu",
+                f"{self._clip.path}: NVDEC returns {held.name if held else 'host memory'}, which the kernels do not read",
+                cure=f"give {setting('decoders', 'cpu')}",
             )
         layout = replace(layout, chroma_offset=self._chroma_offset)
         planes = frame.planes

@@ -1,22 +1,24 @@
-"""One clip cut at key frames into ranges that are decoded side by side; which frame belongs to which is exact."""
+"""Cuts a clip at key frames into ranges that decode in parallel, to the exact frame."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
 import av.container
 import av.video.stream
 
-from gpu_saliency.analysis.cuda.decode.index import Timeline
-from gpu_saliency.errors import SourceError
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex
+from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 Container = av.container.InputContainer
 VideoStream = av.video.stream.VideoStream
+CPU_CURE = f"give {setting('decoders', 'cpu')} or {setting('device', 'cpu')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,62 +33,62 @@ class FrameRange:
             raise ValueError(f"frames {self.start} to {self.end}")
 
 
-def split_ranges(timeline: Timeline, count: int) -> list[FrameRange]:
-    """``count`` ranges as even as the key frames allow, together all frames; fewer where there are fewer key frames."""
-    frames = timeline.frame_count
+def split_ranges(index: FrameIndex, count: int) -> list[FrameRange]:
+    """Cut all frames into ``count`` ranges, as even as the key frames allow; fewer where there are fewer key frames."""
+    frames = index.frame_count
     edges = {0, frames}
     for i in range(1, count):
         wanted = frames * i / count
-        edges.add(min((int(key) for key in timeline.keys), key=lambda key: abs(key - wanted)))
+        edges.add(min((int(key) for key in index.keys), key=lambda key: abs(key - wanted)))
     cuts = sorted(edges)
     return [FrameRange(start, end) for start, end in itertools.pairwise(cuts)]
 
 
-def checked_ranges(clip: Clip, timeline: Timeline, count: int) -> list[FrameRange]:
-    """`split_ranges`, less the cuts at which the CPU's decoder does not at once deliver the very frame.
+def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange]:
+    """`split_ranges` without the cuts from which the CPU's decoder does not deliver the first frame whole.
 
-    A stream that is refreshed in stripes (x264's ``intra-refresh``) flags key frames from which the picture only builds up; a
-    hardware decoder would deliver what is half built.
+    A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames from which the picture only builds up; a
+    hardware decoder would deliver the incomplete pictures.
     """
     ranges: list[FrameRange] = []
-    for part in split_ranges(timeline, count):
-        if ranges and not _begins(clip, timeline, part):
-            ranges[-1] = FrameRange(ranges[-1].start, part.end)
+    for frame_range in split_ranges(index, count):
+        if ranges and not _begins(clip, index, frame_range):
+            ranges[-1] = FrameRange(ranges[-1].start, frame_range.end)
         else:
-            ranges.append(part)
+            ranges.append(frame_range)
     return ranges
 
 
-def _begins(clip: Clip, timeline: Timeline, part: FrameRange) -> bool:
+def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
     with open_clip(clip) as container:
         try:
-            _, frame = next(decode_range(container, video_stream_of(container), timeline, part))
+            _, frame = next(decode_range(container, video_stream_of(container), index, frame_range))
         except SourceError:
             return False
         return not frame.is_corrupt
 
 
-def range_packets(container: Container, video: VideoStream, timeline: Timeline, part: FrameRange) -> Iterator[av.Packet[Any]]:
-    """The packets that decode to the frames of ``part``, from its key frame on, in the order of decoding.
+def range_packets(container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange) -> Iterator[av.Packet[Any]]:
+    """Yield the packets of the frames of ``frame_range``, from its key frame on, in decoding order.
 
-    They decode to other frames too: leading pictures of the key frame, and what later ones refer to. Ends with the packet after
-    which all frames of ``part`` have been given, so that flushing the decoder then brings them out. Raises `SourceError`.
+    They hold other frames too: leading pictures of the key frame, and references of later frames. After the last packet a flush of
+    the decoder delivers the remaining frames of ``frame_range``. Raises `SourceError`.
     """
-    first, last = int(timeline.pts[part.start]), int(timeline.pts[part.end - 1])
-    left = part.end - part.start
-    for packet in _from_key(container, video, None if part.start == 0 else first):
+    first, last = int(index.pts[frame_range.start]), int(index.pts[frame_range.end - 1])
+    left = frame_range.end - frame_range.start
+    for packet in _from_key(container, video, None if frame_range.start == 0 else first):
         if not packet.size:
             continue
-        # Looked at first: a bitstream filter takes the packet away.
-        left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in timeline.hidden
+        # Counted before the yield: a bitstream filter consumes the packet.
+        left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in index.hidden
         yield packet
         if left == 0:
             return
-    raise SourceError(f"{container.name.removeprefix('file:')}: has changed while it was read")
+    raise SourceError(f"{container.name.removeprefix('file:')}: changed while it was read", cure="try again")
 
 
 def _from_key(container: Container, video: VideoStream, key: int | None) -> Iterator[av.Packet[Any]]:
-    """From the key frame with time stamp ``key``; ``None`` for the first packet. Where seeking lands late, again, earlier."""
+    """Packets from the key frame with time stamp ``key`` on (``None``: from the first). Repeats a seek that lands late."""
     if key is None:
         yield from container.demux(video)
         return
@@ -98,51 +100,56 @@ def _from_key(container: Container, video: VideoStream, key: int | None) -> Iter
         packets = container.demux(video)
         for packet in packets:
             if not packet.size or (packet.is_keyframe and packet.pts is not None and packet.pts > key):
-                break  # past it
+                break  # the seek landed too late
             if packet.is_keyframe and packet.pts == key:
                 yield packet
                 yield from packets
                 return
-    raise SourceError(f"{container.name.removeprefix('file:')}: its key frame at {key} cannot be sought")
+    raise SourceError(f"{container.name.removeprefix('file:')}: its key frame at time stamp {key} cannot be sought", cure=CPU_CURE)
 
 
 def decode_range(
-    container: Container, video: VideoStream, timeline: Timeline, part: FrameRange
+    container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The frames of ``part`` with their numbers, all and in order, by the decoder that ``container`` was opened with.
+    """Yield all frames of ``frame_range`` in order with their numbers, decoded by the decoder of ``container``.
 
     Raises `SourceError` where one is missing.
     """
-    expected = part.start
-    for frame in _decoded(container, video, timeline, part):
+    expected = frame_range.start
+    for frame in _decoded(container, video, index, frame_range):
         number = None
-        if frame.pts is not None and frame.pts >= timeline.pts[part.start]:
+        if frame.pts is not None and frame.pts >= index.pts[frame_range.start]:
             try:
-                number = timeline.number_of(frame.pts)
+                number = index.number_of(frame.pts)
             except KeyError:
                 raise missing_frame(container.name, expected) from None
-        if number is None or number >= part.end:
+        if number is None or number >= frame_range.end:
             continue
         if number != expected:
             raise missing_frame(container.name, expected)
         expected += 1
         yield number, frame
-    if expected != part.end:
+    if expected != frame_range.end:
         raise missing_frame(container.name, expected)
 
 
-def _decoded(container: Container, video: VideoStream, timeline: Timeline, part: FrameRange) -> Iterator[av.VideoFrame]:
-    for packet in range_packets(container, video, timeline, part):
+def _decoded(container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange) -> Iterator[av.VideoFrame]:
+    for packet in range_packets(container, video, index, frame_range):
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            continue  # a leading picture without its reference; a frame that is wanted will be missed
+            continue  # a leading picture without its reference; a missing frame of the range is found by its number
     yield from video.codec_context.decode(None)
 
 
 def missing_frame(name: str, number: int) -> SourceError:
-    """The error of a decoder that did not deliver what the packets promise."""
+    """The error of a decoder that did not deliver a frame that the packets hold."""
     return SourceError(
         f"{name.removeprefix('file:')}: the decoder did not deliver frame {number}; the file may be damaged there",
-        cure="--decoders cpu passes over damage, and so does --device cpu",
+        cure=f"{CPU_CURE}, which skip damaged packets",
     )
+
+
+def nvdec_failure(path: Path, reason: str) -> SourceError:
+    """The error of a clip on which NVDEC fails."""
+    return SourceError(f"{path}: NVDEC fails on it: {reason}", cure=CPU_CURE)

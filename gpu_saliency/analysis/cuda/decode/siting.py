@@ -1,8 +1,8 @@
-"""Where chroma samples lie between luma samples, as libswscale sees it.
+"""Measures the chroma siting of frames: where libswscale places chroma samples between luma samples.
 
 A quarter of a chroma sample is many codes of R'G'B' at a coloured edge, enough to move a saliency map; so the GPU must place chroma
-as the CPU path does. A decoded frame knows its chroma location and libswscale follows it, but PyAV does not show it: so
-swscale is asked to enlarge ramps that are tagged like the frame, and what comes out tells where it took the samples to lie.
+as the CPU path does. libswscale follows a frame's chroma location, but PyAV does not expose that property: so libswscale enlarges
+ramps that are tagged like the frame, and the result shows where it placed the samples.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _FORMATS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 1): "yuv440p", (2, 0): "yu
 _SAMPLES = 32
 """Of a ramp."""
 _SLOPE = 8
-"""Codes per sample of a ramp, so that each eighth of a sample is a whole code; its end is clipped and not looked at."""
+"""Codes per sample of a ramp, so that each eighth of a sample is a whole code; its clipped end is not used."""
 
 
 def chroma_offset(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> tuple[int, int]:
-    """`SampleLayout.chroma_offset` for frames like ``frame``, which lies on the host; ``chroma_shift`` as in `SampleLayout`."""
+    """Measure `SampleLayout.chroma_offset` for frames tagged like ``frame``, which is in host memory."""
     if chroma_shift == (0, 0):
         return 0, 0
     ramps = _ramps_like(frame, chroma_shift)
@@ -31,10 +31,10 @@ def chroma_offset(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> tuple[
 
 
 def _ramps_like(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> av.VideoFrame:
-    """A small frame with all tags of ``frame`` whose Cb rises from sample to sample to the right, and whose Cr does downwards."""
+    """A small frame with all tags of ``frame``, whose Cb rises to the right and whose Cr rises downwards, sample by sample."""
     width, height = (_SAMPLES << shift for shift in chroma_shift)
     if (frame.width, frame.height) == (width, height):
-        width += width  # else PyAV may hand back the frame itself
+        width += width  # else PyAV may return the frame itself
     ramps = frame.reformat(width, height, _FORMATS[chroma_shift], threads=1)
     for i, plane in enumerate(ramps.planes):
         samples = np.full((plane.height, plane.line_size), 128, np.uint8)
@@ -51,7 +51,7 @@ def _ramp(samples: int) -> NDArray[np.uint8]:
 
 
 def _offset(line: NDArray[np.floating], shift: int) -> int:
-    """Eighths of a sample by which the enlarged ramp ``line`` runs ahead of one whose samples lie amid their pixels."""
+    """Eighths of a sample by which the enlarged ramp ``line`` is ahead of one whose samples are centred on their pixels."""
     if shift == 0:
         return 0
     pixels = np.arange(4 << shift, (_SAMPLES - 6) << shift)  # away from both ends

@@ -1,4 +1,4 @@
-"""A decoded picture where the decoder left it in device memory: how its samples lie, and where."""
+"""A decoded picture in device memory: its addresses and the layout of its samples."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ class SampleLayout:
     sample_bytes: int
     """1 or 2."""
     sample_shift: int
-    """Right shift that brings a stored sample to ``bits``: 6 for P010, 0 for yuv420p10le."""
+    """Right shift that reduces a stored sample to ``bits``: 6 for P010, 0 for yuv420p10le."""
     chroma_planes: int
-    """0 grey, 1 Cb and Cr by turns, 2 Cb and Cr apart."""
+    """0 grey, 1 interleaved Cb and Cr, 2 separate planes of Cb and Cr."""
     chroma_shift: tuple[int, int] = (0, 0)
     """log2 of the subsampling, across and down."""
     chroma_offset: tuple[int, int] = (0, 0)
-    """Eighths of a chroma sample, across and down, to add to a place in the chroma planes. 0 where a chroma sample lies amid the
-    luma samples that share it; (2, 0) where it lies on the left one of two, as in H.264 and HEVC if not said otherwise. See
-    `siting.chroma_offset`."""
+    """Chroma siting: eighths of a chroma sample, across and down, to add to a position in the chroma planes.
+
+    0 where a chroma sample is centred on the luma samples that share it; (2, 0) where it is co-sited with the left one of two, the
+    default of H.264 and HEVC. See `siting.chroma_offset`.
+    """
 
     def __post_init__(self) -> None:
         if not (8 * self.sample_bytes >= self.bits + self.sample_shift and self.bits >= 8 and self.sample_bytes in (1, 2)):
@@ -67,7 +69,7 @@ class SampleLayout:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """One decoded picture; produced by a decode backend, consumed by `Kernels`. Whoever makes it keeps the memory alive."""
+    """One decoded picture; produced by a decode backend, consumed by `Kernels`. Its producer keeps the memory alive."""
 
     layout: SampleLayout
     width: int

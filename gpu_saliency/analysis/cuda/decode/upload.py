@@ -1,6 +1,6 @@
-"""Decode backend ``upload``: libavcodec on the CPU, then to the device; for raw video and whatever NVDEC does not decode.
+"""Decode backend ``upload``: libavcodec decodes on the CPU; for raw video and codecs that NVDEC does not decode.
 
-Only the frames that the model looks at cross the bus: scene changes are found on the host while it has the frames.
+Only sampled frames are copied to the device: scene changes are measured on the host.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.cuda.decode.interface import Colour, Decoded, DecoderJob
+from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, DecodeRequest
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.source.decode import decode_frames
 
 _STAGES = 3
-"""Pinned buffers, each with one on the device: the host fills one while another is copied and a third is read by the kernel."""
+"""Triple buffering: the host fills one pinned buffer, one is being copied, and the kernel reads the third one's device copy."""
 _BT709 = 1
 
 
 class UploadDecoder:
     meters_scenes = True
 
-    def __init__(self, job: DecoderJob) -> None:
-        self._clip, self._tally, self._traffic = job.clip, job.tally, job.traffic
+    def __init__(self, request: DecodeRequest) -> None:
+        self._clip, self._tally, self._traffic = request.clip, request.tally, request.traffic
         self._stages: list[_Stage] = []
         self._next = 0
         self._offsets: dict[str, tuple[int, int]] = {}
 
-    def frames(self, part: FrameRange | None, cuda_stream: Any) -> Iterator[Decoded]:
-        assert part is None or part.start == 0, "only the whole clip: libavcodec uses all cores for one range"
+    def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
+        assert frame_range is None or frame_range.start == 0, "one range only: libavcodec uses all cores for it"
         for number, frame in enumerate(decode_frames(self._clip, self._tally)):
             readable, colour = readable_frame(frame)
-            yield Decoded(number, colour, lambda frame=readable: self._place(frame, cuda_stream))  # type: ignore[misc]
+            yield DecodedFrame(number, colour, lambda frame=readable: self._place(frame, cuda_stream))  # type: ignore[misc]
 
     def _place(self, frame: av.VideoFrame, cuda_stream: Any) -> Surface:
         name = frame.format.name
         layout = SampleLayout.of(name)
-        assert layout is not None, "readable_frame makes it so"
+        assert layout is not None, "readable_frame returns a format that has a layout"
         if name not in self._offsets:
             self._offsets[name] = chroma_offset(frame, layout.chroma_shift)
         layout = replace(layout, chroma_offset=self._offsets[name])
         packing = Packing.of(layout, frame.width, frame.height)
         if len(self._stages) < _STAGES or self._stages[self._next].host.nbytes < packing.total:
-            cuda_stream.synchronize()  # one that has become too small may still be read
+            cuda_stream.synchronize()  # the buffer to be replaced may still be in use
             self._stages[self._next : self._next + 1] = [_Stage(packing.total)]
         stage = self._stages[self._next]
         self._next = (self._next + 1) % _STAGES
-        stage.copied.synchronize()  # the host must not write what is still being copied
+        stage.copied.synchronize()  # the host must not overwrite a buffer that is being copied
         pack(frame, packing, stage.host)
         stage.device.data.copy_from_host_async(stage.host.ctypes.data, packing.total, cuda_stream)
         stage.copied.record(cuda_stream)
@@ -63,7 +63,7 @@ class UploadDecoder:
 
 
 class _Stage:
-    """A pinned buffer, and one on the device that only the kernel after the copy reads, on the same stream."""
+    """A pinned host buffer and its device copy, which one kernel reads after the copy, on the same stream."""
 
     def __init__(self, size: int) -> None:
         import cupy
@@ -76,7 +76,7 @@ class _Stage:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How a frame's planes lie in one buffer, line after line without gaps but those that align them."""
+    """The layout of a frame's planes in one buffer, without gaps except those that align each plane to 256 bytes."""
 
     offsets: tuple[int, ...]
     pitches: tuple[int, ...]
@@ -105,7 +105,7 @@ def pack(frame: av.VideoFrame, packing: Packing, buffer: NDArray[np.uint8]) -> N
 
 
 def readable_frame(frame: av.VideoFrame) -> tuple[av.VideoFrame, Colour]:
-    """``frame`` in a pixel format that the kernels read, converted where it is not in one, and how to read its samples."""
+    """Return ``frame`` in a pixel format that the kernels read, converted where necessary, and how its samples become R'G'B'."""
     name = frame.format.name
     layout = SampleLayout.of(name)
     colorspace, color_range = int(frame.colorspace), int(frame.color_range)

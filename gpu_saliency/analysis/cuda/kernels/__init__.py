@@ -1,1 +1,1 @@
-"""kernels."""
+"""The CUDA kernels of ``kernels/`` as checked Python functions."""

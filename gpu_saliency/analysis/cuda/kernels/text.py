@@ -1,4 +1,4 @@
-"""The text of the CUDA kernels: where it lies, how it is put together, and which arguments each kernel takes."""
+"""Finds the text of the CUDA kernels, joins it to one module, and reads the argument types of each kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from gpu_saliency.errors import ToolMissingError
 
 KERNEL_FILES = ("picture.cu", "scene.cu", "blocks.cu", "motion.cu", "reduce.cu")
-# Contracted multiply-adds would round otherwise than the same text compiled by g++ and than numpy; the kernels wait for memory.
+# Without contraction (fused multiply-add) the text rounds as under g++ and in numpy. It costs nothing: memory is the bottleneck.
 COMPILE_OPTIONS = ("--std=c++17", "--fmad=false")
 
 _INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)".*$', re.MULTILINE)
@@ -20,23 +20,21 @@ _SCALARS = {"int": "int32", "long long": "int64", "float": "float32", "double": 
 
 
 def kernel_folder() -> Path:
-    """The folder of the ``.cu`` files: inside the package in a wheel, beside it in a checkout. Raises `ToolMissingError`."""
+    """The folder of the ``.cu`` files: in the package in a wheel, beside it in a checkout. Raises `ToolMissingError`."""
     package = Path(str(importlib.resources.files("gpu_saliency"))).resolve()
     folders = (package / "kernels", package.parent / "kernels")
     for folder in folders:
         if all((folder / name).is_file() for name in KERNEL_FILES):
             return folder
-    raise ToolMissingError(
-        f"the text of the CUDA kernels is not in {folders[0]}, nor in {folders[1]}", cure="install gpu-saliency anew"
-    )
+    raise ToolMissingError(f"the CUDA kernels are neither in {folders[0]} nor in {folders[1]}", cure="reinstall gpu-saliency")
 
 
 @functools.cache
 def module_source() -> str:
-    """All kernels as one text without includes of our own.
+    """All kernels as one text, with this package's headers in place of their includes.
 
-    Headers are put in here rather than found by the compiler, because CuPy's cache on disk is keyed by the text alone: a changed
-    header would go unnoticed. ``#line`` keeps the compiler's messages pointing at the files.
+    The compiler could include them, but CuPy's disk cache is keyed by the text alone and would miss a changed header. ``#line``
+    makes the compiler's messages name the original files.
     """
     folder = kernel_folder()
     seen: set[str] = set()
@@ -48,7 +46,7 @@ def module_source() -> str:
         for match in _INCLUDE.finditer(text):
             header = match["name"]
             if not (folder / header).is_file():
-                continue  # of the tests' launch shim, and hidden from the CUDA compilers
+                continue  # the tests' launch shim, which only g++ includes
             parts.append(text[end : match.start()])
             parts.append("" if header in seen else expand(header))
             end = match.end() + 1
@@ -60,7 +58,7 @@ def module_source() -> str:
 
 @functools.cache
 def kernel_arguments() -> dict[str, tuple[str, ...]]:
-    """Per kernel the types of its arguments, as declared: ``pointer``, or the numpy name of a scalar."""
+    """The declared argument types of each kernel: ``pointer``, or the numpy name of a scalar."""
     kernels = {}
     for match in _KERNEL.finditer(_COMMENT.sub("", module_source())):
         declared = [" ".join(parameter.split()) for parameter in match["parameters"].split(",")]

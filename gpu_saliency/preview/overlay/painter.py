@@ -1,4 +1,4 @@
-"""A frame with its saliency and its plan laid over it, a legend below: what overlay files and contact sheets are made of."""
+"""Paints a frame with its saliency and plan over it and a legend below, for overlay videos and contact sheets."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ _TITLES = {"source": "Source", "heat": "Saliency", "plan": "Plan: QP offset"}
 _MARGIN = 16
 _SCALES = BAR + 6 + LINE
 _LEAST_COLUMN, _LEAST_WIDTH, _ONE_LINE = 320, 480, 1240
-"""Pixels: room for the scale of a panel, for the longest line that tells of the frame, and for all of them in one line."""
+"""Pixels of width for a panel's scale, for the longest status line, and for all status lines in one."""
 
 
 def check_style(style: str) -> None:
     """Raise `UsageError` unless ``style`` is one of `STYLES`."""
     if style not in STYLES:
-        raise UsageError(f"--style {style}: unknown", cure="one of " + ", ".join(STYLES))
+        raise UsageError("unknown", setting="style", value=style, cure="one of " + ", ".join(STYLES))
 
 
 class Painter:
-    """Paints frames of one clip in one style. All its pictures have the same, even size."""
+    """Paints frames of one clip in one style. All its pictures have the same size, with even sides."""
 
     def __init__(self, clip: Clip, plan: RoiPlan, style: str, side: int) -> None:
         """``side`` is the longer side of each panel in pixels. Raises `UsageError` for an unknown style."""
         check_style(style)
         width, height = panel_size(clip, side)
         self.panel = (max(2, width // 2 * 2), max(2, height // 2 * 2))
-        """Width and height in pixels; `paint` takes pictures of this size."""
+        """Width and height in pixels of the pictures that `paint` takes."""
         self._panels = STYLES[style]
         self._top = scale_end(plan)
         self._layers = Layers(clip, self.panel, self._top)
-        self._ground = self._legend()
-        self.size = (self._ground.shape[1], self._ground.shape[0])
-        """Width and height of what is painted, in pixels."""
+        self._background = self._legend()
+        self.size = (self._background.shape[1], self._background.shape[0])
+        """Width and height in pixels of the painted pictures."""
 
     def paint(self, moment: Moment, picture: Picture) -> Picture:
-        """``picture``, upright and of the size of a panel, as the style shows it."""
-        canvas = self._ground.copy()
+        """Paint the panels of the style from ``picture``, which is upright and has the size ``panel``."""
+        canvas = self._background.copy()
         for left, panel in zip(self._lefts(), self._panels, strict=True):
             target = canvas[LINE + 4 : LINE + 4 + self.panel[1], left : left + self.panel[0]]
             if panel == "source":
                 target[:] = picture
             else:
-                self._layers.lay(panel, moment, picture, target)
-        words = status_words(moment)
-        for number, line in enumerate(["  ".join(words)] if self._status_lines == 1 else words):
+                self._layers.overlay(panel, moment, picture, target)
+        status = moment.status()
+        for number, line in enumerate(["  ".join(status)] if self._status_lines == 1 else status):
             write_text(canvas, line, 4, self.size[1] - (self._status_lines - number) * LINE)
         return canvas
 
     def _lefts(self) -> list[int]:
-        """The left edge of each panel; a panel narrower than its scale leaves room to its right."""
+        """The left edge of each panel; a panel narrower than its scale has space to its right."""
         return [i * (self._column + _MARGIN) for i in range(len(self._panels))]
 
     def _legend(self) -> Picture:
-        """All that is the same in each picture: titles and scales."""
+        """The parts that all pictures share: titles and scales."""
         self._column = max(self.panel[0], _LEAST_COLUMN)
         width = max(len(self._panels) * (self._column + _MARGIN) - _MARGIN, _LEAST_WIDTH)
         self._status_lines = 1 if width >= _ONE_LINE else 3
@@ -85,13 +85,3 @@ class Painter:
                 words = (f"{-top:g} better", "0 QP", f"+{top:g} worse")
                 draw_scale(canvas, offset_colour((2 * ramp - 1) * top, top), left, below, words)
         return canvas
-
-
-def status_words(moment: Moment) -> list[str]:
-    """What is known of a frame, in three short lines."""
-    low, high = float(moment.effective.min()), float(moment.effective.max())
-    return [
-        f"frame {moment.frame}  {moment.clock()}",
-        f"map {moment.sample + 1} of {moment.samples}  segment {moment.segment + 1} of {moment.segments}",
-        f"mean saliency {moment.mean_saliency:.2f}  QP {low:+.1f} to {high:+.1f}",
-    ]

@@ -1,0 +1,64 @@
+"""Prepares the decoding of one clip on the GPUs: its backend, its frame index and its ranges."""
+
+from __future__ import annotations
+
+from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, clip_chroma_offset, on_cpu
+from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, index_clip
+from gpu_saliency.analysis.cuda.decode.interface import Decoder, DecodeRequest
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges
+from gpu_saliency.analysis.cuda.memory import Traffic
+from gpu_saliency.analysis.cuda.probe import GpuMachine
+from gpu_saliency.analysis.settings import GpuSettings
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally
+
+_LEAST_RANGE = 240
+"""Frames of a range of ``decoders="auto"``: starting a decoder costs as much as some frames."""
+
+
+class ClipDecoding:
+    """How one clip is decoded; opens its decoders."""
+
+    def __init__(self, clip: Clip, machine: GpuMachine, settings: GpuSettings) -> None:
+        """Choose the backend and cut the clip into ranges. Raises `SourceError` or `ToolMissingError`."""
+        self._clip = clip
+        self._choice = choose_decoder(clip, machine, settings)
+        self.index: FrameIndex | None = None
+        """``None`` where the CPU decodes: its frames and time stamps are those that the decoder delivers, damage included."""
+        if self._choice.name != "upload":
+            try:
+                self.index = index_clip(clip)
+            except IrregularStreamError as error:
+                self._choice = on_cpu(str(error))
+        self._chroma_offset = (0, 0) if self.index is None else clip_chroma_offset(clip)
+        wanted = _decoder_count(self.index, settings, machine)
+        self.ranges: list[FrameRange | None] = [None]
+        """The ranges in order; ``None`` for the whole of a clip without an index."""
+        if self.index is not None:
+            self.ranges = [*checked_ranges(clip, self.index, wanted)]
+        self.reason = self._choice.reason
+        if len(self.ranges) < wanted:
+            self.reason += f"; {len(self.ranges)} of {wanted} decoders, because it has too few key frames to cut at"
+
+    @property
+    def backend(self) -> str:
+        return self._choice.name
+
+    @property
+    def is_unexpected(self) -> bool:
+        """Whether the CPU decodes although NVDEC was to be expected."""
+        return self._choice.is_unexpected
+
+    def open(self, gpu: int, tally: DecodeTally, traffic: Traffic) -> Decoder:
+        """Open one more decoder of the clip, on ``gpu``."""
+        return self._choice.make(DecodeRequest(self._clip, self.index, gpu, tally, traffic, self._chroma_offset))
+
+
+def _decoder_count(index: FrameIndex | None, settings: GpuSettings, machine: GpuMachine) -> int:
+    """The number of decoders on all GPUs together; 1 without an index."""
+    if index is None:
+        return 1
+    if settings.decoders == "auto":
+        engines = sum(machine.engines(gpu) for gpu in settings.gpus)
+        return max(len(settings.gpus), min(engines, index.frame_count // _LEAST_RANGE))
+    return int(settings.decoders) * len(settings.gpus)

@@ -1,0 +1,132 @@
+"""The recorder of the device ``cuda``: reduces maps to block samples that stay on the GPU, range by range, and joins the ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
+from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.memory import Traffic, on_gpu, to_host
+from gpu_saliency.analysis.cuda.scene_changes import SceneChanges
+from gpu_saliency.grid import grid_shape
+from gpu_saliency.model.contract import TOLERANCE, InputSize
+from gpu_saliency.source.clip import Clip
+
+
+@dataclass(slots=True, eq=False)
+class RangeSamples:
+    """The samples and scene changes of one range; arrays on its GPU.
+
+    Filled by the range's lane (``frames``, ``scenes``) and by the thread that runs the model (the other fields).
+    """
+
+    frame_range: FrameRange | None
+    """``None``: the whole clip, whose length is unknown until it is decoded."""
+    gpu: int
+    done: bool = False
+    frames: int = 0
+    scenes: SceneChanges | None = None
+    sample_frame: list[int] = field(default_factory=list)
+    saliency: list[Any] = field(default_factory=list)
+    activity: list[Any] = field(default_factory=list)
+    motion: list[Any] = field(default_factory=list)
+    """uint8 ``[n, rows, cols]``, the same, float32 ``[n]``; of each batch."""
+    first_luma: Any = None
+    last_luma: Any = None
+    """float32 ``[h, w]`` of the first and of the last sample."""
+
+    def emptied(self) -> RangeSamples:
+        """The same range without samples."""
+        return RangeSamples(self.frame_range, self.gpu)
+
+
+class DeviceRecorder:
+    """Reduces the maps of one clip, made on any of its GPUs, to codes on the block grid of the coded frame."""
+
+    def __init__(self, clip: Clip, size: InputSize) -> None:
+        self._frame_size = (clip.width, clip.height)
+        self._grid = grid_shape(clip.width, clip.height)
+        self._size, self._turns = size, clip.rotation // 90
+        self._breaches: dict[int, Any] = {}
+
+    def add(self, target: RangeSamples, numbers: list[int], maps: Any, luma: Any, cuda_stream: Any) -> None:
+        """Add the samples of frames ``numbers`` to ``target``, on ``cuda_stream`` of the current device.
+
+        ``maps`` is float32 ``[B, H, W]``, ``luma`` float32 ``[B, h, w]``, with B at least the length of ``numbers``.
+        """
+        import cupy
+
+        count = len(numbers)
+        kernels = Kernels.on(cuda_stream)
+        with cuda_stream:
+            saliency, activity = (cupy.empty((count, *self._grid), np.uint8) for _ in range(2))
+            motion = cupy.empty(count, np.float32)
+            if target.gpu not in self._breaches:
+                self._breaches[target.gpu] = cupy.zeros(1, np.int32)
+            breach = self._breaches[target.gpu]
+            kernels.saliency_blocks(maps[:count], self._size, self._turns, self._frame_size, TOLERANCE, breach, saliency)
+            self._add_luma_codes(kernels, luma[:count], target.last_luma, activity, motion)
+            if target.first_luma is None:
+                target.first_luma = luma[0].copy()
+            target.last_luma = luma[count - 1].copy()
+        target.sample_frame += numbers
+        target.saliency.append(saliency)
+        target.activity.append(activity)
+        target.motion.append(motion)
+
+    def _add_luma_codes(self, kernels: Kernels, luma: Any, previous: Any, activity: Any, motion: Any) -> None:
+        kernels.activity_blocks(luma, previous, self._turns, self._frame_size, activity)
+        kernels.luma_motion(luma, previous, motion)
+
+    def was_breached(self, gpu: int, cuda_stream: Any, traffic: Traffic) -> bool:
+        """Whether a map on ``gpu``, the current device, broke the model contract."""
+        if gpu not in self._breaches:
+            return False
+        (breach,) = to_host([self._breaches[gpu]], cuda_stream, traffic)
+        return bool(breach[0])
+
+    def join(self, ranges: Sequence[RangeSamples], gpu: int, cuda_stream: Any, traffic: Traffic) -> tuple[Any, Any, Any]:
+        """Saliency, activity and motion of all ``ranges`` in order, on ``gpu``, the current device. All their work has finished.
+
+        The first sample of a range was recorded without a predecessor; its activity and motion are computed again here against the
+        last sample before, by the same kernels, so that the result equals that of an undivided clip.
+        """
+        import cupy
+
+        def here(array: Any, owner: int) -> Any:
+            if owner == gpu:
+                return array
+            # Through the host, which works between any two GPUs; once per range.
+            with on_gpu(owner):
+                copy = cupy.asnumpy(array)
+            traffic.to_host += copy.nbytes
+            traffic.to_device += copy.nbytes
+            return cupy.asarray(copy)
+
+        joined: list[list[Any]] = [[], [], []]
+        previous = None
+        kernels = Kernels.on(cuda_stream)
+        with cuda_stream:
+            for one in ranges:
+                if not one.sample_frame:
+                    continue
+                arrays = [here(_concatenated(chunks, one.gpu), one.gpu) for chunks in (one.saliency, one.activity, one.motion)]
+                if previous is not None:
+                    first = here(one.first_luma, one.gpu)
+                    self._add_luma_codes(kernels, first[None], previous, arrays[1][:1], arrays[2][:1])
+                previous = here(one.last_luma, one.gpu)
+                for whole, array in zip(joined, arrays, strict=True):
+                    whole.append(array)
+            saliency, activity, motion = (cupy.concatenate(whole) for whole in joined)
+        return saliency, activity, motion
+
+
+def _concatenated(chunks: list[Any], gpu: int) -> Any:
+    import cupy
+
+    with on_gpu(gpu):
+        return cupy.concatenate(chunks)

@@ -1,0 +1,51 @@
+"""Block samples from pictures and their maps on the host: the step that files and live sources share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_saliency.analysis.activity import activity_map
+from gpu_saliency.analysis.track import Samples, encode_activity, encode_saliency
+from gpu_saliency.grid import block_mean
+from gpu_saliency.model.contract import InputSize
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import FrameBatch
+
+# BT.709 luma weights, on R'G'B'. Only differences of this luma are used, so the source's own matrix does not matter.
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32) / 255
+
+
+class HostRecorder:
+    """Reduces pictures and their saliency maps to samples on the block grid of the coded frame.
+
+    It keeps the luma of the last picture, against which the next one's activity and motion are measured.
+    """
+
+    def __init__(self, clip: Clip, size: InputSize) -> None:
+        """``size`` is the model's input for the pictures of ``clip``."""
+        self._clip, self._size = clip, size
+        self._previous: NDArray[np.float32] | None = None
+
+    def add(self, batch: FrameBatch, maps: NDArray[np.float32]) -> Samples:
+        """Reduce the pictures of ``batch``, which follow those of the call before, and their ``maps`` ``[N, H, W]`` in 0..1.
+
+        The pictures are upright and have the size ``content``; the maps are upright and have the size ``padded``.
+        """
+        activity, motion = [], []
+        for luma in np.asarray(batch.rgb @ _LUMA, np.float32):
+            activity.append(encode_activity(self._blocks(activity_map(luma, self._previous))))
+            motion.append(0.0 if self._previous is None else float(np.abs(luma - self._previous).mean()))
+            self._previous = luma
+        return Samples(
+            sample_frame=batch.index,
+            saliency=encode_saliency(self._blocks(maps)),
+            activity=np.stack(activity),
+            motion=np.array(motion, np.float32),
+        )
+
+    def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Upright ``[..., H, W]`` to the coded frame's ``[..., rows, cols]``: padding cut off, rotation undone."""
+        width, height = self._size.content
+        coded = np.rot90(maps[..., :height, :width], -self._clip.rotation // 90, axes=(-2, -1))
+        return block_mean(coded, self._clip.width, self._clip.height)

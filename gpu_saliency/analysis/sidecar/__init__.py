@@ -1,0 +1,22 @@
+"""The sidecar: a clip's saliency track with its provenance, in one file that can be kept, shared and reused.
+
+Format: docs/sidecar.md.
+"""
+
+from gpu_saliency.analysis.sidecar.fresh import check_fresh
+from gpu_saliency.analysis.sidecar.read import read_sidecar
+from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
+from gpu_saliency.analysis.sidecar.sidecar import SUFFIX, Sidecar, sidecar_beside
+from gpu_saliency.analysis.sidecar.write import save_sidecar
+
+__all__ = [
+    "SUFFIX",
+    "AnalysisRecord",
+    "ModelRecord",
+    "Sidecar",
+    "SourceRecord",
+    "check_fresh",
+    "read_sidecar",
+    "save_sidecar",
+    "sidecar_beside",
+]

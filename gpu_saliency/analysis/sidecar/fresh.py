@@ -1,0 +1,53 @@
+"""Checks that a sidecar belongs to a clip, a model and a sampling."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from gpu_saliency.analysis.sidecar.read import REPLACE_CURE
+from gpu_saliency.analysis.sidecar.records import ModelRecord, SourceRecord
+from gpu_saliency.analysis.sidecar.sidecar import Sidecar
+from gpu_saliency.errors import SidecarError
+
+
+def check_fresh(
+    sidecar: Sidecar, path: Path, source: SourceRecord, model: ModelRecord | None = None, step: Fraction | None = None
+) -> None:
+    """Raise `SidecarError` where ``sidecar``, read from ``path``, is of another source, model or step.
+
+    ``None`` accepts any model or step.
+    """
+    reason = _other_source(sidecar.source, source) or _other_model(sidecar.model, model) or _other_step(sidecar.analysis.step, step)
+    if reason is not None:
+        raise SidecarError(f"{path}: {reason}", cure=REPLACE_CURE)
+
+
+def _other_source(then: SourceRecord, now: SourceRecord) -> str | None:
+    if then.size_bytes != now.size_bytes:
+        return f"was made for a source of {then.size_bytes:,} bytes, this one has {now.size_bytes:,}"
+    if then.fingerprint != now.fingerprint:
+        return "was made for a source of the same size with other content"
+    if (then.width, then.height) != (now.width, now.height):
+        return f"was made for {then.width}x{then.height} pixels, not for {now.width}x{now.height}"
+    if then.pix_fmt != now.pix_fmt:
+        return f"was made for pixel format {then.pix_fmt}, not for {now.pix_fmt}"
+    if then.frame_rate != now.frame_rate:
+        return f"was made for {then.frame_rate} frames per second, not for {now.frame_rate}"
+    if then.duration != now.duration:
+        return f"was made for {_extent(then.duration)}, not for {_extent(now.duration)}"
+    return None
+
+
+def _extent(duration: float) -> str:
+    return f"its first {duration:g} s" if duration else "the whole clip"
+
+
+def _other_model(then: ModelRecord, now: ModelRecord | None) -> str | None:
+    if now is None or then.sha256 == now.sha256:
+        return None
+    return f"was made by model {then.name} (SHA-256 {then.sha256[:12]}), not by {now.name} ({now.sha256[:12]})"
+
+
+def _other_step(then: Fraction, now: Fraction | None) -> str | None:
+    return None if now in (None, then) else f"has a map for every {float(then):g} frames, not for every {float(now or 0):g}"

@@ -1,0 +1,149 @@
+"""The provenance in a sidecar's header as typed records, each to and from its JSON object (docs/sidecar.md)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from gpu_saliency.source.clip import MAX_SIDE, Clip
+
+# Bounded before it is parsed: Fraction("1e999999999") would compute that number.
+_FRACTION = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """Identifies the clip that a sidecar was made from."""
+
+    path: str
+    """Absolute path when the sidecar was made; a hint only."""
+    size_bytes: int
+    fingerprint: str
+    width: int
+    """Pixels, as coded; ``height`` likewise."""
+    height: int
+    pix_fmt: str
+    frame_rate: Fraction
+    """Frames per second."""
+    duration: float
+    """Seconds that were asked for from the start of the clip; 0 is all."""
+
+    @classmethod
+    def of(cls, clip: Clip) -> SourceRecord:
+        return cls(
+            path=str(clip.path.absolute()),
+            size_bytes=clip.size_bytes,
+            fingerprint=clip.fingerprint(),
+            width=clip.width,
+            height=clip.height,
+            pix_fmt=clip.pix_fmt,
+            frame_rate=clip.frame_rate,
+            duration=clip.duration,
+        )
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> SourceRecord:
+        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        sides = _field(facts, "width", int), _field(facts, "height", int)
+        if not all(1 <= side <= MAX_SIDE for side in sides):
+            raise ValueError(f"a clip of {sides[0]}x{sides[1]} pixels")
+        return cls(
+            path=_field(facts, "path", str),
+            size_bytes=_field(facts, "size_bytes", int),
+            fingerprint=_field(facts, "fingerprint", str),
+            width=sides[0],
+            height=sides[1],
+            pix_fmt=_field(facts, "pix_fmt", str),
+            frame_rate=parse_fraction(_field(facts, "frame_rate", str)),
+            duration=float(_field(facts, "duration", int, float)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "size_bytes": self.size_bytes,
+            "fingerprint": self.fingerprint,
+            "width": self.width,
+            "height": self.height,
+            "pix_fmt": self.pix_fmt,
+            "frame_rate": str(self.frame_rate),
+            "duration": self.duration,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """Identifies the model that made the maps."""
+
+    name: str
+    sha256: str
+    """Of the ONNX file, hexadecimal."""
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> ModelRecord:
+        """Raises `ValueError` where a fact is missing or of another type."""
+        return cls(_field(facts, "name", str), _field(facts, "sha256", str))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRecord:
+    """How the maps were made: the sampling, the device and what the decoder met."""
+
+    step: Fraction
+    """Source frames per sampled frame."""
+    sampled_frames: int
+    corrupt_packets: int | None
+    """Packets that could not be decoded; ``None`` where the decoder does not report them."""
+    variable_frame_rate: bool
+    device: str
+    device_reason: str
+    provider: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else the device reports: ``decoder``, ``decoder_reason``, and on ``cuda`` more."""
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> AnalysisRecord:
+        """Raises `ValueError` where a fact is missing or of another type."""
+        known = {
+            "step": parse_fraction(_field(facts, "step", str)),
+            "sampled_frames": _field(facts, "sampled_frames", int),
+            "corrupt_packets": _field(facts, "corrupt_packets", int, type(None)),
+            "variable_frame_rate": _field(facts, "variable_frame_rate", bool),
+            "device": _field(facts, "device", str),
+            "device_reason": _field(facts, "device_reason", str),
+            "provider": _field(facts, "provider", str),
+        }
+        return cls(**known, facts={key: value for key, value in facts.items() if key not in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "step": str(self.step),
+            "sampled_frames": self.sampled_frames,
+            "corrupt_packets": self.corrupt_packets,
+            "variable_frame_rate": self.variable_frame_rate,
+            "device": self.device,
+            "device_reason": self.device_reason,
+            "provider": self.provider,
+        } | self.facts
+
+
+def parse_fraction(text: str) -> Fraction:
+    """``24`` or ``30000/1001`` as a number above 0. Raises `ValueError`."""
+    if not _FRACTION.fullmatch(text) or text.endswith("/0") or (value := Fraction(text)) <= 0:
+        raise ValueError(f"{text[:40]!r} is no fraction above 0")
+    return value
+
+
+def _field(facts: dict[str, Any], key: str, *kinds: type) -> Any:
+    """The value of ``key``, of exactly one of ``kinds``: JSON's true is no int. Raises `ValueError`."""
+    if key not in facts:
+        raise ValueError(f"{key} is missing")
+    value = facts[key]
+    if type(value) not in kinds:
+        raise ValueError(f"{key} is {str(value)[:40]!r}, not {' or '.join(kind.__name__ for kind in kinds)}")
+    return value

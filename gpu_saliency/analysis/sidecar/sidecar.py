@@ -1,0 +1,41 @@
+"""The sidecar in memory, and the constants of its file format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
+from gpu_saliency.analysis.track import SaliencyTrack
+
+FORMAT, VERSION = "gpu_saliency.sidecar", 2
+SUFFIX = ".saliency.npz"
+_MAX_ENCODES = 64
+
+
+def sidecar_beside(file: Path) -> Path:
+    """The path that the sidecar of ``file``, a source or an encode, has by default."""
+    return file.with_name(file.name + SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """One clip's saliency with its provenance; lives on the host and on disk."""
+
+    track: SaliencyTrack
+    source: SourceRecord
+    model: ModelRecord
+    analysis: AnalysisRecord
+    encodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The encodes made with it, by output file name: settings, ROI policy, size; read by ``inspect``."""
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the clip as decoded."""
+        return self.track.frame_count
+
+    def with_encode(self, name: str, record: dict[str, Any]) -> Sidecar:
+        """Return a copy that holds the encode ``name`` too, and of all encodes the newest 64."""
+        encodes = {key: value for key, value in self.encodes.items() if key != name} | {name: record}
+        return replace(self, encodes=dict(list(encodes.items())[-_MAX_ENCODES:]))

@@ -1,0 +1,86 @@
+"""The names of live sources, their checks, and the `Clip` that describes one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+import av.video.stream
+
+from gpu_saliency.errors import SourceError, SourceMissingError
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags
+
+_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
+DEFAULT_FRAME_RATE = Fraction(25)
+"""For streams that state none; frames with time stamps do not depend on it."""
+
+
+def is_live(source: str) -> bool:
+    """Whether ``source`` is stdin or a URL, which are always live; a file is live only on request."""
+    return source == "-" or "://" in source
+
+
+def scheme_of(source: str) -> str:
+    """``rtsp`` of ``rtsp://host/path``; empty for a file and for stdin."""
+    return source.partition("://")[0].lower() if "://" in source else ""
+
+
+def name_of(source: str) -> str:
+    """The display name of ``source``, without user name and password, which must not reach pages or logs."""
+    return "stdin" if source == "-" else re.sub(r"(?<=://)[^/@]*@", "", source)
+
+
+def check_source(source: str) -> None:
+    """Raise `SourceError` or `SourceMissingError` where ``source`` can never be opened."""
+    scheme = scheme_of(source)
+    if scheme and scheme not in _SCHEMES:
+        cure = "use one of " + ", ".join(sorted(_SCHEMES))
+        raise SourceError(f"{name_of(source)}: {scheme} is not a live protocol", cure=cure)
+    if not scheme and source != "-":
+        path = Path(source)
+        if not path.exists():
+            raise SourceMissingError(f"{source}: no such file", cure="check the path")
+        if not path.is_file():
+            raise SourceError(f"{source}: is not a regular file", cure="give the path of a file that is being written")
+    if source == "-" and sys.stdin.isatty():
+        raise SourceError(
+            "-: stdin is a terminal", cure="pipe a video into it, such as ffmpeg -i ... -f mpegts - | gpu-saliency ..."
+        )
+
+
+def reconnects(source: str) -> bool:
+    """Whether ``source`` is opened again after its end."""
+    return bool(scheme_of(source))
+
+
+def video_of(source: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The first video stream, decoded without the delay of frame threads. Raises `SourceError`."""
+    if not container.streams.video:
+        raise SourceError(f"{name_of(source)}: has no video stream")
+    video = container.streams.video[0]
+    video.thread_type = "SLICE"
+    return video
+
+
+def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFrame) -> Clip:
+    """Describe a live source by its first frame. Raises `SourceError`."""
+    if not (1 <= frame.width <= MAX_SIDE and 1 <= frame.height <= MAX_SIDE):
+        raise SourceError(
+            f"{name_of(source)}: has a frame of {frame.width}x{frame.height} (sides of 1 to {MAX_SIDE} are supported)"
+        )
+    return Clip(
+        path=Path(name_of(source)),
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=frame.format.name,
+        frame_rate=video.average_rate or video.guessed_rate or DEFAULT_FRAME_RATE,
+        frame_count=None,
+        codec=video.codec_context.codec.canonical_name,
+        color=ColorTags.of(video.codec_context),
+        sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
+        rotation=round(frame.rotation / 90) * 90 % 360,
+    )

@@ -1,0 +1,30 @@
+"""Checks of an overlay's output path before the work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+from gpu_saliency.encode.verify import check_container
+from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.files import check_output
+from gpu_saliency.preview.overlay.painter import check_style
+from gpu_saliency.preview.overlay.video import CODEC, ENCODER
+from gpu_saliency.source.clip import Clip
+
+
+def check_preview_output(output: Path, clip: Clip, style: str, *, audio: bool, overwrite: bool) -> None:
+    """Raise `OutputError`, `ToolMissingError` or `UsageError` where the overlay of ``clip`` cannot be written to ``output``."""
+    check_style(style)
+    check_output(output, clip.path, overwrite=overwrite)
+    if is_sheet(output):
+        return
+    if ENCODER not in av.codec.codecs_available:
+        raise ToolMissingError(f"{output}: this build of PyAV has no {ENCODER}", cure="pip install --force-reinstall --no-deps av")
+    check_container(output, CODEC, clip.audio_codecs if audio else ())
+
+
+def is_sheet(output: Path) -> bool:
+    """Whether ``output`` names a contact sheet (.png) instead of a video."""
+    return output.suffix.lower() == ".png"

@@ -1,0 +1,89 @@
+"""Writes an overlay video with the source's time stamps and audio: under a temporary name, verified, then renamed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from gpu_saliency.draw.canvas import Picture
+from gpu_saliency.encode.join.run import join_parts
+from gpu_saliency.encode.verify import verify_output
+from gpu_saliency.errors import EncodeError, SourceError, setting
+from gpu_saliency.files import publish
+from gpu_saliency.preview.overlay.painter import STYLES
+from gpu_saliency.preview.overlay.source import OnFrame, OverlaySource
+from gpu_saliency.source.clip import ColorTags
+
+ENCODER, CODEC = "libx264", "h264"
+_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "20"}
+_SIDE_ALONE, _SIDE_AMONG = 1280, 640
+"""Pixels: the longer side of a single panel, and of one of several side by side."""
+_BT709 = ColorTags(color_range=1, colorspace=1, color_primaries=1, color_trc=1)
+
+
+def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on_frame: OnFrame | None = None) -> dict[str, Any]:
+    """Write the overlay video: each frame of the source once, with its time stamp, and the source's audio.
+
+    Holds a few frames in memory, whatever the clip's length. Returns the facts of the file (`verify_output`). Raises `EncodeError`,
+    `OutputError` or `SourceError`.
+    """
+    clip, track = source.clip, source.track
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
+        publish(output, cure=f"give {setting('output')} another path") as temporary,
+    ):
+        # An .mp4 of the frames alone, at a constant rate; the joiner adds the source's time stamps and audio.
+        part = Path(folder) / "part.mp4"
+        painter = source.painter(_SIDE_AMONG if len(STYLES[source.style]) > 1 else _SIDE_ALONE)
+        frames = _encode(source.pictures(painter), painter.size, clip.frame_rate, part, on_frame)
+        if frames != track.frame_count:
+            raise SourceError(
+                f"{clip.path}: has {frames} frames, its saliency track has {track.frame_count}",
+                cure="if the clip has changed, delete its sidecar",
+            )
+        # Painted pictures are upright with square pixels.
+        shown = replace(
+            clip, width=painter.size[0], height=painter.size[1], rotation=0, sample_aspect_ratio=Fraction(1), color=_BT709
+        )
+        join_parts([part], [frames], shown, temporary, frame_pts=track.frame_pts, time_base=track.time_base, audio=audio)
+        return verify_output(temporary, shown, CODEC, frames, len(clip.audio_codecs) if audio else 0).to_json()
+
+
+def _encode(pictures: Iterator[Picture], size: tuple[int, int], rate: Fraction, part: Path, on_frame: OnFrame | None) -> int:
+    """Encode ``pictures`` at the constant ``rate`` to the file ``part``; returns their number."""
+    count = 0
+    with _encoding(part), av.open(f"file:{part}", "w") as container:
+        video = container.add_stream(ENCODER, rate=rate, options=_ENCODER_OPTIONS)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        context = video.codec_context
+        context.time_base = 1 / rate
+        for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, name, getattr(_BT709, name))
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", src_color_range="JPEG"
+            )
+            frame.pts, frame.time_base = count, 1 / rate
+            container.mux(video.encode(frame))
+            count += 1
+            if on_frame is not None:
+                on_frame(count)
+        container.mux(video.encode(None))
+    return count
+
+
+@contextmanager
+def _encoding(part: Path) -> Iterator[None]:
+    """Turn PyAV's errors into `EncodeError`."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise EncodeError(f"{part.parent}: the overlay cannot be encoded: {error.strerror}", cure="free some disk space") from error

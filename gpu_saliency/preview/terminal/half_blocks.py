@@ -1,0 +1,45 @@
+"""Draws pictures with the character of an upper half block: two pixels per character cell."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from rich.color import Color
+from rich.segment import Segment, Segments
+from rich.style import Style
+
+from gpu_saliency.draw.canvas import Picture
+from gpu_saliency.source.clip import Clip
+
+GAP = 2
+"""Columns between two pictures."""
+
+
+def half_blocks(*pictures: Picture) -> Segments:
+    """Draw pictures ``[2 n, w, 3]`` side by side in n lines: a cell's foreground is its upper pixel, its background the lower."""
+    segments: list[Segment] = []
+    for line in range(pictures[0].shape[0] // 2):
+        for picture in pictures:
+            pairs = np.concatenate([picture[2 * line], picture[2 * line + 1]], axis=1)
+            # Neighbouring cells of the same colours share a segment.
+            edges = [0, *(np.flatnonzero(np.any(pairs[1:] != pairs[:-1], axis=1)) + 1).tolist(), len(pairs)]
+            for start, end in itertools.pairwise(edges):
+                r, g, b, r2, g2, b2 = (int(value) for value in pairs[start])
+                segments.append(Segment("▀" * (end - start), Style.from_color(Color.from_rgb(r, g, b), Color.from_rgb(r2, g2, b2))))
+            segments.append(Segment(" " * GAP))
+        segments[-1] = Segment.line()
+    return Segments(segments)
+
+
+def picture_size(clip: Clip, columns: int, lines: int) -> tuple[int, int]:
+    """Pixels of each of two pictures of ``clip`` that fit side by side: width in columns, height in half lines.
+
+    A half block is taken to be as wide as high.
+    """
+    wide, high = float(clip.width * clip.sample_aspect_ratio), float(clip.height)
+    if clip.rotation % 180:
+        wide, high = high, wide
+    space = ((columns - GAP) // 2, 2 * lines)
+    scale = min(space[0] / wide, space[1] / high)
+    return max(1, min(space[0], round(wide * scale))), max(2, min(space[1], round(high * scale / 2) * 2))

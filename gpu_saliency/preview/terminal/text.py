@@ -1,0 +1,79 @@
+"""The lines of text around the pictures: titles, colour scales, progress, values and a curve."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from gpu_saliency.draw.palette import offset_colour, saliency_colour
+from gpu_saliency.errors import Spelling
+from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.preview.moment import Moment
+from gpu_saliency.preview.planner import Session, View
+from gpu_saliency.preview.terminal.half_blocks import GAP
+
+_LEVELS = " ▁▂▃▄▅▆▇█"
+_SCALE_COLUMNS = 24
+CLIP_KEYS = "space pause   left, right one frame   up, down one second   q end"
+LIVE_KEYS = "space pause   q end"
+
+
+def line(text: str) -> Text:
+    """One line, cut off at the terminal's width."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def titles(width: int) -> Text:
+    """The titles of two pictures of ``width`` columns."""
+    return Text(f"{'saliency':<{width + GAP}}plan: QP offset", style="bold", no_wrap=True)
+
+
+def scales(top: float) -> Text:
+    """The colour scales of saliency and of QP offsets from ``-top`` to ``top``."""
+    ramp = np.linspace(0, 1, _SCALE_COLUMNS)
+    text = Text("saliency 0 ", no_wrap=True)
+    for colour in saliency_colour(ramp).astype(int):
+        text.append("█", style=Style(color=Color.from_rgb(*colour)))
+    text.append(f" 1   QP {-top:g} better ")
+    for colour in offset_colour((2 * ramp - 1) * top, top).astype(int):
+        text.append("█", style=Style(color=Color.from_rgb(*colour)))
+    text.append(f" +{top:g} worse")
+    return text
+
+
+def progress(session: Session, view: View, spell: Spelling) -> Text:
+    """The clip's facts and the state of its analysis; ``view`` has a track."""
+    assert view.track is not None
+    clip, done = session.clip, view.track.frame_count
+    facts = f"{session.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps"
+    if view.live is not None and view.error is None:
+        return line(f"{facts}  {view.live}")
+    if view.error is not None:
+        return line(f"{facts}  analysis ended at frame {done}: {view.error.line(spell)}")
+    if view.finished:
+        return line(f"{facts}  analysed: {done} frames, {len(view.track.sample_frame)} maps")
+    total = f" of about {clip.frame_count}" if clip.frame_count else ""
+    return line(f"{facts}  analysing: {done}{total} frames")
+
+
+def plan_summary(policy: RoiPolicy, moment: Moment) -> Text:
+    """The policy, and the share of blocks that it improves in this frame."""
+    improved = float((moment.effective < -0.5).mean())
+    alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
+    return line(f"plan {policy.mapping} {policy.offset:+d} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved")
+
+
+def curve(means: NDArray[np.float64], sample: int, width: int) -> Text:
+    """The mean saliency of each map, 0..1, scaled to its highest; ``sample`` is marked. ``width`` is the terminal's in columns."""
+    label = "mean saliency "
+    columns = max(1, width - len(label) - 8)
+    bins = np.array([part.mean() for part in np.array_split(means, min(columns, len(means)))])
+    highest = max(float(bins.max()), 1e-6)
+    marks = "".join(_LEVELS[round(float(mean) / highest * (len(_LEVELS) - 1))] for mean in bins)
+    at = min(len(bins) - 1, sample * len(bins) // len(means))
+    text = Text(label, no_wrap=True)
+    text.append(marks[:at]).append("┃", style="bold").append(marks[at + 1 :])
+    return text.append(f" max {highest:.2f}")
