@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gpu_saliency.preview.paint import STYLES
+from gpu_saliency.preview.overlay.painter import STYLES
 from jsonschema import Draft202012Validator
 from make_result_docs import PAGE, make_page
 from schemas import SCHEMAS, read_schema, validator
