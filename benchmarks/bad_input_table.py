@@ -10,7 +10,7 @@ from pathlib import Path
 
 import _paths  # noqa: F401
 from bad_input import CASES
-from support import run
+from program import run
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import _paths  # noqa: F401
 from browser import Page, chromium
+from clips import make_clip
 from preview_server import Server, Viewer
-from support import make_clip
 
 PLAYED = 10.0
 

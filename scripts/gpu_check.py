@@ -138,7 +138,7 @@ def checks(folder: Path, results: Path) -> list[Check]:
     found = [
         Check("facts", [python, __file__, "facts"], 120, {}),
         Check("clips", [python, __file__, "lengthen", str(folder)], 60, {}),
-        Check("tests", [*tests, str(ROOT / "tests")], 240, required),
+        Check("tests", [*tests, str(ROOT / "tests" / "gpu")], 240, required),
         Check("parity", [*parity, "--json", str(results / "parity.json")], 90, {}),
         Check("parity, upload", [*parity, "--decoders", "cpu", "--json", str(results / "parity-upload.json")], 90, {}),
         Check("parity, 3 decoders", [*parity, "--decoders", "3", "--json", str(results / "parity-3.json")], 90, {}),

@@ -15,7 +15,7 @@ from gpu_saliency.doctor import make_test_clip
 
 def pytest_configure() -> None:
     try:
-        required()  # a misspelt requirement would otherwise require nothing
+        required()  # otherwise a misspelt name would have no effect
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -51,13 +51,13 @@ def backend(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -
         yield CudaBackend()
         return
     yield request.getfixturevalue("host_backend")
-    said = capfd.readouterr().err
-    assert "runtime error" not in said, said
+    err = capfd.readouterr().err
+    assert "runtime error" not in err, err
 
 
 @pytest.fixture(scope="session")
 def grain_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds, 320x192, of a texture under grain, with a tone."""
+    """Two seconds of a drifting texture under grain, 320x192, with a tone."""
     folder = tmp_path_factory.mktemp("clip")
     make_test_clip(folder / "raw.yuv")
     raw = ("-f", "rawvideo", "-video_size", "320x192", "-framerate", 24, "-i", folder / "raw.yuv")
@@ -67,7 +67,7 @@ def grain_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cut_path(grain_path: Path) -> Path:
-    """The same, but from frame 24 on upside down and negative: a cut, after which nothing of before can be predicted from."""
+    """`grain_path` with a cut: from frame 24 on upside down and negative, so that no earlier frame predicts later ones."""
     path = grain_path.with_name("cut.mp4")
     filters = "split[a][b];[a]trim=end_frame=24[c];[b]trim=start_frame=24,negate,vflip[d];[c][d]concat"
     ffmpeg("-i", grain_path, "-vf", filters, "-crf", 8, "-c:a", "copy", path)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import Page
+from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
 from preview_server import Server
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from support import ffmpeg, make_clip
 
 from gpu_saliency import RoiPlan, RoiPolicy, Sidecar, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.draw.palette import offset_colour, saliency_colour

@@ -1,4 +1,4 @@
-"""Each bad input ends in one clear line, its exit code, and nothing left behind."""
+"""Each bad input ends with one error line and its exit code, and leaves no file behind."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 MISSION = ["libx264", "libx265", "libaom-av1", "libsvtav1", "libvvenc"]
 
 
-def test_an_unsupported_encoder_says_which_are_supported(tmp_path: Path) -> None:
+def test_an_unsupported_encoder_lists_the_supported_ones(tmp_path: Path) -> None:
     done = run("encode", "--src", make_clip(tmp_path / "in.mp4"), "--output", tmp_path / "o.mp4", "--encoder", "mpeg4", "--json")
     assert done.code == 2
     assert done.json["error"]["kind"] == "unsupported-encoder"
     assert done.json["error"]["supported_encoders"][:5] == MISSION
 
 
-def test_last_words_of_ffmpeg_are_shown(tmp_path: Path) -> None:
+def test_the_last_lines_of_ffmpeg_are_shown(tmp_path: Path) -> None:
     stub = stub_ffmpeg(tmp_path, "sys.stderr.write('first\\nsecond\\nthird\\n'); sys.exit(3)")
     clip = make_clip(tmp_path / "in.mp4", seconds=0.25)
     done = run("encode", "--src", clip, "--output", tmp_path / "o.mp4", "--ffmpeg-bin", stub, "--json")
@@ -55,8 +55,8 @@ def test_last_words_of_ffmpeg_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
-def test_an_ffmpeg_that_ignores_the_regions_is_found_out(tmp_path: Path, encoder: str) -> None:
-    """Left half bright, which the hand-made model calls salient, right half dark, both a busy fractal; the stub drops the graph."""
+def test_an_ffmpeg_that_ignores_the_regions_fails_the_proof(tmp_path: Path, encoder: str) -> None:
+    """Both halves are a detailed fractal, the left one bright, which the test's model rates salient; the stub drops the graph."""
     bright, dark = (
         f"mandelbrot=size=160x160:rate=24:start_scale=0.4,trim=end_frame=24,noise=alls=12:allf=t,format=yuv420p,lutyuv=y=val/2+{low}"
         for low in (120, 0)
@@ -76,7 +76,7 @@ def test_an_ffmpeg_that_ignores_the_regions_is_found_out(tmp_path: Path, encoder
 
 
 def endless_encode(folder: Path) -> Path:
-    """An ffmpeg whose encodes do not end: it runs the bundled one and repeats the input for ever."""
+    """An ffmpeg whose encodes never end: it runs the bundled one with the input repeated without limit."""
     return stub_ffmpeg(folder, "i = a.index('-i')\na[i:i] = ['-stream_loop', '-1']\nreal()")
 
 

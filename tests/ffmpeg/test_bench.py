@@ -9,7 +9,8 @@ from typing import Any
 
 import av
 import pytest
-from support import make_clip, run
+from clips import make_clip
+from program import run
 
 from gpu_saliency.bench import measure_clip
 from gpu_saliency.bench.generate import CODECS, generate_clip

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import ffmpeg, run, video_bytes
+from clips import ffmpeg
+from packets import video_bytes
+from program import run
 
 from gpu_saliency.doctor import make_test_clip
 

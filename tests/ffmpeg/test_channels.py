@@ -10,8 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
+from packets import audio_bytes, video_times
 from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
-from support import audio_bytes, ffmpeg, make_clip, run, video_times
+from program import run
 
 from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.cli.spelling import spell_flag

@@ -1,4 +1,4 @@
-"""What the program prints is true: results on stdout, the JSON, the dry run, the plain fallback, the sidecar's reuse."""
+"""The program's output: results on stdout, JSON, the dry run, the plain fallback, the reuse of sidecars."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_result(clip: Path, tmp_path: Path, verb: str) -> None:
     assert Path(result["analysis"]["sidecar"]).is_file()
 
 
-def test_people_get_results_on_stdout_and_nothing_on_stderr_off_a_terminal(clip: Path, tmp_path: Path) -> None:
+def test_off_a_terminal_results_go_to_stdout_and_nothing_to_stderr(clip: Path, tmp_path: Path) -> None:
     done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none", "--device", "cpu")
     assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, 48 frames$", done.out, re.MULTILINE)
     assert done.err == ""
 
 
-def test_dry_run_prints_what_would_run(clip: Path, tmp_path: Path) -> None:
-    """Its command, with its graph in the file that it names, writes the very pictures of the encode."""
+def test_dry_run_prints_what_the_encode_executes(clip: Path, tmp_path: Path) -> None:
+    """The printed command, with the printed graph in the file that it names, writes the same video packets as the encode."""
     output = tmp_path / "out.mp4"
     dry = run("encode", "--src", clip, "--output", output, "--dry-run", "--json").json
     assert list(tmp_path.iterdir()) == []
@@ -81,7 +81,7 @@ def test_plain_fallback(clip: Path, tmp_path: Path, allow: str, monkeypatch: pyt
     assert probe_clip(tmp_path / "out.mp4").codec == "mpeg4"
 
 
-def test_plain_fallback_passes_on_what_the_encoder_has(clip: Path, tmp_path: Path) -> None:
+def test_plain_fallback_refuses_a_setting_that_the_encoder_lacks(clip: Path, tmp_path: Path) -> None:
     base = ["encode", "--src", clip, "--output", tmp_path / "out.mp4", "--encoder", "mpeg4", "--saliency-fallback-plain"]
     done = run(*base, "--crf", 20)
     assert (done.code, len(done.errors)) == (64, 1)
@@ -127,7 +127,7 @@ def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
     assert planned["roi"]["rows"] == 12
 
 
-def test_inspect_refuses_what_is_not_its_own(clip: Path, tmp_path: Path) -> None:
+def test_inspect_refuses_files_that_do_not_belong_together(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
     assert "in.mp4: is not in " in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
@@ -156,7 +156,7 @@ def test_models_of_batch_1(clip: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_ffmpeg_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One on PATH without the encoder is passed over; one with it is taken."""
+    """find_ffmpeg skips an ffmpeg on PATH that lacks the encoder, and takes one that has it."""
     on_path = tmp_path / "ffmpeg"
     on_path.write_text(f'#!/bin/sh\n"{FFMPEG}" "$@" | grep -v libx265\n')
     on_path.chmod(0o755)
@@ -172,8 +172,8 @@ def test_graph_option_follows_the_version() -> None:
     assert found.graph_file(Path("g"))[0] == "-/filter:v"
 
 
-def test_a_model_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from another folder; a file of that name takes precedence; a name without a file is refused."""
+def test_a_shipped_model_is_named_without_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any folder; a file of that name takes precedence; an unknown name is refused."""
     source = make_clip(tmp_path / "in.mp4", seconds=0.5)
     monkeypatch.chdir(tmp_path)
     done = run("plan", "--src", source, "--saliency-model", "saliency_best_v1", "--json")

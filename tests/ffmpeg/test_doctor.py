@@ -1,4 +1,4 @@
-"""The doctor reports what it saw happen, and does not believe an ffmpeg that ignores regions."""
+"""`doctor` reports what its test encodes show, also for an ffmpeg that ignores regions or lacks parts."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def half_plan(width: int, height: int) -> RoiPlan:
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of 320x192 of a fractal with grain: every block has residual, and no two the same."""
+    """A second of a fractal with grain, 320x192: every block has residual, and no two blocks are equal."""
     path = tmp_path_factory.mktemp("busy") / "in.mp4"
     source = "mandelbrot=size=320x192:rate=24:start_scale=0.4,trim=end_frame=24,noise=alls=12:allf=t,format=yuv420p"
     ffmpeg("-f", "lavfi", "-i", source, "-crf", 12, path)
@@ -51,7 +51,7 @@ def job(busy: Path) -> EncodeJob:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_hevc_gets_the_tag_that_players_want(busy: Path, suffix: str, tmp_path: Path) -> None:
+def test_hevc_gets_the_tag_that_players_need(busy: Path, suffix: str, tmp_path: Path) -> None:
     hevc = prepare_encode(probe_clip(busy), EncodeSettings("libx265", "ultrafast"))
     assert "-tag:v hvc1" in " ".join(plain_command(hevc, Path(f"out{suffix}")))
     assert "-tag:v" not in plain_command(hevc, Path("out.mkv"))
@@ -83,7 +83,7 @@ def test_regions_reach_the_encoder_where_its_preset_would_drop_them(
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_the_plan_lies_where_the_picture_is_coded(tmp_path: Path, turn: int) -> None:
-    """A bright box in the top left quarter as coded, whatever way up a player shows it; the model answers with brightness."""
+    """A bright box in the top left quarter of the coded picture, displayed turned; the model rates brightness."""
     box = "color=black:size=192x128:rate=24:duration=0.5,drawbox=x=0:y=0:w=96:h=64:color=white:t=fill"
     base = tmp_path / "base.mp4"
     ffmpeg("-f", "lavfi", "-i", box, "-pix_fmt", "yuv420p", base)
@@ -97,8 +97,8 @@ def test_the_plan_lies_where_the_picture_is_coded(tmp_path: Path, turn: int) -> 
     assert max(saliency[5:].max(), saliency[:, 7:].max()) < 0.1
 
 
-def test_a_model_of_fixed_size_sees_the_whole_picture(tmp_path: Path) -> None:
-    """640x96 laid into a 32-multiple input: padding is cut off again, so that the right end stays at the right end."""
+def test_padding_of_the_model_input_does_not_shift_the_map(tmp_path: Path) -> None:
+    """640x96 is padded to a multiple of 32; the map is cropped, so that the right end of the picture stays at the right end."""
     box = "color=black:size=640x96:rate=24:duration=0.5,drawbox=x=576:y=0:w=64:h=96:color=white:t=fill"
     source = tmp_path / "in.mp4"
     ffmpeg("-f", "lavfi", "-i", box, "-pix_fmt", "yuv420p", source)
@@ -109,7 +109,7 @@ def test_a_model_of_fixed_size_sees_the_whole_picture(tmp_path: Path) -> None:
     assert saliency[:, :35].max() < 0.1
 
 
-def test_nothing_appears_before_it_is_approved(tmp_path: Path, job: EncodeJob) -> None:
+def test_the_output_appears_only_after_approval(tmp_path: Path, job: EncodeJob) -> None:
     seen = []
 
     def refuse(temporary: Path) -> None:
@@ -122,6 +122,6 @@ def test_nothing_appears_before_it_is_approved(tmp_path: Path, job: EncodeJob) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clip_made_by_the_helpers_is_what_it_says(tmp_path: Path) -> None:
+def test_make_clip_makes_odd_sizes(tmp_path: Path) -> None:
     found = probe_clip(make_clip(tmp_path / "in.y4m", size="33x17", seconds=0.5))
     assert (found.width, found.height, int(found.frame_rate)) == (33, 17, 24)

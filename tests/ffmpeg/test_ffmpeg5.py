@@ -10,7 +10,9 @@ from typing import Any
 
 import av
 import pytest
-from support import audio_bytes, make_clip, run, video_times
+from clips import make_clip
+from packets import audio_bytes, video_times
+from program import run
 
 FFMPEG5 = Path(os.environ.get("GPU_SALIENCY_FFMPEG5", Path(__file__).parents[2] / ".ffmpeg5" / "bin" / "ffmpeg"))
 NAMES = ("libx264", "libx265", "libaom-av1", "libsvtav1", "libvpx-vp9")

@@ -1,4 +1,4 @@
-"""What takes long: memory over long clips, and the gain on real clips."""
+"""Slow tests: memory over long clips, and the gain on real clips."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_memory_does_not_grow(tmp_path: Path) -> None:
-    """1080p: below 500 MB, and no more for 2,000 frames than for 100 (the 5 % are the allocator's)."""
+    """1080p: below 500 MB, and no more for 2,000 frames than for 100 (5 % tolerance for the allocator)."""
     peaks = []
     for frames in (100, 2000):
         clip = make_clip(tmp_path / f"{frames}.mp4", size="1920x1080", seconds=frames / 24)
@@ -42,7 +42,7 @@ def test_a_long_clip_is_planned_and_joined_exactly(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads((tmp_path / "found.json").read_text())
     assert (found["frames"], found["frames_written"], found["worst_time_stamp_ms"]) == (8640, 8640, 0)
-    # The clip has a cut every 8 seconds, also where it begins anew.
+    # The clip has a cut every 8 seconds, also where it is repeated.
     assert found["scenes"] == 45
     assert found["parts"] > 10
     assert found["graph_filters_max"] <= 1500
@@ -50,7 +50,7 @@ def test_a_long_clip_is_planned_and_joined_exactly(tmp_path: Path) -> None:
 
 
 def test_gain_on_real_clips() -> None:
-    """Inside rises on every clip where the model finds the object, size within 10 % (5 % on average), correlation 0.8 or more."""
+    """Quality inside rises on each clip where the model finds the object; size within 10 % (5 % on average); correlation >= 0.8."""
     if not CLIPS.is_dir():
         pytest.skip(f"no clips in {CLIPS.name}; set GPU_SALIENCY_CLIPS")
     command = [sys.executable, str(ROOT / "benchmarks" / "roi_gain.py"), "--clips", str(CLIPS)]

@@ -1,4 +1,4 @@
-"""Numbered parts, made by the real encoders, are joined to a file with the source's stamps, audio and metadata."""
+"""`join_parts` joins parts of the real encoders to a file with the source's time stamps, audio and metadata."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_frames_and_audio_arrive(suffix: str, source: Path, parts: list[Path], t
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_begins_as_ffmpeg_lets_it_begin(suffix: str, tmp_path: Path) -> None:
-    """Video that starts after the audio, in a file that itself starts late: compared with what ffmpeg makes of the same."""
+def test_the_start_times_are_those_that_ffmpeg_writes(suffix: str, tmp_path: Path) -> None:
+    """Video starts after the audio, in a file that starts late; the reference is ffmpeg's encode of the same file."""
     plain, late = make_clip(tmp_path / "plain.mp4", rate=25, seconds=1, audio=True), tmp_path / "late.mkv"
     # The offset of one input moves its two streams; the second copy of the file gives the audio.
     ffmpeg("-itsoffset", "3.08", "-i", plain, "-itsoffset", "3", "-i", plain, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
@@ -145,7 +145,7 @@ def test_begins_as_ffmpeg_lets_it_begin(suffix: str, tmp_path: Path) -> None:
     ffmpeg("-i", late, "-map", "0:v", "-map", "0:a", *encoder, "-c:a", "copy", reference)
     for kind in ("video", "audio"):
         found, wanted = times(output, kind=kind), times(reference, kind=kind)
-        # ffmpeg makes the stamps of copied audio finer than a container's milliseconds are.
+        # ffmpeg computes time stamps of copied audio more finely than the container's milliseconds.
         assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= Fraction(1, 1000), kind
     assert times(output)[0] - times(output, kind="audio")[0] == pytest.approx(0.08 + 1024 / 44100, abs=0.0021)
 
@@ -303,7 +303,7 @@ def test_parts_that_do_not_fit_are_refused(source: Path, parts: list[Path], tmp_
 
 
 def test_sei_in_the_parameters_may_differ(source: Path, tmp_path: Path) -> None:
-    """x265 lists its settings there; those that change no parameter set do no harm."""
+    """x265 lists its settings in an SEI; settings that change no parameter set are harmless."""
     cuts = (0, 20, 45)
     parts = encode_parts(probe_clip(source), tmp_path, encoder="libx265", cuts=cuts)
     other = tmp_path / "other.mp4"
@@ -320,14 +320,14 @@ def test_sei_in_the_parameters_may_differ(source: Path, tmp_path: Path) -> None:
     assert pictures(tmp_path / "o.mp4") == pictures(parts[0]) + pictures(other)
 
 
-def test_a_container_that_cannot_hold_it_is_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:
+def test_a_container_that_does_not_support_the_codec_is_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match="cannot be joined"):
         join(parts, source, tmp_path / "o.webm")
 
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """What the disk says when it is full, without filling one."""
+    """Limit the size of files, so that writes fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -338,11 +338,11 @@ def largest_file(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("size", [0, 20000, 40000])
-def test_a_full_disk_is_the_outputs_fault(suffix: str, size: int, source: Path, parts: list[Path], tmp_path: Path) -> None:
+def test_a_full_disk_raises_an_output_error(suffix: str, size: int, source: Path, parts: list[Path], tmp_path: Path) -> None:
     with largest_file(size), pytest.raises(OutputError, match="cannot be written: File too large"):
         join(parts, source, tmp_path / f"o{suffix}")
 
 
-def test_a_missing_folder_is_the_outputs_fault(source: Path, parts: list[Path], tmp_path: Path) -> None:
+def test_a_missing_folder_raises_an_output_error(source: Path, parts: list[Path], tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
         join(parts, source, tmp_path / "missing" / "o.mp4")

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from plans import half_grid, make_plan, swapping_plan, with_time_stamps
-from support import ffmpeg, make_clip
 
 from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.encode.channels.escape import escape_filter_value

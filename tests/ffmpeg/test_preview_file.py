@@ -9,8 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
-from support import audio_bytes, ffmpeg, leftovers, make_clip, run, video_times
+from packets import audio_bytes, video_times
+from program import leftovers, run
 
 from gpu_saliency import Clip, RoiPlan, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.draw.palette import offset_colour, saliency_colour

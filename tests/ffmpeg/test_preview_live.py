@@ -14,9 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from live_stream import RATE, free_port, make_stream, sending, udp_url, until_status
 from preview_server import Server, Viewer
-from support import ffmpeg, make_clip, run
+from program import run
 from terminal import Terminal
 from waiting import HANG_SECONDS, wait_until
 

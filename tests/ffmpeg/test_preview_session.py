@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
-from support import ffmpeg, make_clip
 from waiting import HANG_SECONDS, wait_until
 
 from gpu_saliency import AnalysisSettings, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip

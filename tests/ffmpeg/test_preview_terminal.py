@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import make_clip
+from program import run
 from rich.console import Console
-from support import make_clip, run
 from terminal import Terminal
 
 from gpu_saliency.errors import UsageError

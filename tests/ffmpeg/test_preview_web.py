@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from clips import make_clip
 from preview_server import Server, Viewer
-from support import make_clip, run
+from program import run
 from waiting import HANG_SECONDS, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 

@@ -10,7 +10,9 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
-from support import audio_bytes, ffmpeg, make_clip, run, video_times
+from clips import ffmpeg, make_clip
+from packets import audio_bytes, video_times
+from program import run
 
 from gpu_saliency import (
     AnalysisSettings,

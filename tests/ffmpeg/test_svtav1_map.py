@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import make_clip
+from packets import audio_bytes, video_times
 from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
-from support import audio_bytes, make_clip, video_times
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, deltas, map_text

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
+from clips import SUBJECT, ffmpeg
 from kernel_backends import Array, Backend, Guarded, lay_out
 from kernel_twins import shrunk_rgb
-from support import SUBJECT, ffmpeg
 
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset

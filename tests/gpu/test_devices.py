@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from requirements import lack
-from support import ffmpeg, make_clip
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
 from gpu_saliency.analysis.device import AnalysisResult, Device, DeviceMemoryError, Model

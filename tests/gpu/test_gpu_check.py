@@ -11,8 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from clips import make_clip
+from packets import video_times
 from requirements import MISSING
-from support import make_clip, video_times
 
 ROOT = Path(__file__).parents[2]
 

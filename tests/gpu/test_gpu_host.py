@@ -11,9 +11,9 @@ import av
 import numpy as np
 import onnxruntime
 import pytest
+from clips import ffmpeg, make_clip
 from kernel_backends import Array, Backend
 from stub_driver import start
-from support import ffmpeg, make_clip
 
 import gpu_saliency
 from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, fits

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import stub_driver
+from clips import make_clip
+from program import Run
 from requirements import MISSING, need
 from stub_driver import build_driver, run_with, start
-from support import Run, make_clip
 
 from gpu_saliency.analysis.cuda.probe import GpuMachine, probe
 

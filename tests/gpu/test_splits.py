@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support import ffmpeg
+from clips import ffmpeg
 
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, PacketFacts, index_clip, make_index
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, split_ranges

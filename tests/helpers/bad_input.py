@@ -1,4 +1,4 @@
-"""Every bad input that the program must refuse, as data: for the tests, and for the table of ``benchmarks/bad_input_table.py``."""
+"""Bad inputs that the program must refuse, as data for the tests and for ``benchmarks/bad_input_table.py``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Arguments = list[object]
 
 @dataclass(frozen=True)
 class Case:
-    """One mistake: what the user typed after ``encode``, made in an empty folder, and what must come of it."""
+    """One mistake: the arguments of ``encode``, made in an empty folder, with the expected exit code and message."""
 
     name: str
     arguments: Callable[[Path], Arguments]
     code: int
     words: str
-    """Part of the error line: the input's name and what is wrong with it."""
+    """Part of the error line: the input and the problem."""
 
 
 def _clip(folder: Path, name: str = "clip.mkv") -> Path:
@@ -68,7 +68,7 @@ def _audio_only(folder: Path) -> Path:
 
 
 def _no_frames(folder: Path) -> Path:
-    """A Matroska file with a video track and not one packet."""
+    """A Matroska file with a video track and no packets."""
     ffmpeg("-i", _clip(folder, "whole.mkv"), "-c", "copy", "-an", "-frames:v", 1, folder / "none.mkv")
     data = (folder / "none.mkv").read_bytes()
     (folder / "none.mkv").write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
@@ -92,7 +92,7 @@ def _existing(folder: Path, _clip: Path) -> Path:
 
 def save_model(path: Path, *, channels: int = 3, outputs: int = 1, scale: float = 0.1, stride: int = 1, nan: bool = False) -> Path:
     """An ONNX file: sigmoid (or without ``scale`` nothing) of a mean over the channels; each argument breaks the contract."""
-    # Here, so that modules which need it for one test are collected without it.
+    # Imported here, so that test modules can be collected without onnx.
     from onnx import TensorProto, helper, save
 
     pixels = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", channels, "h", "w"])
@@ -115,7 +115,7 @@ def _model(**breach: object) -> Callable[[Path], Arguments]:
 
 
 def stub_ffmpeg(folder: Path, body: str) -> Path:
-    """An ffmpeg that answers questions about itself truly, and does ``body`` (Python; ``a`` are the arguments) when it encodes."""
+    """An ffmpeg that lists its abilities as the bundled one does, and runs ``body`` (Python; ``a``: arguments) when it encodes."""
     path = folder / "ffmpeg-stub"
     path.write_text(
         "#!/usr/bin/env python3\nimport os, sys\na = sys.argv[1:]\n"

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from clips import FFMPEG, ffmpeg, make_clip
 from preview_server import Viewer
-from support import FFMPEG, ffmpeg, make_clip
 
 RATE = 24
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def _library_path() -> Path | None:
-    """The newest ``libnvrtc.so.N`` of the wheels; they put it in ``nvidia/cu13/lib`` or ``nvidia/cuda_nvrtc/lib``."""
+    """The newest installed ``libnvrtc.so.N``; the wheels put it in ``nvidia/cu13/lib`` or ``nvidia/cuda_nvrtc/lib``."""
     spec = importlib.util.find_spec("nvidia")
     folders = spec.submodule_search_locations if spec else None
     found = [path for folder in folders or () for path in Path(folder).glob("*/lib/libnvrtc.so.*") if path.suffix[1:].isdigit()]

@@ -43,7 +43,7 @@ def test_symmetric_is_the_classic_rule() -> None:
 @pytest.mark.parametrize("offset", [-12, -6, -3, -1, 1, 3, 12])
 @pytest.mark.parametrize("salient", [0.02, 0.15, 0.5, 0.9])
 def test_balanced_keeps_the_predicted_size(offset: int, salient: float) -> None:
-    """Half-soft saliency over a random share of the blocks, and activities that differ by a factor of 20."""
+    """Random saliency over a random share of the blocks, and activities that differ by a factor of 20."""
     rng = np.random.default_rng(7)
     saliency = np.where(rng.random((30, 54)) < salient, rng.uniform(0.7, 1, (30, 54)), rng.uniform(0, 0.1, (30, 54)))
     activity = rng.uniform(0.05, 1, (30, 54))
@@ -64,7 +64,7 @@ def test_balanced_gives_salient_blocks_the_asked_offset() -> None:
 
 
 def test_balanced_never_contrasts_more_than_symmetric() -> None:
-    """A salient area with nearly all the bits cannot be improved at an equal size; the rest must not be ruined for it."""
+    """A salient area that holds nearly all bits cannot gain at equal size; the contrast stays bounded to protect the rest."""
     saliency = np.zeros((10, 10))
     saliency[:9] = 1
     offsets, _ = balanced_offsets(saliency, np.full((10, 10), 0.01), -3)
@@ -88,7 +88,7 @@ def test_plan_follows_each_segment() -> None:
 
 
 def test_activity_moves_the_balance() -> None:
-    """The more of the bits the salient half holds, the more the other half must give."""
+    """The larger the salient half's share of the bits, the more QP the other half loses."""
     saliency = np.zeros((1, 4, 4), np.float32)
     saliency[0, :, :2] = 1
     heavy, light = np.full((1, 4, 4), 0.1), np.full((1, 4, 4), 0.1)
@@ -116,7 +116,7 @@ def test_offset_out_of_range(offset: int) -> None:
         {"segment_start": np.array([1])},
     ],
 )
-def test_a_plan_is_checked_at_birth(change: dict[str, np.ndarray]) -> None:
+def test_a_plan_is_checked_when_made(change: dict[str, np.ndarray]) -> None:
     good = RoiPlan(np.zeros((1, 2, 4), np.int8), np.zeros(1, np.float32), np.array([0]), 1, 64, 32, RoiPolicy())
     with pytest.raises(ValueError, match=r"plan|segments"):
         replace(good, **change)  # type: ignore[arg-type]  # the parametrisation mixes its fields
