@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import RUN, RawOptions, RunOptions, overwrite_option
+from gpu_saliency.cli.options import RUN, SOURCE, RawOptions, RunOptions, overwrite_option
 from gpu_saliency.cli.show_score import score_lines
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.score import score_encode
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.raw import RAW_SUFFIXES
 
-CLIPS, REGIONS = "Clips", "Regions"
-"""Panels of the help page."""
+REGIONS = "Regions"
+"""A panel of the help page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,11 @@ class RegionOptions:
 @with_groups
 def score(
     *,
-    ref: Annotated[Path, typer.Option(help="Reference: the source of the encode.", rich_help_panel=CLIPS)],
-    dist: Annotated[Path, typer.Option(help="Encode to score.", rich_help_panel=CLIPS)],
+    ref: Annotated[Path, typer.Option(help="Reference: the source of the encode.", rich_help_panel=SOURCE)],
+    dist: Annotated[Path, typer.Option(help="Encode to score.", rich_help_panel=SOURCE)],
     raw: RawOptions,
     frames: Annotated[
-        int, typer.Option(help="Compare only this many frames from the start; 0 compares all.", rich_help_panel=CLIPS)
+        int, typer.Option(help="Compare only this many frames from the start; 0 compares all.", rich_help_panel=SOURCE)
     ] = 0,
     regions: RegionOptions,
     plot: Annotated[
@@ -72,8 +75,7 @@ def score(
 ) -> None:
     """Measure PSNR, SSIM, XPSNR, VMAF and CAMBI of an encode, of the whole frame and of regions."""
     found = score_encode(
-        raw.probe(ref),
-        raw.probe(dist),
+        *_probe(ref, dist, raw),
         masks=regions.masks,
         gaze=regions.gaze,
         sidecar=regions.sidecar,
@@ -84,3 +86,11 @@ def score(
         observer=report.reporter(),
     )
     report.show(found.to_json(), "\n".join(score_lines(found)))
+
+
+def _probe(ref: Path, dist: Path, raw: RawOptions) -> tuple[Clip, Clip]:
+    """Read both headers; the format of raw video is of the raw file, or is checked against both files."""
+    files = (ref, dist)
+    is_raw = [path.suffix.lower() in RAW_SUFFIXES for path in files]
+    clips = [raw.probe(path) if own or not any(is_raw) else probe_clip(path) for path, own in zip(files, is_raw, strict=True)]
+    return clips[0], clips[1]

@@ -30,7 +30,7 @@ class ScoreRegion:
     frames: int
     """Frames that have any weight."""
     share: float | None
-    """Of the masks: the mean part of the frame inside, 0..1; ``None`` for maps."""
+    """Mean part of the frame inside or outside of the masks, 0..1; ``None`` for ``whole`` and for maps."""
     metrics: dict[str, Metric]
     """By the names of `REGION_METRICS`."""
 

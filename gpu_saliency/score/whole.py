@@ -22,6 +22,9 @@ from gpu_saliency.score.maps import Maps, inside
 from gpu_saliency.score.metric import Metric
 from gpu_saliency.score.pair import Pair
 
+_JOIN_SECONDS = 10.0
+"""The reader has ended when the writer is joined, which breaks the pipe; the limit is for a reader that never started."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -94,11 +97,11 @@ def _feeding(masks: Maps | None, pair: Pair) -> Iterator[int | None]:
     try:
         yield read_end
     except SourceError:
-        writer.join()
+        writer.join(_JOIN_SECONDS)
         if not failure:
             raise
     finally:
-        writer.join()
+        writer.join(_JOIN_SECONDS)
     if failure:
         raise failure[0]
 
