@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
-from gpu_saliency.grid import BLOCK_SIZE, block_mean
+from gpu_saliency.grid import BLOCK_SIZE
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
@@ -21,7 +21,8 @@ from gpu_saliency.source.probe import probe_clip
 Map = NDArray[np.float32]
 """``[h, w]`` of any size, upright, 0 or more; only ratios count."""
 _ONE_OR_ALL = "give one map for each frame, or one for all"
-_INSIDE = 0.5
+_INSIDE = 0.5 - 1e-6
+"""Of a pixel; less the rounding of `fit`, so that exactly half of a pixel is inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,20 @@ def fit(one: NDArray[np.floating], width: int, height: int) -> NDArray[np.float3
     """``one`` scaled by area to ``[height, width]``: each pixel is the mean of what it covers."""
     if one.shape == (height, width):
         return np.ascontiguousarray(one, np.float32)
-    return block_mean(one, width, height, 1)
+    fitted = _fit_rows(_fit_rows(one.astype(np.float64), height).T, width).T
+    return np.ascontiguousarray(fitted, np.float32)
+
+
+def _fit_rows(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """``[rows, n]`` scaled to ``[length, n]``: differences of the running sum at the edges of the new rows."""
+    rows = len(values)
+    if rows == length:
+        return values
+    edges = np.linspace(0, rows, length + 1)
+    first = np.minimum(edges.astype(np.intp), rows - 1)
+    sums = np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
+    at_edges = sums[first] + (edges - first)[:, None] * values[first]
+    return np.maximum(np.diff(at_edges, axis=0) * (length / rows), 0)
 
 
 def inside(maps: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.bool_]]:

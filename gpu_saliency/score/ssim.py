@@ -15,7 +15,7 @@ MARGIN = WINDOW // 2
 """Pixels at each edge that have no value."""
 _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
-_STRIP = 32
+_STRIP = 16
 """Rows at a time, so that all intermediate pictures stay in the cache."""
 
 

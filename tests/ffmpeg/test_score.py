@@ -41,6 +41,12 @@ def everywhere(folder: Path) -> Score:
     return score_encode(folder / "ref.mkv", folder / "dist.mp4", masks=white(folder / "all.png", 255))
 
 
+@pytest.fixture
+def no_vmaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the slow metrics out."""
+    monkeypatch.setattr(tools, "_accepts", lambda _path, _option: False)
+
+
 def white(path: Path, value: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     """A picture of one grey."""
     path.write_bytes(png_bytes(np.full((size[1], size[0], 3), value, np.uint8)))
@@ -157,6 +163,7 @@ def raw(path: Path, luma: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_weighted_psnr_equals_a_case_computed_by_hand(tmp_path: Path) -> None:
     """Errors of 2 left and 10 right, weighted 3 to 1: (3 * 4 + 1 * 100) / 4 = 28. Then errors of 0 and 6: 9; together 18.5."""
     reference = np.full((2, 16, 32), 100)
@@ -183,6 +190,7 @@ def test_ssim_of_equal_pictures_is_one_and_of_weights_of_one_is_the_mean_of_the_
     assert sums.metrics(WIDTH * HEIGHT)["ssim_y"].frames == pytest.approx([1] * FRAMES)
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_the_plans_own_map_is_labelled_circular(folder: Path) -> None:
     assert run("plan", "--src", folder / "ref.mkv", "--sidecar", folder / "ref.npz", "--quiet").code == 0
     files = ("score", "--ref", folder / "ref.mkv", "--dist", folder / "dist.mp4", "--frames", 2)
@@ -236,6 +244,7 @@ def test_files_that_do_not_fit_are_refused(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["other.mp4", "temporary"]
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_the_first_frames_of_unequal_files_can_be_compared(folder: Path, tmp_path: Path) -> None:
     ffmpeg("-i", folder / "ref.mkv", "-frames:v", 4, tmp_path / "short.mp4")
     assert score_encode(folder / "ref.mkv", tmp_path / "short.mp4", frames=4).frames == 4
@@ -243,6 +252,7 @@ def test_the_first_frames_of_unequal_files_can_be_compared(folder: Path, tmp_pat
         score_encode(folder / "ref.mkv", tmp_path / "short.mp4", frames=5)
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_masks_and_maps_must_be_one_a_frame_or_one(folder: Path, tmp_path: Path) -> None:
     def score(**given: object) -> Score:
         return score_encode(folder / "ref.mkv", folder / "dist.mp4", **given)  # type: ignore[arg-type]
@@ -264,6 +274,7 @@ def test_masks_and_maps_must_be_one_a_frame_or_one(folder: Path, tmp_path: Path)
         score(masks=tmp_path / "masks.mp4")
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_gaze_from_every_kind_of_file_is_the_same(folder: Path, tmp_path: Path) -> None:
     ramp = np.tile(np.arange(16, dtype=np.uint8) * 17, (8, 1))
     (tmp_path / "pictures").mkdir()
@@ -281,6 +292,7 @@ def test_gaze_from_every_kind_of_file_is_the_same(folder: Path, tmp_path: Path) 
     assert values == pytest.approx([values[0]] * 4, abs=1e-4)
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_masks_lie_on_the_upright_picture(folder: Path, tmp_path: Path) -> None:
     """The noisy left half of the coded picture is the lower half of what a player shows after a quarter turn to the left."""
     for name in ("ref.mkv", "dist.mp4"):
@@ -314,6 +326,7 @@ def test_an_old_ffmpeg_measures_what_it_can(folder: Path, everywhere: Score) -> 
         assert found.metrics[name].pooled == pytest.approx(everywhere.metrics[name].pooled, abs=5e-4)
 
 
+@pytest.mark.usefixtures("no_vmaf")
 def test_the_plot_is_a_picture_and_needs_overwrite(folder: Path, tmp_path: Path) -> None:
     arguments = (
         "score",
@@ -335,9 +348,8 @@ def test_the_plot_is_a_picture_and_needs_overwrite(folder: Path, tmp_path: Path)
     assert run(*arguments, "--overwrite").code == 0
 
 
-def test_progress_is_reported_and_a_cancelled_run_leaves_nothing(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_vmaf")
+def test_progress_is_reported_and_cancelling_leaves_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cancel, seen = threading.Event(), set[str]()
 
