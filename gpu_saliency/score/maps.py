@@ -92,7 +92,7 @@ def read_maps(setting: str, path: Path) -> Maps:
             raise UsageError("holds no PNG and no NPY", setting=setting, value=path, cure=_ONE_OR_ALL)
         return Maps(setting, path, len(files), lambda: (_read_file(setting, file) for file in files))
     if not path.exists():
-        raise SourceMissingError(f"{path}: no such file or folder", setting=setting, value=path, cure="check the path")
+        raise SourceMissingError("no such file or folder", setting=setting, value=path, cure="check the path")
     if path.suffix.lower() in (".npz", ".npy"):
         array = _as_maps(setting, path, _load(setting, path))
         return Maps(setting, path, len(array), lambda: iter(array))

@@ -60,7 +60,7 @@ def _panels(score: Score) -> list[tuple[str, Curves]]:
         # Regions have the Gaussian window, which gives other numbers than ffmpeg's filter: never both in a panel.
         ("SSIM Y", regions("ssim_y") or whole("ssim_y")),
         ("XPSNR Y, dB", whole("xpsnr_y")),
-        ("CAMBI (lower: better)", whole("cambi")),
+        ("CAMBI, lower is better", whole("cambi")),
     ]
 
 

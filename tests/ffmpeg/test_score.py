@@ -17,8 +17,11 @@ from support import FFMPEG, ffmpeg, make_clip, run
 from gpu_saliency import GpuSaliencyError, Observer, Progress, Score, probe_clip, score_encode
 from gpu_saliency.draw.canvas import png_bytes
 from gpu_saliency.score import tools
+from gpu_saliency.score.graph import VMAF_FORMAT
+from gpu_saliency.score.maps import read_maps
 from gpu_saliency.score.pair import make_pair
 from gpu_saliency.score.weighted import weigh
+from gpu_saliency.score.whole import mask_planes
 
 FFMPEG5 = Path(os.environ.get("GPU_SALIENCY_FFMPEG5", Path(__file__).parents[2] / ".ffmpeg5" / "bin" / "ffmpeg"))
 FRAMES, WIDTH, HEIGHT = 6, 320, 192
@@ -153,6 +156,37 @@ def test_masks_part_the_frame(folder: Path) -> None:
     assert errors["inside"] + errors["outside"] == pytest.approx(2 * errors["whole"], rel=1e-5)
     assert inside.metrics["ssim_y"].pooled < outside.metrics["ssim_y"].pooled
     assert "vmaf" not in outside.names
+
+
+def test_pixels_outside_the_mask_are_replaced_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+    """The same substitution in numpy, scored as a clip of its own, has the same VMAF."""
+    planes = []
+    for name in ("ref.mkv", "dist.mp4"):
+        ffmpeg("-i", folder / name, "-frames:v", 3, "-pix_fmt", VMAF_FORMAT, "-f", "rawvideo", tmp_path / f"{name}.yuv")
+        planes.append(np.fromfile(tmp_path / f"{name}.yuv", "<u2").reshape(3, -1))
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[37:151, 33:200] = True
+    (tmp_path / "mask.png").write_bytes(png_bytes(np.where(mask[..., None], 255, 0).astype(np.uint8).repeat(3, axis=2)))
+    inside = np.frombuffer(mask_planes(mask), np.uint8) > 0
+    np.where(inside, planes[1], planes[0]).astype("<u2").tofile(tmp_path / "mixed.yuv")
+    mixed, clean = (
+        probe_clip(tmp_path / f"{name}.yuv", width=WIDTH, height=HEIGHT, pix_fmt=VMAF_FORMAT) for name in ("mixed", "ref.mkv")
+    )
+    expected = score_encode(clean, mixed)
+    region = score_encode(folder / "ref.mkv", folder / "dist.mp4", masks=tmp_path / "mask.png", frames=3).region("inside")
+    assert region is not None
+    assert expected.metrics["vmaf"].pooled < 100
+    for name in ("vmaf", "vmaf_scaled"):
+        np.testing.assert_array_equal(region.metrics[name].frames, expected.metrics[name].frames)
+
+
+def test_a_mask_video_of_limited_range_is_white_to_the_end(tmp_path: Path) -> None:
+    """Its white is 235 and its black 16; a gaze map of it must be 1 and 0."""
+    clip = tmp_path / "mask.mkv"
+    ffmpeg("-f", "lavfi", "-i", "color=white:s=64x48:d=0.1,pad=128:48:0:0:black", "-c:v", "ffv1", "-pix_fmt", "yuv420p", clip)
+    assert probe_clip(clip).pix_fmt == "yuv420p"
+    one = next(read_maps("gaze", clip).read())
+    assert (one[:, :63].min(), one[:, 65:].max()) == (1, 0)
 
 
 def raw(path: Path, luma: np.ndarray) -> Path:
