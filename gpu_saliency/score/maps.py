@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.sidecar import Sidecar, check_fresh, describe_source, read_sidecar
+from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
 from gpu_saliency.grid import BLOCK_SIZE
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -110,7 +110,7 @@ def sidecar_maps(path: Path, reference: Clip) -> Maps:
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     sidecar = read_sidecar(path)
-    check_fresh(sidecar, path, describe_source(reference), None, {})
+    check_fresh(sidecar, path, SourceRecord.of(reference))
     return Maps("sidecar", path, sidecar.frame_count, lambda: _saliency(sidecar, reference))
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support import FFMPEG, ffmpeg, make_clip, run
+from clips import FFMPEG, ffmpeg, make_clip
+from program import run
 
 from gpu_saliency import GpuSaliencyError, Observer, Progress, Score, probe_clip, score_encode
 from gpu_saliency.draw.canvas import png_bytes
