@@ -1,4 +1,4 @@
-"""Find the ONNX files that ship with the package by their names."""
+"""Finds the ONNX files that ship with the package by their names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ WITHDRAWN_MODELS = frozenset(
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """Return the file that ``name`` means: a path, or one of `SHIPPED_MODELS` where no file has that name.
+    """Resolve ``name``, a path or one of `SHIPPED_MODELS`, to the path of an ONNX file.
 
-    Raises `ModelError` for one of `WITHDRAWN_MODELS` where no file has that name.
+    An existing file has precedence over a shipped model of that name. Other names are returned as paths, unchecked. Raises
+    `ModelError` for one of `WITHDRAWN_MODELS` where no file has that name.
     """
     path = Path(name)
     if path.exists():
