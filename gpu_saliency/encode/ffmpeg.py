@@ -42,7 +42,7 @@ class Ffmpeg:
     filters: frozenset[str]
 
     def graph_file(self, graph: Path) -> list[str]:
-        """Arguments that make ffmpeg read a filter graph from a file; thousands of regions do not fit on a command line."""
+        """Arguments that make ffmpeg read a filter graph from a file; a command line cannot hold thousands of regions."""
         option = "-/filter:v" if self.avfilter >= _GRAPH_FILE_AVFILTER else "-filter_script:v"
         return [option, str(graph)]
 
