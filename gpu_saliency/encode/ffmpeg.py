@@ -42,7 +42,7 @@ class Ffmpeg:
     filters: frozenset[str]
 
     def graph_file(self, graph: Path) -> list[str]:
-        """Arguments that make ffmpeg read a filter graph from a file; a command line cannot hold thousands of regions."""
+        """Arguments that make ffmpeg read a graph from a file; a command line is too short for thousands of regions."""
         option = "-/filter:v" if self.avfilter >= _GRAPH_FILE_AVFILTER else "-filter_script:v"
         return [option, str(graph)]
 
@@ -50,8 +50,8 @@ class Ffmpeg:
 def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
     """Find an ffmpeg that has ``encoder``.
 
-    ``wanted`` is a path or a command name. The default ``ffmpeg`` takes the one on PATH if it has the encoder, else the bundled one.
-    Raises `ToolMissingError` with the binaries that were tried.
+    ``wanted`` is a path or a command name. The default ``ffmpeg`` takes the one on PATH if it has the encoder, else the bundled
+    one. Raises `ToolMissingError` with the binaries that were tried.
     """
     if wanted != DEFAULT_FFMPEG:
         path = shutil.which(wanted)
