@@ -1,1 +1,1 @@
-"""Shows a clip's saliency and plan: as a file, in the terminal, in the browser; of files and of live sources."""
+"""Shows the saliency and the plan of a clip or a live source: in a file, in the terminal or in a browser."""
