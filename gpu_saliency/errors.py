@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 _MARK = "\0"
 """Encloses the name of a setting inside a message; paths and command lines cannot contain this character."""
 Spelling = Callable[[str, str | None], str]
-"""Spells a setting for the user: called with its name in Python and its value as text, or ``None`` for the name alone."""
+"""Spells a setting for the user. Called with its name in Python and its value as text, or ``None`` for the name without a value."""
 
 
 def setting(name: str, value: object = None) -> str:

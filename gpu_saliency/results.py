@@ -50,7 +50,7 @@ class FfmpegFacts:
     path: str
     version: str
     origin: str
-    """``asked for``, ``PATH`` or ``bundled``."""
+    """How the path was found: ``asked for`` (given by the user), ``PATH`` or ``bundled``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class _Result:
 
     @classmethod
     def common(cls, job: EncodeJob) -> dict[str, Any]:
-        """Keyword arguments for the fields that depend on the job alone."""
+        """Keyword arguments for the fields that depend only on the job."""
         ffmpeg = FfmpegFacts(job.ffmpeg.path, job.ffmpeg.version, job.ffmpeg.origin)
         return {"source": SourceFacts.of(job), "ffmpeg": ffmpeg, "encode": job.record()}
 

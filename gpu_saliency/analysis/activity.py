@@ -1,8 +1,8 @@
 """Computes activity, the texture and change of a picture, from the luma of the samples; it estimates a block's rate share.
 
-With a uniform estimate, files become too large where the salient area has most of the activity. The gradient alone would count a
-still background, which takes no bits after its first frame; so activity mixes gradient and change. ``benchmarks/roi_gain.py``
-prints the resulting sizes against plain encodes.
+If all blocks had the same rate share, files would be too large where the salient area has most of the activity. The gradient alone
+would count a still background, which takes no bits after its first frame; so activity mixes gradient and change.
+``benchmarks/roi_gain.py`` prints the resulting sizes against plain encodes.
 """
 
 from __future__ import annotations

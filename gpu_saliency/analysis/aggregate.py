@@ -29,7 +29,10 @@ def _mean(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.float
 
 
 def _ema(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
-    """Exponential moving average: ``m = a * s + (1 - a) * m`` with weight ``a`` and map ``s``; ``m`` begins as the first map."""
+    """Exponential moving average of the maps.
+
+    ``m = a * s + (1 - a) * m`` for each map ``s``, with the EMA weight ``a``; ``m`` begins as the first map.
+    """
     reduced: NDArray[np.float64] | None = None
     for one in maps:
         s = one.astype(np.float64)

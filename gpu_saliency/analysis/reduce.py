@@ -10,7 +10,7 @@ from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
 
 class HostReducer:
-    """The `Reducer` for tracks whose maps are stored on the host only."""
+    """The `Reducer` for tracks that are stored on the host only."""
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float

@@ -67,7 +67,7 @@ class AnalysisSettings:
     """The settings of the analysis. Raises `UsageError` when a value is out of range, `ModelError` for a withdrawn model."""
 
     model: str | os.PathLike[str] = DEFAULT_MODEL
-    """Path of an ONNX file, or the name of a shipped model; the constructor replaces a name with the path of its file."""
+    """Path of an ONNX file, or the name of a shipped model. The constructor replaces a name with the path of its file."""
     analysis_fps: Fraction | None = None
     """Maps per second of clip; ``None`` takes the default of `Sampling`, and accepts a sidecar of any rate."""
     every: int | None = None

@@ -92,7 +92,10 @@ class CudaStages:
 
 @contextmanager
 def peak_memory(gpu: int) -> Iterator[list[int]]:
-    """Yield a list whose only item is the peak memory in use on ``gpu`` by all processes, in bytes, polled 20 times a second."""
+    """Measure the peak memory that all processes use on ``gpu`` during the block, polled 20 times a second.
+
+    Yields a list with one item, the peak in bytes so far.
+    """
     import cupy
 
     peak = [0]

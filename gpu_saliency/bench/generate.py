@@ -12,7 +12,7 @@ CODECS = {
     "hevc10": ("libx265", "yuv420p10le"),
     "av1": ("libsvtav1", "yuv420p"),
 }
-"""Encoder and pixel format, by the codec's name in ``--codec``."""
+"""Encoder and pixel format, by the codec's name."""
 FRAME_RATE = 24
 _BASE_FRAMES = 240
 _QUIETLY = ("-hide_banner", "-v", "error", "-nostdin", "-y")

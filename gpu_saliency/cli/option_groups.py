@@ -42,7 +42,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def changed_arguments(group: Any) -> list[tuple[str, str]]:
-    """Return flag and value of each option of ``group`` of which the value is not the default, in the order of the fields."""
+    """Return flag and value of each option of ``group`` that is not at its default, in the order of the fields."""
     hints = get_type_hints(type(group), include_extras=True)
     changed = [(field, getattr(group, field.name)) for field in fields(group) if getattr(group, field.name) != _default_of(field)]
     return [(_flag_of(field, hints[field.name]), as_text(value)) for field, value in changed]

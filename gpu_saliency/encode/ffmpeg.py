@@ -35,7 +35,7 @@ class Ffmpeg:
 
     path: str
     origin: str
-    """``asked for``, ``PATH`` or ``bundled``."""
+    """How the path was found: ``asked for`` (given by the user), ``PATH`` or ``bundled``."""
     version: str
     avfilter: tuple[int, int]
     encoders: frozenset[str]

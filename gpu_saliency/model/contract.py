@@ -113,7 +113,7 @@ class ModelContract:
         )
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input size for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture with the displayed width / height ``aspect``."""
         return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
 
 

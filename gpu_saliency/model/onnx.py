@@ -58,7 +58,7 @@ class SaliencyModel:
         return self.contract.batch_size
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input size for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture with the displayed width / height ``aspect``."""
         return self.contract.input_size(aspect)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from gpu_saliency.errors import ModelError
 _SHIPPED = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
 DEFAULT_MODEL = _SHIPPED / "saliency_fast_v1.onnx"
 SHIPPED_MODELS = ("saliency_fast_v1", "saliency_best_v1")
-"""Names that `find_model` takes instead of a path."""
+"""Names that `find_model` accepts instead of a path."""
 WITHDRAWN_MODELS = frozenset(
     {
         "saliency_student_v1",

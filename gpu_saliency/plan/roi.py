@@ -36,7 +36,7 @@ class PlanStatistics:
     effective_mean: float
     effective_max: float
     improved_blocks: float
-    """Share, 0..1, of the blocks whose effective offset is below `IMPROVED_BELOW`."""
+    """Share, 0..1, of blocks with an effective offset below `IMPROVED_BELOW`."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"recentre": list(self.recentre)}

@@ -1,4 +1,4 @@
-"""Measures the realised change of every block between an ROI encode and a plain encode; memory holds a few grids of the plan."""
+"""Measures the realised change of every block between an ROI encode and a plain encode. Memory holds a few grids of the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the proof as a PNG with three panels: a frame of the source, the plan over it, and the realised change over it."""
+"""Draws the proof as a PNG of three panels: a source frame, the plan over it, and the realised change over it."""
 
 from __future__ import annotations
 

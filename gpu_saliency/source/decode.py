@@ -21,7 +21,7 @@ from gpu_saliency.source.scenes import SceneMeter
 from gpu_saliency.source.shrink import Shrinker
 
 GRID_TOLERANCE = 0.0015
-"""Seconds by which a time stamp may differ from a constant frame rate; millisecond time stamps are rounded by up to 0.5 ms."""
+"""Seconds by which a time stamp may differ from a constant frame rate. Millisecond time stamps are rounded by up to 0.5 ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ _LEAST_CHANGE = 15 / 255
 """Least mean luma change, 0..1, from the frame before to a cut."""
 _TIMES_NEIGHBOURS = 3.0
 _NEIGHBOURS = 2
-"""A cut changes the picture at least three times as much as the mean of the two frames before and the two after it; a pan or a
-shaking camera changes all of them alike. The values are the defaults of PySceneDetect's AdaptiveDetector, which measures HSV."""
+"""The change at a cut must be three times the mean change of the two frames before and the two after it, or more. A pan or a
+shaking camera changes all of them equally. The values are the defaults of PySceneDetect's AdaptiveDetector, which measures HSV."""
 _SHORTEST = 6
 """Least number of frames between two cuts, so that a flash is not two cuts."""
 

@@ -74,7 +74,7 @@ class CudaRun:
         return f"{self._clip.path}: {self._decoding.reason}" if self._decoding.is_unexpected else None
 
     def batches(self) -> Generator[Slot, None, None]:
-        """Yield the filled slots of all ranges that are not done, in any order of ranges; the slots of a range in order."""
+        """Yield the filled slots of all ranges that are not done. The slots of one range are in order, those of several mixed."""
         self._restart()
         if not all(one.done for one in self._ranges):
             self._tally = DecodeTally()
@@ -221,7 +221,7 @@ class CudaRun:
 
 
 def sampled_frames(sampling: Sampling, start: int, index: FrameIndex | None) -> Iterator[int]:
-    """Yield the numbers of the samples from frame ``start`` on, without end; a clip too short for a sample gives its last frame."""
+    """Yield the numbers of the samples from frame ``start`` on, without end. A clip too short for a sample gives its last frame."""
     if index is not None and next(sampling.indices()) >= index.frame_count:
         yield index.frame_count - 1
     for number in sampling.indices():

@@ -18,8 +18,8 @@ from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
 from gpu_saliency.plan.roi import RoiPlan
 
 MAX_FILTERS = 1500
-"""Most filters in one graph: a compromise between ffmpeg's set-up time, which grows faster than their number, and more parts,
-each of which costs a key frame."""
+"""Most filters in one graph. With more, ffmpeg's set-up time grows faster than their number; with fewer, a clip has more parts, and
+each part costs a key frame."""
 
 
 def avc_range(bit_depth: int) -> int:

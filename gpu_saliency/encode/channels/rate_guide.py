@@ -66,7 +66,7 @@ class RateGuide(Channel):
 def wanted_rates(estimate: NDArray[np.float64], plan: RoiPlan) -> NDArray[np.float64]:
     """The file's content, the wanted bits ``[rows, cols]``: ``estimate``, raised for blocks that ``plan`` improves.
 
-    The file holds for all frames, so each block takes the lowest offset of all segments.
+    The file applies to all frames, so each block takes the lowest effective offset of all segments.
     """
     best = np.min([plan.effective(segment) for segment in range(len(plan.segment_start))], axis=0)
     worst = max(float(plan.effective(segment).max()) for segment in range(len(plan.segment_start)))

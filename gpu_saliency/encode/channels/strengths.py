@@ -13,7 +13,7 @@ class Strength:
     sigma_per_qp: float = 0.2
     """Pixels of sigma for each QP of the policy's offset."""
     steps: float = 0.0
-    """Steps of the encoder's quality scale that pay for the bits saved by a full blur at sigma 1; 0 if not measured."""
+    """Steps of the encoder's quality scale that spend the bits saved by a full blur at sigma 1; 0 if not measured."""
     power: float = 1.0
     full_at: float = 0.0
     """Base quality up to which the blur saves the full ``steps``."""

@@ -94,7 +94,7 @@ def mean_delta(plan: RoiPlan) -> float:
 
 
 def map_text(plan: RoiPlan) -> str:
-    """The text of the map file of ``plan``: a line for each segment, with its first frame and its offsets in raster order."""
+    """The text of the map file: a line for each segment of ``plan``, with its first frame and its offsets in raster order."""
     lines = [
         f"{start} " + " ".join(map(str, deltas(plan, segment).ravel().tolist()))
         for segment, start in enumerate(plan.segment_start.tolist())

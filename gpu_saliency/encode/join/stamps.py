@@ -61,7 +61,7 @@ def last_duration(video: av.video.stream.VideoStream, frame_pts: NDArray[np.int6
 
 def start_time(source: av.container.InputContainer, used: Sequence[av.stream.Stream]) -> int:
     """Microseconds that ffmpeg subtracts from all time stamps of ``source``."""
-    if source.format.flags & _STAMPS_MAY_JUMP:  # MPEG-TS: ffmpeg then looks only at the streams that it uses
+    if source.format.flags & _STAMPS_MAY_JUMP:  # MPEG-TS: ffmpeg then considers only the streams that it uses
         starts = [rescale(s.start_time, s.time_base, MICROSECOND) for s in used if s.start_time is not None and s.time_base]
         return min(starts, default=0)
     return source.start_time or 0

@@ -29,7 +29,7 @@ def add_video(
     codec_tag: str | None,
 ) -> av.video.stream.VideoStream:
     """Add a video stream to ``target``, coded and tagged like ``template``, with the aspect ratio and rotation of ``clip``."""
-    # opaque: PyAV otherwise looks for an encoder with the decoder's name, and libdav1d and vvc have none.
+    # opaque: otherwise PyAV needs an encoder with the decoder's name, which libdav1d and vvc do not have.
     stream = target.add_stream_from_template(template, opaque=True)
     stream.time_base = time_base
     context = stream.codec_context

@@ -61,7 +61,7 @@ class LiveSession:
             return self._view
 
     def _track(self) -> tuple[SaliencyTrack | None, int]:
-        """The track of the kept samples, and the number of its first frame in the source; ``None`` and 0 before the first map."""
+        """The track of the kept samples, and the number of its first frame in the source. ``None`` and 0 before the first map."""
         if not self._samples:
             return None, 0
         samples = join_samples(self._samples)

@@ -20,7 +20,7 @@ DEFAULT_FRAME_RATE = Fraction(25)
 
 
 def is_live(source: str) -> bool:
-    """Whether ``source`` is stdin or a URL, which are always live; a file is live only with ``--live``."""
+    """Whether ``source`` is stdin or a URL, which are always live; a file is live only if the user requests it."""
     return source == "-" or "://" in source
 
 

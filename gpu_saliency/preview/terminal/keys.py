@@ -13,7 +13,7 @@ _ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1b[C": "right", b"\x1b[D": "l
 
 
 class Keys:
-    """Reads keys from stdin, and restores the terminal at the end of the block; if stdin is not a terminal, it reads no keys."""
+    """Reads keys from stdin, and restores the terminal at the end of the block. If stdin is not a terminal, it reads no keys."""
 
     def __enter__(self) -> Keys:
         self._before = None

@@ -59,7 +59,7 @@ class Viewer:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             error = task.exception()
-            # These errors mean that the client has disconnected; there is nobody to report to.
+            # These errors mean that the client has disconnected, so they are not reported.
             if error is not None and not isinstance(error, (WebSocketDisconnect, RuntimeError)):
                 raise error
 

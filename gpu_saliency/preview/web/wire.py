@@ -26,7 +26,7 @@ from gpu_saliency.preview.planner import View
 from gpu_saliency.source.clip import Clip
 
 _POINTS, _MARKS = 600, 2000
-"""Most points of the mean saliency curve, and most marks on the time line; the page could not show more of them apart."""
+"""Most points of the mean saliency curve, and most marks on the time line. More would be too close together on the page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class DecodedFrame:
     number: int
     colour: Colour
     surface: Callable[[], Surface]
-    """Returns the picture's surface, and copies it to the GPU if it is not there; called only for frames that a kernel reads."""
+    """Returns the picture's surface, copied to the GPU if it is on the host. Called only for frames that a kernel reads."""
 
 
 class Decoder(Protocol):

@@ -16,7 +16,7 @@ _FORMATS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 1): "yuv440p", (2, 0): "yu
 _SAMPLES = 32
 """Chroma samples along a ramp."""
 _SLOPE = 8
-"""Codes per sample of a ramp, so that an eighth of a sample is one code; the clipped end of the ramp is not used."""
+"""Codes per sample of a ramp, so that an eighth of a sample is one code. The clipped end of the ramp is not used."""
 
 
 def chroma_offset(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> tuple[int, int]:
