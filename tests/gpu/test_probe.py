@@ -64,7 +64,8 @@ def test_auto_falls_back_with_the_reason(driver: Path, clip: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
 def test_a_gpu_number_that_does_not_exist(driver: Path, clip: Path, tmp_path: Path) -> None:
-    assert_refused(plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3"), "there is no GPU 3", "--gpu takes: 0 (Stub)")
+    done = plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3")
+    assert_refused(done, "there is no GPU 3", "give --gpu numbers of these GPUs: 0 (Stub)")
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
