@@ -1,4 +1,4 @@
-"""``gpu-saliency preview``: show the saliency of a clip and the plan that follows from it."""
+"""``gpu-saliency preview``: shows the saliency of a clip and its plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_HOST = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions:
-    """Where the preview appears."""
+    """Options for the mode of the preview: a file, the terminal or the browser."""
 
     output: Annotated[
         Path | None,
@@ -58,9 +58,11 @@ class ShowOptions:
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the audio out of --output.", rich_help_panel=PREVIEW)] = False
 
     def check(self, *, overwrite: bool, as_json: bool) -> None:
-        """Raise `UsageError` unless one mode is chosen and every option has an effect in it."""
+        """Raise `UsageError` unless exactly one mode is chosen and all given options apply to it."""
         if (self.output is not None) + self.terminal + self.web != 1:
-            raise UsageError("choose exactly one of --web, --terminal or --output", cure="--output takes a .mp4, .mkv or .png file")
+            raise UsageError(
+                "choose exactly one of --web, --terminal or --output", cure="for --output give a .mp4, .mkv or .png file"
+            )
         for_page = {"--host": self.host is not None, "--port": self.port is not None, "--open": self.open_page}
         for_file = {"--style": self.style is not None, "--no-audio": self.no_audio, "--overwrite": overwrite, "--json": as_json}
         for mode, flags, chosen in (("--web", for_page, self.web), ("--output", for_file, self.output is not None)):
@@ -68,7 +70,7 @@ class ShowOptions:
                 raise UsageError(f"{flag}: applies to {mode} only", cure=f"leave {flag} out")
 
     def page(self, report: RunOptions) -> Page | None:
-        """Describe the page of ``--web``; ``None`` for the other modes."""
+        """Return the settings of the page of ``--web``; ``None`` for the other modes."""
         return Page(self.host or DEFAULT_HOST, self.port or 0, self.open_page, report.reporter()) if self.web else None
 
 
@@ -120,8 +122,8 @@ def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOp
 
 
 def _check_sidecar(sidecar: Path | None) -> None:
-    """Raise `SidecarError` or `OutputError` before the analysis begins if the sidecar cannot be written at its end."""
+    """Raise `SidecarError` or `OutputError` before the analysis if the sidecar cannot be written after it."""
     if sidecar is not None and sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure="give --sidecar the path of a file")
     if sidecar is not None and not sidecar.parent.is_dir():
-        raise OutputError(f"{sidecar}: its folder does not exist", cure=f"mkdir -p {sidecar.parent}")
+        raise OutputError(f"{sidecar}: its folder does not exist", cure=f"run mkdir -p {sidecar.parent}")

@@ -1,4 +1,4 @@
-"""Run a saliency model on the CPU in an ONNX Runtime session; every output is checked against the contract."""
+"""Runs a saliency model on the CPU in an ONNX Runtime session; every output is checked against the contract."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _GIVE_A_MODEL = "give a model that keeps docs/model-contract.md"
 
 
 class SaliencyModel:
-    """An ONNX saliency model in a session. Calling it maps ``[N, 3, H, W]`` to ``[N, H, W]``."""
+    """A saliency model in an ONNX Runtime session. A call computes maps ``[N, H, W]`` from a batch ``[N, 3, H, W]``."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0
     ) -> None:
-        """Load and check ``path``. ``threads`` 0 uses half the usable cores; the decoder uses the others.
+        """Load ``path`` and check it with one inference. ``threads`` 0 uses half the usable cores; the decoder uses the others.
 
         Raises `ModelError`, or `ToolMissingError` without ONNX Runtime.
         """
@@ -58,11 +58,11 @@ class SaliencyModel:
         return self.contract.batch_size
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input size for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture with the displayed width / height ``aspect``."""
         return self.contract.input_size(aspect)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute the maps ``[N, H, W]`` in 0..1 of ``pixels`` ``[N, 3, H, W]``. Raises `ModelError` if they break the contract."""
+        """Compute maps ``[N, H, W]`` in 0..1 from ``pixels`` ``[N, 3, H, W]``. Raises `ModelError` if they break the contract."""
         step = self.batch_size if self.batch_size == 1 else len(pixels)
         parts = [self._run(pixels[i : i + step]) for i in range(0, len(pixels), step)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -90,7 +90,7 @@ class SaliencyModel:
 def normalise(rgb: NDArray[np.uint8], padded: tuple[int, int]) -> NDArray[np.float32]:
     """Convert full-range R'G'B' ``[N, h, w, 3]`` to the model's input ``[N, 3, H, W]``: ``(rgb / 255 - mean) / std``.
 
-    ``padded`` is (W, H); the last column and row are repeated up to it.
+    ``padded`` is the input's size (W, H); the last column and row are repeated to fill it.
     """
     count, height, width, _ = rgb.shape
     pixels = np.empty((count, 3, padded[1], padded[0]), np.float32)

@@ -1,4 +1,4 @@
-"""The `Reducer` of a track that was made on a GPU: reduces the maps of each segment where they are."""
+"""The `Reducer` for tracks that were made on a GPU: reduces the maps of each segment on that GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
 
 
 class DeviceReducer:
-    """Holds uint8 ``[samples, rows, cols]`` of saliency and of activity on a GPU; only reduced maps leave it."""
+    """Reduces saliency and activity, uint8 ``[samples, rows, cols]`` on a GPU; copies only reduced maps to the host."""
 
     def __init__(self, saliency: Any, activity: Any, gpu: int) -> None:
         self._saliency, self._activity, self._gpu = saliency, activity, gpu
