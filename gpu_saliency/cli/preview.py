@@ -11,7 +11,7 @@ import typer
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, overwrite_option
 from gpu_saliency.cli.saliency_options import AnalysisOptions, PlanOptions
-from gpu_saliency.cli.show_preview import Page, Shower, write_preview
+from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError
 from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
@@ -93,21 +93,21 @@ def preview(
 ) -> None:
     """Show the salient regions of a clip and its plan in a browser, a terminal or a file; no encode is made."""
     show.check(overwrite=overwrite, as_json=report.as_json)
-    shower = Shower(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter())
+    display = PreviewDisplay(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter())
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
         _refuse_for_live(show.output, sidecar, source, analysis)
-        shower.show_live(file)
+        display.show_live(file)
         return
     clip = source.probe(Path(file))
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis)
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        shower.show_clip(clip, [word for pair in arguments for word in pair])
+        display.show_clip(clip, [word for pair in arguments for word in pair])
         return
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
-    facts = write_preview(shower, clip, show.output, style, audio=audio)
+    facts = write_preview(display, clip, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text)

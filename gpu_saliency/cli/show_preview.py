@@ -39,7 +39,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Shower:
+class PreviewDisplay:
     """Shows clips and live sources, in a browser if there is a ``page`` and in the terminal otherwise."""
 
     policy: RoiPolicy
@@ -98,11 +98,11 @@ class Shower:
             show_live(session, self.policy, console, spell_flag)
 
 
-def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
+def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
-    reporter, policy = shower.reporter, shower.policy
+    reporter, policy = display.reporter, display.policy
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, shower.analysis, shower.sidecar, on_progress=advance)
+        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, on_progress=advance)
     plan = build_roi_plan(found, policy)
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:

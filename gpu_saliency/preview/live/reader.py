@@ -92,16 +92,17 @@ class LiveReader:
         wait = _FIRST_WAIT
         while not self._closing.is_set():
             before = self._count
+            cure = None
             try:
                 self._read()
                 reason = "end of stream"
             except SourceError as error:
-                reason = error.message.removeprefix(f"{self.name}: ")
+                reason, cure = error.message.removeprefix(f"{self.name}: "), error.cure
             except (av.FFmpegError, OSError) as error:
                 text = str(getattr(error, "strerror", None) or error)
                 reason = "no data" if isinstance(error, av.error.ExitError) else text
             if self._latest is None:
-                self._fail(reason)
+                self._fail(reason, cure)
                 return
             if not reconnects(self.source):
                 self._status = f"ended: {reason}"
@@ -110,8 +111,8 @@ class LiveReader:
             self._status = f"lost ({reason}); trying again every {wait:g} s"
             self._closing.wait(wait)
 
-    def _fail(self, reason: str) -> None:
-        cure = "check that the source is sending video"
+    def _fail(self, reason: str, cure: str | None) -> None:
+        cure = cure or "check that the source is sending video"
         if reason == _NO_PROTOCOL:
             cure = f"use another ffmpeg: ffmpeg -i {self.name} -c copy -f mpegts - | gpu-saliency preview - ..."
         with self._arrival:
