@@ -2,8 +2,9 @@
 
 Each filter adds a rectangle with a ``qoffset`` in -1..1, which ffmpeg's wrapper multiplies by the encoder's QP range (51 at 8 bit,
 6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16 blocks.
-Where rectangles overlap the first one wins, so the last filter is a rectangle of the whole frame that holds the commonest offset;
-it also keeps a region on every frame, without which x265 4.3 crashes or lets old offsets stick.
+Where rectangles overlap the first one wins. So rectangles may run over blocks that earlier ones have painted (rectangles.py), and
+the last filter is a rectangle of the whole frame; it also keeps a region on every frame, without which x265 4.3 crashes or lets old
+offsets stick.
 
 The filter's options cannot change over time, so each segment of the plan has a chain of its own; ``split`` and ``trim`` give each
 frame to one chain, and ``concat`` joins the chains again.
@@ -12,11 +13,12 @@ frame to one chain, and ``concat`` joins the chains again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.encode.channels.rectangles import Rectangle, merge_blocks
+from gpu_saliency.encode.channels.rectangles import Rectangle, paint_blocks
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
@@ -56,7 +58,7 @@ def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
 
 def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
     """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
-    commonest, rectangles = _rectangles(plan, segment)
+    rectangles, rest = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
     size = plan.block_size
     chain = [
@@ -69,26 +71,29 @@ def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
         )
         for r in rectangles
     ]
-    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(commonest + recentre))]
+    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(rest + recentre))]
 
 
 def filter_count(plan: RoiPlan, segment: int) -> int:
     """The length of a segment's `addroi_chain`."""
-    return len(_rectangles(plan, segment)[1]) + 1
+    return len(_rectangles(plan, segment)[0]) + 1
 
 
-def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
-    """The commonest offset of a segment, and rectangles for all others; a plan with more than `MAX_CHAIN` is made coarser."""
+def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
+    """`paint_blocks` of a segment; a plan with more than `MAX_CHAIN` rectangles is made coarser."""
     grid = plan.qp_offset[segment]
-    side = 1
-    while True:
-        values, counts = np.unique(grid, return_counts=True)
-        commonest = int(values[counts.argmax()])
-        rectangles = merge_blocks(grid, commonest)
-        if len(rectangles) <= MAX_CHAIN:
-            return commonest, rectangles
+    return _painted(grid.tobytes(), grid.shape)
+
+
+# A graph asks twice: for the number of its filters, and for the filters.
+@lru_cache(maxsize=128)
+def _painted(offsets: bytes, shape: tuple[int, ...]) -> tuple[list[Rectangle], int]:
+    whole = np.frombuffer(offsets, np.int8).reshape(shape)
+    grid, side = whole, 1
+    while len((painted := paint_blocks(grid))[0]) > MAX_CHAIN:
         side *= 2
-        grid = coarsen(plan.qp_offset[segment], side)
+        grid = coarsen(whole, side)
+    return painted
 
 
 def _addroi(x: int, y: int, width: int, height: int, qoffset: str) -> str:
