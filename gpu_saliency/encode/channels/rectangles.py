@@ -36,7 +36,9 @@ def paint_blocks(grid: NDArray[np.integer]) -> tuple[list[Rectangle], int]:
     values, counts = np.unique(grid, return_counts=True)
     commonest = int(values[counts.argmax()])
     levels = values.tolist()
-    if counts[0] > counts[-1]:  # hilltops are rarer than the land around them
+    # The runs of all levels together are fewest where the border of the picture is painted last.
+    border = np.concatenate([grid[0], grid[-1], grid[:, 0], grid[:, -1]])
+    if 2 * border.mean() < levels[0] + levels[-1]:
         levels.reverse()
     painted = np.zeros(grid.shape, bool)
     rectangles: list[Rectangle] = []
