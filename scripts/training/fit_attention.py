@@ -40,10 +40,12 @@ from gpu_saliency.plan.attention import AttentionCurve
 KEY = "gpu_saliency.attention"
 KNOTS = {"gaze_map": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9), "saliency_map": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)}
 """Above 0.3 saliency says how surely there is an object, not how much it is looked at."""
-BOOTSTRAPS = 40
+BOOTSTRAPS = 200
 Values = NDArray[np.float64]
-Blocks = tuple[Values, Values]
-"""Map values and gaze density of one photograph's blocks, ``[K]`` each; the density's mean is 1."""
+_LEAST, _BINS = 1e-4, 400
+Blocks = NDArray[np.float64]
+"""``[2, bins]``, one photograph's blocks by map value, in `_BINS` logarithmic bins of 2.3 %: their share, and their gaze density
+(mean 1) times that share."""
 
 
 def blocks_of(session: ort.InferenceSession, output: str, pairs: Sequence[Pair], height: int) -> list[Blocks]:
@@ -58,28 +60,26 @@ def blocks_of(session: ort.InferenceSession, output: str, pairs: Sequence[Pair],
         pixels = np.asarray(image.resize(size.content, Image.Resampling.BOX))[None]
         maps = session.run([output], {session.get_inputs()[0].name: normalise(pixels, size.padded)})[0]
         frame = round(image.width / image.height * height), height
-        own = block_mean(maps[0, 0, : size.content[1], : size.content[0]], *frame)
-        found.append((own.ravel().astype(np.float64), block_mean(density / density.mean(), *frame).ravel().astype(np.float64)))
+        own = block_mean(maps[0, 0, : size.content[1], : size.content[0]], *frame).ravel()
+        looked = block_mean(density / density.mean(), *frame).ravel()
+        number = np.rint(np.log(np.maximum(own, _LEAST) / _LEAST) / -np.log(_LEAST) * (_BINS - 1)).astype(np.intp)
+        found.append(np.stack([np.bincount(number, weights, _BINS) for weights in (np.ones(len(own)), looked)]) / len(own))
     return found
 
 
 def fit(blocks: Sequence[Blocks], knots: Sequence[float]) -> Values:
     """``w`` at each knot: the rising curve of greatest Poisson likelihood."""
-    values, density = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
+    share, looked = np.mean(blocks, axis=0)
     edges = np.log(knots)
-    at = np.clip(np.log(np.maximum(values, 1e-9)), edges[0], edges[-1])
-    left = np.clip(np.searchsorted(edges, at) - 1, 0, len(edges) - 2)
-    part = (at - edges[left]) / (edges[left + 1] - edges[left])
-    mix = np.zeros((len(values), len(edges)))
-    mix[np.arange(len(values)), left] = 1 - part
-    mix[np.arange(len(values)), left + 1] = part
+    at = np.clip(np.linspace(np.log(_LEAST), 0, _BINS), edges[0], edges[-1])
+    mix = np.stack([np.interp(at, edges, one) for one in np.eye(len(edges))], axis=1)
     # Parameters: the logarithm of w at the first knot, then its rise from knot to knot.
     mix = mix @ np.tril(np.ones((len(edges), len(edges))))
 
     def loss(parameters: Values) -> tuple[float, Values]:
         logarithm = mix @ parameters
         rate = np.exp(logarithm)
-        return float((rate - density * logarithm).mean()), mix.T @ (rate - density) / len(density)
+        return float((rate * share - looked * logarithm).sum()), mix.T @ (rate * share - looked)
 
     start = np.r_[np.log(0.02), np.full(len(edges) - 1, 0.8)]
     limits = [(-9.0, 3.0)] + [(0.0, None)] * (len(edges) - 1)
@@ -99,11 +99,11 @@ def table_of(output: str, blocks: Sequence[Blocks], curve: Values) -> Table:
     halves = [fit(blocks[start::2], knots) for start in (0, 1)]
     low, high = spread(blocks, knots)
     edges = (0.0, *np.sqrt(np.multiply(knots[1:], knots[:-1])), np.inf)
-    share = np.histogram(np.concatenate([values for values, _ in blocks]), edges)[0]
+    share = np.histogram(np.geomspace(_LEAST, 1, _BINS), edges, weights=np.mean(blocks, axis=0)[0])[0]
     table = Table(title=f"{output}: gaze density (mean 1) of {len(blocks)} photographs", title_justify="left")
     for head in ("map value", "w", "half 1", "half 2", "5 %", "95 %", "share of blocks"):
         table.add_column(head, justify="right")
-    columns = (curve, *halves, low, high, share / share.sum())
+    columns = (curve, *halves, low, high, share)
     for knot, *row in zip(knots, *columns, strict=True):
         table.add_row(f"{knot:g}", *(f"{value:.3g}" for value in row))
     return table
