@@ -5,8 +5,8 @@ Let ``w`` be a block's attention as a multiple of the frame's mean (model/attent
     q = -3 * beta * log2(w) + c, limited to -12..limit
 
 With ``beta = 1`` one more bit lowers the squared error weighted by ``w`` alike in every block: 3 QP double the error that a bit
-saves. ``beta = 0`` is the plain encode, which does so for the unweighted error. The asked offset scales it,
-``beta = curve.beta * offset / -3``, so that a positive offset favours what viewers do not look at. ``c`` keeps the size as in
+saves. ``beta = 0`` is the plain encode, which does so for the unweighted error, and a negative one favours what viewers do not look
+at. ``c`` keeps the size as in
 mapping.py, ``sum rate_share * 2 ** (-q / 6) = 1``, with the limits applied. Offsets are rounded to whole QP, so that neighbouring
 blocks share one and a plan needs few regions; ``recentre`` takes the rest.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.model.attention import AttentionCurve
-from gpu_saliency.plan.policy import DEFAULT_OFFSET, MAX_OFFSET
+from gpu_saliency.plan.policy import MAX_OFFSET
 
 DEFAULT_CURVE = AttentionCurve(
     gaze=((0.001, 0.0117), (0.003, 0.0687), (0.01, 0.189), (0.03, 0.591), (0.1, 1.76), (0.3, 4.8), (0.6, 10.4), (0.9, 17.7)),
@@ -40,15 +40,14 @@ def attention_offsets(
     saliency: NDArray[np.floating],
     rate_share: NDArray[np.floating],
     curve: AttentionCurve,
-    offset: int,
+    beta: float,
     limit: float = MAX_OFFSET,
 ) -> tuple[NDArray[np.int8], float]:
     """Offsets ``[rows, cols]`` that keep the size, and the ``recentre`` to add to all of them; the module gives the formula.
 
     ``gaze`` and ``saliency`` ``[rows, cols]`` in 0..1; ``None``: the curve of the saliency serves. ``rate_share`` ``[rows, cols]``
-    sums to 1. ``offset`` is the nominal strength. No block gets more than ``limit``, 0 or more, offset and recentre together.
+    sums to 1. No block gets more than ``limit``, 0 or more, offset and recentre together.
     """
-    beta = curve.beta * offset / DEFAULT_OFFSET
     asked = -3 * beta * np.log2(curve.weight(gaze, saliency))
 
     def rounded(shift: float) -> tuple[NDArray[np.int8], float]:
@@ -59,13 +58,25 @@ def attention_offsets(
         whole, recentre = rounded(shift)
         return float(whole.max()) + recentre <= limit
 
-    highest = MAX_OFFSET - float(asked.min()) + 1
-    lowest = -MAX_OFFSET - float(asked.max()) - 1
-    shift = _first(lambda shift: _size(np.clip(asked + shift, -MAX_OFFSET, limit), rate_share) <= 1, lowest, highest)
+    shift = balance(asked, rate_share, limit)
     if not fits(shift):
         # Rounding made the plan too large, and the recentre would lift the worst blocks over the limit: the others give way.
-        shift = _first(fits, shift, highest)
+        shift = _first(fits, shift, _highest(asked))
     return rounded(shift)
+
+
+def balance(asked: NDArray[np.float64], rate_share: NDArray[np.floating], limit: float = MAX_OFFSET) -> float:
+    """The ``c`` with which ``asked + c``, limited to ``-12..limit``, keeps the predicted size of a plain encode."""
+
+    def is_small(shift: float) -> bool:
+        return _size(np.clip(asked + shift, -MAX_OFFSET, limit), rate_share) <= 1
+
+    return _first(is_small, -MAX_OFFSET - float(asked.max()), _highest(asked))
+
+
+def _highest(asked: NDArray[np.float64]) -> float:
+    """The shift from which on every block is at the limit."""
+    return MAX_OFFSET - float(asked.min())
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

@@ -9,7 +9,7 @@ from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity
 from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.plan.segments import split_track
 
@@ -34,6 +34,7 @@ def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | 
     if track.gaze is not None and policy.mapping == "attention":
         gaze = reducer.reduce_gaze(track, starts, policy.aggregator, policy.ema_alpha)
     activity = encode_activity(reducer.reduce_activity(track, starts))
+    curve = track.attention or DEFAULT_CURVE
     offsets = np.empty(maps.shape, np.int8)
     recentre = np.zeros(len(maps), np.float32)
     for i, saliency in enumerate(maps):
@@ -48,8 +49,8 @@ def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | 
                 None if gaze is None else gaze[i],
                 saliency,
                 share,
-                track.attention or DEFAULT_CURVE,
-                policy.offset,
+                curve,
+                curve.beta * policy.offset / DEFAULT_OFFSET,
                 policy.max_background_offset,
             )
     return RoiPlan(
