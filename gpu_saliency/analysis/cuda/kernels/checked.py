@@ -152,8 +152,8 @@ class Kernels:
     ) -> None:
         """`reduce.reduce_saliency` or `reduce_gaze`: uint8 ``[samples, rows, cols]`` to float32 ``[segments, rows, cols]``.
 
-        ``decoded`` float32 ``[256]``: `track.decode_saliency` or `decode_gaze` of each code. ``motion`` float32 ``[samples]``: after
-        `reduce.motion_within_scenes`. ``starts`` int32 ``[segments + 1]`` ends with the number of samples.
+        ``decoded`` float32 ``[256]``: `track.decode_saliency` or `decode_gaze` of each code. ``motion`` float32 ``[samples]``
+        after `reduce.motion_within_scenes`. ``starts`` int32 ``[segments + 1]`` ends with the number of samples.
         """
         samples, segments, cells = self._check_reduction(codes, starts, out)
         _check("decoded", decoded, np.float32, (256,))
