@@ -114,5 +114,5 @@ def test_json_round_trip() -> None:
     ],
 )
 def test_a_curve_that_falls_or_is_not_finite_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="gaze|saliency|object|floor"):
+    with pytest.raises(ValueError, match=r"gaze|saliency|object|floor"):
         replace(CURVE, **change)  # type: ignore[arg-type]
