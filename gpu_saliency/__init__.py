@@ -23,6 +23,7 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Message, Observer, Progress
 from gpu_saliency.request import EncodeRequest
 from gpu_saliency.results import DryRunResult, EncodeResult
+from gpu_saliency.score import Score, ScoreRegion, score_encode
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
@@ -42,6 +43,8 @@ __all__ = [
     "Progress",
     "RoiPlan",
     "RoiPolicy",
+    "Score",
+    "ScoreRegion",
     "Sidecar",
     "__version__",
     "build_roi_plan",
@@ -52,4 +55,5 @@ __all__ = [
     "prepare_encode",
     "probe_clip",
     "run_saliency_encode",
+    "score_encode",
 ]

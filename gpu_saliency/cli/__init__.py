@@ -18,6 +18,7 @@ from gpu_saliency.cli.inspect import inspect
 from gpu_saliency.cli.plan import plan
 from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
+from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
 
@@ -40,6 +41,7 @@ app.command(epilog=EXIT_CODES)(encode)
 app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")(encode)
 app.command(epilog=EXIT_CODES)(plan)
 app.command(epilog=EXIT_CODES)(inspect)
+app.command(epilog=EXIT_CODES)(score)
 app.command(epilog=EXIT_CODES)(preview)
 app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(bench)

@@ -38,8 +38,8 @@ def overwrite_option(file: str, panel: str | None = None) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
-    """How to read the source: raw video has no header, so its format is given here."""
+class RawOptions:
+    """The format of raw video, which has no header."""
 
     width: Annotated[int | None, typer.Option(help="Width in pixels; required for raw video.", rich_help_panel=SOURCE)] = None
     height: Annotated[int | None, typer.Option(help="Height in pixels; required for raw video.", rich_help_panel=SOURCE)] = None
@@ -49,14 +49,27 @@ class SourceOptions:
     framerate: Annotated[str | None, typer.Option(help="Frame rate of raw video.", show_default="24.0", rich_help_panel=SOURCE)] = (
         None
     )
+
+    def probe(self, path: Path) -> Clip:
+        """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
+        return self._probe(path, 0.0)
+
+    def _probe(self, path: Path, duration: float) -> Clip:
+        rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
+        return probe_clip(path, width=self.width, height=self.height, pix_fmt=self.pix_fmt, frame_rate=rate, duration=duration)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(RawOptions):
+    """How to read the source: its format where it is raw, and how much of it."""
+
     duration: Annotated[
         float, typer.Option(help="Use only this many seconds from the start; 0 uses all.", rich_help_panel=SOURCE)
     ] = 0.0
 
     def probe(self, path: Path) -> Clip:
         """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
-        rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
-        return probe_clip(path, width=self.width, height=self.height, pix_fmt=self.pix_fmt, frame_rate=rate, duration=self.duration)
+        return self._probe(path, self.duration)
 
 
 @dataclass(frozen=True, kw_only=True)
