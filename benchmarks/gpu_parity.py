@@ -86,7 +86,7 @@ def compare(clip: Clip, decoders: str) -> Parity:
         same_frames=bool(same),
         bytes_to_host=int(facts["copied_to_host_bytes"]),
         bytes_to_device=int(facts["copied_to_device_bytes"]),
-        track_bytes=b.saliency.nbytes + b.activity.nbytes + b.motion.nbytes + 4 * b.frame_count,
+        track_bytes=sum(one.nbytes for one in (b.saliency, b.gaze, b.activity, b.motion) if one is not None) + 4 * b.frame_count,
     )
 
 

@@ -90,7 +90,7 @@ def run(source: Path, output: Path, encoder: str) -> dict[str, Any]:
         "maps": len(track.sample_frame),
         "scenes": len(track.cuts) + 1,
         "segments": len(plan.segment_start),
-        "track_bytes": track.saliency.nbytes + track.activity.nbytes,
+        "track_bytes": sum(one.nbytes for one in (track.saliency, track.gaze, track.activity) if one is not None),
         "sidecar_bytes": path.stat().st_size,
         "plan_bytes": plan.qp_offset.nbytes,
         "parts": encoded.parts,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import av
 import numpy as np
@@ -64,7 +64,14 @@ def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float
     return points
 
 
-def bd_rate(plain: Sequence[RatePoint], other: Sequence[RatePoint], side: str) -> float:
+class Sized(Protocol):
+    """A point of a rate-distortion curve; its qualities are further fields."""
+
+    @property
+    def video_bytes(self) -> int: ...
+
+
+def bd_rate(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
     """Mean change of the rate at equal quality in per cent; negative is fewer bits.
 
     The logarithm of the rate is interpolated over PSNR by monotone cubics and averaged over the PSNR range that both curves

@@ -14,7 +14,7 @@ from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import format_params, parse_params
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError, setting
 from gpu_saliency.files import check_output
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, RoiPolicy
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.source.clip import Clip
@@ -139,6 +139,8 @@ def _job_of(
             str(record["aggregator"]),
             float(record["ema_alpha"]),
             str(record["asked_segments"]),
+            # Records from before the mapping attention lack it, and no other mapping uses it.
+            float(record.get("max_background_offset", DEFAULT_MAX_BACKGROUND_OFFSET)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path}: its record of {file.name} cannot be used: {error}", cure="encode it again") from error

@@ -77,6 +77,8 @@ struct ActivityValue {
 
 HOST_DEVICE inline unsigned char saliency_code(float value) { return (unsigned char)clamped(rintf(value * 255.0f), 0.0f, 255.0f); }
 
+HOST_DEVICE inline unsigned char gaze_code(float value) { return saliency_code(sqrtf(value)); }
+
 HOST_DEVICE inline unsigned char activity_code(float value, float steps) {
     const float codes = value * 255.0f;
     return (unsigned char)clamped(rintf(steps * log2f(codes > 1.0f ? codes : 1.0f)), 0.0f, 255.0f);
@@ -88,6 +90,7 @@ extern "C" __global__ void saliency_blocks(
     int n, int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as in picture_to_input
     int width, int height, int rows, int cols,                                    // the coded frame and its grid of blocks
     float tolerance, int* breach,                                                 // set to 1 where a value leaves 0..1 by more
+    int square_root,                                                              // 1: codes of the square root, for gaze
     unsigned char* out)                                                           // [n, rows, cols]
 {
     const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
@@ -96,7 +99,8 @@ extern "C" __global__ void saliency_blocks(
         const int col = (int)(i % cols), row = (int)(i / cols % rows);
         const float* map = maps + i / cols / rows * padded_w * padded_h;
         const SaliencyValue value = {map, padded_w, tolerance, breach};
-        out[i] = saliency_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height));
+        const float mean = block_mean(value, row, col, map_w, map_h, quarter_turns, width, height);
+        out[i] = square_root != 0 ? gaze_code(mean) : saliency_code(mean);
     }
 }
 

@@ -17,11 +17,11 @@ HOST_DEVICE inline double sample_weight(int mode, const float* motion, int sampl
 }
 
 // Reduces one block over one segment, samples start..end - 1; `codes` points at the block in sample 0.
-HOST_DEVICE inline float reduced_saliency(const unsigned char* codes, int cells, const float* motion, int start, int end, int mode,
-                                          double alpha, double motion_floor) {
+HOST_DEVICE inline float reduced_saliency(const unsigned char* codes, int cells, const float* decoded, const float* motion, int start,
+                                          int end, int mode, double alpha, double motion_floor) {
     double sum = 0.0, total = 0.0;
     for (int sample = start; sample < end; ++sample) {
-        const float value = (float)codes[(long long)sample * cells] / 255.0f;
+        const float value = decoded[codes[(long long)sample * cells]];
         if (sample == start && (end - start == 1 || mode == MODE_EMA || mode == MODE_MAX)) {
             sum = (double)value;
             total = 1.0;
@@ -40,18 +40,19 @@ HOST_DEVICE inline float reduced_saliency(const unsigned char* codes, int cells,
 
 // A thread per block of a segment.
 extern "C" __global__ void reduce_saliency(
-    const unsigned char* saliency,  // [samples, cells]
-    const float* motion,            // [samples], within scenes
-    const int* starts,              // [segments + 1]: first sample of each segment, and the number of samples
+    const unsigned char* codes,  // [samples, cells], of saliency or of gaze
+    const float* decoded,        // [256]: the value of each code, 0..1
+    const float* motion,         // [samples], within scenes
+    const int* starts,           // [segments + 1]: first sample of each segment, and the number of samples
     int segments, int cells,
-    int mode,                       // 0 mean, 1 ema, 2 max, 3 motion-weighted
-    double alpha,                   // ema: weight of the current sample
-    double motion_floor,            // motion-weighted: least weight
-    float* out)                     // [segments, cells]
+    int mode,                    // 0 mean, 1 ema, 2 max, 3 motion-weighted
+    double alpha,                // ema: weight of the current sample
+    double motion_floor,         // motion-weighted: least weight
+    float* out)                  // [segments, cells]
 {
     FOR_EACH(i, (long long)segments * cells) {
         const int segment = (int)(i / cells), cell = (int)(i % cells);
-        out[i] = reduced_saliency(saliency + cell, cells, motion, starts[segment], starts[segment + 1], mode, alpha, motion_floor);
+        out[i] = reduced_saliency(codes + cell, cells, decoded, motion, starts[segment], starts[segment + 1], mode, alpha, motion_floor);
     }
 }
 

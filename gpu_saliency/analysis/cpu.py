@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, Model
 from gpu_saliency.analysis.recorder import HostRecorder
 from gpu_saliency.analysis.track import SaliencyTrack, Samples, join_samples
 from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.model.maps import Maps
 from gpu_saliency.model.onnx import SaliencyModel, normalise
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, FrameBatch, decode_batches
@@ -33,7 +31,7 @@ class CpuDevice:
 
 
 class CpuRun:
-    """The analysis of one clip on the CPU, a `Run`. Memory grows by two bytes per block and sample."""
+    """The `Run` of one clip on the CPU. Memory grows by two bytes per block and sampled frame, three with gaze."""
 
     notice = None
 
@@ -41,17 +39,16 @@ class CpuRun:
         self._clip, self._model, self._sampling = clip, model, sampling
         self._size = model.input_size(clip.upright_aspect)
         self._tally = DecodeTally()
-        self._recorder = HostRecorder(clip, self._size)
+        self._recorder = HostRecorder(clip, self._size, model.attention)
         self._samples: list[Samples] = []
 
     def batches(self) -> Generator[FrameBatch, None, None]:
         return prefetch(decode_batches(self._clip, self._sampling, self._size.content, self._model.batch_size, self._tally))
 
-    def infer(self, batch: FrameBatch) -> NDArray[np.float32]:
-        """Compute the maps ``[N, H, W]`` in 0..1 of ``batch``, upright and padded."""
+    def infer(self, batch: FrameBatch) -> Maps:
         return self._model(normalise(batch.rgb, self._size.padded))
 
-    def add(self, batch: FrameBatch, maps: NDArray[np.float32]) -> int:
+    def add(self, batch: FrameBatch, maps: Maps) -> int:
         self._samples.append(self._recorder.add(batch, maps))
         return int(batch.index[-1]) + 1
 
@@ -72,6 +69,8 @@ class CpuRun:
             cuts=tally.scene.cuts(),
             frame_pts=tally.frame_pts(),
             time_base=tally.time_base,
+            gaze=samples.gaze,
+            attention=samples.attention,
         )
         facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
         return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)

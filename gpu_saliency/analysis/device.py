@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpu_saliency.analysis.track import SaliencyTrack, Samples
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
@@ -25,6 +26,11 @@ class Model(Protocol):
     def batch_size(self) -> int: ...
 
     def input_size(self, aspect: float | Fraction) -> InputSize: ...
+
+    @property
+    def attention(self) -> AttentionCurve | None:
+        """The curve in its metadata."""
+        ...
 
     def describe(self) -> dict[str, Any]: ...
 

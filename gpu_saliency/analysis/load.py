@@ -45,7 +45,7 @@ def load_saliency_sidecar(
     if reuse and path is not None and path.exists():
         step_was_given = settings.analysis_fps is not None or settings.every is not None
         sidecar = read_sidecar(path)
-        model_now = ModelRecord.from_json(describe_model(settings.model_path))
+        model_now = ModelRecord(**describe_model(settings.model_path))
         check_fresh(sidecar, path, source, model_now, sampling.step if step_was_given else None)
         return sidecar, True
     device, model, reason = choose_device(settings.device, settings.model_path, settings.gpu)
@@ -62,7 +62,7 @@ def load_saliency_sidecar(
         provider=model.provider,
         facts=result.facts,
     )
-    sidecar = Sidecar(result.track, source, ModelRecord.from_json(model.describe()), analysis)
+    sidecar = Sidecar(result.track, source, ModelRecord(**model.describe(), attention=model.attention), analysis)
     if path is not None:
         save_sidecar(sidecar, path)
     return sidecar, False

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.activity import activity_map
-from gpu_saliency.analysis.track import Samples, encode_activity, encode_saliency
+from gpu_saliency.analysis.track import Samples, encode_activity, encode_gaze, encode_saliency
 from gpu_saliency.grid import block_mean
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import InputSize
+from gpu_saliency.model.maps import Maps
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import FrameBatch
 
@@ -22,13 +24,13 @@ class HostRecorder:
     It keeps the luma of the last picture, because activity and motion are differences of two consecutive pictures.
     """
 
-    def __init__(self, clip: Clip, size: InputSize) -> None:
-        """``size`` is the model's input size for ``clip``."""
-        self._clip, self._size = clip, size
+    def __init__(self, clip: Clip, size: InputSize, attention: AttentionCurve | None = None) -> None:
+        """``size`` is the model's input for the pictures of ``clip``, ``attention`` the model's curve."""
+        self._clip, self._size, self._attention = clip, size, attention
         self._previous: NDArray[np.float32] | None = None
 
-    def add(self, batch: FrameBatch, maps: NDArray[np.float32]) -> Samples:
-        """Reduce the pictures of ``batch`` and their ``maps`` ``[N, H, W]`` in 0..1 to samples.
+    def add(self, batch: FrameBatch, maps: Maps) -> Samples:
+        """Reduce the pictures of ``batch``, which follow those of the call before, and their ``maps``.
 
         Batches must be added in the order of their frames. The pictures are upright and have the size ``content`` of `InputSize`;
         the maps are upright and have the size ``padded``.
@@ -40,9 +42,11 @@ class HostRecorder:
             self._previous = luma
         return Samples(
             sample_frame=batch.index,
-            saliency=encode_saliency(self._blocks(maps)),
+            saliency=encode_saliency(self._blocks(maps.saliency)),
             activity=np.stack(activity),
             motion=np.array(motion, np.float32),
+            gaze=None if maps.gaze is None else encode_gaze(self._blocks(maps.gaze)),
+            attention=self._attention,
         )
 
     def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:

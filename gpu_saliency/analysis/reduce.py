@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.aggregate import aggregate
-from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, decode_gaze, decode_saliency
+
+Decode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class HostReducer:
@@ -17,20 +21,38 @@ class HostReducer:
     ) -> NDArray[np.float32]:
         return reduce_saliency(track, starts, aggregator, ema_alpha)
 
+    def reduce_gaze(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        return reduce_gaze(track, starts, aggregator, ema_alpha)
+
     def reduce_activity(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
         return reduce_activity(track, starts)
 
 
 def reduce_saliency(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
-    """Reduce the maps of each segment by ``aggregator``: ``[segments, rows, cols]`` in 0..1. Raises `UsageError`.
+    """``[segments, rows, cols]`` in 0..1: the maps of each segment reduced by ``aggregator``. Raises `UsageError`."""
+    return _reduce_maps(track, track.saliency, decode_saliency, starts, aggregator, ema_alpha)
 
-    ``starts`` ``[segments]`` is the number of each segment's first sample.
+
+def reduce_gaze(track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float) -> NDArray[np.float32]:
+    """``[segments, rows, cols]`` in 0..1: the gaze maps of each segment, decoded, reduced by ``aggregator``.
+
+    Raises `UsageError`, or `ValueError` for a track without gaze.
     """
+    if track.gaze is None:
+        raise ValueError("the track has no gaze maps")
+    return _reduce_maps(track, track.gaze, decode_gaze, starts, aggregator, ema_alpha)
+
+
+def _reduce_maps(
+    track: SaliencyTrack, codes: NDArray[np.uint8], decode: Decode, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+) -> NDArray[np.float32]:
     motion = motion_within_scenes(track)
-    reduced = np.empty((len(starts), *track.saliency.shape[1:]), np.float32)
+    reduced = np.empty((len(starts), *codes.shape[1:]), np.float32)
     for i, (start, end) in enumerate(_spans(starts, len(track.sample_frame))):
-        # Map by map: all maps of a long segment as float32 would take four times the memory of the track.
-        maps = (codes.astype(np.float32) / 255 for codes in track.saliency[start:end])
+        # Map by map: as float32, those of a long segment would take four times the memory of their codes.
+        maps = (decode(one) for one in codes[start:end])
         reduced[i] = aggregate(aggregator, maps, motion[start:end], ema_alpha)
     return reduced
 

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.model.attention import AttentionCurve
+
 ACTIVITY_STEPS = 24
 """Codes per doubling of activity: one code is 2.9 %."""
 
@@ -25,15 +27,19 @@ class Reducer(Protocol):
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
     ) -> NDArray[np.float32]: ...
 
+    def reduce_gaze(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]: ...
+
     def reduce_activity(self, track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SaliencyTrack:
-    """Saliency and activity of each sample, and the clip's time axis; in host memory.
+    """Saliency, gaze and activity of each sampled frame, and the clip's time axis; lives on the host.
 
-    Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. It takes two bytes per
-    block and map: an hour of 1080p at 4 maps a second takes 235 MB, of 480p 46 MB. Raises `ValueError` when its fields contradict
+    Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. It takes three bytes per block and map, two
+    without gaze: an hour of 1080p at 4 maps a second takes 353 MB, of 480p 70 MB. Raises `ValueError` when its fields contradict
     each other.
     """
 
@@ -52,7 +58,11 @@ class SaliencyTrack:
     frame_pts: NDArray[np.int64] | None = None
     """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` if the source has none that rise."""
     time_base: Fraction = Fraction(1)
-    """Unit of ``frame_pts``, in seconds."""
+    """Seconds."""
+    gaze: NDArray[np.uint8] | None = None
+    """``[samples, rows, cols]``, mean gaze of each block as `encode_gaze` writes it; ``None`` where the model has no gaze map."""
+    attention: AttentionCurve | None = None
+    """The curve of the model that made the maps; ``None`` where it brings none."""
     reducer: Reducer | None = field(default=None, repr=False, compare=False)
     """Reduces a copy of the maps that a GPU stores; ``None`` where the host has the only copy."""
 
@@ -60,6 +70,8 @@ class SaliencyTrack:
         samples = len(self.sample_frame)
         if self.saliency.ndim != 3 or len(self.saliency) != samples or self.activity.shape != self.saliency.shape or not samples:
             raise ValueError(f"saliency {self.saliency.shape} and activity {self.activity.shape} of {samples} samples")
+        if self.gaze is not None and self.gaze.shape != self.saliency.shape:
+            raise ValueError(f"gaze {self.gaze.shape} beside saliency {self.saliency.shape}")
         if self.sample_frame[0] < 0 or self.sample_frame[-1] >= self.frame_count or np.any(np.diff(self.sample_frame) <= 0):
             raise ValueError("the samples must rise and lie within the clip")
         if self.motion.shape != (samples,) or not np.isfinite(self.motion).all() or self.motion.min() < 0:
@@ -74,7 +86,7 @@ class SaliencyTrack:
 
     def saliency_maps(self) -> NDArray[np.float32]:
         """``[samples, rows, cols]`` in 0..1."""
-        return self.saliency.astype(np.float32) / np.float32(255)
+        return decode_saliency(self.saliency)
 
     def sample_starts(self) -> NDArray[np.int64]:
         """``[samples]``, the first frame to which each sample applies; the first is 0.
@@ -107,15 +119,20 @@ class Samples:
     saliency: NDArray[np.uint8]
     activity: NDArray[np.uint8]
     motion: NDArray[np.float32]
+    gaze: NDArray[np.uint8] | None = None
+    attention: AttentionCurve | None = None
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
-    """Concatenate ``parts``, at least one, in the order of their frames."""
+    """Join ``parts`` of one model, at least one and in the order of their frames."""
+    gaze = [part.gaze for part in parts if part.gaze is not None]
     return Samples(
         sample_frame=np.concatenate([part.sample_frame for part in parts]),
         saliency=np.concatenate([part.saliency for part in parts]),
         activity=np.concatenate([part.activity for part in parts]),
         motion=np.concatenate([part.motion for part in parts]),
+        gaze=np.concatenate(gaze) if gaze else None,
+        attention=parts[0].attention,
     )
 
 
@@ -123,6 +140,24 @@ def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Encode saliency in 0..1 as bytes 0..255."""
     encoded: NDArray[np.uint8] = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
     return encoded
+
+
+def decode_saliency(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The inverse of `encode_saliency`."""
+    decoded: NDArray[np.float32] = encoded.astype(np.float32) / np.float32(255)
+    return decoded
+
+
+def encode_gaze(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Encode gaze ``G`` in 0..1 as ``round(255 * sqrt(G))``: most blocks lie below 0.03, where what is looked at is decided."""
+    encoded: NDArray[np.uint8] = np.clip(np.rint(np.sqrt(values) * 255), 0, 255).astype(np.uint8)
+    return encoded
+
+
+def decode_gaze(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The inverse of `encode_gaze`."""
+    decoded: NDArray[np.float32] = (np.square(np.arange(256, dtype=np.float64) / 255)).astype(np.float32)[encoded]
+    return decoded
 
 
 def encode_activity(values: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -17,9 +17,9 @@ def encode_command(clip: Clip, policy: RoiPolicy, arguments: list[str]) -> str:
     """
     default = RoiPolicy()
     words = ["gpu-saliency", "encode", "--src", str(clip.path), "--output", f"{clip.path.stem}.roi.mp4"]
-    for name in ("offset", "mapping", "segments", "aggregator", "ema_alpha"):
+    has_effect = {"ema_alpha": policy.aggregator == "ema", "max_background_offset": policy.mapping == "attention"}
+    for name in ("offset", "mapping", "max_background_offset", "segments", "aggregator", "ema_alpha"):
         value = getattr(policy, name)
-        has_effect = name != "ema_alpha" or policy.aggregator == "ema"
-        if has_effect and value != getattr(default, name):
+        if has_effect.get(name, True) and value != getattr(default, name):
             words += [spell_flag(name, None), as_text(value)]
     return shlex.join(words + arguments)

@@ -14,7 +14,7 @@ from gpu_saliency.analysis.settings import PROVIDERS, AnalysisSettings, GpuSetti
 from gpu_saliency.cli.options import SALIENCY
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
-from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_MAX_BACKGROUND_OFFSET, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 
 
@@ -24,14 +24,21 @@ class PlanOptions:
 
     saliency_offset: Annotated[
         int,
-        typer.Option(help="QP offset of the most salient blocks, -12 to 12; negative is better quality.", rich_help_panel=SALIENCY),
+        typer.Option(
+            help="Strength: about the QP offset of salient blocks, -12 to 12; negative is better quality.", rich_help_panel=SALIENCY
+        ),
     ] = DEFAULT_OFFSET
     roi_mapping: Annotated[
         str,
         typer.Option(
-            help="One of " + ", ".join(MAPPINGS) + "; balanced keeps the size close to a plain encode's.", rich_help_panel=SALIENCY
+            help="One of " + ", ".join(MAPPINGS) + "; the first two keep the size close to a plain encode's.",
+            rich_help_panel=SALIENCY,
         ),
     ] = DEFAULT_MAPPING
+    max_background_offset: Annotated[
+        float,
+        typer.Option(help="Most QP that the mapping attention takes from any block, 0 to 12.", rich_help_panel=SALIENCY),
+    ] = DEFAULT_MAX_BACKGROUND_OFFSET
     segments: Annotated[
         str,
         typer.Option(
@@ -56,6 +63,7 @@ class PlanOptions:
             aggregator=self.saliency_aggregator,
             ema_alpha=self.saliency_ema_alpha,
             segments=self.segments,
+            max_background_offset=self.max_background_offset,
         )
 
 

@@ -1,8 +1,8 @@
 """The contract for saliency models: the rules for inputs, outputs and metadata, which every device checks when it loads a model.
 
-The model has one input, float32 ``[N, 3, H, W]``, R'G'B' normalised with ImageNet's mean and standard deviation, and one output,
-float32 ``[N, 1, H, W]`` in 0..1. ``N`` is dynamic or 1. ``H`` and ``W`` are both fixed or both dynamic; dynamic sides are multiples
-of the metadata entry ``gpu_saliency.size_multiple``, 32 by default. See docs/model-contract.md.
+One input, float32 ``[N, 3, H, W]``, R'G'B' normalised with ImageNet's mean and deviation; one output, float32 ``[N, 1, H, W]`` in
+0..1, and optionally a second one like it named ``gaze_map``. ``N`` is dynamic or 1. ``H`` and ``W`` are both fixed or both dynamic;
+dynamic ones are multiples of the metadata entry ``gpu_saliency.size_multiple``, 32 by default. See docs/model-contract.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.errors import ModelError
+from gpu_saliency.model.attention import ATTENTION_KEY, AttentionCurve
 
 # As in torchvision's reference transforms; R', G', B' in 0..1.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -24,7 +25,8 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 DEFAULT_BATCH_SIZE = 4
 """Samples per inference on the CPU. On two cores 8 are no faster per sample, and leave more inference after the last frame."""
 TOLERANCE = 1e-3
-"""Largest distance of map values from the range 0..1 that is accepted; they are clipped."""
+"""By how much map values may lie outside 0..1."""
+GAZE_OUTPUT = "gaze_map"
 _DEFAULT_PIXELS = 256 * 144
 _DEFAULT_MULTIPLE = 32
 _MAX_SQUASH = 1.06
@@ -68,6 +70,7 @@ class ModelContract:
     input_dimensions: tuple[str | None, ...]
     """``[4]``: the name of each dynamic dimension of the input, such as ``N``; ``None`` for fixed ones."""
     output_name: str
+    """Of the saliency map."""
     batch_size: int
     """1 if the model's batch is fixed, else `DEFAULT_BATCH_SIZE`."""
     fixed: tuple[int, int] | None
@@ -76,13 +79,24 @@ class ModelContract:
     """The sides of a dynamic input are multiples of this number of pixels."""
     pixels: int
     """Approximate number of pixels of a dynamic input."""
+    gaze_name: str | None = None
+    """Of the output for the gaze map; ``None`` where there is none."""
+    attention: AttentionCurve | None = None
+    """The curve in the metadata; ``None`` where there is none."""
+
+    @property
+    def output_names(self) -> list[str]:
+        """One name, or that of the saliency map and that of the gaze map."""
+        return [name for name in (self.output_name, self.gaze_name) if name is not None]
 
     @classmethod
     def read(cls, path: Path, session: Any) -> ModelContract:
         """Read names, sizes and metadata from an ``onnxruntime.InferenceSession``. Raises `ModelError` if they break the rules."""
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise breach(path, f"{len(inputs)} inputs and {len(outputs)} outputs")
+        names = [output.name for output in outputs]
+        if len(inputs) != 1 or not (len(names) == 1 or (len(names) == 2 and GAZE_OUTPUT in names)):
+            raise breach(path, f"{len(inputs)} inputs and {len(outputs)} outputs ({', '.join(names)[:200]})")
+        gaze_name = GAZE_OUTPUT if len(names) == 2 else None
         shape, kind = inputs[0].shape, inputs[0].type
         if len(shape) != 4 or shape[1] != 3 or kind != "tensor(float)":
             raise breach(path, f"an input of {kind} {shape}")
@@ -100,21 +114,29 @@ class ModelContract:
             raise breach(path, f"metadata that is not numeric: {error}") from error
         if not 1 <= multiple <= 512 or not 0 <= width * height <= 4096**2:
             raise breach(path, f"metadata out of range: size multiple {multiple}, default size {width}x{height}")
-        pixels = width * height or _DEFAULT_PIXELS
         return cls(
-            path,
-            inputs[0].name,
-            tuple(side if isinstance(side, str) else None for side in shape),
-            outputs[0].name,
-            1 if batch == 1 else DEFAULT_BATCH_SIZE,
-            fixed,
-            multiple,
-            pixels,
+            path=path,
+            input_name=inputs[0].name,
+            input_dimensions=tuple(side if isinstance(side, str) else None for side in shape),
+            output_name=next(name for name in names if name != gaze_name),
+            batch_size=1 if batch == 1 else DEFAULT_BATCH_SIZE,
+            fixed=fixed,
+            multiple=multiple,
+            pixels=width * height or _DEFAULT_PIXELS,
+            gaze_name=gaze_name,
+            attention=_attention(path, meta.get(ATTENTION_KEY)),
         )
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
         """The input size for a picture with the displayed width / height ``aspect``."""
         return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
+
+
+def _attention(path: Path, text: str | None) -> AttentionCurve | None:
+    try:
+        return None if text is None else AttentionCurve.parse(text)
+    except ValueError as error:
+        raise breach(path, f"metadata {ATTENTION_KEY}: {first_line(error)}") from error
 
 
 def describe_model(path: Path) -> dict[str, Any]:

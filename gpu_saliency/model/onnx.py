@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import ModelError
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -21,13 +22,14 @@ from gpu_saliency.model.contract import (
     describe_model,
     first_line,
 )
+from gpu_saliency.model.maps import Maps
 from gpu_saliency.model.runtime import import_onnxruntime
 
 _GIVE_A_MODEL = "give a model that keeps docs/model-contract.md"
 
 
 class SaliencyModel:
-    """A saliency model in an ONNX Runtime session. A call computes maps ``[N, H, W]`` from a batch ``[N, 3, H, W]``."""
+    """An ONNX saliency model in a session. Calling it turns pictures ``[N, 3, H, W]`` into their `Maps`."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0
@@ -61,24 +63,36 @@ class SaliencyModel:
         """The input size for a picture with the displayed width / height ``aspect``."""
         return self.contract.input_size(aspect)
 
-    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute maps ``[N, H, W]`` in 0..1 from ``pixels`` ``[N, 3, H, W]``. Raises `ModelError` if they break the contract."""
+    @property
+    def attention(self) -> AttentionCurve | None:
+        """The curve in the model's metadata."""
+        return self.contract.attention
+
+    def __call__(self, pixels: NDArray[np.float32]) -> Maps:
+        """Compute the maps of ``pixels`` ``[N, 3, H, W]``. Raises `ModelError` if they break the contract."""
         step = self.batch_size if self.batch_size == 1 else len(pixels)
         parts = [self._run(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        saliency, *gaze = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Maps(saliency, *gaze)
 
-    def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """``[N, H, W]`` of each output of the contract."""
+        names = self.contract.output_names
         try:
-            (maps,) = self._session.run(None, {self.contract.input_name: pixels})
+            found = self._session.run(names, {self.contract.input_name: pixels})
         except Exception as error:  # as in the constructor
             problem = f"{self.path}: failed on input {list(pixels.shape)}: {first_line(error)}"
             raise ModelError(problem, cure=_GIVE_A_MODEL) from error
+        return [self._checked(name, maps, pixels) for name, maps in zip(names, found, strict=True)]
+
+    def _checked(self, name: str, maps: Any, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The output ``name`` as ``[N, H, W]``, clipped to 0..1. Raises `ModelError`."""
         expected = (len(pixels), 1, *pixels.shape[2:])
         if maps.shape != expected or maps.dtype != np.float32:
-            raise breach(self.path, f"an output of {maps.dtype} {list(maps.shape)} for an input of {list(pixels.shape)}")
+            raise breach(self.path, f"{name} of {maps.dtype} {list(maps.shape)} for an input of {list(pixels.shape)}")
         low, high = float(maps.min()), float(maps.max())
         if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
-            raise breach(self.path, f"output values in {low:g} .. {high:g}, not in 0 .. 1")
+            raise breach(self.path, f"values of {name} in {low:g} .. {high:g}, not in 0 .. 1")
         clipped: NDArray[np.float32] = np.clip(maps[:, 0], 0, 1)
         return clipped
 

@@ -7,8 +7,9 @@ import numpy as np
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity
+from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.plan.segments import split_track
 
@@ -29,15 +30,29 @@ def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | 
     starts = np.arange(len(track.sample_frame)) if every_map else split_track(track, policy.segments)
     reducer = track.reducer or HostReducer()
     maps = reducer.reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
+    gaze = None
+    if track.gaze is not None and policy.mapping == "attention":
+        gaze = reducer.reduce_gaze(track, starts, policy.aggregator, policy.ema_alpha)
     activity = encode_activity(reducer.reduce_activity(track, starts))
+    curve = track.attention or DEFAULT_CURVE
     offsets = np.empty(maps.shape, np.int8)
     recentre = np.zeros(len(maps), np.float32)
     for i, saliency in enumerate(maps):
+        weight = decode_activity(activity[i]).astype(np.float64)
+        share = weight / weight.sum()
         if policy.mapping == "symmetric":
             offsets[i] = symmetric_offsets(saliency, policy.offset)
+        elif policy.mapping == "balanced":
+            offsets[i], recentre[i] = balanced_offsets(saliency, share, policy.offset)
         else:
-            weight = decode_activity(activity[i]).astype(np.float64)
-            offsets[i], recentre[i] = balanced_offsets(saliency, weight / weight.sum(), policy.offset)
+            offsets[i], recentre[i] = attention_offsets(
+                None if gaze is None else gaze[i],
+                saliency,
+                share,
+                curve,
+                curve.beta * policy.offset / DEFAULT_OFFSET,
+                policy.max_background_offset,
+            )
     return RoiPlan(
         qp_offset=offsets,
         recentre=recentre,

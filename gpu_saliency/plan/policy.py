@@ -15,10 +15,13 @@ DEFAULT_OFFSET = -3
 MAX_OFFSET = 12
 
 
-MAPPINGS = ("balanced", "symmetric")
+MAPPINGS = ("attention", "balanced", "symmetric")
 
 
-DEFAULT_MAPPING = "balanced"
+DEFAULT_MAPPING = "attention"
+
+
+DEFAULT_MAX_BACKGROUND_OFFSET = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +29,25 @@ class RoiPolicy:
     """The settings from which a plan is made. Raises `UsageError` when a setting is out of range."""
 
     offset: int = DEFAULT_OFFSET
-    """QP offset of the most salient blocks, -12..12; negative is better quality."""
+    """QP offset of salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
     mapping: str = DEFAULT_MAPPING
     aggregator: str = DEFAULT_AGGREGATOR
     """The rule that reduces the maps of a segment to one."""
     ema_alpha: float = DEFAULT_EMA_ALPHA
     """Weight of the current map in the aggregator ``ema``, (0, 1]."""
     segments: str = DEFAULT_SEGMENTS
-    """``auto``, ``clip`` (one segment), or the number of segments."""
+    """``auto``, ``clip``, or how many."""
+    max_background_offset: float = DEFAULT_MAX_BACKGROUND_OFFSET
+    """Most QP that ``attention`` takes from any block, 0..12; 0 is the plain encode."""
 
     def __post_init__(self) -> None:
         if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
             raise UsageError("out of range", setting="offset", value=self.offset, cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
         if self.mapping not in MAPPINGS:
             raise UsageError("unknown", setting="mapping", value=self.mapping, cure="one of " + ", ".join(MAPPINGS))
+        if not 0 <= self.max_background_offset <= MAX_OFFSET:  # also refuses nan
+            value = self.max_background_offset
+            raise UsageError("out of range", setting="max_background_offset", value=value, cure=f"0 to {MAX_OFFSET}")
         check_aggregator(self.aggregator, self.ema_alpha)
         check_segments(self.segments)
 
@@ -51,4 +59,5 @@ class RoiPolicy:
             "aggregator": self.aggregator,
             "ema_alpha": self.ema_alpha,
             "asked_segments": self.segments,
+            "max_background_offset": self.max_background_offset,
         }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.track import SaliencyTrack, Samples
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.decode import DecodeTally
 
 _FIRST_ROOM = 64
@@ -23,17 +24,20 @@ class GrowingTrack:
         self._count = 0
         self._room: dict[str, NDArray[np.generic]] = {}
         self._tally: DecodeTally | None = None
+        self._attention: AttentionCurve | None = None
 
     def add(self, samples: Samples, tally: DecodeTally | None) -> None:
         """Append ``samples``; a `SamplesHook`. Clears the track first if their frames restart, as after a `DeviceMemoryError`."""
         with self._lock:
-            self._tally = tally
+            self._tally, self._attention = tally, samples.attention
             kept = self._room.get("sample_frame")
             if kept is not None and self._count and samples.sample_frame[0] <= kept[self._count - 1]:
                 self._count, self._room = 0, {}
             end = self._count + len(samples.sample_frame)
-            for name in ("sample_frame", "saliency", "activity", "motion"):
+            for name in ("sample_frame", "saliency", "activity", "motion", "gaze"):
                 new = getattr(samples, name)
+                if new is None:
+                    continue  # the model has no gaze map
                 kept = self._room.get(name)
                 if kept is None or len(kept) < end:
                     # Earlier results of `track` are views of the old array, which is not changed any more.
@@ -63,6 +67,7 @@ class GrowingTrack:
                 cuts=() if tally is None else tuple(cut for cut in tally.scene.cuts() if cut < frames),
                 frame_pts=None if tally is None else _rising(tally, frames),
                 time_base=Fraction(1) if tally is None else tally.time_base,
+                attention=self._attention,
             )
 
 

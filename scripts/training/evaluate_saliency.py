@@ -5,7 +5,7 @@
 
 DIR holds dev_eval.tar or dev_eval_pack/. Without --size a model is scored at the size in its metadata, or else at 256x256.
 Each frame is scaled to that size, its aspect ignored, and its map is scored at the stored size of the truth. --size fit uses
-about as many pixels as 256x144 in each frame's aspect and omits flicker and cost.
+about as many pixels as 256x144 in each frame's aspect and omits flicker and cost. MODEL.onnx:gaze_map scores that output.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _table(rows: list[Row]) -> Table:
 def main() -> None:
     """Parse the arguments, evaluate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", type=Path, nargs="*", metavar="MODEL.onnx")
+    parser.add_argument("models", nargs="*", metavar="MODEL.onnx[:OUTPUT]")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=Path, help="folder of .mp4 files for measuring flicker")
     parser.add_argument("--size", type=_size, action="append", metavar="WxH|fit", help="size of the model input; repeatable")
@@ -96,10 +96,12 @@ def main() -> None:
     rows: list[Row] = []
     for name, baseline in {} if args.no_baselines else _BASELINES.items():
         rows.append(score(name, baseline, dev, clips, (sizes or [_FALLBACK_SIZE])[0]))
-    for path in args.models:
-        model = OnnxPredictor(path, args.threads)
+    for given in args.models:
+        name, _, output = given.partition(":")
+        path = Path(name)
+        model = OnnxPredictor(path, args.threads, output or None)
         for size in sizes or [model.default_size or _FALLBACK_SIZE]:
-            row = score(path.stem, model, dev, clips, size)
+            row = score(path.stem + (f" {output}" if output else ""), model, dev, clips, size)
             if size:
                 row["gflop"] = model.gflop(size)
             if size and not args.no_timing:

@@ -148,7 +148,7 @@ def test_controls_of_the_plan(page: Page, sidecar: Sidecar, control: str, value:
     )
     assert f"{flag} {value}" in str(page.element("command").get_property("value"))
     page.set(control, default)
-    wait_for_plan(page, {"offset": -3, "mapping": "balanced", "aggregator": "mean", "asked_segments": "auto"})
+    wait_for_plan(page, {"offset": -3, "mapping": "attention", "aggregator": "mean", "asked_segments": "auto"})
     assert np.array_equal(page.picture(), before)
     assert str(page.element("command").get_property("value")).endswith(".roi.mp4")
 

@@ -14,6 +14,7 @@ from program import run
 
 from gpu_saliency import probe_clip
 from gpu_saliency._version import __version__
+from gpu_saliency.analysis.sidecar import read_sidecar, save_sidecar
 from gpu_saliency.encode.ffmpeg import find_ffmpeg, probe_ffmpeg
 from gpu_saliency.errors import ToolMissingError
 
@@ -125,6 +126,29 @@ def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
     planned = run("plan", "--src", clip, "--sidecar", tmp_path / "s.npz", "--json").json
     assert planned["frames"] == 48
     assert planned["roi"]["rows"] == 12
+
+
+def test_inspect_reads_records_from_before_the_limit_of_the_background(clip: Path, tmp_path: Path) -> None:
+    """Older records lack `max_background_offset`; the plan of their mapping is the same without it."""
+    output, path = tmp_path / "out.mp4", tmp_path / "out.mp4.saliency.npz"
+    assert run("encode", "--src", clip, "--output", output, "--roi-mapping", "balanced", "--prove", "none").code == 0
+    before = run("inspect", output, "--json").json["proof"]
+    kept = read_sidecar(path)
+    assert kept.encodes["out.mp4"].pop("max_background_offset") == 4
+    save_sidecar(kept, path)
+    assert run("inspect", output, "--json").json["proof"] == before
+
+
+def test_a_limit_of_the_background_reaches_plan_record_and_inspection(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    done = run("encode", "--src", clip, "--output", output, "--max-background-offset", "1", "--json")
+    assert done.code == 0, done.err
+    assert done.json["roi"]["max_background_offset"] == 1
+    assert 0 < done.json["roi"]["effective_max"] <= 1
+    assert read_sidecar(tmp_path / "out.mp4.saliency.npz").encodes["out.mp4"]["max_background_offset"] == 1
+    inspected = run("inspect", output, "--json").json["proof"]
+    assert inspected["inside_planned"] == done.json["proof"]["inside_planned"]
+    assert run("encode", "--src", clip, "--output", output, "--max-background-offset", "13").code == 64
 
 
 def test_inspect_refuses_files_that_do_not_belong_together(clip: Path, tmp_path: Path) -> None:

@@ -140,6 +140,9 @@ def test_the_analysis_keeps_the_last_seconds(stream: Path, monkeypatch: pytest.M
         view = session.view()
         assert view.track is not None
         assert view.track.sample_frame.tolist() == list(range(8))
+        assert view.track.gaze is not None
+        assert view.track.gaze.shape == view.track.saliency.shape
+        assert view.track.attention == model.attention is not None
 
 
 def test_a_url_that_stops_sending_is_opened_again(stream: Path) -> None:

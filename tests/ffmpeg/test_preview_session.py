@@ -164,7 +164,8 @@ def test_a_growing_track_is_a_prefix_of_the_complete_track(clip_path: Path) -> N
     for track in grown:
         assert isinstance(track, SaliencyTrack)
         count = len(track.sample_frame)
-        for name in ("saliency", "activity", "motion", "sample_frame"):
+        assert track.attention == whole.attention is not None
+        for name in ("saliency", "gaze", "activity", "motion", "sample_frame"):
             assert np.array_equal(getattr(track, name), getattr(whole, name)[:count]), name
         assert whole.frame_pts is not None
         assert track.frame_pts is not None
@@ -181,6 +182,9 @@ def test_a_growing_track_restarts_with_the_analysis(clip_path: Path) -> None:
     assert track is not None
     assert np.array_equal(track.sample_frame, sidecar.track.sample_frame)
     assert np.array_equal(track.saliency, sidecar.track.saliency)
+    assert track.gaze is not None
+    assert sidecar.track.gaze is not None
+    assert np.array_equal(track.gaze, sidecar.track.gaze)
 
 
 def wait_until_finished(session: PreviewSession) -> None:

@@ -37,7 +37,7 @@ def test_half_blocks() -> None:
 def test_playing_pausing_stepping_and_ending(clip: Path) -> None:
     terminal = Terminal(clip, "--saliency-offset", -5)
     shown = terminal.until(lambda text: "analysed: 48 frames" in text and len(set(re.findall(r"frame (\d+)", text))) > 3)
-    assert "plan balanced -5 by mean" in shown
+    assert "plan attention -5 by mean" in shown
     assert re.search(r"mean saliency 0\.\d\d {2}QP -\d+\.\d to \+\d+\.\d", shown)
     assert len(_TRUE_COLOUR.findall(terminal.written)) > 100
     terminal.press(b" ")

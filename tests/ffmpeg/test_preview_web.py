@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(clip: Path) -> Iterator[Server]:
-    with Server(clip, "--saliency-offset", -4) as server:
+    with Server(clip, "--saliency-offset", -4, "--max-background-offset", 2.5) as server:
         yield server
 
 
@@ -140,7 +141,9 @@ def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: 
     sidecar, _ = load_saliency_sidecar(probe_clip(clip))
     viewer = Viewer(server)
     viewer.until("timeline", finished=True)
-    for policy in (RoiPolicy(-4), RoiPolicy(7, "symmetric", "ema", 0.25, "3"), RoiPolicy(-12, aggregator="max", segments="clip")):
+    asked = (RoiPolicy(-4), RoiPolicy(7, "symmetric", "ema", 0.25, "3"), RoiPolicy(-12, aggregator="max", segments="clip"))
+    for one in asked:
+        policy = replace(one, max_background_offset=2.5)  # the page cannot change it
         viewer.send(
             type="policy",
             offset=policy.offset,
@@ -163,7 +166,7 @@ def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: 
 
 
 def test_the_command_is_accepted_by_encode(clip: Path, tmp_path: Path) -> None:
-    policy = RoiPolicy(-5, "symmetric", "ema", 0.3, "2")
+    policy = RoiPolicy(-5, "attention", "ema", 0.3, "2", 3.5)
     words = shlex.split(encode_command(probe_clip(clip), policy, ["--every", "8"]))
     assert words[:5] == ["gpu-saliency", "encode", "--src", str(clip), "--output"]
     words[5] = str(tmp_path / "out.mp4")

@@ -1,14 +1,25 @@
-"""Scene cuts and time stamps that the analysis of a real clip finds."""
+"""Scene cuts, time stamps and gaze that the analysis of a real clip finds."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
-from clips import ffmpeg
+import numpy as np
+import pytest
+from bad_input import save_model
+from clips import ffmpeg, make_clip
 
 from gpu_saliency import AnalysisSettings, load_saliency_sidecar, probe_clip
+from gpu_saliency.analysis.reduce import HostReducer
+from gpu_saliency.analysis.sidecar import read_sidecar
+from gpu_saliency.analysis.track import decode_gaze
+from gpu_saliency.grid import block_mean
+from gpu_saliency.model.onnx import SaliencyModel, normalise
+from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.shrink import Shrinker
 
 
 def test_cuts_are_found_to_the_frame(tmp_path: Path) -> None:
@@ -37,3 +48,32 @@ def test_times_are_kept_to_the_tick(tmp_path: Path) -> None:
     assert track.frame_pts is not None
     times = [Fraction(int(pts)) * track.time_base for pts in track.frame_pts]
     assert times == [Fraction(1001, 30000) * i for i in range(30)]
+
+
+def test_the_gaze_map_of_the_model_is_kept(tmp_path: Path) -> None:
+    """The track holds the model's second map of each sample on the block grid; the file keeps it, with the model's curve."""
+    clip, path = probe_clip(make_clip(tmp_path / "in.mkv")), tmp_path / "s.npz"
+    sidecar, _ = load_saliency_sidecar(clip, AnalysisSettings(every=6, device="cpu"), path)
+    model = SaliencyModel(DEFAULT_MODEL)
+    size = model.input_size(clip.upright_aspect)
+    frames = [frame for i, frame in enumerate(decode_frames(clip, DecodeTally())) if i in sidecar.track.sample_frame]
+    maps = model(normalise(np.stack([Shrinker(size.content)(frame) for frame in frames]), size.padded))
+    assert maps.gaze is not None
+    expected = block_mean(maps.gaze[:, : size.content[1], : size.content[0]], clip.width, clip.height)
+    for track in (sidecar.track, read_sidecar(path).track):
+        assert track.gaze is not None
+        # Half a code: gaze is the square of a code, whose step is 1/255.
+        np.testing.assert_allclose(np.sqrt(decode_gaze(track.gaze)), np.sqrt(expected), atol=0.51 / 255)
+        assert track.attention == model.attention is not None
+        mean = HostReducer().reduce_gaze(track, np.array([0]), "mean", 0.6)[0]
+        np.testing.assert_allclose(mean, decode_gaze(track.gaze).mean(axis=0), rtol=1e-5)
+    assert read_sidecar(path).model.attention == model.attention
+
+
+def test_a_model_with_one_output_gives_a_track_without_gaze(tmp_path: Path) -> None:
+    settings = AnalysisSettings(model=save_model(tmp_path / "model.onnx"), every=6, device="cpu")
+    sidecar, _ = load_saliency_sidecar(probe_clip(make_clip(tmp_path / "in.mkv")), settings, tmp_path / "s.npz")
+    for found in (sidecar, read_sidecar(tmp_path / "s.npz")):
+        assert (found.track.gaze, found.track.attention, found.model.attention) == (None, None, None)
+    with pytest.raises(ValueError, match="no gaze maps"):
+        HostReducer().reduce_gaze(sidecar.track, np.array([0]), "mean", 0.6)

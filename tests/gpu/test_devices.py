@@ -19,6 +19,7 @@ from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.analysis.settings import GpuSettings
+from gpu_saliency.analysis.track import decode_gaze
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.shipped import DEFAULT_MODEL
@@ -63,6 +64,9 @@ def test_a_clip_with_a_cut(device_name: str, cut_clip: Clip) -> None:
     assert track.sample_frame.tolist() == list(range(1, 80, 3))
     assert track.saliency.shape == (27, *grid_shape(322, 180))
     assert track.saliency.max() > track.saliency.min()
+    assert track.gaze is not None
+    assert track.gaze.max() > track.gaze.min()
+    assert track.attention is not None
     assert track.motion[0] == 0
     assert (track.motion[1:] > 0).all()
     assert track.frame_pts is not None
@@ -101,6 +105,8 @@ def test_segments_are_reduced_as_on_the_host(device_name: str, cut_clip: Clip, a
         starts = split_track(track, segments)
         expected = HostReducer().reduce_saliency(track, starts, aggregator, 0.6)
         np.testing.assert_array_equal(reducer.reduce_saliency(track, starts, aggregator, 0.6), expected)
+        expected = HostReducer().reduce_gaze(track, starts, aggregator, 0.6)
+        np.testing.assert_array_equal(reducer.reduce_gaze(track, starts, aggregator, 0.6), expected)
         np.testing.assert_array_equal(reducer.reduce_activity(track, starts), HostReducer().reduce_activity(track, starts))
 
 
@@ -184,6 +190,10 @@ def assert_close(found: AnalysisResult, expected: Any) -> None:
     np.testing.assert_array_equal(track.sample_frame, expected.sample_frame)
     np.testing.assert_array_equal(track.frame_pts, expected.frame_pts)
     assert np.abs(track.saliency.astype(int) - expected.saliency).max() <= MAP_TOLERANCE
+    assert track.gaze is not None
+    # The largest step between two codes of gaze is two of saliency.
+    assert 255 * np.abs(decode_gaze(track.gaze) - decode_gaze(expected.gaze)).max() <= MAP_TOLERANCE + 2
+    assert track.attention == expected.attention
 
 
 def plan_of(clip: Clip, found: AnalysisResult) -> Any:
@@ -208,7 +218,7 @@ def test_ranges_give_the_track_of_the_whole_clip(cut_clip: Clip) -> None:
     if whole.facts["decoder"] == "upload":
         lack("cuda", whole.facts["decoder_reason"])
     assert (whole.facts["decoders"], ranges.facts["decoders"]) == (1, 3)
-    for name in ("saliency", "activity", "sample_frame", "motion", "frame_pts", "cuts", "frame_count"):
+    for name in ("saliency", "gaze", "activity", "sample_frame", "motion", "frame_pts", "cuts", "frame_count"):
         np.testing.assert_array_equal(getattr(ranges.track, name), getattr(whole.track, name), err_msg=name)
 
 
@@ -228,6 +238,7 @@ def test_both_nvdec_backends_give_the_same_track(cut_clip: Clip) -> None:
     found = run.finish()
     assert found.facts["decoder"] == "pyav-cuda"
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)
+    np.testing.assert_array_equal(found.track.gaze, expected.track.gaze)
     np.testing.assert_array_equal(found.track.motion, expected.track.motion)
 
 
@@ -235,7 +246,8 @@ def test_both_nvdec_backends_give_the_same_track(cut_clip: Clip) -> None:
 def test_only_the_track_is_copied_to_the_host(cut_clip: Clip) -> None:
     found = analyse("cuda", cut_clip)
     track = found.track
-    compact = track.saliency.nbytes + track.activity.nbytes + track.motion.nbytes
+    assert track.gaze is not None
+    compact = track.saliency.nbytes + track.gaze.nbytes + track.activity.nbytes + track.motion.nbytes
     scenes = 2 * 48 * 48 * 4 * 2 + 4 * 4096
     assert compact <= found.facts["copied_to_host_bytes"] <= compact + scenes + 64
 
@@ -270,6 +282,7 @@ def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: p
     found = analyse("cuda", cut_clip)
     assert len(poisoned) >= 40
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)
+    np.testing.assert_array_equal(found.track.gaze, expected.track.gaze)
     np.testing.assert_array_equal(found.track.motion, expected.track.motion)
 
 

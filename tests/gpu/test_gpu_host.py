@@ -11,6 +11,7 @@ import av
 import numpy as np
 import onnxruntime
 import pytest
+from bad_input import save_model
 from clips import ffmpeg, make_clip
 from kernel_backends import Array, Backend
 from stub_driver import start
@@ -334,3 +335,23 @@ def test_sampled_frames() -> None:
     assert next(sampled_frames(sampling, 10, index_of(30))) == 15
     # A clip too short for a sample gives its last frame, as on the CPU.
     assert list(itertools.islice(sampled_frames(sampling, 0, index_of(3)), 2)) == [2, 3]
+
+
+@pytest.mark.parametrize("outputs", [("saliency_map",), ("saliency_map", "gaze_map"), ("gaze_map", "saliency_map")])
+def test_the_outputs_are_bound_by_name(tmp_path: Path, outputs: tuple[str, ...]) -> None:
+    """As `CudaSession.bind` does, here with host memory and the CPU's provider: each map arrives at its own address."""
+    path = save_model(tmp_path / "model.onnx", outputs=outputs, gaze=0.25)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    contract = ModelContract.read(path, session)
+    pixels = np.random.default_rng(1).standard_normal((2, 3, 32, 64)).astype(np.float32)
+    maps = [np.full((2, 32, 64), np.nan, np.float32) for _ in contract.output_names]
+    binding = session.io_binding()
+    binding.bind_input(contract.input_name, "cpu", 0, np.float32, pixels.shape, pixels.ctypes.data)
+    for name, one in zip(contract.output_names, maps, strict=True):
+        binding.bind_output(name, "cpu", 0, np.float32, (2, 1, 32, 64), one.ctypes.data)
+    session.run_with_iobinding(binding)
+    (expected,) = session.run(["saliency_map"], {contract.input_name: pixels})
+    np.testing.assert_array_equal(maps[0], expected[:, 0])
+    assert len(maps) == len(outputs)
+    for gaze in maps[1:]:
+        np.testing.assert_array_equal(gaze, expected[:, 0] * np.float32(0.25))

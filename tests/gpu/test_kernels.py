@@ -16,8 +16,16 @@ from gpu_saliency.analysis.activity import activity_map
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
 from gpu_saliency.analysis.cuda.kernels.checked import AGGREGATOR_MODES, lattice_shape
-from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_saliency
-from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_saliency
+from gpu_saliency.analysis.reduce import motion_within_scenes, reduce_activity, reduce_gaze, reduce_saliency
+from gpu_saliency.analysis.track import (
+    SaliencyTrack,
+    decode_activity,
+    decode_gaze,
+    decode_saliency,
+    encode_activity,
+    encode_gaze,
+    encode_saliency,
+)
 from gpu_saliency.grid import block_mean, grid_shape
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD, InputSize
 from gpu_saliency.model.onnx import normalise
@@ -132,7 +140,9 @@ def test_wrong_arguments_are_refused(backend: Backend) -> None:
             kernels.saliency_blocks(maps, odd, 0, (64, 48), 1e-3, breach, out)
     starts, reduced = backend.put(np.array([0, 2], np.int32)), backend.put(np.zeros((1, 3, 4), np.float32))
     with pytest.raises(ValueError, match="motion is"):
-        kernels.reduce_saliency(out, breach, starts, "mean", 0.6, reduced)
+        kernels.reduce_saliency(out, backend.put(np.zeros(256, np.float32)), breach, starts, "mean", 0.6, reduced)
+    with pytest.raises(ValueError, match="decoded is"):
+        kernels.reduce_saliency(out, good, breach, starts, "mean", 0.6, reduced)
 
 
 @pytest.mark.parametrize("pix_fmt", ["nv12", "p010le", "yuv420p10le", "gray16le"])
@@ -164,8 +174,10 @@ def turned_maps(maps: Array, size: InputSize, turns: int) -> Array:
 
 @pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("padding", [0, 5])
-def test_saliency_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, padding: int) -> None:
+@pytest.mark.parametrize(("padding", "square_root"), [(0, False), (5, False), (5, True)])
+def test_saliency_blocks(
+    backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, padding: int, square_root: bool
+) -> None:
     """``shape`` is that of the map in the coded orientation. The padding is NaN, so that reading it would show."""
     content = shape if turns % 2 == 0 else shape[::-1]
     size = InputSize(content, (content[0] + padding, content[1] + padding))
@@ -174,10 +186,11 @@ def test_saliency_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[
     inside[0, 0, 0], inside[1, -1, -1] = -5e-4, 1 + 5e-4  # within the contract's tolerance, and clipped
     maps[:, : content[1], : content[0]] = inside
     breach, out = backend.put(np.zeros(1, np.int32)), Guarded(backend, (3, *grid_shape(*frame)), np.uint8)
-    backend.kernels.saliency_blocks(backend.put(maps), size, turns, frame, 1e-3, breach, out.array)
+    backend.kernels.saliency_blocks(backend.put(maps), size, turns, frame, 1e-3, breach, out.array, square_root=square_root)
     exact = block_mean(turned_maps(np.clip(maps, 0, 1), size, turns), *frame)
-    for codes in (encode_saliency(exact), out.get()):
-        assert_codes(codes, exact.astype(np.float64) * 255, EDGE)
+    encode = encode_gaze if square_root else encode_saliency
+    for codes in (encode(exact), out.get()):
+        assert_codes(codes, exact.astype(np.float64) ** (0.5 if square_root else 1) * 255, EDGE)
     assert backend.get(breach)[0] == 0
 
 
@@ -234,6 +247,7 @@ def made_track(samples: int, cuts: Sequence[int], seed: int) -> SaliencyTrack:
         motion=motion,
         frame_count=samples * 4,
         cuts=tuple(cuts),
+        gaze=rng.integers(0, 256, (samples, 5, 7), np.uint8),
     )
 
 
@@ -243,14 +257,17 @@ TRACKS = ((1, (), (0,)), (40, (), (0,)), (24, (9, 12, 61), (0, 1, 3, 4, 12, 16))
 
 @pytest.mark.parametrize(("samples", "cuts", "starts"), TRACKS)
 @pytest.mark.parametrize(("aggregator", "alpha"), [*itertools.product(AGGREGATOR_MODES, [0.6]), ("ema", 1.0), ("ema", 0.05)])
-def test_reduce_saliency(
-    backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int], aggregator: str, alpha: float
+@pytest.mark.parametrize("name", ["saliency", "gaze"])
+def test_reduce_maps(
+    backend: Backend, samples: int, cuts: Sequence[int], starts: Sequence[int], aggregator: str, alpha: float, name: str
 ) -> None:
     track = made_track(samples, cuts, samples)
-    expected = reduce_saliency(track, np.array(starts), aggregator, alpha)
+    decode, reduce = (decode_gaze, reduce_gaze) if name == "gaze" else (decode_saliency, reduce_saliency)
+    expected = reduce(track, np.array(starts), aggregator, alpha)
     out = Guarded(backend, expected.shape, np.float32)
     motion, ends = backend.put(motion_within_scenes(track)), backend.put(np.array([*starts, samples], np.int32))
-    backend.kernels.reduce_saliency(backend.put(track.saliency), motion, ends, aggregator, alpha, out.array)
+    decoded = backend.put(decode(np.arange(256, dtype=np.uint8)))
+    backend.kernels.reduce_saliency(backend.put(getattr(track, name)), decoded, motion, ends, aggregator, alpha, out.array)
     np.testing.assert_array_equal(out.get(), expected)
 
 

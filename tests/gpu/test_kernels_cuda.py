@@ -12,6 +12,7 @@ from kernel_backends import Array, Backend, CudaBackend, Guarded, lay_out, sampl
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
 from gpu_saliency.analysis.cuda.kernels.checked import lattice_shape
+from gpu_saliency.analysis.track import decode_saliency
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.contract import InputSize
 
@@ -70,5 +71,6 @@ def test_arguments_arrive_in_the_declared_width() -> None:
     saliency = backend.put(np.array([[[0, 255]], [[255, 255]]], np.uint8))
     motion, starts = backend.put(np.zeros(2, np.float32)), backend.put(np.array([0, 2], np.int32))
     out = Guarded(backend, (1, 1, 2), np.float32)
-    backend.kernels.reduce_saliency(saliency, motion, starts, "ema", 0.25, out.array)
+    decoded = backend.put(decode_saliency(np.arange(256, dtype=np.uint8)))
+    backend.kernels.reduce_saliency(saliency, decoded, motion, starts, "ema", 0.25, out.array)
     np.testing.assert_array_equal(out.get(), [[[0.25, 1.0]]])

@@ -90,8 +90,21 @@ def _existing(folder: Path, _clip: Path) -> Path:
     return folder / "there.mkv"
 
 
-def save_model(path: Path, *, channels: int = 3, outputs: int = 1, scale: float = 0.1, stride: int = 1, nan: bool = False) -> Path:
-    """An ONNX file: sigmoid (or without ``scale`` nothing) of a mean over the channels; each argument breaks the contract."""
+def save_model(
+    path: Path,
+    *,
+    channels: int = 3,
+    outputs: tuple[str, ...] = ("saliency_map",),
+    scale: float = 0.1,
+    stride: int = 1,
+    nan: bool = False,
+    gaze: float = 0.5,
+    attention: str | None = None,
+) -> Path:
+    """An ONNX file: sigmoid (or without ``scale`` nothing) of a mean over the channels; most arguments can break the contract.
+
+    ``gaze_map`` is ``saliency_map`` times ``gaze``; ``attention`` is the text of the curve in the metadata.
+    """
     # Imported here, so that test modules can be collected without onnx.
     from onnx import TensorProto, helper, save
 
@@ -103,10 +116,14 @@ def save_model(path: Path, *, channels: int = 3, outputs: int = 1, scale: float 
     nodes.append(helper.make_node("Log" if nan else "Identity", ["negative" if nan else "squashed"], ["saliency_map"]))
     if nan:
         nodes.insert(2, helper.make_node("Neg", ["squashed"], ["negative"]))
-    names = ["saliency_map", "squashed"][:outputs]
-    answers = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
-    graph = helper.make_graph(nodes, "model", [pixels], answers, [weight])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    nodes.append(helper.make_node("Mul", ["saliency_map", "factor"], ["gaze_map"]))
+    factor = helper.make_tensor("factor", TensorProto.FLOAT, [], [gaze])
+    answers = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "model", [pixels], answers, [weight, factor])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if attention is not None:
+        helper.set_model_props(model, {"gpu_saliency.attention": attention})
+    save(model, str(path))
     return path
 
 
@@ -133,6 +150,9 @@ def _stub(body: str) -> Callable[[Path], Arguments]:
 _DIES = "print('frame=3', flush=True); sys.stderr.write('boom: disk on fire\\n'); sys.exit(7)"
 _SHORT = "a[a.index('-c:v'):a.index('-c:v')] = ['-frames:v', '5']; real()"
 
+_BOTH = ("saliency_map", "gaze_map")
+_OTHERS = ("saliency_map", "squashed")
+_FALLS = '{"gaze": [[0.1, 2], [0.2, 1]], "saliency": [[0.1, 1], [0.2, 2]], "object": 6, "floor": 0.2, "beta": 0.5}'
 RAW = ("--width", 64, "--height", 48)
 CASES = [
     Case("missing file", _source(lambda folder: folder / "no.mp4"), 66, "no.mp4: no such file"),
@@ -159,7 +179,15 @@ CASES = [
         "junk.onnx: is not a usable ONNX model",
     ),
     Case("model with four channels", _model(channels=4), 65, "breaks the model contract"),
-    Case("model with two outputs", _model(outputs=2), 65, "1 inputs and 2 outputs"),
+    Case(
+        "model with two outputs",
+        _model(outputs=("saliency_map", "squashed")),
+        65,
+        "1 inputs and 2 outputs (saliency_map, squashed)",
+    ),
+    Case("model with gaze beyond 1", _model(outputs=_BOTH, gaze=3.0), 65, "values of gaze_map in 1.5 .. 1.5, not in 0 .. 1"),
+    Case("model with a curve that falls", _model(attention=_FALLS), 65, "metadata gpu_saliency.attention: gaze does not rise"),
+    Case("model with a curve nested deeply", _model(attention="[" * 60_000), 65, "metadata gpu_saliency.attention: "),
     Case("model without sigmoid", _model(scale=0.0), 65, "not in 0 .. 1"),
     Case("model that answers nan", _model(nan=True), 65, "not in 0 .. 1"),
     Case("model with a smaller map", _model(stride=2), 65, "breaks the model contract"),

@@ -7,9 +7,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gpu_saliency.analysis.activity import activity_map
-from gpu_saliency.encode.channels.rectangles import merge_blocks
+from gpu_saliency.encode.channels.rectangles import Rectangle, merge_blocks, paint_blocks
 from gpu_saliency.errors import UsageError
 from gpu_saliency.grid import block_mean, grid_shape, overlap_weights
 from gpu_saliency.model.contract import InputSize
@@ -61,6 +62,54 @@ def test_rectangles_are_few() -> None:
     grid = np.zeros((30, 54), np.int8)
     grid[5:20, 10:40] = -3
     assert len(merge_blocks(grid, background=0)) == 1
+
+
+def painted_by(rectangles: list[Rectangle], rest: int, shape: tuple[int, ...]) -> NDArray[np.integer]:
+    """The grid that the rectangles make where the first one wins."""
+    grid = np.full(shape, rest)
+    for r in reversed(rectangles):
+        grid[r.top : r.bottom, r.left : r.right] = r.value
+    return grid
+
+
+def hills(rows: int, cols: int, seed: int) -> NDArray[np.integer]:
+    """Offsets from -8 on three hilltops to 4 around them, with noise: like a plan of real maps."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices((rows, cols))
+    heights = [
+        np.exp(-(((y - rng.uniform(0, rows)) / (rows / 6)) ** 2) - ((x - rng.uniform(0, cols)) / (cols / 8)) ** 2) for _ in range(3)
+    ]
+    offsets: NDArray[np.int8] = np.rint(4 - 12 * np.max(heights, axis=0) + rng.normal(0, 0.2, (rows, cols))).astype(np.int8)
+    return offsets
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (13, 22)])
+@pytest.mark.parametrize("levels", [1, 2, 25])
+@pytest.mark.parametrize("seed", range(4))
+def test_painting_is_exact_and_never_takes_more_than_merging(shape: tuple[int, int], levels: int, seed: int) -> None:
+    grid = np.random.default_rng(seed).integers(-(levels // 2), levels - levels // 2, shape).astype(np.int8)
+    rectangles, rest = paint_blocks(grid)
+    assert (painted_by(rectangles, rest, shape) == grid).all()
+    values, counts = np.unique(grid, return_counts=True)
+    assert len(rectangles) <= len(merge_blocks(grid, int(values[counts.argmax()])))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_painting_over_hills_takes_far_fewer_rectangles(sign: int) -> None:
+    """Whichever way round: a plan of positive offset has its hilltops above the rest."""
+    grid = sign * hills(68, 120, seed=5)
+    rectangles, rest = paint_blocks(grid)
+    assert (painted_by(rectangles, rest, grid.shape) == grid).all()
+    assert len(rectangles) < 0.7 * len(merge_blocks(grid, sign * 4))
+
+
+def test_painting_nested_squares_takes_one_rectangle_each() -> None:
+    grid = np.full((20, 20), 4, np.int8)
+    for margin in range(1, 9):
+        grid[margin:-margin, margin:-margin] = 4 - margin
+    rectangles, rest = paint_blocks(grid)
+    assert (len(rectangles), rest) == (8, 4)
+    assert len(merge_blocks(grid, 4)) > 20
 
 
 def test_sampling_is_even_and_centred() -> None:

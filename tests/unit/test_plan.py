@@ -95,7 +95,7 @@ def test_activity_moves_the_balance() -> None:
     heavy[0, :, :2], light[0, :, 2:] = 1, 1
 
     def given(activity: np.ndarray) -> float:
-        plan = plan_track(*track_of(saliency, activity), RoiPolicy(-3))
+        plan = plan_track(*track_of(saliency, activity), RoiPolicy(-3, "balanced"))
         return float(plan.qp_offset[0, 0, 3] + plan.recentre[0])
 
     assert given(heavy) > 1 > given(light) > 0

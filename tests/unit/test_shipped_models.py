@@ -43,10 +43,24 @@ def test_each_shipped_model_has_a_card() -> None:
 def test_a_shipped_model_finds_a_disc(name: str) -> None:
     model = models.SaliencyModel(find_model(name))
     assert model.input_size(16 / 9).padded == ((320, 176) if "best" in name else (256, 144))
-    found = model(_disc())[0]
+    maps = model(_disc())
+    found = maps.saliency[0]
     assert found[52:92, 90:130].mean() > 0.6
     assert found[:, 200:].mean() < 0.2
     np.testing.assert_allclose(found[72, _COLUMNS], _FLOAT32[name], atol=_ONE_STEP)
+    assert maps.gaze is not None
+    # The network takes the larger of the objects and half of the gaze.
+    assert (found >= maps.gaze[0] / 2 - 1e-6).all()
+    assert maps.gaze[0, 52:92, 90:130].max() > 2 * maps.gaze[0].mean()
+
+
+@pytest.mark.parametrize("name", SHIPPED_MODELS)
+def test_a_shipped_model_brings_its_attention_curve(name: str) -> None:
+    """Viewers look more at the highest values than at the lowest, by a factor of hundreds by gaze and of tens by saliency."""
+    curve = models.SaliencyModel(find_model(name)).attention
+    assert curve is not None
+    assert curve.gaze[-1][1] > 100 * curve.gaze[0][1]
+    assert curve.saliency[-1][1] > 10 * curve.saliency[0][1]
 
 
 @pytest.mark.parametrize("name", SHIPPED_MODELS)

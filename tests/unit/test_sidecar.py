@@ -27,11 +27,13 @@ from gpu_saliency.analysis.sidecar import (
 )
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import OutputError, SidecarError
+from gpu_saliency.model.attention import AttentionCurve
 
 SOURCE = SourceRecord(
     path="/x", size_bytes=9, fingerprint="f", width=50, height=40, pix_fmt="yuv420p", frame_rate=Fraction(30000, 1001), duration=0.0
 )
-MODEL = ModelRecord("m", "0")
+CURVE = AttentionCurve(((0.01, 0.2), (0.5, 9.0)), ((0.01, 0.3), (0.5, 4.0)), object=6.0, floor=0.2, beta=0.5)
+MODEL = ModelRecord("m", "0", CURVE)
 ANALYSIS = AnalysisRecord(
     step=Fraction(5),
     sampled_frames=2,
@@ -56,6 +58,8 @@ def example() -> Sidecar:
         cuts=(5,),
         frame_pts=np.array([7, 10, 13, 17, 20, 23, 27, 30, 33]),
         time_base=Fraction(1, 1000),
+        gaze=rng.integers(0, 256, (2, 3, 4), np.uint8),
+        attention=CURVE,
     )
     return Sidecar(track, SOURCE, MODEL, ANALYSIS)
 
@@ -65,11 +69,11 @@ def test_round_trip(tmp_path: Path) -> None:
     kept = example().with_encode("a.mp4", {"crf": 23})
     save_sidecar(kept, path)
     found = read_sidecar(path)
-    for name in ("saliency", "activity", "sample_frame", "motion", "frame_pts"):
+    for name in ("saliency", "gaze", "activity", "sample_frame", "motion", "frame_pts"):
         one, other = getattr(found.track, name), getattr(kept.track, name)
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
-    for name in ("frame_count", "cuts", "time_base"):
+    for name in ("frame_count", "cuts", "time_base", "attention"):
         assert getattr(found.track, name) == getattr(kept.track, name)
     for name in ("source", "model", "analysis", "encodes"):
         assert getattr(found, name) == getattr(kept, name)
@@ -86,6 +90,26 @@ def test_without_time_stamps(tmp_path: Path) -> None:
     kept = example()
     save_sidecar(replace(kept, track=replace(kept.track, frame_pts=None)), tmp_path / "s.npz")
     assert read_sidecar(tmp_path / "s.npz").track.frame_pts is None
+
+
+def test_without_gaze(tmp_path: Path) -> None:
+    """The track of a model with one output, whose metadata holds no curve."""
+    kept = example()
+    track = replace(kept.track, gaze=None, attention=None)
+    save_sidecar(replace(kept, track=track, model=replace(MODEL, attention=None)), tmp_path / "s.npz")
+    found = read_sidecar(tmp_path / "s.npz")
+    assert (found.track.gaze, found.track.attention, found.model.attention) == (None, None, None)
+
+
+def test_version_2_is_read(tmp_path: Path) -> None:
+    """It has no gaze member, and neither `has_gaze` nor the model's curve in its header."""
+    path = tmp_path / "s.npz"
+    model = {"name": "m", "sha256": "0"}
+    rewrite(path, lambda h: {k: v for k, v in h.items() if k != "has_gaze"} | {"version": 2, "model": model}, gaze=None)
+    found = read_sidecar(path)
+    assert (found.track.gaze, found.track.attention, found.model) == (None, None, ModelRecord("m", "0"))
+    np.testing.assert_array_equal(found.track.saliency, example().track.saliency)
+    check_fresh(found, path, SOURCE, MODEL)
 
 
 def test_same_analysis_same_bytes(tmp_path: Path) -> None:
@@ -109,7 +133,9 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
     analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p", "decoder": "d", "newer": [1]}
     assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0}
     assert list(header["source"]) == [*source, "frame_rate", "duration"]
-    assert header["model"] == {"name": "m", "sha256": "0"}
+    curve = {"gaze": [[0.01, 0.2], [0.5, 9.0]], "saliency": [[0.01, 0.3], [0.5, 4.0]], "object": 6.0, "floor": 0.2, "beta": 0.5}
+    assert header["model"] == {"name": "m", "sha256": "0", "attention": curve}
+    assert (header["version"], header["has_gaze"]) == (3, True)
     assert header["analysis"] == analysis
     assert list(header["analysis"]) == list(analysis)
 
@@ -176,6 +202,15 @@ HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "deep": lambda _: b"[" * 100_000,
     "other format": lambda h: h | {"format": "x"},
     "version 1": lambda h: h | {"version": 1},
+    "version 4": lambda h: h | {"version": 4},
+    "version of number": lambda h: h | {"version": 3.0},
+    "version of list": lambda h: h | {"version": [3]},
+    "no word on gaze": lambda h: {k: v for k, v in h.items() if k != "has_gaze"},
+    "gaze of text": lambda h: h | {"has_gaze": "yes"},
+    "curve of text": lambda h: h | {"model": h["model"] | {"attention": "x"}},
+    "curve of false": lambda h: h | {"model": h["model"] | {"attention": False}},
+    "curve falls": lambda h: h | {"model": h["model"] | {"attention": CURVE.to_json() | {"gaze": [[0.1, 2], [0.2, 1]]}}},
+    "strength of nan": lambda h: h | {"model": h["model"] | {"attention": CURVE.to_json() | {"beta": float("nan")}}},
     "huge": lambda h: h | {"pad": "x" * (1 << 21)},
     "no maps": lambda h: h | {"samples": 0},
     "other number of maps": lambda h: h | {"samples": 3},
@@ -230,7 +265,7 @@ HOSTILE_ARRAYS: dict[str, bytes | None] = {
 }
 
 
-@pytest.mark.parametrize("member", ["saliency", "detail", "sample_frame", "motion", "frame_pts"])
+@pytest.mark.parametrize("member", ["saliency", "gaze", "detail", "sample_frame", "motion", "frame_pts"])
 @pytest.mark.parametrize("name", HOSTILE_ARRAYS)
 def test_hostile_array(tmp_path: Path, name: str, member: str) -> None:
     rewrite(tmp_path / "s.npz", None, **{member: HOSTILE_ARRAYS[name]})
@@ -266,7 +301,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         with archive.open("saliency.npy", "w") as member:
             for _ in range(600):
                 member.write(bytes(1_000_000))
-        for name in ("detail", "sample_frame", "motion", "frame_pts"):
+        for name in ("gaze", "detail", "sample_frame", "motion", "frame_pts"):
             archive.writestr(f"{name}.npy", array_bytes(np.cumsum(np.ones(9, np.int64))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SidecarError, match="claims 600000000 bytes"):

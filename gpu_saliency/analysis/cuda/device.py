@@ -30,6 +30,7 @@ from gpu_saliency.analysis.settings import GpuSettings
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import setting
 from gpu_saliency.model.contract import breach
+from gpu_saliency.model.maps import Maps
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
 from gpu_saliency.source.prefetch import merge
@@ -56,7 +57,7 @@ class CudaDevice:
 
 
 class CudaRun:
-    """The analysis of one clip on one or more GPUs, a `Run`. GPU memory grows by two bytes per block and sample."""
+    """The `Run` of one clip on one or more GPUs. Device memory grows by two bytes per block and sampled frame, three with gaze."""
 
     def __init__(self, clip: Clip, model: CudaModel, sampling: Sampling, settings: GpuSettings, machine: GpuMachine) -> None:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine
@@ -120,14 +121,14 @@ class CudaRun:
                     item.lane.give_back(item)
         return sum(one.frames for one in ranges)
 
-    def infer(self, slot: Slot) -> Any:
-        """Run the model on ``slot``. Returns its maps, float32 ``[B, H, W]``, valid on the session's stream until the next run."""
+    def infer(self, slot: Slot) -> Maps:
+        """Run the model on ``slot``. Returns the session's ``[B, H, W]``, valid on its stream until the next inference."""
         session = slot.lane.session
         with on_gpu(session.gpu):
             session.cuda_stream.wait_event(slot.filled)
             return session.run(slot.binding)
 
-    def add(self, slot: Slot, maps: Any) -> int:
+    def add(self, slot: Slot, maps: Maps) -> int:
         session = slot.lane.session
         with on_gpu(session.gpu):
             self._recorder.add(slot.lane.target, slot.numbers, maps, slot.luma, session.cuda_stream)
@@ -171,7 +172,7 @@ class CudaRun:
             cuda_stream = cupy.cuda.Stream(non_blocking=True)
             resident = self._recorder.join(ranges, gpu, cuda_stream, self._traffic)
             # The only copy of the samples to the host.
-            saliency, activity, motion = to_host(resident, cuda_stream, self._traffic)
+            saliency, activity, motion, *gaze = to_host(resident, cuda_stream, self._traffic)
         track = SaliencyTrack(
             saliency=saliency,
             activity=activity,
@@ -181,7 +182,9 @@ class CudaRun:
             cuts=tally.scene.cuts() if index is None else find_cuts(self._changes()),
             frame_pts=tally.frame_pts() if index is None else index.pts,
             time_base=tally.time_base if index is None else index.time_base,
-            reducer=DeviceReducer(resident[0], resident[1], gpu),
+            gaze=gaze[0] if gaze else None,
+            attention=self._model.attention,
+            reducer=DeviceReducer(gpu, resident[0], resident[1], resident[3] if gaze else None),
         )
         corrupt = tally.corrupt_packets if index is None else None
         is_variable = tally.variable_frame_rate if index is None else index.is_variable(self._clip.frame_rate)

@@ -16,6 +16,7 @@ from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu
 from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
 from gpu_saliency.errors import ModelError
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import InputSize, ModelContract, describe_model, first_line
 from gpu_saliency.model.runtime import import_onnxruntime
 
@@ -43,6 +44,10 @@ class CudaModel:
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
         return self.contract.input_size(aspect)
+
+    @property
+    def attention(self) -> AttentionCurve | None:
+        return self.contract.attention
 
     def describe(self) -> dict[str, Any]:
         return dict(self._facts)

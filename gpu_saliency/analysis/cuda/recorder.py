@@ -14,6 +14,7 @@ from gpu_saliency.analysis.cuda.memory import Traffic, on_gpu, to_host
 from gpu_saliency.analysis.cuda.scene_changes import SceneChanges
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.contract import TOLERANCE, InputSize
+from gpu_saliency.model.maps import Maps
 from gpu_saliency.source.clip import Clip
 
 
@@ -34,7 +35,9 @@ class RangeSamples:
     saliency: list[Any] = field(default_factory=list)
     activity: list[Any] = field(default_factory=list)
     motion: list[Any] = field(default_factory=list)
-    """The arrays of each batch: saliency and activity uint8 ``[n, rows, cols]``, motion float32 ``[n]``."""
+    """uint8 ``[n, rows, cols]``, the same, float32 ``[n]``; of each batch."""
+    gaze: list[Any] = field(default_factory=list)
+    """uint8 ``[n, rows, cols]`` of each batch; empty where the model has no gaze map."""
     first_luma: Any = None
     last_luma: Any = None
     """Luma of the first and of the last sample, float32 ``[h, w]``."""
@@ -53,10 +56,10 @@ class DeviceRecorder:
         self._size, self._turns = size, clip.rotation // 90
         self._breaches: dict[int, Any] = {}
 
-    def add(self, target: RangeSamples, numbers: list[int], maps: Any, luma: Any, cuda_stream: Any) -> None:
-        """Reduce the samples of frames ``numbers`` and add them to ``target``, on ``cuda_stream`` of the current device.
+    def add(self, target: RangeSamples, numbers: list[int], maps: Maps, luma: Any, cuda_stream: Any) -> None:
+        """Add the samples of frames ``numbers`` to ``target``, on ``cuda_stream`` of the current device.
 
-        ``maps`` is float32 ``[B, H, W]``, ``luma`` float32 ``[B, h, w]``, with B at least the length of ``numbers``.
+        ``maps`` are ``[B, H, W]``, ``luma`` float32 ``[B, h, w]``, with B at least the length of ``numbers``.
         """
         import cupy
 
@@ -68,7 +71,11 @@ class DeviceRecorder:
             if target.gpu not in self._breaches:
                 self._breaches[target.gpu] = cupy.zeros(1, np.int32)
             breach = self._breaches[target.gpu]
-            kernels.saliency_blocks(maps[:count], self._size, self._turns, self._frame_size, TOLERANCE, breach, saliency)
+            place = (self._size, self._turns, self._frame_size, TOLERANCE, breach)
+            kernels.saliency_blocks(maps.saliency[:count], *place, saliency)
+            if maps.gaze is not None:
+                target.gaze.append(cupy.empty((count, *self._grid), np.uint8))
+                kernels.saliency_blocks(maps.gaze[:count], *place, target.gaze[-1], square_root=True)
             self._add_luma_codes(kernels, luma[:count], target.last_luma, activity, motion)
             if target.first_luma is None:
                 target.first_luma = luma[0].copy()
@@ -89,8 +96,10 @@ class DeviceRecorder:
         (breach,) = to_host([self._breaches[gpu]], cuda_stream, traffic)
         return bool(breach[0])
 
-    def join(self, ranges: Sequence[RangeSamples], gpu: int, cuda_stream: Any, traffic: Traffic) -> tuple[Any, Any, Any]:
-        """Concatenate the samples of all ``ranges`` on ``gpu``, the current device; returns saliency, activity and motion.
+    def join(self, ranges: Sequence[RangeSamples], gpu: int, cuda_stream: Any, traffic: Traffic) -> list[Any]:
+        """Saliency, activity, motion and, where there is one, gaze of all ``ranges`` in order, on ``gpu``, the current device.
+
+        All their work has finished.
 
         All work on the ranges must have finished. The first sample of a range was recorded without a sample before it; its activity
         and motion are computed again here from the last sample of the range before, by the same kernels, so that the result equals
@@ -108,22 +117,21 @@ class DeviceRecorder:
             traffic.to_device += copy.nbytes
             return cupy.asarray(copy)
 
-        joined: list[list[Any]] = [[], [], []]
+        joined: list[list[Any]] = []
         previous = None
         kernels = Kernels.on(cuda_stream)
         with cuda_stream:
             for one in ranges:
                 if not one.sample_frame:
                     continue
-                arrays = [here(_concatenated(chunks, one.gpu), one.gpu) for chunks in (one.saliency, one.activity, one.motion)]
+                chunks = [one.saliency, one.activity, one.motion, *([one.gaze] if one.gaze else [])]
+                arrays = [here(_concatenated(each, one.gpu), one.gpu) for each in chunks]
                 if previous is not None:
                     first = here(one.first_luma, one.gpu)
                     self._add_luma_codes(kernels, first[None], previous, arrays[1][:1], arrays[2][:1])
                 previous = here(one.last_luma, one.gpu)
-                for whole, array in zip(joined, arrays, strict=True):
-                    whole.append(array)
-            saliency, activity, motion = (cupy.concatenate(whole) for whole in joined)
-        return saliency, activity, motion
+                joined.append(arrays)
+            return [cupy.concatenate(parts) for parts in zip(*joined, strict=True)]
 
 
 def _concatenated(chunks: list[Any], gpu: int) -> Any:

@@ -10,24 +10,37 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.aggregate import check_aggregator
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu, to_host
-from gpu_saliency.analysis.reduce import motion_within_scenes
-from gpu_saliency.analysis.track import SaliencyTrack, decode_activity
+from gpu_saliency.analysis.reduce import Decode, motion_within_scenes
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, decode_gaze, decode_saliency
 
 
 class DeviceReducer:
-    """Reduces saliency and activity, uint8 ``[samples, rows, cols]`` on a GPU; copies only reduced maps to the host."""
+    """Holds uint8 ``[samples, rows, cols]`` of saliency, activity and gaze on a GPU; only reduced maps leave it."""
 
-    def __init__(self, saliency: Any, activity: Any, gpu: int) -> None:
-        self._saliency, self._activity, self._gpu = saliency, activity, gpu
+    def __init__(self, gpu: int, saliency: Any, activity: Any, gaze: Any = None) -> None:
+        self._gpu, self._saliency, self._activity, self._gaze = gpu, saliency, activity, gaze
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
     ) -> NDArray[np.float32]:
+        return self._reduce_maps(self._saliency, decode_saliency, track, starts, aggregator, ema_alpha)
+
+    def reduce_gaze(
+        self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
+        if self._gaze is None:
+            raise ValueError("the track has no gaze maps")
+        return self._reduce_maps(self._gaze, decode_gaze, track, starts, aggregator, ema_alpha)
+
+    def _reduce_maps(
+        self, codes: Any, decode: Decode, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
+    ) -> NDArray[np.float32]:
         check_aggregator(aggregator, ema_alpha)
         motion = motion_within_scenes(track).astype(np.float32)
+        decoded = decode(np.arange(256, dtype=np.uint8))
 
         def launch(kernels: Kernels, edges: Any, out: Any) -> None:
-            kernels.reduce_saliency(self._saliency, _put(motion), edges, aggregator, ema_alpha, out)
+            kernels.reduce_saliency(codes, _put(decoded), _put(motion), edges, aggregator, ema_alpha, out)
 
         return self._reduce(starts, launch)
 

@@ -13,6 +13,7 @@ from gpu_saliency.analysis.device import DeviceMemoryError
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
 from gpu_saliency.errors import ModelError, ToolMissingError, setting
 from gpu_saliency.model.contract import TOLERANCE, InputSize, ModelContract, breach, first_line
+from gpu_saliency.model.maps import Maps
 
 _ENGINE_CACHE = Path("~/.cache/gpu_saliency/tensorrt")
 
@@ -37,8 +38,8 @@ class CudaSession:
         self.shape = (batch_size, 3, size.padded[1], size.padded[0])
         with on_gpu(gpu):
             self.cuda_stream = cupy.cuda.Stream(non_blocking=True)
-            # The output of every inference, at a fixed address: float32 [N, H, W].
-            self.maps = cupy.empty((batch_size, size.padded[1], size.padded[0]), np.float32)
+            # The outputs of every inference, at fixed addresses: float32 [N, H, W] each.
+            self.maps = Maps(*(cupy.empty((batch_size, *size.padded[::-1]), np.float32) for _ in contract.output_names))
         options = ort.SessionOptions()
         options.log_severity_level = 4
         # A node that cannot run on the GPU must be an error; by default ONNX Runtime silently runs it on the CPU.
@@ -104,11 +105,13 @@ class CudaSession:
         binding = self._session.io_binding()
         answer = (self.shape[0], 1, *self.shape[2:])
         binding.bind_input(self._contract.input_name, "cuda", self.gpu, np.float32, self.shape, model_input.data.ptr)
-        binding.bind_output(self._contract.output_name, "cuda", self.gpu, np.float32, answer, self.maps.data.ptr)
+        outputs: list[Any] = [one for one in (self.maps.saliency, self.maps.gaze) if one is not None]
+        for name, maps in zip(self._contract.output_names, outputs, strict=True):
+            binding.bind_output(name, "cuda", self.gpu, np.float32, answer, maps.data.ptr)
         return binding
 
-    def run(self, binding: Any) -> Any:
-        """Enqueue one inference on `cuda_stream`. Returns the maps ``[N, H, W]``, valid for later work on that stream."""
+    def run(self, binding: Any) -> Maps:
+        """Enqueue one inference on `cuda_stream`. Returns `maps`, valid for later work on that stream."""
         try:
             with device_errors():
                 self._session.run_with_iobinding(binding, self._run_options)
@@ -131,9 +134,10 @@ class CudaSession:
             binding = self.bind(grey)
             answer = self.run(binding)
             with self.cuda_stream:
-                low, high = float(answer.min()), float(answer.max())
-        if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
-            raise breach(self._contract.path, f"output values in {low:g} .. {high:g}, not in 0 .. 1")
+                found = [(float(one.min()), float(one.max())) for one in (answer.saliency, answer.gaze) if one is not None]
+        for name, (low, high) in zip(self._contract.output_names, found, strict=True):
+            if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
+                raise breach(self._contract.path, f"values of {name} in {low:g} .. {high:g}, not in 0 .. 1")
 
 
 def free_dimensions(contract: ModelContract, shape: tuple[int, int, int, int]) -> dict[str, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord, parse_fraction
-from gpu_saliency.analysis.sidecar.sidecar import FORMAT, VERSION, Sidecar
+from gpu_saliency.analysis.sidecar.sidecar import FORMAT, READABLE_VERSIONS, Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import SidecarError, setting
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
@@ -34,6 +34,7 @@ _HEADER_TYPES: dict[str, type] = {
     "cuts": list,
     "time_base": str,
     "has_frame_pts": bool,
+    "has_gaze": bool,
     "source": dict,
     "model": dict,
     "analysis": dict,
@@ -51,6 +52,7 @@ class _Header:
     cuts: tuple[int, ...]
     time_base: Fraction
     has_frame_pts: bool
+    has_gaze: bool
     source: SourceRecord
     model: ModelRecord
     analysis: AnalysisRecord
@@ -88,8 +90,12 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
         raise _unusable(path, f"its header is not JSON: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _unusable(path, f"its header does not have the format {FORMAT}")
-    if header.get("version") != VERSION:
-        raise SidecarError(f"{path}: has version {header.get('version')}, this program reads {VERSION}", cure="delete it")
+    version = header.get("version")
+    if type(version) is not int or version not in READABLE_VERSIONS:
+        reads = " and ".join(map(str, READABLE_VERSIONS))
+        raise SidecarError(f"{path}: has version {str(version)[:40]}, this program reads {reads}", cure="delete it")
+    if version == 2:
+        header["has_gaze"] = False
     for key, kind in _HEADER_TYPES.items():
         if not isinstance(header.get(key), kind):
             raise _unusable(path, f"its header has no {key}, or one of another type")
@@ -105,6 +111,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
         cuts=tuple(header["cuts"]),
         time_base=_checked(path, "time_base", parse_fraction, header["time_base"]),
         has_frame_pts=header["has_frame_pts"],
+        has_gaze=header["has_gaze"],
         source=_checked(path, "source", SourceRecord.from_json, header["source"]),
         model=_checked(path, "model", ModelRecord.from_json, header["model"]),
         analysis=_checked(path, "analysis", AnalysisRecord.from_json, header["analysis"]),
@@ -125,6 +132,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: _Header) -> Salien
     grid = (samples, *grid_shape(header.source.width, header.source.height))
     pts = _read_array(path, archive, "frame_pts", (frames,), "<i8") if header.has_frame_pts else None
     saliency = _read_array(path, archive, "saliency", grid, "|u1")
+    gaze = _read_array(path, archive, "gaze", grid, "|u1") if header.has_gaze else None
     activity = _read_array(path, archive, "detail", grid, "|u1")
     sample_frame = _read_array(path, archive, "sample_frame", (samples,), "<i8")
     motion = _read_array(path, archive, "motion", (samples,), "<f4")
@@ -138,6 +146,8 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: _Header) -> Salien
             cuts=header.cuts,
             frame_pts=None if pts is None else np.cumsum(pts),
             time_base=header.time_base,
+            gaze=gaze,
+            attention=header.model.attention,
         )
     except ValueError as error:
         raise _unusable(path, str(error)) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
 
 # The text is checked before it is parsed: Fraction("1e999999999") would compute a number of a billion digits.
@@ -79,15 +80,23 @@ class ModelRecord:
 
     name: str
     sha256: str
-    """Hash of the ONNX file, hexadecimal."""
+    """Of the ONNX file, hexadecimal."""
+    attention: AttentionCurve | None = None
+    """The curve in its metadata; the track of the same sidecar holds it too."""
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> ModelRecord:
-        """Raises `ValueError` where a fact is missing or of another type."""
-        return cls(_field(facts, "name", str), _field(facts, "sha256", str))
+        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        attention = facts.get("attention")
+        curve = None if attention is None else _curve(attention)
+        return cls(_field(facts, "name", str), _field(facts, "sha256", str), curve)
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "sha256": self.sha256}
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "attention": None if self.attention is None else self.attention.to_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,13 @@ class AnalysisRecord:
             "device_reason": self.device_reason,
             "provider": self.provider,
         } | self.facts
+
+
+def _curve(facts: Any) -> AttentionCurve:
+    try:
+        return AttentionCurve.from_json(facts)
+    except ValueError as error:
+        raise ValueError(f"attention: {error}") from error
 
 
 def parse_fraction(text: str) -> Fraction:

@@ -9,7 +9,9 @@ from typing import Any
 from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
 from gpu_saliency.analysis.track import SaliencyTrack
 
-FORMAT, VERSION = "gpu_saliency.sidecar", 2
+FORMAT, VERSION = "gpu_saliency.sidecar", 3
+READABLE_VERSIONS = (2, 3)
+"""Version 2 has neither gaze maps nor the model's curve."""
 SUFFIX = ".saliency.npz"
 _MAX_ENCODES = 64
 

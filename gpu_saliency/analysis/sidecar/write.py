@@ -51,6 +51,7 @@ def _header_of(sidecar: Sidecar) -> dict[str, Any]:
         "cuts": list(track.cuts),
         "time_base": str(track.time_base),
         "has_frame_pts": track.frame_pts is not None,
+        "has_gaze": track.gaze is not None,
         "source": sidecar.source.to_json(),
         "model": sidecar.model.to_json(),
         "analysis": sidecar.analysis.to_json(),
@@ -65,6 +66,8 @@ def _arrays_of(track: SaliencyTrack) -> dict[str, NDArray[Any]]:
         "sample_frame": track.sample_frame,
         "motion": track.motion,
     }
+    if track.gaze is not None:
+        arrays["gaze"] = track.gaze
     if track.frame_pts is not None:
         # Differences instead of time stamps: at a constant frame rate they are all equal and compress to almost nothing.
         arrays["frame_pts"] = np.diff(track.frame_pts, prepend=0)

@@ -1,9 +1,10 @@
 """Converts a plan to a graph of ``addroi`` filters.
 
-Each filter adds a rectangle with a ``qoffset`` in -1..1. ffmpeg's wrapper multiplies it by the encoder's QP range (51 at 8 bit,
-6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and passes offsets of 16x16 blocks to adaptive quantisation.
-Where rectangles overlap the first has priority, so the last filter is a rectangle of the whole frame with the commonest offset.
-With it every frame has a region; otherwise x265 4.3 crashes, or applies old offsets to later frames.
+Each filter adds a rectangle with a ``qoffset`` in -1..1, which ffmpeg's wrapper multiplies by the encoder's QP range (51 at 8 bit,
+6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16 blocks.
+Where rectangles overlap the first one wins. So rectangles may run over blocks that earlier ones have painted (rectangles.py), and
+the last filter is a rectangle of the whole frame; it also keeps a region on every frame, without which x265 4.3 crashes or lets old
+offsets stick.
 
 The filter's options cannot change over time, so each segment of the plan has its own chain; ``split`` and ``trim`` send each frame
 to one chain, and ``concat`` joins the chains again.
@@ -12,11 +13,12 @@ to one chain, and ``concat`` joins the chains again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.encode.channels.rectangles import Rectangle, merge_blocks
+from gpu_saliency.encode.channels.rectangles import Rectangle, paint_blocks
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
@@ -55,8 +57,8 @@ def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
 
 
 def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
-    """Build the filters for one segment of ``plan``, at least one; the last is the rectangle of the whole frame."""
-    commonest, rectangles = _rectangles(plan, segment)
+    """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
+    rectangles, rest = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
     size = plan.block_size
     chain = [
@@ -69,29 +71,29 @@ def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
         )
         for r in rectangles
     ]
-    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(commonest + recentre))]
+    return [*chain, _addroi(0, 0, plan.width, plan.height, scale.qoffset(rest + recentre))]
 
 
 def filter_count(plan: RoiPlan, segment: int) -> int:
-    """Number of filters in a segment's `addroi_chain`."""
-    return len(_rectangles(plan, segment)[1]) + 1
+    """The length of a segment's `addroi_chain`."""
+    return len(_rectangles(plan, segment)[0]) + 1
 
 
-def _rectangles(plan: RoiPlan, segment: int) -> tuple[int, list[Rectangle]]:
-    """The commonest offset of a segment, and rectangles that cover all blocks with other offsets.
-
-    If there are more than `MAX_CHAIN` rectangles, the offsets are averaged over larger squares until there are fewer.
-    """
+def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
+    """`paint_blocks` of a segment; a plan with more than `MAX_CHAIN` rectangles is made coarser."""
     grid = plan.qp_offset[segment]
-    side = 1
-    while True:
-        values, counts = np.unique(grid, return_counts=True)
-        commonest = int(values[counts.argmax()])
-        rectangles = merge_blocks(grid, commonest)
-        if len(rectangles) <= MAX_CHAIN:
-            return commonest, rectangles
+    return _painted(grid.tobytes(), grid.shape)
+
+
+# A graph asks twice: for the number of its filters, and for the filters.
+@lru_cache(maxsize=128)
+def _painted(offsets: bytes, shape: tuple[int, ...]) -> tuple[list[Rectangle], int]:
+    whole = np.frombuffer(offsets, np.int8).reshape(shape)
+    grid, side = whole, 1
+    while len((painted := paint_blocks(grid))[0]) > MAX_CHAIN:
         side *= 2
-        grid = coarsen(plan.qp_offset[segment], side)
+        grid = coarsen(whole, side)
+    return painted
 
 
 def _addroi(x: int, y: int, width: int, height: int, qoffset: str) -> str:

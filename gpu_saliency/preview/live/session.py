@@ -40,7 +40,7 @@ class LiveSession:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._analyse, name="analysis", daemon=True)
         self._size = model.input_size(self.clip.upright_aspect)
-        self._recorder = HostRecorder(self.clip, self._size)
+        self._recorder = HostRecorder(self.clip, self._size, model.attention)
 
     def __enter__(self) -> LiveSession:
         self._thread.start()
@@ -73,6 +73,8 @@ class LiveSession:
             sample_frame=numbers,
             motion=samples.motion,
             frame_count=int(numbers[-1]) + 1,
+            gaze=samples.gaze,
+            attention=samples.attention,
         )
         return track, first
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -88,7 +89,9 @@ class Viewer:
                     break
             return
         if command.kind == "policy":
-            self._requested = command.policy
+            assert command.policy is not None
+            # The page has no control for it.
+            self._requested = replace(command.policy, max_background_offset=self._shared.policy.max_background_offset)
             return
         if command.kind == "toggle":
             self._screen.toggle()

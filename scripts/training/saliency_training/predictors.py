@@ -49,10 +49,13 @@ def resize_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np
 
 
 class OnnxPredictor:
-    """Runs an ONNX model: input float32 ``[N, 3, H, W]``, output ``[N, 1, H, W]`` in 0..1; N may be fixed at 1."""
+    """Runs an ONNX model: input float32 ``[N, 3, H, W]``, output ``[N, 1, H, W]`` in 0..1; N may be fixed at 1.
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
-        self.path = path
+    ``output`` is the name of the output to return; ``None`` takes the first.
+    """
+
+    def __init__(self, path: Path, threads: int = 2, output: str | None = None) -> None:
+        self.path, self.output = path, output
         self.session = self._session(threads)
         self.input = self.session.get_inputs()[0]
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
@@ -79,7 +82,8 @@ class OnnxPredictor:
         """The map at ``size``."""
         small = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
         x = ((np.asarray(small, np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1)[None]
-        output = self.session.run(None, {self.input.name: np.ascontiguousarray(x)})[0]
+        names = None if self.output is None else [self.output]
+        output = self.session.run(names, {self.input.name: np.ascontiguousarray(x)})[0]
         return np.asarray(output[0, 0], np.float32)
 
     def gflop(self, size: tuple[int, int]) -> float:

@@ -94,8 +94,10 @@ class Kernels:
         tolerance: float,
         breach: DeviceArray,
         out: DeviceArray,
+        *,
+        square_root: bool = False,
     ) -> None:
-        """Reduce ``maps`` float32 ``[n, H, W]`` to saliency codes ``out`` uint8 ``[n, rows, cols]``.
+        """Reduce ``maps`` float32 ``[n, H, W]`` to codes ``out`` uint8 ``[n, rows, cols]``, with ``square_root`` to those of gaze.
 
         ``frame_size`` is (width, height) as coded. ``breach`` int32 ``[1]`` is set to 1 if a value inside the content is not a
         number or lies outside 0..1 by more than ``tolerance``; it is never reset to 0.
@@ -108,7 +110,7 @@ class Kernels:
         _check("out", out, np.uint8, (count, rows, cols))
         _check_turns(quarter_turns)
         arguments = [maps, count, content_w, content_h, padded_w, padded_h, quarter_turns, *frame_size, rows, cols]
-        self._launch("saliency_blocks", *_linear(count * rows * cols), [*arguments, tolerance, breach, out])
+        self._launch("saliency_blocks", *_linear(count * rows * cols), [*arguments, tolerance, breach, square_root, out])
 
     def activity_blocks(
         self,
@@ -142,16 +144,24 @@ class Kernels:
         self._launch("luma_motion", (count,), (BLOCK_THREADS,), [luma, previous, content_h * content_w, out])
 
     def reduce_saliency(
-        self, saliency: DeviceArray, motion: DeviceArray, starts: DeviceArray, aggregator: str, ema_alpha: float, out: DeviceArray
+        self,
+        codes: DeviceArray,
+        decoded: DeviceArray,
+        motion: DeviceArray,
+        starts: DeviceArray,
+        aggregator: str,
+        ema_alpha: float,
+        out: DeviceArray,
     ) -> None:
-        """Reduce ``saliency`` uint8 ``[samples, rows, cols]`` to ``out`` float32 ``[segments, rows, cols]``.
+        """`reduce.reduce_saliency` or `reduce_gaze`: uint8 ``[samples, rows, cols]`` to float32 ``[segments, rows, cols]``.
 
-        The kernel computes `reduce.reduce_saliency`. ``motion`` float32 ``[samples]`` is that of `reduce.motion_within_scenes`;
-        ``starts`` int32 ``[segments + 1]`` has each segment's first sample, and the number of samples at the end.
+        ``decoded`` float32 ``[256]``: `track.decode_saliency` or `decode_gaze` of each code. ``motion`` float32 ``[samples]``
+        after `reduce.motion_within_scenes`. ``starts`` int32 ``[segments + 1]`` ends with the number of samples.
         """
-        samples, segments, cells = self._check_reduction(saliency, starts, out)
+        samples, segments, cells = self._check_reduction(codes, starts, out)
+        _check("decoded", decoded, np.float32, (256,))
         _check("motion", motion, np.float32, (samples,))
-        arguments = [saliency, motion, starts, segments, cells, AGGREGATOR_MODES[aggregator], ema_alpha, MOTION_FLOOR, out]
+        arguments = [codes, decoded, motion, starts, segments, cells, AGGREGATOR_MODES[aggregator], ema_alpha, MOTION_FLOOR, out]
         self._launch("reduce_saliency", *_linear(segments * cells), arguments)
 
     def reduce_activity(
