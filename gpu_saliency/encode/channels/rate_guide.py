@@ -32,9 +32,11 @@ from gpu_saliency.plan.roi import RoiPlan
 FLOOR = 0.6
 """Ratio of wanted to estimated rate where the plan improves nothing: with the estimate's errors it stays below 1."""
 TOP = 2.0
-"""The same ratio where the plan improves most, for an offset of -3; its excess over 1 is proportional to the offset."""
+"""The same where the plan improves most, if that is by 3 QP; more in proportion."""
+EDGE = 1 / 3
+"""Offset above which a block asks for `FLOOR`, as a part of the best block's; then an offset of 0 asks for about the estimate."""
 SHIFT_PER_QP = 0.45
-"""Quality shift in steps of CRF for each QP of the policy's offset; it keeps the size of a plain encode."""
+"""Steps of CRF that pay for each QP of the best block's offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class RateGuide(Channel):
         return None
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
-        return SHIFT_PER_QP * abs(plan.policy.offset)
+        return SHIFT_PER_QP * _strength(plan)
 
     def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
         assert target.crf is not None
@@ -63,16 +65,20 @@ class RateGuide(Channel):
         )
 
 
+def _strength(plan: RoiPlan) -> float:
+    """QP by which the plan improves its best block."""
+    return max(0.0, *(-float(plan.effective(segment).min()) for segment in range(len(plan.segment_start))))
+
+
 def wanted_rates(estimate: NDArray[np.float64], plan: RoiPlan) -> NDArray[np.float64]:
     """The file's content, the wanted bits ``[rows, cols]``: ``estimate``, raised for blocks that ``plan`` improves.
 
     The file applies to all frames, so each block takes the lowest effective offset of all segments.
     """
     best = np.min([plan.effective(segment) for segment in range(len(plan.segment_start))], axis=0)
-    worst = max(float(plan.effective(segment).max()) for segment in range(len(plan.segment_start)))
-    contrast = worst - float(best.min())
-    improved = np.zeros_like(best) if contrast <= 0 else (worst - best) / contrast
-    top = 1 + (TOP - 1) * abs(plan.policy.offset) / 3
+    strength = _strength(plan)
+    improved = np.zeros_like(best) if not strength else np.clip((EDGE * strength - best) / (EDGE * strength + strength), 0, 1)
+    top = 1 + (TOP - 1) * strength / 3
     wanted: NDArray[np.float64] = estimate * (FLOOR + (top - FLOOR) * improved)
     missing = max(0.0, float(estimate.sum() - wanted.sum()))
     corner = wanted[-2:, -2:]
