@@ -48,7 +48,7 @@ OBJECT_SHARE = 1 / 16
 
 
 def with_truth(sidecar: Sidecar, blocks: NDArray[np.float32]) -> Sidecar:
-    """Replace the maps of ``sidecar`` by the truth: saliency 1 for blocks that hold object in any frame that the map covers, no gaze.
+    """Replace the maps of ``sidecar`` by the truth: saliency 1 where a block holds object in any frame of the map, no gaze.
 
     ``blocks`` ``[frames, rows, cols]`` are shares of object, as `object_blocks` returns.
     """

@@ -3,7 +3,7 @@
 >>> from gpu_saliency import EncodeRequest, encode_clip, probe_clip
 >>> result = encode_clip(EncodeRequest(probe_clip("clip.mp4"), "roi.mp4"))  # doctest: +SKIP
 
-The steps of it are `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`.
+`encode_clip` runs `prepare_encode`, `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`, then the proof.
 """
 
 from gpu_saliency._version import __version__

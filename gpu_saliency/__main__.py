@@ -1,4 +1,4 @@
-"""``python -m gpu_saliency``."""
+"""Runs the command line for ``python -m gpu_saliency``."""
 
 from gpu_saliency.cli import main
 

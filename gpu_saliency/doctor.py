@@ -1,4 +1,4 @@
-"""The self-test behind ``gpu-saliency doctor``: encodes a small clip with every encoder and checks that its bits move."""
+"""The self-test behind ``gpu-saliency doctor``: encodes a small clip with every encoder and proves that each follows its plan."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _WIDTH, _HEIGHT, _FRAMES = 320, 192, 48
 
 @dataclass(frozen=True, slots=True)
 class EncoderReport:
-    """The test encode of one encoder."""
+    """The result of one encoder's test encode."""
 
     channel: str | None = None
     passed_over: tuple[PassedOver, ...] = ()
-    """Better channels, and why each could not be used."""
+    """Better channels that could not be used, with the reasons."""
     ffmpeg: str | None = None
     """Path of the ffmpeg that encoded."""
     moved: bool | None = None
-    """Whether bits moved as planned; ``None`` where the comparison was not decisive."""
+    """Whether bits moved as planned; ``None``: the proof has no verdict, or the encode failed."""
     summary: str | None = None
     error: str | None = None
 
@@ -55,7 +55,7 @@ class EncoderReport:
 
 @dataclass(frozen=True, slots=True)
 class FfmpegReport:
-    """One ffmpeg that a default run looks at."""
+    """One ffmpeg that a run without ``ffmpeg_bin`` considers."""
 
     origin: str
     path: str
@@ -65,7 +65,7 @@ class FfmpegReport:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeReport:
-    """ONNX Runtime with the default model."""
+    """The test of ONNX Runtime with the default model."""
 
     providers: tuple[str, ...]
     model: dict[str, Any] | None
@@ -77,21 +77,21 @@ class RuntimeReport:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """What works on this machine. Produced by `examine`."""
+    """The components that work on this machine, and the errors of the others. Produced by `examine`."""
 
     python: str
     packages: Mapping[str, str | None]
-    """Installed version by package; ``None`` where it is missing."""
+    """Installed version by package; ``None`` where the package is missing."""
     runtime: RuntimeReport
     ffmpeg: tuple[FfmpegReport, ...]
     encoders: dict[str, EncoderReport]
     gpu: GpuMachine
     obstacle: str | None
-    """The reason why the model does not run on the GPU; ``None`` where it does."""
+    """The reason why the model cannot run on the GPU; ``None`` where it runs."""
 
     @property
     def healthy(self) -> bool:
-        """Whether the model runs and every software encoder moves bits."""
+        """Whether the model runs on the CPU, and the bits of every software encoder moved as planned."""
         return self.runtime.error is None and all(self.encoders[spec.name].moved is True for spec in SOFTWARE)
 
     def to_json(self) -> dict[str, Any]:
@@ -108,7 +108,10 @@ class DoctorReport:
 
 
 def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python) -> DoctorReport:
-    """Try everything on this machine. A missing part is reported, not raised; ``spell`` spells settings in the reports' errors."""
+    """Test packages, ONNX Runtime, ffmpeg, encoders and GPU of this machine. Errors are reported, not raised.
+
+    ``spell`` spells the settings that the reported errors mention.
+    """
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
         clip = make_test_clip(Path(folder, "test.yuv"))
         encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, Path(folder), spell) for spec in ENCODERS.values()}
@@ -126,7 +129,7 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python)
 def make_test_clip(path: Path) -> Clip:
     """Write two seconds of raw 320x192 video: a texture of uneven contrast that drifts by 1.5 pixels a frame, under fine grain.
 
-    The half pixels must be interpolated, so that every block takes bits; coarse grain would hide the effect of an ROI.
+    Encoders must interpolate the half pixels, so every block takes bits; coarse grain would hide the effect of an ROI.
     """
     rng = np.random.default_rng(11)
     texture = np.zeros((_HEIGHT, _WIDTH))
@@ -176,7 +179,7 @@ def _try_runtime(spell: Spelling) -> RuntimeReport:
 
 
 def _obstacle(spell: Spelling) -> str | None:
-    """The reason why the device ``cuda`` cannot run the model; ``None`` where it can."""
+    """Return the reason why the device ``cuda`` cannot run the default model; ``None`` where it can."""
     try:
         CudaDevice(GpuSettings()).load_model(DEFAULT_MODEL)
     except GpuSaliencyError as error:

@@ -1,4 +1,4 @@
-"""The dry run of an encode: its plan and the commands that would run."""
+"""Dry run of an encode: analyses and plans, then returns the commands that the encode would run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
 
 
 def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunResult:
-    """Analyse and plan; the commands that `encode_clip` would run. Writes no file."""
+    """Analyse and plan, and return the commands that `encode_clip` would run. Writes no file. Raises any `GpuSaliencyError`."""
     started = time.perf_counter()
     job = prepare_encode(request.clip, request.encode)
     check_destinations(job, request)
@@ -38,7 +38,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
 
 
 def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The shell lines and the filter graph of each part, with ``partN/`` for the folder that only the encode makes."""
+    """The shell lines of all parts, and the filter graph of each; ``partN/`` stands for the temporary folder of the encode."""
     assert job.channel is not None
     commands, graphs = [], []
     with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:

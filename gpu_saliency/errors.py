@@ -1,8 +1,8 @@
-"""The errors a user can meet, and the exit code that each one owns.
+"""The errors that a user can meet, with their exit codes.
 
 ::
 
-    GpuSaliencyError                     70  (a defect of ours; never raised for a user's mistake)
+    GpuSaliencyError                     70  base class; exit code of a defect in this program
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
@@ -11,7 +11,7 @@
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
-    ├── EncodeError                      74  ffmpeg failed, or its output is not what was asked
+    ├── EncodeError                      74  ffmpeg failed, or its output is not as requested
     └── Interrupted                     130  Ctrl-C or SIGTERM
 """
 
@@ -21,13 +21,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 _MARK = "\0"
-"""Encloses the name of a setting inside a message; no path and no command line can hold it."""
+"""Encloses the name of a setting inside a message; paths and command lines cannot contain this character."""
 Spelling = Callable[[str, str | None], str]
-"""Spells a setting for the reader: called with its name in Python and its value as text, ``None`` for the bare name."""
+"""Spells a setting for the user. Called with its name in Python and its value as text, or ``None`` for the name without a value."""
 
 
 def setting(name: str, value: object = None) -> str:
-    """Mention a setting inside a message or a cure, so that Python and the command line can each spell it their own way.
+    """Mark a setting inside a message or a cure; a `Spelling` later replaces the mark.
 
     ``setting("crf")`` becomes ``crf`` in Python and ``--crf`` on the command line, ``setting("overwrite", True)`` becomes
     ``overwrite=True`` and ``--overwrite``.
@@ -36,7 +36,7 @@ def setting(name: str, value: object = None) -> str:
 
 
 def as_text(value: object) -> str:
-    """A setting's value as a user writes it: ``0,1`` for a tuple, no trailing zeros after a float's point."""
+    """A setting's value as a user writes it: ``0,1`` for a tuple, a float without trailing zeros."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(as_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -57,10 +57,10 @@ def spell_all(text: str, spell: Spelling) -> str:
 
 
 class GpuSaliencyError(Exception):
-    """Base of all errors here.
+    """Base class of this package's errors.
 
     The text is ``subject: problem (cure)`` in one line. The subject is a setting with its value where ``setting`` is given, and
-    part of ``problem`` otherwise. ``evidence`` holds what proves the problem: a command, an exit status, ffmpeg's last lines.
+    part of ``problem`` otherwise. ``evidence`` holds facts for diagnosis: a command, an exit status, ffmpeg's last lines.
     """
 
     exit_code: ClassVar[int] = 70
@@ -75,9 +75,10 @@ class GpuSaliencyError(Exception):
         setting: str | None = None,
         value: object = None,
     ) -> None:
-        """``setting`` is a Python keyword such as ``crf`` and ``value`` what it was; ``problem`` and ``cure`` may mention others.
+        """``setting`` is the setting that the error is about, by its Python name such as ``crf``; ``value`` is its value.
 
-        See the function `setting`."""
+        ``problem`` and ``cure`` mention other settings with the function `setting`.
+        """
         super().__init__(problem)
         self._problem = problem
         self._cure = cure
@@ -87,7 +88,7 @@ class GpuSaliencyError(Exception):
 
     @property
     def problem(self) -> str:
-        """The message without the setting that it is about."""
+        """The problem without its subject, in Python's spelling."""
         return spell_all(self._problem, spell_python)
 
     @property
@@ -97,7 +98,7 @@ class GpuSaliencyError(Exception):
 
     @property
     def cure(self) -> str | None:
-        """What to do about it, in Python's spelling."""
+        """How the user can solve the problem, in Python's spelling; ``None`` where no cure is known."""
         return self.worded(spell_python)[1]
 
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
@@ -107,7 +108,7 @@ class GpuSaliencyError(Exception):
         return spell_all(subject + self._problem, spell), cure
 
     def line(self, spell: Spelling = spell_python) -> str:
-        """The whole error in one line."""
+        """The error as one line: ``subject: problem (cure)``."""
         message, cure = self.worded(spell)
         return f"{message} ({cure})" if cure else message
 

@@ -32,14 +32,14 @@ def check_folder(path: Path, *, cure: str | None = None) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{path}: {folder} is not a folder", cure=cure)
     if not folder.exists():
-        raise OutputError(f"{path}: its folder does not exist", cure=f"mkdir -p {shlex.quote(str(folder))}")
+        raise OutputError(f"{path}: its folder does not exist", cure=f"run mkdir -p {shlex.quote(str(folder))}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: its folder is not writable", cure=cure)
 
 
 @contextmanager
 def writing(path: Path, *, cure: str | None = None) -> Iterator[None]:
-    """Convert an `OSError` of the block to an `OutputError` about ``path``; errors of this package pass unchanged."""
+    """Convert an `OSError` of the block to an `OutputError` that names ``path``; errors of this package pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -52,7 +52,7 @@ def writing(path: Path, *, cure: str | None = None) -> Iterator[None]:
 def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]:
     """Create an empty file beside ``output``, yield its path and remove it at the end of the block.
 
-    It has the suffix of ``output``, from which ffmpeg chooses the container. Raises `OutputError` if it cannot be created.
+    The file has the suffix of ``output``, from which ffmpeg chooses the container. Raises `OutputError` if it cannot be created.
     """
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
     with writing(output, cure=cure), temporary.open("xb"):
@@ -65,9 +65,10 @@ def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]
 
 @contextmanager
 def publish(output: Path, *, cure: str | None = None) -> Iterator[Path]:
-    """Write ``output`` completely or not at all: yield a temporary path, then rename it at the end of the block.
+    """Write ``output`` atomically: yield a temporary path, and rename that file to ``output`` at the end of the block.
 
-    After an error no file is left. Raises `OutputError` if the temporary file cannot be created or renamed.
+    After an error the temporary file is removed, and an older ``output`` is unchanged. Raises `OutputError` if the temporary file
+    cannot be created or renamed.
     """
     with temporary_output(output, cure=cure) as temporary:
         yield temporary

@@ -1,4 +1,4 @@
-"""The block grid: its shape, and maps averaged over its blocks by exact areas."""
+"""The block grid: computes its shape, and averages maps over its blocks, weighted by exact overlap areas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_SIZE = 16
-"""Pixels: x264's macroblock and x265's quantisation group. Coarser grids are averages of this one."""
+"""Side of a block in pixels: x264's macroblock and x265's quantisation group. Coarser grids are averages of this grid."""
 
 _SMALL_PRODUCT = 2**17
 """Multiplications per matrix product. From 2**18 on OpenBLAS uses threads (interface/gemm.c), which compete with the decoder for
@@ -14,14 +14,14 @@ cores: at 1080p that took 16 ms per map."""
 
 
 def grid_shape(width: int, height: int, block_size: int = BLOCK_SIZE) -> tuple[int, int]:
-    """Rows and columns of the block grid of a ``width`` x ``height`` frame; a partial block at an edge counts as one."""
+    """Rows and columns of the block grid of a ``width`` x ``height`` frame, partial blocks at the edges included."""
     return -(-height // block_size), -(-width // block_size)
 
 
 def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.float64]:
     """The fraction of each block that each of ``source`` equal cells covers ``[blocks, source]``; the cells span ``length`` pixels.
 
-    Rows sum to 1. Of a last block that extends past ``length`` only the part inside counts.
+    Rows sum to 1. Of a partial last block, only the pixels before ``length`` count.
     """
     blocks = -(-length // block_size)
     cell_edges = np.linspace(0, length, source + 1)
@@ -41,7 +41,7 @@ def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: 
 
 
 def _multiply(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
-    """``a @ b``, ``[..., m, k]`` by ``[..., k, n]``, a few rows at a time."""
+    """``a @ b`` for ``[..., m, k]`` and ``[..., k, n]``, computed a few rows of ``a`` at a time (see `_SMALL_PRODUCT`)."""
     rows = max(1, _SMALL_PRODUCT // (b.shape[-2] * b.shape[-1]))
     return np.concatenate([a[..., i : i + rows, :] @ b for i in range(0, a.shape[-2], rows)], axis=-2)
 
@@ -49,7 +49,7 @@ def _multiply(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.fl
 def pool_blocks(grid: NDArray[np.generic], side: int, how: str) -> NDArray[np.float64]:
     """Pool squares of ``side`` x ``side`` cells of ``grid`` ``[rows, cols]`` by ``mean`` or ``min``.
 
-    Returns ``[ceil(rows / side), ceil(cols / side)]``; partial at the edges. Raises `ValueError` for another ``how``.
+    Returns ``[ceil(rows / side), ceil(cols / side)]``; the last squares may be partial. Raises `ValueError` for another ``how``.
     """
     rows, cols = grid.shape
     down, across = np.arange(0, rows, side), np.arange(0, cols, side)

@@ -1,4 +1,4 @@
-"""Inspection of a finished encode: its sidecar's plan compared with what the encode did."""
+"""Inspection of a finished encode: proves the file against the plan of its sidecar and a plain encode."""
 
 from __future__ import annotations
 
@@ -55,13 +55,14 @@ def inspect_encode(
 ) -> Inspection:
     """Compare the encode ``file`` with its plan, block by block, against a plain encode.
 
-    ``sidecar`` lies beside ``file`` by default and names the source, which ``src`` overrides. ``plain`` is a plain encode with the
-    same settings; without one it is made here. ``picture`` is the path of a PNG to write. ``frames`` limits the comparison to so
-    many frames from the start; 0 compares all. ``encoder_params`` are those of the encode. Raises any `GpuSaliencyError`.
+    ``sidecar`` is the file beside ``file`` by default; it records the path of the source, which ``src`` overrides. ``plain`` is a
+    plain encode with the same settings; by default a temporary one is made. ``picture`` is the path of a PNG to write. ``frames``
+    is the number of frames to compare, from the start; 0 compares all. ``encoder_params`` must repeat the value that was used for
+    the encode. Raises any `GpuSaliencyError`.
     """
     file = Path(file)
     if frames < 0:
-        raise UsageError("is negative", setting="frames", value=frames, cure="0 for all")
+        raise UsageError("is negative", setting="frames", value=frames, cure="give a number of frames, or 0 for all")
     if not file.is_file():
         raise SourceMissingError(f"{file}: no such file", cure="give the path of an encode")
     drawn = None if picture is None else Path(picture)
@@ -69,7 +70,7 @@ def inspect_encode(
         check_output(drawn, file, overwrite=overwrite, name="picture")
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
-        raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of one")
+        raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
     found = read_sidecar(path)
     clip = _source_of(found, path, None if src is None else Path(src))
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
@@ -89,7 +90,7 @@ def inspect_encode(
 
 
 def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
-    """The clip that the sidecar belongs to. The sidecar only names it; its fingerprint decides."""
+    """Probe the source of ``sidecar``, at ``src`` or at the recorded path. Raises `SidecarError` if its fingerprint differs."""
     record = sidecar.source
     source = src or Path(record.path)
     is_raw = source.suffix.lower() in RAW_SUFFIXES
@@ -108,13 +109,19 @@ def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
 def _job_of(
     sidecar: Sidecar, path: Path, file: Path, clip: Clip, encoder_params: str, ffmpeg_bin: str
 ) -> tuple[EncodeJob, RoiPolicy]:
-    """The encode that the sidecar recorded; every value is checked like a user's input."""
+    """Rebuild the job and the policy of the encode ``file`` from its record in ``sidecar``.
+
+    Every recorded value is checked like a user's input. Raises any `GpuSaliencyError`.
+    """
     record = sidecar.encodes.get(file.name)
     if not isinstance(record, dict):
         known = ", ".join(sidecar.encodes) or "none"
-        raise SidecarError(f"{file}: is not in {path}", cure=f"inspect takes a file that an encode has written; it holds: {known}")
+        raise SidecarError(f"{file}: has no record in {path}", cure=f"give a file that the sidecar records: {known}")
     if record.get("size_bytes") != file.stat().st_size:
-        raise SidecarError(f"{path}: is of another {file.name}, of {record.get('size_bytes')} bytes", cure="encode it again")
+        raise SidecarError(
+            f"{path}: records {record.get('size_bytes')} bytes for {file.name}, which has {file.stat().st_size}",
+            cure="encode it again",
+        )
     try:
         settings = EncodeSettings(
             encoder=str(record["encoder"]),
@@ -136,7 +143,7 @@ def _job_of(
             float(record.get("max_background_offset", DEFAULT_MAX_BACKGROUND_OFFSET)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise SidecarError(f"{path}: its record of {file.name} is not usable: {error}", cure="encode it again") from error
+        raise SidecarError(f"{path}: its record of {file.name} cannot be used: {error}", cure="encode it again") from error
     job = prepare_encode(clip, settings)
     if job.record().encoder_params != record.get("encoder_params"):
         # Encoder parameters can name files to write, so they must come from the user and never from a sidecar.

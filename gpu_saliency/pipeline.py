@@ -1,4 +1,4 @@
-"""The main job: clip -> sidecar -> plan -> encode -> proof."""
+"""The pipeline of an encode: clip -> sidecar -> plan -> encode -> proof."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 
 EXCERPT_FRAMES = 48
-"""Frames that the proof of an excerpt compares, whatever the length of the clip."""
+"""Number of frames, from the start of the clip, that the proof of an excerpt compares."""
 
 
 def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> EncodeResult:
@@ -69,18 +69,21 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
 
 
 def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool = True) -> tuple[Sidecar, bool]:
-    """The saliency of the clip, and whether an existing sidecar was reused."""
+    """Load or compute the saliency of the clip; returns its sidecar, and whether an existing file was reused.
+
+    ``write=False`` reads an existing sidecar and writes none.
+    """
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     with observer.stage("finding saliency") as advance:
         sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
     corrupt = sidecar.analysis.corrupt_packets
     if corrupt and not reused:
-        observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were left out")
+        observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were skipped")
     return sidecar, reused
 
 
 def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, observer: Observer) -> Proof | None:
-    """Compare ``encode`` with a plain encode. Raises `EncodeError` where the bits did not move as planned."""
+    """Compare ``encode`` with a plain encode; ``None`` if no proof is wanted. Raises `EncodeError` on the verdict "not moved"."""
     if request.prove == "none":
         return None
     frames = EXCERPT_FRAMES if request.prove == "excerpt" else None
@@ -89,7 +92,7 @@ def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, 
     if proof.moved is False:
         raise EncodeError(
             f"{job.ffmpeg.path}: {job.encoder} did not follow the ROI plan: {proof.summary()}",
-            cure=f"try another {setting('ffmpeg_bin')}; {setting('prove', 'none')} skips this check",
+            cure=f"try another {setting('ffmpeg_bin')}, or skip this check with {setting('prove', 'none')}",
             evidence={"proof": proof.to_json()},
         )
     if proof.moved is None:

@@ -1,4 +1,4 @@
-"""Progress of long work: `Observer` passes it to a caller's functions, `Reporter` shows it on stderr."""
+"""Progress and cancellation of long work: `Observer` calls the caller's functions, `Reporter` shows the progress on stderr."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from rich.progress import Progress as Bars
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, Spelling, spell_all, spell_python
 
 Advance = Callable[[int, int | None], None]
-"""Called with (frames done, frames in all or ``None``)."""
+"""Called with the number of frames done, and the total or ``None`` where it is not known."""
 _LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one stage of the work is."""
+    """The progress of one stage of the work, such as the encode."""
 
     stage: str
     done: int
     """Frames."""
     total: int | None
-    """Frames; ``None`` where the number is not known yet."""
+    """Frames of the whole stage; ``None`` where the number is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A line that the work has for its user."""
+    """One line of text for the user."""
 
     level: str
     """``info``, ``warning`` or ``error``."""
@@ -40,7 +40,7 @@ class Message:
 
 
 class Observer:
-    """Receives the progress and the messages of long work, and can cancel it."""
+    """Passes progress and messages of long work to the caller's functions, and cancels the work on request."""
 
     spell: Spelling = staticmethod(spell_python)
     """Spells the settings that a message mentions."""
@@ -51,15 +51,15 @@ class Observer:
         on_message: Callable[[Message], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        """The work calls both functions in the thread that it runs in.
+        """Both functions are called in the thread that runs the work.
 
-        After another thread has set ``cancel``, the work removes its temporary files and raises `Interrupted`.
+        After another thread sets ``cancel``, the work removes its temporary files and raises `Interrupted`.
         """
         self._on_progress, self._on_message, self._cancel = on_progress, on_message, cancel
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
-        """Announce a stage; the block calls the yielded function with the frames done and the frames in all."""
+        """Begin the stage ``name`` of the work; the block reports progress through the yielded function (see `Advance`)."""
         with self._display(name) as show:
 
             def advance(done: int, total: int | None) -> None:
@@ -73,19 +73,19 @@ class Observer:
             yield advance
 
     def say(self, line: str) -> None:
-        """Pass on a line of information."""
+        """Send a message of level ``info``."""
         self._pass_on("info", line)
 
     def warn(self, line: str) -> None:
-        """Pass on a line about a result that differs from what the user may expect."""
+        """Send a message of level ``warning``: a result may differ from the user's expectation."""
         self._pass_on("warning", line)
 
     def error(self, line: str) -> None:
-        """Pass on a line about a failure after which the work goes on."""
+        """Send a message of level ``error``: something failed, and the work goes on."""
         self._pass_on("error", line)
 
     def report(self, error: GpuSaliencyError, then: str) -> None:
-        """Pass on an error after which the work goes on with ``then``."""
+        """Send ``error`` as a message, followed by ``then``: the text that describes how the work goes on."""
         self.error(f"{error.worded(self.spell)[0]}; {spell_all(then, self.spell)}")
 
     def _pass_on(self, level: str, line: str) -> None:
@@ -123,7 +123,7 @@ class Reporter(Observer):
             yield self._lines(name)
 
     def _bar(self, name: str) -> Iterator[Advance]:
-        # Stages may nest, and rich before 14.1 has one live display at a time: the outermost stage owns it.
+        # Stages may nest, and rich before 14.1 allows one live display at a time: the outermost stage creates it.
         if self._bars is None:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             with Bars(*columns, console=self.console, transient=True) as self._bars:

@@ -1,4 +1,4 @@
-"""The request of an encode: everything that `encode_clip` and `dry_run` can be asked, checked when it is made."""
+"""The request of an encode: all settings of `encode_clip` and `dry_run`, checked when the request is created."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROVE = ("excerpt", "full", "none")
 
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
-    """Everything that `encode_clip` can be asked. Raises `UsageError` when a setting is out of range."""
+    """All settings of `encode_clip` and `dry_run`. Raises `UsageError` when a setting is out of range."""
 
     clip: Clip
     output: str | os.PathLike[str]
@@ -29,9 +29,9 @@ class EncodeRequest:
     policy: RoiPolicy = field(default_factory=RoiPolicy)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     sidecar: str | os.PathLike[str] | None = None
-    """Reused if it exists, written otherwise. ``None``: written beside the output."""
+    """Path of the sidecar: reused if the file exists, written otherwise. ``None``: written beside the output."""
     fallback_plain: bool = False
-    """Whether a plain encode is accepted where no ROI reaches the encoder."""
+    """Whether to make a plain encode where no channel can bring an ROI to the encoder."""
     overwrite: bool = False
     prove: str = "excerpt"
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
@@ -46,20 +46,20 @@ class EncodeRequest:
 
     @property
     def sidecar_path(self) -> Path:
-        """Where the sidecar lies, or goes."""
+        """Path of the sidecar that is read or written."""
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
 
 def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
-    """Raise `OutputError` or `SidecarError` unless output and sidecar of ``request`` can be written."""
+    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written."""
     output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
-    sidecar = request.sidecar_path  # after the check: "." has no name, so nothing can lie beside it
+    sidecar = request.sidecar_path  # after the check: the output "." has no file name, so no sidecar path can be derived from it
     if request.sidecar is None:
         if sidecar.exists() and not request.overwrite:
             raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
     elif sidecar.absolute() == output.absolute():
-        raise OutputError(f"{output}: is the sidecar too", cure=f"give {setting('sidecar')} another path")
+        raise OutputError(f"{output}: is the path of the sidecar too", cure=f"give {setting('sidecar')} another path")
     elif sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
     else:

@@ -23,7 +23,7 @@ class SourceFacts:
 
     path: str
     width: int
-    """Pixels, as coded."""
+    """Pixels, as coded, before the rotation that a player applies."""
     height: int
     pix_fmt: str
     frame_rate: str
@@ -32,7 +32,7 @@ class SourceFacts:
     audio: tuple[str, ...]
     """Codec of each audio stream."""
     left_out: tuple[str, ...]
-    """Kind of each stream that the output does not have."""
+    """Type of each source stream that the output omits, such as ``audio`` or ``subtitle``."""
 
     @classmethod
     def of(cls, job: EncodeJob) -> SourceFacts:
@@ -50,18 +50,18 @@ class FfmpegFacts:
     path: str
     version: str
     origin: str
-    """``asked for``, ``PATH`` or ``bundled``."""
+    """How the path was found: ``asked for`` (given by the user), ``PATH`` or ``bundled``."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisFacts:
-    """The analysis behind a plan."""
+    """The analysis from which a plan was made."""
 
     sidecar: Sidecar
     reused: bool
     """Whether an existing sidecar was used."""
     path: Path | None
-    """Where the sidecar lies; ``None`` in a dry run."""
+    """Path of the sidecar; ``None`` in a dry run."""
 
     def to_json(self) -> dict[str, Any]:
         facts = {"reused": self.reused, "frames": self.sidecar.frame_count, "model": self.sidecar.model.to_json()}
@@ -79,16 +79,16 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class RoiFacts:
-    """The plan of an encode, and the channel that it took."""
+    """The plan of an encode, and the channel that carried it to the encoder."""
 
     channel: str
     passed_over: tuple[PassedOver, ...]
     crf_used: float | None
-    """Base quality that the encoder got, with the channel's shift."""
+    """Base quality given to the encoder: the user's plus the channel's quality shift."""
     policy: RoiPolicy
     plan: PlanStatistics
     parts: int
-    """Runs of the encoder."""
+    """Number of parts, one run of the encoder each."""
 
     @classmethod
     def of(cls, job: EncodeJob, plan: RoiPlan, parts: int) -> RoiFacts:
@@ -103,7 +103,7 @@ class RoiFacts:
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """The output, as read back."""
+    """The output file, with facts read back from it."""
 
     path: str
     size_bytes: int
@@ -139,7 +139,7 @@ class _Result:
     """The part of a result that encodes and dry runs share."""
 
     version: str = __version__
-    """Of this program."""
+    """Version of this program."""
     source: SourceFacts
     ffmpeg: FfmpegFacts
     encode: EncodeRecord
@@ -149,7 +149,7 @@ class _Result:
 
     @classmethod
     def common(cls, job: EncodeJob) -> dict[str, Any]:
-        """Keyword arguments for the fields that follow from the job alone."""
+        """Keyword arguments for the fields that depend only on the job."""
         ffmpeg = FfmpegFacts(job.ffmpeg.path, job.ffmpeg.version, job.ffmpeg.origin)
         return {"source": SourceFacts.of(job), "ffmpeg": ffmpeg, "encode": job.record()}
 
@@ -173,7 +173,7 @@ class EncodeResult(_Result):
     """A finished encode. ``analysis`` and ``roi`` are ``None`` for a plain fallback."""
 
     proof: Proof | None
-    """``None`` where no proof was asked for, and for a plain fallback."""
+    """``None`` if ``prove`` was ``none``, and for a plain fallback."""
     output: WrittenFile
 
     def to_json(self) -> dict[str, Any]:
@@ -187,9 +187,9 @@ class DryRunResult(_Result):
     """The plan of an encode and the commands that would run."""
 
     commands: tuple[str, ...]
-    """Shell lines, in order; ``partN/`` stands for the folder that the encode makes for part N."""
+    """Shell lines, in order; ``partN/`` stands for the temporary folder of part N."""
     graphs: tuple[str, ...]
-    """Text of each part's filter graph, ``partN/roi.graph`` in the commands."""
+    """Text of each part's filter graph: the content of ``partN/roi.graph`` in the commands."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``encode --dry-run --json`` prints; docs/result.md describes it."""

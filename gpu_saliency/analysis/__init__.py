@@ -1,1 +1,1 @@
-"""Finds what is salient in a clip: runs the model on a device and keeps its maps as a track on the block grid."""
+"""The analysis of a clip: runs the model on a device and stores its maps on the block grid, as a track."""

@@ -1,6 +1,6 @@
-"""Reduces the saliency maps of a segment to one. Every function takes the maps one by one, so a generator of them suffices.
+"""The aggregators: reduce the saliency maps of a segment to one map. They iterate over the maps once, so a generator suffices.
 
-Maps are ``[h, w]`` in 0..1. ``motion`` holds for each map the mean absolute luma difference, 0..1, to the previous sampled frame.
+Maps are ``[h, w]`` in 0..1. ``motion`` holds for each map the mean absolute luma difference, 0..1, to the sample before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gpu_saliency.errors import UsageError
 DEFAULT_AGGREGATOR = "mean"
 DEFAULT_EMA_ALPHA = 0.6
 MOTION_FLOOR = 1 / 255
-"""Least weight of a frame in ``motion-weighted``: one code value of mean luma change. A still clip is then a plain mean."""
+"""Least weight of a map in ``motion-weighted``: one code value of mean luma change. A still clip then gets a plain mean."""
 
 Maps = Iterable[NDArray[np.floating]]
 Aggregator = Callable[[Maps, list[float], float], NDArray[np.floating]]
@@ -24,12 +24,15 @@ Aggregator = Callable[[Maps, list[float], float], NDArray[np.floating]]
 
 
 def _mean(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001 - one signature for all
-    """Arithmetic mean of each pixel."""
+    """Arithmetic mean of the maps, pixel by pixel."""
     return _weighted_mean(maps, itertools.repeat(1.0))
 
 
 def _ema(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
-    """``m = a * s + (1 - a) * m``; ``m`` begins as the first map."""
+    """Exponential moving average of the maps.
+
+    ``m = a * s + (1 - a) * m`` for each map ``s``, with the EMA weight ``a``; ``m`` begins as the first map.
+    """
     reduced: NDArray[np.float64] | None = None
     for one in maps:
         s = one.astype(np.float64)
@@ -38,7 +41,7 @@ def _ema(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floati
 
 
 def _max(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
-    """Maximum of each pixel."""
+    """Maximum of the maps, pixel by pixel."""
     reduced: NDArray[np.floating] | None = None
     for one in maps:
         reduced = one if reduced is None else np.maximum(reduced, one)
@@ -46,10 +49,10 @@ def _max(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floati
 
 
 def _motion_weighted(maps: Maps, motion: list[float], ema_alpha: float) -> NDArray[np.floating]:  # noqa: ARG001
-    """Mean weighted by ``max(motion, MOTION_FLOOR)``.
+    """Mean of the maps, weighted by ``max(motion, MOTION_FLOOR)``.
 
-    The first frame has no predecessor and takes the second's weight; a fixed weight such as 1.0 would drown all others, since
-    a mean luma change is mostly below 0.1.
+    The first map takes the second's weight, because its predecessor is missing or lies in another segment. A fixed weight such as
+    1.0 would dominate all others, since a mean luma change is mostly below 0.1.
     """
     weights = [max(one, MOTION_FLOOR) for one in motion]
     first = weights[1:2] or [1.0]
@@ -57,7 +60,7 @@ def _motion_weighted(maps: Maps, motion: list[float], ema_alpha: float) -> NDArr
 
 
 def _weighted_mean(maps: Maps, weights: Iterable[float]) -> NDArray[np.floating]:
-    """A running sum in float64, in the order of the maps: the CUDA kernel adds up in the same order."""
+    """Weighted mean, by a running float64 sum in the order of the maps; the CUDA kernel adds in the same order."""
     total: NDArray[np.float64] | None = None
     weight_sum = 0.0
     for one, weight in zip(maps, weights, strict=False):
@@ -97,4 +100,4 @@ def check_aggregator(name: str, ema_alpha: float) -> None:
     if name not in AGGREGATORS:
         raise UsageError("unknown", setting="aggregator", value=name, cure="one of " + ", ".join(AGGREGATORS))
     if not 0 < ema_alpha <= 1:  # also refuses nan
-        raise UsageError("out of range", setting="ema_alpha", value=ema_alpha, cure="more than 0, at most 1")
+        raise UsageError("out of range", setting="ema_alpha", value=ema_alpha, cure="give a number above 0, at most 1")

@@ -1,4 +1,4 @@
-"""The interfaces that every device implements: the device itself, its loaded model and its run over one clip."""
+"""The interfaces of devices: `Device` loads a `Model` and starts a `Run`, the analysis of one clip."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """The saliency of a clip and the facts of the run. Produced by `Run.finish`, kept in the sidecar."""
+    """The track of a clip and facts about its analysis. Produced by `Run.finish`, kept in the sidecar."""
 
     track: SaliencyTrack
     corrupt_packets: int | None
-    """``None`` where the decoder conceals them and does not report how many."""
+    """Packets that could not be decoded; ``None`` where the decoder conceals errors and does not report their number."""
     variable_frame_rate: bool
     facts: dict[str, Any] = field(default_factory=dict)
-    """For the sidecar: ``decoder``, ``decoder_reason``, and what else the device reports."""
+    """For the sidecar: ``decoder``, ``decoder_reason`` and further facts that the device reports."""
 
 
 class DeviceMemoryError(Exception):
@@ -56,29 +56,29 @@ class Run(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """A line for the user where the run differs from what the device promises, such as decoding on the CPU."""
+        """A message for the user if the run differs from the request, such as decoding on the CPU; else ``None``."""
         ...
 
     def batches(self) -> Generator[Any, None, None]:
-        """Decode, sample and preprocess, in threads that run ahead of the consumer."""
+        """Yield the batches of the clip, decoded, sampled and preprocessed in threads that run ahead of the consumer."""
         ...
 
     def infer(self, batch: Any) -> Any:
-        """Run the model on ``batch``; returns its maps."""
+        """Run the model on ``batch``; returns the maps."""
         ...
 
     def add(self, batch: Any, maps: Any) -> int:
-        """Reduce ``maps`` and the pictures of ``batch`` to block samples and keep these. Returns the number of frames done."""
+        """Reduce ``maps`` and the pictures of ``batch`` to the block grid and store them. Returns the number of frames done."""
         ...
 
     def latest(self) -> tuple[Samples, DecodeTally | None] | None:
-        """The samples of the last call of `add` and the decoder's tally; ``None`` where the samples stay on the device."""
+        """The samples that the last call of `add` stored, and the decoder's tally; ``None`` where samples stay on the device."""
         ...
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:
-        """Prepare for another call of `batches` that needs less memory; returns a line for the user.
+        """Prepare a new call of `batches` that needs less memory, with smaller batches; returns a message for the user.
 
-        Raises `ToolMissingError` where the run needs its least memory already.
+        Raises `ToolMissingError` where batches cannot be made smaller.
         """
         ...
 

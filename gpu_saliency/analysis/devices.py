@@ -29,7 +29,8 @@ DEVICES: dict[str, Callable[[GpuSettings], Device]] = {"cpu": _cpu, "cuda": _cud
 def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -> tuple[Device, Model, str]:
     """Return the device ``name``, the model loaded on it, and the reason for the choice.
 
-    ``auto`` takes ``cuda`` where it works, else ``cpu``, with the obstacle as the reason. ``cpu`` and ``cuda`` never fall back.
+    ``auto`` takes ``cuda`` where it works, else ``cpu`` with the error of ``cuda`` as the reason. ``cpu`` and ``cuda`` never fall
+    back.
     Raises `UsageError`, `ToolMissingError` or `ModelError`.
     """
     check_device(name)

@@ -1,4 +1,4 @@
-"""`load_saliency_sidecar`: reads a clip's saliency from a sidecar where there is one, or runs the model."""
+"""`load_saliency_sidecar`: reads a clip's saliency from a sidecar file, or runs the model if there is none."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def load_saliency_sidecar(
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
 ) -> tuple[Sidecar, bool]:
-    """Return the saliency of ``clip``, and whether it was reused.
+    """Load or compute the saliency of ``clip``. Returns its sidecar, and whether an existing file was reused.
 
-    A file at ``path`` is loaded and must belong to this clip and model (``reuse=False`` replaces it instead). Without one the model
-    runs, and the sidecar is written to ``path`` (``None``: kept in memory only). ``on_samples`` receives the maps while the model
-    runs; it is not called for a file that is loaded. Raises `SidecarError`, `SourceError`, `ModelError`, `ToolMissingError` or
-    `OutputError`.
+    A file at ``path`` is loaded and must belong to this clip and model; ``reuse=False`` replaces it instead. Without a file the
+    model runs, and the sidecar is written to ``path`` (``None``: the sidecar stays in memory). ``on_samples`` receives the maps
+    while the model runs; it is not called when a file is loaded. Raises `SidecarError`, `SourceError`, `ModelError`,
+    `ToolMissingError` or `OutputError`.
     """
     settings = settings or AnalysisSettings()
     path = None if path is None else Path(path)

@@ -1,4 +1,4 @@
-"""Block samples from pictures and their maps on the host: the step that files and live sources share."""
+"""Reduces pictures and their maps to samples on the block grid, on the host; used for files and live sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32) / 255
 class HostRecorder:
     """Reduces pictures and their saliency maps to samples on the block grid of the coded frame.
 
-    It keeps the luma of the last picture, against which the next one's activity and motion are measured.
+    It keeps the luma of the last picture, because activity and motion are differences of two consecutive pictures.
     """
 
     def __init__(self, clip: Clip, size: InputSize, attention: AttentionCurve | None = None) -> None:
@@ -32,7 +32,8 @@ class HostRecorder:
     def add(self, batch: FrameBatch, maps: Maps) -> Samples:
         """Reduce the pictures of ``batch``, which follow those of the call before, and their ``maps``.
 
-        The pictures are upright and have the size ``content``; the maps are upright and have the size ``padded``.
+        Batches must be added in the order of their frames. The pictures are upright and have the size ``content`` of `InputSize`;
+        the maps are upright and have the size ``padded``.
         """
         activity, motion = [], []
         for luma in np.asarray(batch.rgb @ _LUMA, np.float32):
@@ -49,7 +50,7 @@ class HostRecorder:
         )
 
     def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Upright ``[..., H, W]`` to the coded frame's ``[..., rows, cols]``: padding cut off, rotation undone."""
+        """Reduce upright ``maps`` ``[..., H, W]`` to the coded frame's blocks ``[..., rows, cols]``; removes the padding."""
         width, height = self._size.content
         coded = np.rot90(maps[..., :height, :width], -self._clip.rotation // 90, axes=(-2, -1))
         return block_mean(coded, self._clip.width, self._clip.height)

@@ -1,4 +1,4 @@
-"""Reduces the maps and the activity of each segment of a track to one grid, on the host."""
+"""Reduces the maps of each segment of a track to one map, and likewise the activity, on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Decode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class HostReducer:
-    """The `Reducer` of a track on the host."""
+    """The `Reducer` for tracks that are stored on the host only."""
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
@@ -58,9 +58,9 @@ def _reduce_maps(
 
 
 def reduce_activity(track: SaliencyTrack, starts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """``[segments, rows, cols]``: mean activity of each segment.
+    """Mean activity of each segment, ``[segments, rows, cols]``; ``starts`` as in `reduce_saliency`.
 
-    The first sample of a scene is left out where there are others: its change is the cut, not motion.
+    The first sample of a scene is omitted if the segment has others: its change comes from the cut, not from motion.
     """
     after_cut = track.after_cut()
     reduced = np.empty((len(starts), *track.activity.shape[1:]), np.float32)
@@ -76,7 +76,10 @@ def _spans(starts: NDArray[np.int64], samples: int) -> list[tuple[int, int]]:
 
 
 def motion_within_scenes(track: SaliencyTrack) -> NDArray[np.float32]:
-    """``[samples]``: the track's motion, except that the first sample of a scene takes that of the next one in its scene, or 0."""
+    """The track's motion ``[samples]`` without the change at cuts.
+
+    The first sample of a scene takes the motion of the second, or 0 if it is the only one.
+    """
     motion, after_cut = track.motion.copy(), track.after_cut()
     for sample in np.flatnonzero(after_cut):
         alone = sample + 1 == len(motion) or after_cut[sample + 1]

@@ -1,4 +1,4 @@
-"""The analysis loop: carries each batch of a clip from the decoder to the block grid, the same on every device."""
+"""The analysis loop, the same for every device: decodes, infers and reduces a clip batch by batch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpu_saliency.source.decode import DecodeTally
 from gpu_saliency.source.sampling import Sampling
 
 ProgressHook = Callable[[int, int | None], None]
-"""Called with (frames done, frames in all or None)."""
+"""Called with the number of frames done, and the total or ``None`` where it is not known."""
 SamplesHook = Callable[[Samples, DecodeTally | None], None]
-"""Called with the samples of each batch and with the tally of the decoder, which runs ahead (``None``: it keeps none)."""
+"""Called with the samples of each batch and the decoder's tally (``None``: no tally); the decoder runs ahead of the samples."""
 NoticeHook = Callable[[str], None]
-"""Called with a line for the user where the run differs from what was asked, such as a smaller batch."""
+"""Called with a message for the user where the run differs from the request, such as a smaller batch."""
 
 
 def analyse_clip(
@@ -29,8 +29,9 @@ def analyse_clip(
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
 ) -> AnalysisResult:
-    """Decode, sample, shrink, infer and reduce ``clip`` to blocks.
+    """Run the analysis of ``clip``: decode, sample, shrink, infer and reduce to blocks.
 
+    After a `DeviceMemoryError` the loop tries again with smaller batches.
     Raises `SourceError`, `ModelError`, `ToolMissingError` or `UsageError`.
     """
     run = device.start(clip, model, sampling)

@@ -1,4 +1,4 @@
-"""The settings of the analysis and of the device ``cuda``, checked when they are made and without any GPU library."""
+"""The settings of the analysis and of the device ``cuda``, checked when they are created, without GPU libraries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-"""The user's name of a provider -> ONNX Runtime's."""
+"""ONNX Runtime's name of a provider, by the name that users give."""
 DEVICE_NAMES = ("cpu", "cuda")
 MAX_GPUS = 64
 MAX_DECODERS = 64
@@ -21,27 +21,27 @@ MAX_DECODERS = 64
 
 @dataclass(frozen=True, slots=True)
 class GpuSettings:
-    """How the device ``cuda`` is used. Raises `UsageError` when it is out of range."""
+    """The settings of the device ``cuda``. Raises `UsageError` when a value is out of range."""
 
     gpus: tuple[int, ...] = (0,)
-    """Numbers of the GPUs as CUDA counts them; ranges of the clip are spread over them."""
+    """CUDA's numbers of the GPUs to use; the ranges of the clip are distributed over them."""
     decoders: str = "1"
     """Decoders on each GPU: a number, ``auto`` (one for each NVDEC engine), or ``cpu``: decode on the CPU and upload."""
     provider: str = "cuda"
     """``cuda`` or ``tensorrt``."""
     batch_size: int = 0
-    """Pictures per inference; 0 takes the default. Halved where the GPU's memory does not suffice."""
+    """Samples per inference; 0 takes the default. The device halves it when the GPU is out of memory."""
     exact: bool = True
-    """Full float32. Otherwise ``cuda`` may use TF32 and ``tensorrt`` float16 where that is faster."""
+    """Whether to infer in full float32. Otherwise ``cuda`` may use TF32 and ``tensorrt`` float16 where that is faster."""
 
     def __post_init__(self) -> None:
         if not self.gpus or len(set(self.gpus)) != len(self.gpus) or not all(0 <= gpu < MAX_GPUS for gpu in self.gpus):
-            cure = f"different numbers of 0 to {MAX_GPUS - 1}, such as 0,1"
+            cure = f"give different numbers from 0 to {MAX_GPUS - 1}, such as 0,1"
             raise UsageError("is not a list of GPUs", setting="gpus", value=self.gpus, cure=cure)
         if self.decoders not in ("auto", "cpu"):
             text = self.decoders
             if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_DECODERS):
-                raise UsageError("unknown", setting="decoders", value=text, cure=f"auto, cpu, or a number of 1 to {MAX_DECODERS}")
+                raise UsageError("unknown", setting="decoders", value=text, cure=f"auto, cpu, or a number from 1 to {MAX_DECODERS}")
         if self.provider not in PROVIDERS:
             raise UsageError("unknown", setting="provider", value=self.provider, cure="one of " + ", ".join(PROVIDERS))
         if not 0 <= self.batch_size <= 1024:
@@ -49,38 +49,38 @@ class GpuSettings:
 
 
 def parse_gpus(text: str) -> tuple[int, ...]:
-    """Turn ``0`` or ``0,1`` into numbers. Raises `UsageError`."""
+    """Parse a list of GPU numbers such as ``0`` or ``0,1``. Raises `UsageError`."""
     numbers = text.split(",")
     if not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UsageError("is not a list of GPUs", setting="gpus", value=text, cure="numbers, such as 0 or 0,1")
+        raise UsageError("is not a list of GPUs", setting="gpus", value=text, cure="give numbers, such as 0 or 0,1")
     return tuple(int(number) for number in numbers)
 
 
 def check_device(name: str) -> None:
-    """Raise `UsageError` unless ``name`` is ``auto`` or a device."""
+    """Raise `UsageError` unless ``name`` is ``auto``, ``cpu`` or ``cuda``."""
     if name != "auto" and name not in DEVICE_NAMES:
         raise UsageError("unknown", setting="device", value=name, cure="one of auto, " + ", ".join(DEVICE_NAMES))
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """How saliency is found. Raises `UsageError` when a value is out of range."""
+    """The settings of the analysis. Raises `UsageError` when a value is out of range, `ModelError` for a withdrawn model."""
 
     model: str | os.PathLike[str] = DEFAULT_MODEL
-    """Path of an ONNX file, or the name of a shipped model; becomes the path of the file."""
+    """Path of an ONNX file, or the name of a shipped model. The constructor replaces a name with the path of its file."""
     analysis_fps: Fraction | None = None
-    """Maps per second of clip; ``None`` takes the default of `Sampling`, or any rate that a sidecar was made with."""
+    """Maps per second of clip; ``None`` takes the default of `Sampling`, and accepts a sidecar of any rate."""
     every: int | None = None
-    """Frames per map; excludes ``analysis_fps``."""
+    """Frames per map; cannot be combined with ``analysis_fps``."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     gpu: GpuSettings = field(default_factory=GpuSettings)
-    """How ``cuda`` is used where it is the device."""
+    """The settings of the device ``cuda``; other devices ignore them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", find_model(os.fspath(self.model)))
         check_device(self.device)
-        # The ranges do not depend on the clip's frame rate.
+        # The legal values do not depend on the clip's frame rate, so any rate checks them.
         Sampling.choose(Fraction(1), analysis_fps=self.analysis_fps, every=self.every)
 
     @property
@@ -89,5 +89,5 @@ class AnalysisSettings:
         return Path(self.model)
 
     def sampling(self, clip: Clip) -> Sampling:
-        """The sampling of ``clip``: which frames the model gets."""
+        """The rule that chooses the frames of ``clip`` that the model analyses."""
         return Sampling.choose(clip.frame_rate, analysis_fps=self.analysis_fps, every=self.every)

@@ -1,4 +1,4 @@
-"""The saliency track: all maps of a clip on the block grid with its time axis, from which a plan is made."""
+"""The saliency track, from which plans are made: all maps of a clip on the block grid, and its time axis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ ACTIVITY_STEPS = 24
 
 
 class Reducer(Protocol):
-    """Reduces the maps of each segment to one, where the maps are stored. All give the results of reduce.py, bit for bit."""
+    """Reduces the maps of each segment to one, on the host or on the GPU that stores them.
+
+    Every implementation gives the results of reduce.py, bit for bit.
+    """
 
     def reduce_saliency(
         self, track: SaliencyTrack, starts: NDArray[np.int64], aggregator: str, ema_alpha: float
@@ -33,7 +36,7 @@ class Reducer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SaliencyTrack:
-    """Saliency, gaze and activity of each sampled frame, and the clip's time axis; lives on the host.
+    """Saliency, gaze and activity of each sample, and the clip's time axis; in host memory.
 
     Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. It takes three bytes per block and map, two
     without gaze: an hour of 1080p at 4 maps a second takes 353 MB, of 480p 70 MB. Raises `ValueError` when its fields contradict
@@ -49,19 +52,19 @@ class SaliencyTrack:
     motion: NDArray[np.float32]
     """``[samples]``, mean absolute luma difference, 0..1, to the sample before; the first is 0."""
     frame_count: int
-    """Frames decoded; an encode must have as many."""
+    """Number of frames decoded; an encode must have the same number."""
     cuts: tuple[int, ...] = ()
-    """Frames with which a new scene begins, rising, without the first frame of the clip."""
+    """The first frame of each scene but the first, rising."""
     frame_pts: NDArray[np.int64] | None = None
-    """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` where those of the source do not rise."""
+    """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` if the source has none that rise."""
     time_base: Fraction = Fraction(1)
-    """Seconds."""
+    """Unit of ``frame_pts``, in seconds."""
     gaze: NDArray[np.uint8] | None = None
     """``[samples, rows, cols]``, mean gaze of each block as `encode_gaze` writes it; ``None`` where the model has no gaze map."""
     attention: AttentionCurve | None = None
     """The curve of the model that made the maps; ``None`` where it brings none."""
     reducer: Reducer | None = field(default=None, repr=False, compare=False)
-    """The reducer of a copy of the maps on the device; ``None`` where there is none."""
+    """Reduces a copy of the maps that a GPU stores; ``None`` where the host has the only copy."""
 
     def __post_init__(self) -> None:
         samples = len(self.sample_frame)
@@ -86,7 +89,10 @@ class SaliencyTrack:
         return decode_saliency(self.saliency)
 
     def sample_starts(self) -> NDArray[np.int64]:
-        """``[samples]``, the first frame to which each sample applies: the nearest sample, never across a cut. The first is 0."""
+        """``[samples]``, the first frame to which each sample applies; the first is 0.
+
+        Each frame takes the nearest sample of its scene.
+        """
         starts = (self.sample_frame[:-1] + self.sample_frame[1:] + 1) // 2
         for i, (before, after) in enumerate(zip(self.sample_frame[:-1], self.sample_frame[1:], strict=True)):
             between = self._cuts_in(int(before), int(after))
@@ -95,19 +101,19 @@ class SaliencyTrack:
         return np.concatenate(([0], starts)).astype(np.int64)
 
     def _cuts_in(self, before: int, after: int) -> tuple[int, ...]:
-        """The cuts in ``(before, after]``."""
+        """The cuts in the frames ``(before, after]``."""
         low, high = np.searchsorted(self.cuts, (before, after), side="right")
         return self.cuts[low:high]
 
     def after_cut(self) -> NDArray[np.bool_]:
-        """``[samples]``, whether a sample is the first of its scene, so that its change is a cut and not motion."""
+        """``[samples]``, whether a sample is the first of its scene; its change then comes from the cut, not from motion."""
         scene = np.searchsorted(self.cuts, self.sample_frame, side="right")
         return np.concatenate(([True], scene[1:] != scene[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Consecutive samples of a track that is still growing; lives on the host. The fields are those of `SaliencyTrack`."""
+    """Consecutive samples of a track that is still growing; in host memory. The fields are those of `SaliencyTrack`."""
 
     sample_frame: NDArray[np.int64]
     saliency: NDArray[np.uint8]
@@ -118,7 +124,7 @@ class Samples:
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
-    """Join ``parts`` of one model, at least one and in the order of their frames."""
+    """Concatenate ``parts`` of one model, at least one, in the order of their frames."""
     gaze = [part.gaze for part in parts if part.gaze is not None]
     return Samples(
         sample_frame=np.concatenate([part.sample_frame for part in parts]),
@@ -131,7 +137,7 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
 
 
 def encode_saliency(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Encode 0..1 as 0..255."""
+    """Encode saliency in 0..1 as bytes 0..255."""
     encoded: NDArray[np.uint8] = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
     return encoded
 
@@ -161,7 +167,7 @@ def encode_activity(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def decode_activity(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The inverse of `encode_activity`."""
+    """Decode the bytes of `encode_activity` to activity, a float of 1/255 or more."""
     table = np.exp2(np.arange(256, dtype=np.float64) / ACTIVITY_STEPS) / 255
     decoded: NDArray[np.float32] = table.astype(np.float32)[encoded]
     return decoded

@@ -1,4 +1,4 @@
-"""Measures the throughput of the analysis, stage by stage and as a whole, interleaved in one run."""
+"""Measures the speed of the analysis: of each stage and of the whole, interleaved in one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of the device ``cpu`` for the benchmark."""
+"""The stages of the analysis on the device ``cpu``, for the benchmark."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gpu_saliency.source.sampling import Sampling
 from gpu_saliency.source.shrink import Shrinker
 
 _KEPT_FRAMES = 32
-"""Decoded frames that preprocessing cycles through: too many to stay in the CPU's caches."""
+"""Number of decoded frames that preprocessing uses in turn: too many for the CPU's caches."""
 _REPEATS = 4
 
 
 class CpuStages:
-    """`Stages` of the CPU."""
+    """The `Stages` of the device ``cpu``."""
 
     def __init__(self, clip: Clip, model: SaliencyModel, sampling: Sampling, batch_size: int) -> None:
         """Decode the first frames for preprocessing. All stages use ``batch_size``, unless the model fixes it at 1."""

@@ -1,4 +1,4 @@
-"""The stages of the device ``cuda`` for the benchmark. Each waits for its stream before it returns."""
+"""The stages of the analysis on the device ``cuda``, for the benchmark; each waits for its stream before it returns."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
 _PICTURES = 256
-"""Pictures preprocessed in one measurement: at least a millisecond of launches."""
+"""Pictures preprocessed in one measurement, so that it takes at least a millisecond."""
 _BATCHES = 16
 _POLL_SECONDS = 0.05
 
 
 class CudaStages:
-    """`Stages` of one or more GPUs."""
+    """The `Stages` of the device ``cuda``, on one or more GPUs."""
 
     def __init__(self, clip: Clip, device: CudaDevice, model: CudaModel, sampling: Sampling) -> None:
-        """Open a decoder, and keep it and its first surface, which `preprocess` reads repeatedly."""
+        """Open a decoder and decode the first surface, which `preprocess` reads repeatedly."""
         import cupy
 
         self._clip, self._device, self._model, self._sampling = clip, device, model, sampling
-        # This indexes the clip, so that `decode` measures decoding alone.
+        # The start of the run indexes the clip, so that `decode` measures decoding only.
         self._run = device.start(clip, model, sampling)
         self._size = model.input_size(clip.upright_aspect)
         self.gpu = self._run.gpus[0]
@@ -92,7 +92,10 @@ class CudaStages:
 
 @contextmanager
 def peak_memory(gpu: int) -> Iterator[list[int]]:
-    """Yield a list whose only item is the peak memory in use on ``gpu`` by all processes, in bytes, polled 20 times a second."""
+    """Measure the peak memory that all processes use on ``gpu`` during the block, polled 20 times a second.
+
+    Yields a list with one item, the peak in bytes so far.
+    """
     import cupy
 
     peak = [0]

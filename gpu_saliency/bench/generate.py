@@ -1,4 +1,4 @@
-"""Generates clips to measure with."""
+"""Generates clips for the benchmark."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CODECS = {
     "hevc10": ("libx265", "yuv420p10le"),
     "av1": ("libsvtav1", "yuv420p"),
 }
-"""The user's name of a codec -> encoder and pixel format."""
+"""Encoder and pixel format, by the codec's name."""
 FRAME_RATE = 24
 _BASE_FRAMES = 240
 _QUIETLY = ("-hide_banner", "-v", "error", "-nostdin", "-y")
 
 
 def generate_clip(path: Path, width: int, height: int, frames: int, codec: str = "h264") -> None:
-    """Write ``frames`` frames at 24 a second of a zooming fractal with grain, which compresses and decodes like camera footage.
+    """Write a clip of ``frames`` frames at 24 fps: a zooming fractal with grain, which compresses and decodes like camera footage.
 
-    It repeats after 240 frames. Raises `EncodeError` or `ToolMissingError`.
+    The content repeats after 240 frames. Raises `EncodeError` or `ToolMissingError`.
     """
     encoder, pix_fmt = CODECS[codec]
     ffmpeg = [find_ffmpeg(DEFAULT_FFMPEG, encoder).path, *_QUIETLY]
@@ -38,7 +38,7 @@ def generate_clip(path: Path, width: int, height: int, frames: int, codec: str =
 
 
 def repeat_clip(source: Path, path: Path, times: int, frames: int) -> None:
-    """Write ``source`` ``times`` times to ``path``, up to ``frames`` frames, without encoding it again.
+    """Write ``source``, repeated ``times`` times, to ``path``, up to ``frames`` frames, without encoding it again.
 
     Raises `EncodeError` or `ToolMissingError`.
     """

@@ -1,4 +1,4 @@
-"""Loads the device to measure and its stages."""
+"""Chooses the device for the benchmark, loads the model and prepares the stages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gpu_saliency.source.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class LoadedStages:
-    """The stages of a device, ready to be measured."""
+    """The stages of the chosen device, ready to be measured, with the device's facts."""
 
     device: str
     reason: str
-    """Why this device."""
+    """The reason for the choice of the device."""
     model: Model
     stages: Stages
     gpu: dict[str, Any] | None
-    """The facts of the GPU; ``None`` on ``cpu``."""
+    """Facts about the GPUs (`describe_gpu`); ``None`` on ``cpu``."""
 
 
 def load_stages(clip: Clip, settings: AnalysisSettings, sampling: Sampling, batch_size: int) -> LoadedStages:
-    """Choose the device and load the model like an analysis. Raises what `choose_device` raises."""
+    """Choose the device and load the model as the analysis does. Raises the errors of `choose_device`."""
     device, model, reason = choose_device(settings.device, settings.model_path, replace(settings.gpu, batch_size=batch_size))
     if isinstance(model, SaliencyModel):
         return LoadedStages(device.name, reason, model, CpuStages(clip, model, sampling, batch_size), None)

@@ -1,4 +1,4 @@
-"""Measures the rates of the stages: a warm-up, rounds that interleave the stages, percentiles, and ratios within each round."""
+"""Measures the rates of the stages, in rounds that interleave them: medians, percentiles, and ratios within each round."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Rate:
     fps_p50: float
     """Median over the rounds: frames per second for ``decode`` and ``whole``, pictures for the two others."""
     fps_p95: float
-    """The rate that 95 % of the rounds reached."""
+    """The rate that 95 % of the rounds reached or exceeded."""
     clip_fps: float
-    """The median in frames of the clip per second, of which one in ``step`` becomes a picture."""
+    """The median rate converted to frames of the clip per second; one frame in ``step`` becomes a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """One clip with one batch size on one device."""
+    """The measurements of one clip with one batch size on one device."""
 
     clip: str
     codec: str
@@ -45,16 +45,16 @@ class BenchRow:
     rounds: int
     stages: dict[str, Rate]
     whole_by_slowest: tuple[float, float, float]
-    """Rate of the whole divided by that of the slowest stage in the same round: median, least, most. 1: full overlap."""
+    """Rate of the whole divided by that of the slowest stage in the same round: median, minimum, maximum; 1 is full overlap."""
     whole_by_decode: tuple[float, float, float]
-    """The same for decoding in place of the slowest stage."""
+    """Rate of the whole divided by that of decoding in the same round: median, minimum, maximum."""
     host_peak_bytes: int | None
     """Peak resident memory of the process during this row's measurement; ``None`` where the system does not report it."""
     facts: dict[str, Any]
     """Facts of the device; see `Stages.facts`."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, floats rounded to 4 places."""
+        """All fields as plain types, floats rounded to 4 places."""
         rounded: dict[str, Any] = _rounded(asdict(self))
         return rounded
 
@@ -71,8 +71,8 @@ def measure_clip(
 ) -> BenchRow:
     """Run each stage of ``stages`` ``rounds`` times, after one warm-up round.
 
-    The rounds interleave the stages, so that load on the machine disturbs all of them alike. ``on_round`` is called with (rounds
-    done, rounds in all); ``clock`` returns seconds.
+    Each round runs all stages, so that other load on the machine affects them equally. ``on_round`` is called with the number of
+    rounds done and the total; ``clock`` returns seconds.
     """
     _reset_peak()
     step = float(sampling.step)

@@ -1,4 +1,4 @@
-"""Reports a benchmark: the facts of the machine, and the table."""
+"""Reports a benchmark: facts about the machine, and the table of rates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("numpy", "av", "cupy-cuda13x", "PyNvVideoCodec")
 
 
 def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """The facts of the machine and its software; ``gpu`` is `describe_gpu`'s answer, or ``None``."""
+    """Facts about the machine and its software; ``gpu`` is the result of `describe_gpu`, or ``None``."""
     return {
         "version": __version__,
         "date": str(datetime.date.today()),

@@ -1,22 +1,22 @@
-"""The interface of a device for the benchmark: runs each stage of the analysis of one clip alone."""
+"""`Stages`: the interface of a device for the benchmark, which runs each stage of the analysis separately."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 STAGES = ("decode", "preprocess", "infer", "whole")
-"""In the order of the flow; ``whole`` is the complete analysis, as an encode runs it."""
+"""Names of the stages in the order of the analysis; ``whole`` is the complete analysis, as in an encode."""
 
 
 class Stages(Protocol):
-    """One clip on one device. Each stage returns only after its work has finished on the device."""
+    """The stages of the analysis of one clip on one device; each returns after its work has finished on the device."""
 
     def decode(self) -> int:
         """Decode the clip and measure scene changes; returns the number of frames."""
         ...
 
     def preprocess(self) -> int:
-        """Shrink and normalise decoded pictures in the decoder's memory; returns their number."""
+        """Shrink and normalise pictures that are already decoded; returns their number."""
         ...
 
     def infer(self) -> int:
@@ -24,10 +24,13 @@ class Stages(Protocol):
         ...
 
     def whole(self) -> int:
-        """Analyse the clip; returns the number of frames."""
+        """Run the complete analysis of the clip; returns the number of frames."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """The facts of the last `whole`: ``decoder``, ``decoder_reason``, ``provider``, ``bytes_to_device``, ``bytes_to_host``,
-        ``device_peak_bytes``; ``None`` for facts that the device lacks."""
+        """Facts about the last `whole`, for results.
+
+        They are ``decoder``, ``decoder_reason``, ``bytes_to_device``, ``bytes_to_host`` and ``device_peak_bytes``, each ``None`` if
+        it does not apply to the device; ``cuda`` adds ``decoders``.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The command line. Each verb has a module that parses, calls the library and prints; this module runs them and reports errors."""
+"""The command line: runs the command that the user gives, and reports errors. Each command has a module here."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _program(
 def main() -> None:
     """Run the program and exit.
 
-    An error is printed as one line on stderr, with ``--json`` also as an object on stdout, and sets the exit code.
+    An error is printed as one line on stderr, with ``--json`` also as an object on stdout, and determines the exit code.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -1,4 +1,4 @@
-"""``gpu-saliency bench``: measure the speed of the analysis, stage by stage."""
+"""``gpu-saliency bench``: measures the speed of the analysis, stage by stage."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Measured rounds of all stages; one more comes first to warm up.")] = 5,
     analysis: AnalysisOptions,
     gpu: GpuOptions,
-    output: Annotated[Path | None, typer.Option(help="Also write the JSON object to this file.", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the JSON object to this file too.", show_default=False)] = None,
     overwrite: Annotated[bool, overwrite_option("file")] = False,
     report: RunOptions,
 ) -> None:
@@ -70,9 +70,11 @@ def _sizes(text: str) -> list[tuple[int, int]]:
     for one in text.split(","):
         sides = one.split("x")
         if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= MAX_SIDE for side in sides):
-            raise UsageError(f"--size {text}: {one} is not a size", cure="for example 1920x1080 or 1280x720,3840x2160")
+            cure = "give WIDTHxHEIGHT, such as 1920x1080 or 1280x720,3840x2160"
+            raise UsageError(f"--size {text}: {one} is not a size", cure=cure)
         if any(int(side) % 2 for side in sides):
-            raise UsageError(f"--size {text}: {one} has an odd side", cure="even sides: generated clips have 4:2:0 chroma")
+            cure = "give even sides, because generated clips have 4:2:0 chroma"
+            raise UsageError(f"--size {text}: {one} has an odd side", cure=cure)
         sizes.append((int(sides[0]), int(sides[1])))
     return sizes
 

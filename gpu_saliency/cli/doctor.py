@@ -1,4 +1,4 @@
-"""``gpu-saliency doctor``: check what works on this machine."""
+"""``gpu-saliency doctor``: checks which encoders and devices work on this machine."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def _encoder_text(result: EncoderReport, origins: dict[str, str]) -> str:
     if result.channel is None:
         return result_text
     over = "".join(f" (not {one.channel}: {one.reason})" for one in result.passed_over)
-    # The rows above give the paths; here the origin is enough to tell them apart.
+    # The rows above give the paths, so the origin identifies the ffmpeg here.
     origin = origins.get(result.ffmpeg or "", result.ffmpeg)
     return f"{result.channel}{over} by {origin}: {result_text}"
 
 
 def _gpu_lines(gpu: dict[str, Any], obstacle: str | None) -> list[str]:
-    """Describe each GPU, what it decodes, and why it cannot be used."""
+    """Describe each GPU, the formats that NVDEC decodes, and the errors of the GPU's software."""
     lines = [
         f"{one['name']}: {one['memory_bytes'] / 2**30:.1f} GiB, compute {one['compute']}, {one['engines']} NVDEC engines"
         for one in gpu["gpus"]

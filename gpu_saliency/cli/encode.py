@@ -1,4 +1,4 @@
-"""``gpu-saliency encode``: encode a clip with more bits in its salient regions."""
+"""``gpu-saliency encode``: encodes a clip with more bits in its salient regions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def encode(
     sidecar: SidecarPath = None,
     prove: Annotated[
         str,
-        typer.Option(help="Compare with a plain encode: of an excerpt, of the full clip, or none.", rich_help_panel=RUN),
+        typer.Option(help="Prove the encode against a plain one: excerpt (first 48 frames), full or none.", rich_help_panel=RUN),
     ] = "excerpt",
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the commands; encode nothing.", rich_help_panel=RUN)

@@ -1,4 +1,4 @@
-"""The ``encode`` command line that repeats the settings of a preview."""
+"""Builds the ``encode`` command line with the settings of a preview, for the user to copy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from gpu_saliency.source.clip import Clip
 
 
 def encode_command(clip: Clip, policy: RoiPolicy, arguments: list[str]) -> str:
-    """Return the command that encodes ``clip`` with ``policy``, without default values; ``arguments`` are appended."""
+    """Return the command that encodes ``clip`` with ``policy``; options with default values are omitted.
+
+    ``arguments`` are appended.
+    """
     default = RoiPolicy()
     words = ["gpu-saliency", "encode", "--src", str(clip.path), "--output", f"{clip.path.stem}.roi.mp4"]
     has_effect = {"ema_alpha": policy.aggregator == "ema", "max_background_offset": policy.mapping == "attention"}

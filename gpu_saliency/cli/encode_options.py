@@ -1,4 +1,4 @@
-"""Options of an encode: encoder, quality, audio, and how the plan reaches the encoder."""
+"""Options of an encode: encoder, quality, audio, and the channel for the plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_O
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
-    """Which encoder, and with which settings."""
+    """Options for the encoder and its settings."""
 
     encoder: Annotated[str, typer.Option(help="One of " + ", ".join(ENCODERS) + ".", rich_help_panel=ENCODE)] = "libx264"
     preset: Annotated[
@@ -40,9 +40,7 @@ class EncodeOptions:
     ] = None
     encoder_params: Annotated[
         str,
-        typer.Option(
-            help="Further key=value:... for the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE
-        ),
+        typer.Option(help="Pass key=value:... to the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE),
     ] = ""
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
@@ -73,7 +71,7 @@ class EncodeOptions:
         )
 
     def allows_plain(self) -> bool:
-        """Return whether the option or the environment accepts a plain encode where the encoder has no ROI channel."""
+        """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""
         values = (os.environ.get(name, "").lower() for name in _FALLBACK_VARIABLES)
         return self.saliency_fallback_plain or any(value in ("1", "true", "yes", "on") for value in values)
 
@@ -84,4 +82,6 @@ def parse_bitrate(text: str) -> int:
     try:
         return round(float(text[:-1] if scale > 1 else text) * scale)
     except (ValueError, OverflowError):
-        raise UsageError("is not a bit rate", setting="bitrate", value=text, cure="for example 2M or 800k") from None
+        raise UsageError(
+            "is not a bit rate", setting="bitrate", value=text, cure="give bits per second, such as 2M or 800k"
+        ) from None

@@ -1,4 +1,4 @@
-"""``gpu-saliency inspect``: compare a finished encode with its plan."""
+"""``gpu-saliency inspect``: compares a finished encode with its plan and a plain encode."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def inspect(
 
 
 def _rows(proof: Proof) -> Rows:
-    """Describe the measurements of ``proof``."""
+    """Describe the measurements of ``proof`` in rows of text."""
     unit = proof.unit if proof.unit == "QP" else "dB of error"
 
     def side(planned: float | None, change: float | None, blocks: int) -> str:

@@ -1,4 +1,4 @@
-"""Option groups for Typer: the fields of a dataclass become options of every command that takes the dataclass."""
+"""Option groups for Typer: a dataclass declares options once, for every command that has it as a parameter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gpu_saliency.errors import as_text
 
 
 def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace each parameter of ``command`` that is a dataclass by the fields of that dataclass.
+    """Return a function for Typer that has the fields of each dataclass parameter of ``command`` as options.
 
-    Options keep the order of the signature, and of the fields inside a group. When the returned function is called, it makes an
-    instance of each group and passes it to ``command``.
+    Options keep the order of the signature, and of the fields inside a group. The returned function makes an instance of each
+    dataclass and calls ``command``.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type[Any]] = {}
@@ -42,7 +42,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def changed_arguments(group: Any) -> list[tuple[str, str]]:
-    """Return flag and value of each option of ``group`` that differs from its default, in the order of the fields."""
+    """Return flag and value of each option of ``group`` that is not at its default, in the order of the fields."""
     hints = get_type_hints(type(group), include_extras=True)
     changed = [(field, getattr(group, field.name)) for field in fields(group) if getattr(group, field.name) != _default_of(field)]
     return [(_flag_of(field, hints[field.name]), as_text(value)) for field, value in changed]
@@ -62,8 +62,8 @@ def _default_of(field: Field[Any]) -> Any:
 
 
 def _flag_of(field: Field[Any], annotation: Any) -> str:
-    """Return the flag that the option declares, or the one that Typer makes from the field's name."""
-    # Inside Annotated, the first flag that Option() is given lands in its parameter "default".
+    """Return the flag that the option declares, or the flag that Typer makes from the field's name."""
+    # Inside Annotated, the first flag is the argument of Option() for the parameter "default".
     declared = [
         flag for option in getattr(annotation, "__metadata__", ()) for flag in (option.default, *(option.param_decls or ()))
     ]

@@ -1,4 +1,4 @@
-"""Options of more than one verb, each declared once; `with_groups` adds a group to a verb."""
+"""Options that several commands share, each declared once; `with_groups` adds a group to a command."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FfmpegBin = Annotated[
 
 
 def overwrite_option(file: str, panel: str | None = None) -> Any:
-    """Declare ``--overwrite`` of a verb that writes a ``file``."""
+    """Declare ``--overwrite`` for a command; ``file`` names its output in the help text."""
     return typer.Option("--overwrite", help=f"Replace an existing {file}.", rich_help_panel=panel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawOptions:
-    """The format of raw video, which has no header."""
+    """Options for the format of raw video, which has no header."""
 
     width: Annotated[int | None, typer.Option(help="Width in pixels; required for raw video.", rich_help_panel=SOURCE)] = None
     height: Annotated[int | None, typer.Option(help="Height in pixels; required for raw video.", rich_help_panel=SOURCE)] = None
@@ -68,19 +68,19 @@ class SourceOptions(RawOptions):
     ] = 0.0
 
     def probe(self, path: Path) -> Clip:
-        """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
+        """Probe the clip at ``path`` with these options. Raises `SourceError` or `UsageError`."""
         return self._probe(path, self.duration)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a verb reports: progress on stderr, its result on stdout."""
+    """Options for the output of a command: progress on stderr, the result on stdout."""
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
     quiet: Annotated[bool, typer.Option("--quiet", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
 
     def reporter(self) -> CliReporter:
-        """Make the reporter of this run."""
+        """Make the reporter that shows progress on stderr."""
         return CliReporter(quiet=self.quiet)
 
     def show(self, result: dict[str, Any], text: str) -> None:

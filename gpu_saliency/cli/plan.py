@@ -1,4 +1,4 @@
-"""``gpu-saliency plan``: analyse a clip and write its sidecar."""
+"""``gpu-saliency plan``: analyses a clip and writes its sidecar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gpu-saliency preview``: show the saliency of a clip and the plan that follows from it."""
+"""``gpu-saliency preview``: shows the saliency of a clip and its plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, overwrite_option
 from gpu_saliency.cli.saliency_options import AnalysisOptions, PlanOptions
-from gpu_saliency.cli.show_preview import Page, Shower, write_preview
+from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError
 from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
@@ -22,7 +22,7 @@ DEFAULT_HOST = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions:
-    """Where the preview appears."""
+    """Options for the mode of the preview: a file, the terminal or the browser."""
 
     output: Annotated[
         Path | None,
@@ -58,9 +58,11 @@ class ShowOptions:
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the audio out of --output.", rich_help_panel=PREVIEW)] = False
 
     def check(self, *, overwrite: bool, as_json: bool) -> None:
-        """Raise `UsageError` unless one mode is chosen and every option has an effect in it."""
+        """Raise `UsageError` unless exactly one mode is chosen and all given options apply to it."""
         if (self.output is not None) + self.terminal + self.web != 1:
-            raise UsageError("choose exactly one of --web, --terminal or --output", cure="--output takes a .mp4, .mkv or .png file")
+            raise UsageError(
+                "choose exactly one of --web, --terminal or --output", cure="for --output give a .mp4, .mkv or .png file"
+            )
         for_page = {"--host": self.host is not None, "--port": self.port is not None, "--open": self.open_page}
         for_file = {"--style": self.style is not None, "--no-audio": self.no_audio, "--overwrite": overwrite, "--json": as_json}
         for mode, flags, chosen in (("--web", for_page, self.web), ("--output", for_file, self.output is not None)):
@@ -68,7 +70,7 @@ class ShowOptions:
                 raise UsageError(f"{flag}: applies to {mode} only", cure=f"leave {flag} out")
 
     def page(self, report: RunOptions) -> Page | None:
-        """Describe the page of ``--web``; ``None`` for the other modes."""
+        """Return the settings of the page of ``--web``; ``None`` for the other modes."""
         return Page(self.host or DEFAULT_HOST, self.port or 0, self.open_page, report.reporter()) if self.web else None
 
 
@@ -91,21 +93,21 @@ def preview(
 ) -> None:
     """Show the salient regions of a clip and its plan in a browser, a terminal or a file; no encode is made."""
     show.check(overwrite=overwrite, as_json=report.as_json)
-    shower = Shower(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter())
+    display = PreviewDisplay(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter())
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
         _refuse_for_live(show.output, sidecar, source, analysis)
-        shower.show_live(file)
+        display.show_live(file)
         return
     clip = source.probe(Path(file))
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis)
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        shower.show_clip(clip, [word for pair in arguments for word in pair])
+        display.show_clip(clip, [word for pair in arguments for word in pair])
         return
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
-    facts = write_preview(shower, clip, show.output, style, audio=audio)
+    facts = write_preview(display, clip, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text)
@@ -120,8 +122,8 @@ def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOp
 
 
 def _check_sidecar(sidecar: Path | None) -> None:
-    """Raise `SidecarError` or `OutputError` before the analysis begins if the sidecar cannot be written at its end."""
+    """Raise `SidecarError` or `OutputError` before the analysis if the sidecar cannot be written after it."""
     if sidecar is not None and sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure="give --sidecar the path of a file")
     if sidecar is not None and not sidecar.parent.is_dir():
-        raise OutputError(f"{sidecar}: its folder does not exist", cure=f"mkdir -p {sidecar.parent}")
+        raise OutputError(f"{sidecar}: its folder does not exist", cure=f"run mkdir -p {sidecar.parent}")

@@ -1,4 +1,4 @@
-"""The command line's reporter: progress on stderr, settings spelled as flags."""
+"""The reporter of the command line: shows progress on stderr, and spells settings as flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text results: a name and a text per line, never wrapped, so that paths and commands can be copied."""
+"""Formats results as lines of a name and a text; lines are never wrapped, so that paths and commands can be copied."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ Rows = list[tuple[str, str]]
 
 
 def format_rows(rows: Rows) -> str:
-    """Return ``rows`` as lines with all texts in one column."""
+    """Format ``rows`` as lines; all texts begin in the same column."""
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)

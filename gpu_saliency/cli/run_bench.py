@@ -1,4 +1,4 @@
-"""The measurements of ``bench``: generates the clips, then measures each with each batch size."""
+"""Runs the benchmark of ``bench``: generates the clips, and measures each with each batch size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class MadeClips:
-    """Clips to generate: each of ``sizes`` (width, height) in each of ``codecs``, ``frames`` long."""
+    """The clips to generate: one for each of ``sizes`` (width, height) and each of ``codecs``, of ``frames`` frames."""
 
     sizes: list[tuple[int, int]]
     codecs: list[str]
     frames: int
 
     def generate(self, folder: Path, reporter: Reporter) -> Iterator[Clip]:
-        """Write each clip to ``folder`` and yield it."""
+        """Write the clips to ``folder`` one by one, and yield each."""
         for codec in self.codecs:
             for width, height in self.sizes:
                 path = folder / f"generated-{codec}-{height}p.mp4"
@@ -37,7 +37,7 @@ class MadeClips:
 def run_bench(
     clips: Sequence[Clip], settings: AnalysisSettings, batches: Sequence[int], rounds: int, reporter: Reporter
 ) -> tuple[dict[str, Any], list[BenchRow]]:
-    """Measure each clip with each batch size; return the object that ``--json`` prints, and its rows."""
+    """Measure each clip with each batch size. Returns the object that ``--json`` prints, and its rows."""
     rows: list[BenchRow] = []
     about: dict[str, Any] = {}
     for clip in clips:

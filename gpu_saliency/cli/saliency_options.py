@@ -1,4 +1,4 @@
-"""Options of the analysis (model, sampling rate, device) and of the plan that follows from it."""
+"""Options of the analysis (model, sampling rate, device) and of the plan."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """How saliency becomes QP offsets."""
+    """Options for the plan: how saliency is converted to QP offsets."""
 
     saliency_offset: Annotated[
         int,
         typer.Option(
-            help="Strength: about the QP offset of salient blocks, -12 to 12; negative is better quality.", rich_help_panel=SALIENCY
+            help="Strength: about the QP offset of the most salient blocks, -12 to 12; negative is better quality.",
+            rich_help_panel=SALIENCY,
         ),
     ] = DEFAULT_OFFSET
     roi_mapping: Annotated[
@@ -42,7 +43,7 @@ class PlanOptions:
     segments: Annotated[
         str,
         typer.Option(
-            help="How often the plan changes: auto (with the content, and at cuts), clip (one plan), or a number of segments.",
+            help="Segments with their own QP offsets: auto (chosen by content and cuts), clip (one segment), or a number.",
             rich_help_panel=SALIENCY,
         ),
     ] = DEFAULT_SEGMENTS
@@ -69,7 +70,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuOptions:
-    """How the device ``cuda`` is used."""
+    """Options for the device ``cuda``."""
 
     gpu: Annotated[
         str | None,
@@ -93,11 +94,11 @@ class GpuOptions:
     ] = None
 
     def settings(self, device: str) -> GpuSettings:
-        """Make the library's settings for ``device``. Raises `UsageError`, also where an option has no effect on it."""
+        """Make the library's settings. Raises `UsageError`, also if an option is given that has no effect on ``device``."""
         given = {"gpus": self.gpu, "decoders": self.decoders, "provider": self.provider}
         for name, value in given.items():
             if value is not None and device == "cpu":
-                cure = f"leave out {setting(name)}, or give {setting('device', 'cuda')}"
+                cure = f"leave {setting(name)} out, or give {setting('device', 'cuda')}"
                 raise UsageError(f"has no effect with {setting('device', 'cpu')}", setting=name, value=value, cure=cure)
         default = GpuSettings()
         return GpuSettings(
@@ -109,7 +110,7 @@ class GpuOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
-    """How saliency is found."""
+    """Options for the analysis: model, sampling rate and device."""
 
     saliency_model: Annotated[
         Path | None,
@@ -129,7 +130,8 @@ class AnalysisOptions:
     device: Annotated[
         str,
         typer.Option(
-            help="One of auto, cpu, cuda; auto uses the GPU where it works and reports why not.", rich_help_panel=SALIENCY
+            help="Run the analysis on auto, cpu or cuda; auto uses cuda if it works, else cpu, and reports the reason.",
+            rich_help_panel=SALIENCY,
         ),
     ] = "auto"
 
@@ -137,8 +139,9 @@ class AnalysisOptions:
         """Make the library's settings. Raises `UsageError`."""
         try:
             rate = Fraction(str(self.analysis_fps)) if self.analysis_fps is not None else None
-        except ValueError:  # float() accepts inf and nan, which are no rates
-            raise UsageError("is not a rate", setting="analysis_fps", value=self.analysis_fps, cure="a number above 0") from None
+        except ValueError:  # float() accepts inf and nan, which are not rates
+            cure = "give a number above 0"
+            raise UsageError("is not a rate", setting="analysis_fps", value=self.analysis_fps, cure=cure) from None
         return AnalysisSettings(
             model=find_model(self.saliency_model) if self.saliency_model else DEFAULT_MODEL,
             analysis_fps=rate,

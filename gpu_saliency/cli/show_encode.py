@@ -1,4 +1,4 @@
-"""The result of an encode as lines of text."""
+"""Formats the result of an encode as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpu_saliency.results import AnalysisFacts, DryRunResult, EncodeResult, RoiF
 
 
 def encode_lines(result: EncodeResult | DryRunResult) -> list[str]:
-    """Describe what ``encode`` did; for a dry run, what it would do and with which commands."""
+    """Describe the result of ``encode`` in lines of text; for a dry run, the plan and the commands that would run."""
     lines = [format_rows(list(_rows(result)))]
     return lines + list(result.commands) if isinstance(result, DryRunResult) else lines
 
@@ -28,7 +28,7 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
     quality = "".join(f" {name} {value}" for name, value in settings.items() if value is not None)
     yield "encoder", f"{encode.encoder}{quality}, ffmpeg {ffmpeg.version} ({ffmpeg.origin}: {ffmpeg.path})"
     if source.pix_fmt != encode.pix_fmt:
-        yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} takes at this size"
+        yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} supports at this size"
     if source.left_out:
         yield "left out", ", ".join(source.left_out)
     if isinstance(result, EncodeResult):

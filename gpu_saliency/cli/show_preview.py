@@ -1,4 +1,4 @@
-"""The ways in which ``preview`` shows a clip: browser, terminal, or a file."""
+"""Runs the modes of ``preview``: shows a clip in the browser or the terminal, or writes a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where the browser's page is served, and whether to open it."""
+    """The settings of the browser's page: its address, and whether to open it in a browser."""
 
     host: str
     port: int
@@ -39,8 +39,8 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Shower:
-    """Shows clips with one set of settings, in a browser if there is a ``page`` and in the terminal otherwise."""
+class PreviewDisplay:
+    """Shows clips and live sources, in a browser if there is a ``page`` and in the terminal otherwise."""
 
     policy: RoiPolicy
     analysis: AnalysisSettings
@@ -49,7 +49,7 @@ class Shower:
     reporter: Reporter
 
     def show_clip(self, clip: Clip, arguments: list[str]) -> None:
-        """Show ``clip`` until the user ends it; the page's ``encode`` command repeats ``arguments``."""
+        """Show ``clip`` until the user ends the preview; ``arguments`` are added to the page's ``encode`` command."""
         if self.page is not None:
             server, page = _web_server(), self.page
             with (
@@ -65,13 +65,16 @@ class Shower:
             show_clip(session, self.policy, console, spell_flag)
 
     def show_live(self, source: str) -> None:
-        """Show a live ``source`` until the user ends it. Raises `UsageError` for settings that live sources do not support."""
+        """Show a live ``source`` until the user ends the preview.
+
+        Raises `UsageError` for settings that live sources do not support.
+        """
         from gpu_saliency.preview.live.reader import LiveReader
         from gpu_saliency.preview.live.session import LiveSession
 
         analysis = self.analysis
         if analysis.device not in ("auto", "cpu"):
-            cure = "leave out --device"
+            cure = "leave --device out"
             raise UsageError("live sources are analysed on the CPU only", setting="device", value=analysis.device, cure=cure)
         rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
         if rate <= 0:
@@ -95,11 +98,11 @@ class Shower:
             show_live(session, self.policy, console, spell_flag)
 
 
-def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
-    """Analyse ``clip``, draw the overlay to ``output``, and return the result object."""
-    reporter, policy = shower.reporter, shower.policy
+def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
+    """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
+    reporter, policy = display.reporter, display.policy
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, shower.analysis, shower.sidecar, on_progress=advance)
+        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, on_progress=advance)
     plan = build_roi_plan(found, policy)
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
@@ -115,11 +118,11 @@ def write_preview(shower: Shower, clip: Clip, output: Path, style: str, *, audio
 
 
 def _web_server() -> ModuleType:
-    """Import the web server late: the other modes work without the extra ``preview``. Raises `ToolMissingError`."""
+    """Import the web server; only ``--web`` needs the packages of the extra ``preview``. Raises `ToolMissingError`."""
     try:
         from gpu_saliency.preview.web import server
     except ImportError as error:
         raise ToolMissingError(
-            f"--web: {error.name or error} is not installed", cure="pip install 'gpu-saliency[preview]'"
+            f"--web: {error.name or error} is not installed", cure="run pip install 'gpu-saliency[preview]'"
         ) from error
     return server

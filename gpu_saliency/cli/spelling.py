@@ -1,4 +1,4 @@
-"""The flag of each Python setting, so that errors on the command line name flags."""
+"""Spells Python settings as flags, for errors on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = {
     "offset": "--saliency-offset",
     "open_page": "--open",
 }
-"""Settings whose flag is not their name with dashes."""
+"""Flags of the settings of which the flag differs from the name with dashes."""
 SWITCHES = {("audio", "False"): "--no-audio"}
 """Flags that stand for a setting together with its value."""
 

@@ -1,1 +1,1 @@
-"""Drawing on arrays: text, colour scales, the block grid on a panel."""
+"""Draws pictures as arrays: text, colour scales, and panels that show the block grid."""

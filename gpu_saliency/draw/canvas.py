@@ -1,4 +1,4 @@
-"""Draw text and colour scales on pictures that are arrays, and encode them as PNG."""
+"""Draws text and colour scales on pictures, which are arrays, and encodes pictures as PNG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LETTER = 2
 LINE = (HEIGHT + 4) * LETTER
 """Pixels from one line of text to the next."""
 BAR = 16
-"""Height of a scale in pixels."""
+"""Height of a colour scale in pixels."""
 INK = (40, 40, 40)
 
 

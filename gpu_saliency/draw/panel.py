@@ -1,4 +1,4 @@
-"""Panels: upright pictures of a clip, and the block that each of their pixels lies in."""
+"""Panels, the upright pictures of a clip: their size, and the block of each of their pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def panel_size(clip: Clip, side: int) -> tuple[int, int]:
 
 
 def panel_cells(clip: Clip, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the block under each pixel of an upright panel; both ``[height, width]``."""
+    """Row and column of the block that each pixel of an upright panel belongs to; both ``[height, width]``."""
     coded = (height, width) if clip.rotation % 180 == 0 else (width, height)
     y = ((np.arange(coded[0]) + 0.5) * clip.height / coded[0]).astype(np.intp) // BLOCK_SIZE
     x = ((np.arange(coded[1]) + 0.5) * clip.width / coded[1]).astype(np.intp) // BLOCK_SIZE

@@ -1,8 +1,8 @@
-"""The ffmpeg command lines and filter graphs of an encode, as data.
+"""Builds the ffmpeg command lines and filter graphs of an encode, as data.
 
-Every channel encodes a part the same way: its frames are numbered, at the clip's average rate, and go into a file that holds
-video only; join/ puts the source's time stamps and audio back. The exception is a plain encode of a clip without an analysis:
-one ffmpeg command makes the whole file.
+Every channel encodes a part in the same way: its frames are numbered at the clip's average rate and written to a file without
+audio; join/ then restores the source's time stamps and adds its audio. The exception is a plain encode of a clip without an
+analysis: one ffmpeg command makes the whole file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params
 
 PIPE = "pipe:1"
-"""The output name of an ffmpeg that feeds an encoder outside it; the run puts the number of its own pipe in its place."""
+"""Output name of an ffmpeg that feeds an encoder outside ffmpeg; the run replaces it with the number of its own pipe."""
 _SEEK_AHEAD = 1.0
-"""Seconds before a part's first frame to seek to; a demuxer may land late by a frame's rounding, which is far less."""
+"""Seconds by which a seek aims before a part's first frame. Demuxers may land late by a rounded frame time, which is far less."""
 
 
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
-    """The text of the filter graph that cuts ``part`` out, numbers its frames and attaches the ROI."""
+    """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
     first = [_cut(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
@@ -37,9 +37,9 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) ->
 
 
 def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
-    """The trim that leaves ``part``: by time stamp after a seek, else by frame number."""
+    """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
-    # The last part has no end unless the user set one, so that frames which the analysis missed are counted and found.
+    # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
     if not seek:
         limits = [f"start_frame={part.start}"] if part.start else []
@@ -61,7 +61,10 @@ def part_command(
     crf: float | None,
     further: tuple[str, ...] = (),
 ) -> list[str]:
-    """Encode ``part`` to ``output``, with the filters in the file ``graph``; ``further`` arguments go before the output."""
+    """Build the command that encodes ``part`` to ``output`` with the filters in the file ``graph``.
+
+    ``further`` arguments go before the output.
+    """
     command = _start(job)
     if seek:
         assert job.frame_pts is not None
@@ -85,19 +88,19 @@ class PartRun:
     commands: tuple[tuple[str, ...], ...]
     """ffmpeg's command lines, in order: two for two-pass encoding, else one."""
     program: tuple[str, ...]
-    """Command of an encoder outside ffmpeg, which reads the one command's output through a pipe; empty without one."""
+    """Command of an encoder outside ffmpeg, which reads ffmpeg's output through a pipe; empty for encoders of ffmpeg."""
     output: Path
     """The file that the last command, or ``program``, writes: the part's video without audio."""
 
     def shell_lines(self) -> list[str]:
-        """The commands as a shell would take them."""
+        """The commands as lines for a shell."""
         if self.program:
             return [shlex.join(self.commands[0]) + " | " + shlex.join(self.program)]
         return [shlex.join(command) for command in self.commands]
 
 
 def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: bool) -> PartRun:
-    """The run that encodes ``part`` with ``delivery`` at base quality ``quality``; all its files lie in ``folder``."""
+    """Build the run that encodes ``part`` with ``delivery`` at base quality ``quality``; it writes all its files to ``folder``."""
     graph_path = folder / "roi.graph"
     graph = part_graph(job, part, delivery, seek=seek)
     if delivery.program:
@@ -112,9 +115,9 @@ def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quali
 def pass_commands(
     job: EncodeJob, part: Part, delivery: Delivery, graph: Path, output: str, folder: Path, *, seek: bool, crf: float | None
 ) -> list[list[str]]:
-    """The commands that encode ``part`` to ``output``, to be run in order: two with a bit rate, where the encoder has passes.
+    """Build the commands that encode ``part`` to ``output``, to be run in order.
 
-    The first pass keeps its statistics in ``folder``.
+    There are two for two-pass encoding with a bit rate, else one. The first pass writes its statistics to ``folder``.
     """
     if job.bitrate is None or not job.spec.passes:
         return [part_command(job, part, delivery, graph, output, seek=seek, crf=crf)]
@@ -130,7 +133,7 @@ def pass_commands(
 
 
 def plain_command(job: EncodeJob, output: Path) -> list[str]:
-    """Encode the whole clip with its audio and its time stamps, without an ROI."""
+    """Build the command that encodes the whole clip with its audio and its time stamps, without an ROI."""
     clip = job.clip
     command = _start(job) + _input(job)
     if clip.duration:
@@ -148,7 +151,7 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
 
 
 def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list[str]:
-    """``-c:v`` and the settings of the encoder."""
+    """Build ffmpeg's arguments that select and set the encoder, from ``-c:v`` on."""
     spec = job.spec
     arguments = ["-c:v", spec.name]
     arguments += [] if spec.last_filters else ["-pix_fmt", job.pix_fmt]

@@ -1,4 +1,4 @@
-"""Finds an ffmpeg, asks what it can do, and runs it with its progress and its last lines of output kept."""
+"""Finds an ffmpeg, reads its version, encoders and filters, and runs it with progress reports and error evidence."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, sett
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
-# Lines of ffmpeg's own stages that name the failure. Decoders of a damaged source go on printing after them.
+# Lines of ffmpeg's own stages that name the failure; they need not come last, because decoders of a damaged source print on.
 _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
 _PROBE_TIMEOUT = 30
 _DISK_FULL = os.strerror(errno.ENOSPC)
-# libavfilter 10.1 came with FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
+# libavfilter 10.1 belongs to FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Ffmpeg:
-    """One usable ffmpeg binary."""
+    """A usable ffmpeg binary with its version, encoders and filters. Produced by `probe_ffmpeg`."""
 
     path: str
     origin: str
-    """``asked for``, ``PATH`` or ``bundled``."""
+    """How the path was found: ``asked for`` (given by the user), ``PATH`` or ``bundled``."""
     version: str
     avfilter: tuple[int, int]
     encoders: frozenset[str]
     filters: frozenset[str]
 
     def graph_file(self, graph: Path) -> list[str]:
-        """Arguments that read the video filter graph from a file; thousands of regions overflow a command line."""
+        """Arguments that make ffmpeg read a graph from a file; a command line is too short for thousands of regions."""
         option = "-/filter:v" if self.avfilter >= _GRAPH_FILE_AVFILTER else "-filter_script:v"
         return [option, str(graph)]
 
 
 def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
-    """The ffmpeg to use for ``encoder``.
+    """Find an ffmpeg that has ``encoder``.
 
-    ``wanted`` is a path, a command name, or the default ``ffmpeg``: then the one on PATH if it has the encoder, else the bundled
-    one. Raises `ToolMissingError` that lists the binaries tried.
+    ``wanted`` is a path or a command name. The default ``ffmpeg`` takes the one on PATH if it has the encoder, else the bundled
+    one. Raises `ToolMissingError` with the binaries that were tried.
     """
     if wanted != DEFAULT_FFMPEG:
         path = shutil.which(wanted)
@@ -84,7 +84,7 @@ def find_ffmpeg(wanted: str, encoder: str) -> Ffmpeg:
 
 
 def candidates() -> list[tuple[str, str]]:
-    """The ffmpeg binaries that the default tries, in order: (origin, path)."""
+    """The ffmpeg binaries that a run without ``ffmpeg_bin`` tries, in order: (origin, path)."""
     found = []
     on_path = shutil.which(DEFAULT_FFMPEG)
     if on_path:
@@ -98,12 +98,12 @@ def candidates() -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=16)
 def probe_ffmpeg(path: str, origin: str) -> Ffmpeg:
-    """Ask ``path`` for its version, its encoders and its filters. Raises `ToolMissingError` if it does not answer like ffmpeg."""
+    """Run ``path`` to read its version, encoders and filters. Raises `ToolMissingError` if its output is not that of ffmpeg."""
     version = ask_program(path, "-version")
     first = re.search(r"^ffmpeg version (\S+)", version, re.MULTILINE)
     avfilter = re.search(r"^libavfilter\s+(\d+)\.\s*(\d+)", version, re.MULTILINE)
     if not first or not avfilter:
-        raise ToolMissingError(f"{path}: does not answer like ffmpeg", cure="give the path of an ffmpeg")
+        raise ToolMissingError(f"{path}: is not an ffmpeg", cure="give the path of an ffmpeg")
     encoders = re.findall(r"^ [VAS.][F.][S.][X.][B.][D.] (\S+)", ask_program(path, "-hide_banner", "-encoders"), re.MULTILINE)
     filters = re.findall(r"^ [T.][S.][C.]? (\S+) +\S+->", ask_program(path, "-hide_banner", "-filters"), re.MULTILINE)
     return Ffmpeg(path, origin, first[1], (int(avfilter[1]), int(avfilter[2])), frozenset(encoders), frozenset(filters))
@@ -123,7 +123,7 @@ def encoder_options(path: str, encoder: str) -> frozenset[str]:
 
 
 def ask_program(path: str, *arguments: str) -> str:
-    """What ``path`` prints when run with ``arguments``, standard output first. Raises `ToolMissingError` if it cannot be run."""
+    """Run ``path`` with ``arguments``; returns its standard output, then its standard error. Raises `ToolMissingError`."""
     command = [path, *arguments]
     try:
         answer = subprocess.run(
@@ -135,14 +135,15 @@ def ask_program(path: str, *arguments: str) -> str:
 
 
 def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None, *, pass_fd: int | None = None) -> None:
-    """Run ``command`` and report each frame count that it prints with ``-progress pipe:1``.
+    """Run ``command``; calls ``on_frame`` with each frame count that ffmpeg prints with ``-progress pipe:1``.
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
     ffmpeg runs. An exception that ends this call early (Ctrl-C, or one raised by ``on_frame``) ends ffmpeg too. Raises
-    `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full.
+    `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full, `ToolMissingError` when ffmpeg cannot
+    be started.
     """
     try:
-        # A session of its own: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
+        # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -154,7 +155,9 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
             pass_fds=() if pass_fd is None else (pass_fd,),
         )
     except OSError as error:
-        raise ToolMissingError(f"{command[0]}: cannot be run: {error.strerror}", cure="install it again") from error
+        raise ToolMissingError(
+            f"{command[0]}: cannot be run: {error.strerror}", cure=f"install it again, or give another {setting('ffmpeg_bin')}"
+        ) from error
     finally:
         if pass_fd is not None:
             os.close(pass_fd)
@@ -171,7 +174,7 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
             if encoder is not None and line.startswith(f"[{encoder} @ "):
                 of_encoder = line
             if not reasons and _REASON.search(line):
-                # The encoder's own line just before names the cause better than "opening encoder".
+                # The encoder's own line just before is more specific than ffmpeg's "opening encoder".
                 reasons.append(of_encoder or line if "opening encoder" in line else line)
 
     listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
@@ -206,6 +209,6 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
 
 
 def _folder_of(command: Sequence[str]) -> str:
-    """The user's folder that ``command`` writes to; the hidden part folders inside it are skipped."""
+    """The user's folder that ``command`` writes to, without the hidden part folders inside it."""
     path = Path(command[-1].removeprefix("file:"))
     return str(next((folder for folder in path.parents if "/." not in str(folder)), path.parent))

@@ -20,18 +20,18 @@ from gpu_saliency.plan.roi import RoiPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeRecord:
-    """The settings of an encode as results and sidecars keep them."""
+    """The settings of an encode in the form that results and sidecars store."""
 
     encoder: str
     preset: str | None
     crf: float | None
-    """Base quality as asked."""
+    """Base quality, without the channel's quality shift."""
     bitrate: int | None
     """Bits per second of video."""
     encoder_params: str
-    """``key=value:...`` as the encoder got them."""
+    """The encoder's own parameters as ``key=value:...``, as given to the encoder."""
     pix_fmt: str
-    """Of the output."""
+    """Pixel format of the output."""
     roi_channel: str | None
 
     def to_json(self) -> dict[str, Any]:
@@ -40,33 +40,36 @@ class EncodeRecord:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class EncodeJob(EncodeTarget):
-    """A checked encode, ready to run with a plan or without. Produced by `prepare_encode`."""
+    """A checked encode, ready to run with or without a plan. Produced by `prepare_encode`."""
 
     spec: EncoderSpec
     audio: bool
     channel: Channel | None = None
-    """How the plan reaches the encoder; ``None`` for plain encodes only."""
+    """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
     passed_over: tuple[tuple[str, str], ...] = ()
-    """Better channels, and why each could not be used."""
+    """Better channels that cannot be used here, as (name, reason)."""
     frame_pts: NDArray[np.int64] | None = field(default=None, repr=False)
-    """``[frames]``, time stamps of the source in ``time_base``, as the analysis found them; ``None`` without."""
+    """``[frames]``, time stamps of the source in ``time_base``, from the analysis; ``None`` where it found none that rise."""
     time_base: Fraction = Fraction(1)
 
     def quality(self, plan: RoiPlan | None) -> float | None:
-        """The base quality to encode ``plan`` with, on the encoder's scale; ``None`` (plain) takes no shift."""
+        """The base quality for an encode with ``plan``, on the encoder's scale: the user's plus the channel's quality shift.
+
+        A plain encode (``None``) has no shift.
+        """
         shift = 0.0 if plan is None or self.channel is None else self.channel.quality_shift(self, plan)
         return self.spec.shifted_quality(self.crf, shift)
 
     def plan(self, sidecar: Sidecar, policy: RoiPolicy | None = None) -> RoiPlan:
-        """Plan ``sidecar`` in as many segments as the channel takes without extra cost."""
+        """Make the plan from ``sidecar``; each map gets its own segment if the channel takes new offsets at no cost."""
         return build_roi_plan(sidecar, policy, per_map=self.channel is not None and self.channel.per_map)
 
     def timed_like(self, sidecar: Sidecar) -> EncodeJob:
-        """This job with the time stamps that the analysis found."""
+        """Return a copy of this job with the time stamps of ``sidecar``."""
         return replace(self, frame_pts=sidecar.track.frame_pts, time_base=sidecar.track.time_base)
 
     def record(self) -> EncodeRecord:
-        """The settings that make this encode again; kept in the sidecar."""
+        """The settings from which this encode can be repeated; the sidecar stores them."""
         return EncodeRecord(
             encoder=self.encoder,
             preset=self.preset,

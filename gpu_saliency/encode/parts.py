@@ -22,9 +22,10 @@ class Part:
 
 
 def split_by_cost(plan: RoiPlan, costs: Sequence[int], limit: int) -> list[Part]:
-    """Group the segments of ``plan`` into parts whose ``costs`` sum to at most ``limit`` each; one segment may exceed it alone.
+    """Group the segments of ``plan`` into parts of which the ``costs`` sum to at most ``limit``.
 
-    Each part begins with a key frame, which is cheapest at a scene's start: a part ends early at a cut in its second half.
+    A segment that costs more than ``limit`` is a part of its own. Each part begins with a key frame, which takes the fewest extra
+    bits at the start of a scene; so a part ends early at a cut in its second half.
     """
     starts = plan.segment_start.tolist()
     cuts = set(plan.cuts)
@@ -43,5 +44,5 @@ def split_by_cost(plan: RoiPlan, costs: Sequence[int], limit: int) -> list[Part]
 
 
 def whole(plan: RoiPlan) -> list[Part]:
-    """The clip in one part."""
+    """The whole clip as one part."""
     return [Part(0, plan.frame_count)]

@@ -1,4 +1,4 @@
-"""Runs an encoder outside ffmpeg; ffmpeg feeds it through a pipe."""
+"""Runs an encoder that is not part of ffmpeg; ffmpeg sends the frames to it through a pipe."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
-from gpu_saliency.errors import EncodeError, ToolMissingError
+from gpu_saliency.errors import EncodeError, ToolMissingError, setting
 
 _LAST_WORDS = 12
 _COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
 
 
 def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
-    """Run ``program`` with its standard input fed by ``ffmpeg_command``, which lacks its last word, the output name.
+    """Run ``program`` with its standard input from ``ffmpeg_command``, to which this function appends the output name.
 
-    When one of the two ends, the pipe breaks and the other ends too. Raises `EncodeError` with the last lines of the one that
-    failed, and `ToolMissingError` when one cannot be started.
+    When one of the two processes ends, the pipe breaks and the other ends too. Raises `EncodeError` with the last lines of the
+    process that failed, and `ToolMissingError` when one cannot be started.
     """
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -28,7 +28,10 @@ def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: C
             process = subprocess.Popen(program, stdin=read_end, stdout=log, stderr=log, start_new_session=True)
         except OSError as error:
             os.close(write_end)
-            raise ToolMissingError(f"{program[0]}: cannot be run: {error.strerror}") from error
+            raise ToolMissingError(
+                f"{program[0]}: cannot be run: {error.strerror}",
+                cure=f"install it again, or give another {setting('roi_channel')}",
+            ) from error
         finally:
             os.close(read_end)
         failure: EncodeError | None = None
@@ -58,5 +61,5 @@ def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: C
 
 
 def _reason(said: list[str]) -> str:
-    """The first line that reports an error; empty without one."""
+    """The first of the lines that reports an error; empty if none does."""
     return next((line for line in said if _COMPLAINT.search(line)), "")

@@ -1,6 +1,6 @@
-"""Adds the sample aspect ratio to Matroska and WebM for codecs whose bitstream does not carry it.
+"""Adds the sample aspect ratio to Matroska and WebM files of codecs whose bitstream does not carry it.
 
-These containers take the ratio from the stream, where PyAV cannot set it; ffmpeg copies the file with the ratio added.
+These containers take the ratio from a field of the stream that PyAV cannot set; so ffmpeg copies the file and adds the ratio.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.source.clip import Clip
 
 _TOLERANCE = 0.01
-"""Relative; Matroska keeps the displayed size in whole pixels."""
+"""Relative difference of the ratio that is accepted; Matroska stores the displayed size in whole pixels."""
 
 
 def keep_pixel_aspect(ffmpeg_path: str, path: Path, clip: Clip) -> None:
-    """Give ``path`` the sample aspect ratio of ``clip``, unless it has that. Raises `EncodeError`."""
+    """Give the file ``path`` the sample aspect ratio of ``clip``, if it lacks it. Raises `EncodeError`."""
     wanted = clip.sample_aspect_ratio
     with av.open(f"file:{path}") as container:
         found = container.streams.video[0].sample_aspect_ratio or Fraction(1)

@@ -1,4 +1,4 @@
-"""`prepare_encode`: turns a caller's settings into a checked `EncodeJob` before the model runs."""
+"""`prepare_encode`: checks the settings of an encode before the model runs, and makes an `EncodeJob` from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpu_saliency.source.clip import Clip
 
 @dataclass(frozen=True, slots=True)
 class EncodeSettings:
-    """What a caller asks of an encode. Raises `UsageError` when a setting is out of its encoder's range."""
+    """The settings of an encode. Raises `UsageError` when a setting is out of its encoder's range."""
 
     encoder: str = "libx264"
     preset: str | None = None
@@ -25,13 +25,13 @@ class EncodeSettings:
     crf: float | None = None
     """Base quality on the encoder's own scale; ``None`` takes its documented default, 23 for x264 and 28 for x265."""
     encoder_params: str = ""
-    """Further ``key=value:...`` of the encoder; parameters with which the encoder would drop the ROI are refused."""
+    """The encoder's own parameters as ``key=value:...``; those with which the encoder would drop the ROI are refused."""
     audio: bool = True
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
-    """Forces one of `CHANNELS`; ``None`` takes the encoder's best one that works here."""
+    """Forces one of `CHANNELS`; ``None`` takes the encoder's best channel that works on this machine."""
     bitrate: int | None = None
-    """Bits per second of video, instead of ``crf``; in two passes where the encoder has them."""
+    """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
@@ -39,7 +39,7 @@ class EncodeSettings:
         if self.bitrate is not None and self.crf is not None:
             raise UsageError(f"{setting('bitrate')} and {setting('crf')} cannot be combined", cure="give one of them")
         if self.bitrate is not None and self.bitrate < 1000:
-            cure = "1000 bits per second or more, for example 2M"
+            cure = "give 1000 bits per second or more, for example 2M"
             raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
         params = parse_params(self.encoder_params)
         if self.encoder in ENCODERS:
@@ -48,11 +48,11 @@ class EncodeSettings:
 
 
 def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
-    """Check everything about an encode that can be checked before the model runs, and choose its channel.
+    """Check the settings of an encode before the model runs, find an ffmpeg, and choose the channel.
 
-    An encoder that is not in the table of encoders is accepted where ``settings`` forces the prefilter, and with ``plain``; it
-    then gets only those settings that its options name. Raises `UnsupportedEncoderError`, `UsageError`, `SourceError` or
-    `ToolMissingError`.
+    ``plain`` prepares a plain encode, without a channel. An encoder that is not in the table of encoders is accepted if
+    ``settings`` forces the prefilter or with ``plain``; settings for which ffmpeg lists no option of that encoder are then
+    refused. Raises `UnsupportedEncoderError`, `UsageError`, `SourceError` or `ToolMissingError`.
     """
     known = settings.encoder in ENCODERS
     if not known and not plain and settings.roi_channel != "prefilter":
@@ -66,7 +66,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         crf = spec.quality.default
     if clip.width % spec.side_multiple or clip.height % spec.side_multiple:
         raise SourceError(
-            f"{clip.path}: is {clip.width}x{clip.height}, and {spec.name} takes multiples of {spec.side_multiple} alone",
+            f"{clip.path}: is {clip.width}x{clip.height}, but {spec.name} needs multiples of {spec.side_multiple}",
             cure=f"use another {setting('encoder')}",
         )
     job = EncodeJob(
@@ -88,13 +88,16 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
 
 
 def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
-    """Take the first channel of the encoder that works here, or the forced one and no other."""
+    """Add the channel to ``job``: ``forced`` if given, else the encoder's first channel that works on this machine.
+
+    Raises the obstacle of a forced channel, `UsageError` if the encoder lacks it, `ToolMissingError` if no channel works.
+    """
     spec = job.spec
     names = [channel.name for channel in spec.channels]
     if forced is not None:
         if forced not in names:
             cure = "one of " + ", ".join(names)
-            raise UsageError(f"does not reach {spec.name}", setting="roi_channel", value=forced, cure=cure)
+            raise UsageError(f"does not work with {spec.name}", setting="roi_channel", value=forced, cure=cure)
         channel = spec.channels[names.index(forced)]
         obstacle = channel.obstacle(job)
         if obstacle is not None:
@@ -108,18 +111,18 @@ def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
             return replace(job, channel=channel, passed_over=tuple(passed_over))
         passed_over.append((channel.name, obstacle.message))
     reasons = "; ".join(f"{name}: {why}" for name, why in passed_over)
-    cure = "run gpu-saliency doctor"
+    cure = "run gpu-saliency doctor to test all encoders"
     raise ToolMissingError(f"no ROI channel works here: {reasons}", setting="encoder", value=spec.name, cure=cure)
 
 
 def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> EncoderSpec:
-    """A spec made from the names of the encoder's options; settings without such an option are refused."""
+    """Make a spec for an encoder outside the table, from the names of its options; refuse settings without an option."""
     options = encoder_options(ffmpeg.path, settings.encoder)
     if settings.preset is not None and "preset" not in options:
         problem, cure = f"{settings.encoder} has no such option", f"leave {setting('preset')} out"
         raise UsageError(problem, setting="preset", value=settings.preset, cure=cure)
     if settings.encoder_params:
-        problem, cure = f"not known how {settings.encoder} takes them", f"leave {setting('encoder_params')} out"
+        problem, cure = f"the option of {settings.encoder} for them is not known", f"leave {setting('encoder_params')} out"
         raise UsageError(problem, setting="encoder_params", value=settings.encoder_params, cure=cure)
     spec = generic_spec(settings.encoder, options)
     if settings.crf is not None and spec.quality is None:
@@ -130,7 +133,7 @@ def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> E
 
 
 def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
-    """The source's own format if it is among ``supported`` (or that is empty), else the format that loses least."""
+    """Choose the format for the encoder: the source's own if supported, or if ``supported`` is empty; else the closest."""
     if not supported or pix_fmt in supported:
         return pix_fmt
     best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)
@@ -138,10 +141,10 @@ def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
 
 
 def _divides(pix_fmt: str, width: int, height: int) -> bool:
-    """Whether the chroma planes of ``pix_fmt`` divide the picture evenly.
+    """Whether width and height are multiples of the chroma subsampling of ``pix_fmt``.
 
-    H.264 and HEVC crop in whole chroma samples (H.264, 7.4.2.1.1; HEVC, 7.4.3.2.1), so that an odd side needs chroma at full
-    resolution in that direction.
+    H.264 and HEVC crop in whole chroma samples (H.264, 7.4.2.1.1; HEVC, 7.4.3.2.1), so an odd side needs chroma at full resolution
+    in that direction.
     """
     form = av.VideoFormat(pix_fmt)
     return form.chroma_width(width) * (16 // form.chroma_width(16)) == width and (

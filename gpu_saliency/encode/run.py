@@ -26,18 +26,18 @@ from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 
 OnFrame = Callable[[int], None]
-"""Called with the frames encoded so far."""
+"""Called with the number of frames encoded so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A finished, verified encode."""
+    """A finished and verified encode. Produced by `run_saliency_encode`."""
 
     facts: OutputFacts
     size_bytes: int
     seconds: float
     parts: int = 1
-    """Runs of the encoder that it took."""
+    """Number of parts, one run of the encoder each."""
 
 
 def run_saliency_encode(
@@ -49,12 +49,13 @@ def run_saliency_encode(
     on_frame: OnFrame | None = None,
     before_publishing: Callable[[Path], None] | None = None,
 ) -> Encoded:
-    """Encode ``job`` with ``plan`` (``None``: plainly) to ``output``.
+    """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
-    The file gets its name only after it was read back and has the source's size, colour tags, audio and number of frames, and
-    after ``before_publishing``, called with its temporary name, has raised nothing. ``on_frame`` is called with the frames encoded
-    so far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan
-    of another clip, or `ValueError` for a job without a channel; then nothing is left behind.
+    The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
+    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name. ``frame_count`` is the
+    number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of frames encoded so
+    far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan of
+    another clip, or `ValueError` for a job without a channel; temporary files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
@@ -81,11 +82,13 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
         raise ValueError(f"{job.encoder} has no ROI channel")
     if (plan.width, plan.height) != (clip.width, clip.height):
         raise UsageError(
-            f"{clip.path}: is {clip.width}x{clip.height}, the plan is of {plan.width}x{plan.height}", cure="plan the clip itself"
+            f"{clip.path}: is {clip.width}x{clip.height}, the plan is for {plan.width}x{plan.height}",
+            cure="make the plan from the sidecar of this clip",
         )
     if job.frame_pts is not None and len(job.frame_pts) != plan.frame_count:
         raise UsageError(
-            f"{clip.path}: has {len(job.frame_pts)} frames, the plan {plan.frame_count}", cure="plan the clip itself, all of it"
+            f"{clip.path}: has {len(job.frame_pts)} frames, the plan has {plan.frame_count}",
+            cure="make the plan from the sidecar of this clip",
         )
 
 
@@ -119,17 +122,17 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
 
 @contextmanager
 def part_folder(output: Path) -> Iterator[Path]:
-    """A hidden folder beside ``output``, on the disk that must hold the output anyway; removed at the end of the block."""
+    """Create a hidden folder beside ``output``, on the disk that must have space for it anyway; removed after the block."""
     with writing(output), tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem[:40]}.") as folder:
         yield Path(folder).absolute()
 
 
 def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, on_frame: OnFrame | None = None) -> Path:
-    """Encode ``part`` with its share of ``plan`` (``None``: plainly) to a file with numbered frames and no audio.
+    """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
-    ffmpeg seeks to a part that begins later. Where the seek does not give exactly its frames, a second run decodes the clip from
-    its start. An encoder known to lose frames is run again with parameters that prevent it. Raises `EncodeError`, `OutputError`
-    or `ToolMissingError`.
+    ffmpeg seeks to a part that does not begin at frame 0. If the file then has a wrong number of frames, a second run decodes the
+    clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises `EncodeError`,
+    `OutputError` or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seeks(job, part)
@@ -143,24 +146,24 @@ def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, 
 
 
 def plan_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> PartRun:
-    """The first run that `encode_part` executes for ``part``; the channel's files are written to ``folder``."""
+    """Build the run that `encode_part` executes first for ``part``; writes the channel's files to ``folder``."""
     delivery, quality = deliver_part(job, plan, part, folder)
     return part_run(job, part, delivery, folder, quality, seek=seeks(job, part))
 
 
 def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> tuple[Delivery, float | None]:
-    """The channel's addition to the run of ``part``, and the base quality of that run."""
+    """Prepare the channel's addition to the run of ``part``; returns it and the base quality of that run."""
     quality = job.quality(plan)
     return (Delivery() if job.channel is None else job.channel.deliver(job, plan, part, folder, quality)), quality
 
 
 def seeks(job: EncodeJob, part: Part) -> bool:
-    """Whether ffmpeg seeks to ``part``; without time stamps it decodes the clip from its start."""
+    """Whether ffmpeg seeks to ``part``; a clip without time stamps is decoded from its start."""
     return part.start > 0 and job.frame_pts is not None
 
 
 def run_part(run: PartRun, on_frame: OnFrame | None = None) -> Path:
-    """Execute ``run``; the path of the file that it wrote. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
+    """Execute ``run``; returns the path of its output. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
     run.graph_path.write_text(run.graph, encoding="utf-8")
     if run.program:
         run_piped(run.commands[0][:-1], run.program, on_frame)
@@ -171,7 +174,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None) -> Path:
 
 
 def _frames_of(path: Path) -> int:
-    """Video packets of a part; 0 where it cannot be read."""
+    """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
         with av.open(f"file:{path}") as container:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)

@@ -1,4 +1,4 @@
-"""What a channel may know of an encode: clip, encoder, quality, pixel format. It knows no channel and no table of encoders."""
+"""`EncodeTarget`: the part of a job that a channel may use. It depends on no channel and not on the table of encoders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
 
 Params = dict[str, str]
-"""An encoder's own parameters (``key=value:...``), parsed, in order."""
+"""An encoder's own parameters, parsed from ``key=value:...``, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class EncodeTarget:
-    """What one encode encodes, and with which encoder, quality and pixel format."""
+    """The clip of an encode, its encoder, ffmpeg, preset, base quality or bit rate, parameters and pixel format."""
 
     clip: Clip
     encoder: str
@@ -29,7 +29,7 @@ class EncodeTarget:
     """Bits per second of video."""
     params: Params
     pix_fmt: str
-    """What the encoder gets: the source's own, or the nearest that the encoder takes."""
+    """Pixel format that the encoder receives: the source's own, or the closest that the encoder supports."""
 
     @property
     def bit_depth(self) -> int:
@@ -37,23 +37,23 @@ class EncodeTarget:
 
     @property
     def conversion(self) -> str:
-        """The filters that convert the source's pixel format to `pix_fmt`, before any region is set; empty where they are equal."""
+        """The filters that convert the source's pixel format to `pix_fmt`, before the ROI is attached; empty if equal."""
         if self.pix_fmt == self.clip.pix_fmt:
             return ""
         if self.converts_rgb:
-            # Without these options ffmpeg converts by BT.601 and writes no tags.
+            # Without these options ffmpeg converts with the BT.601 matrix and writes no tags.
             tags = "setparams=colorspace=bt709:range=tv"
             return f"scale=out_color_matrix=bt709:out_range=tv,format={self.pix_fmt},{tags}"
         return f"format={self.pix_fmt}"
 
     @property
     def converts_rgb(self) -> bool:
-        """Whether an R'G'B' source becomes Y'CbCr, which changes its matrix and range."""
+        """Whether an R'G'B' source is converted to Y'CbCr, which changes its matrix and range."""
         return av.VideoFormat(self.clip.pix_fmt).is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
 
     @property
     def color(self) -> ColorTags:
-        """The colour tags that the encode must have: the source's, with the matrix and range of a conversion from R'G'B'."""
+        """The colour tags that the encode must have: the source's; after a conversion from R'G'B' with BT.709, limited range."""
         return replace(self.clip.color, color_range=1, colorspace=1) if self.converts_rgb else self.clip.color
 
 
@@ -64,7 +64,7 @@ def parse_params(text: str) -> Params:
         key, _, value = item.partition("=")
         key = key.strip().replace("_", "-")
         if not key or "\n" in item:
-            raise UsageError("has no name", setting="encoder_params", value=repr(item), cure="key=value:key=value")
+            raise UsageError("has no name", setting="encoder_params", value=repr(item), cure="write key=value:key=value")
         params[key] = value.strip() or "1"
     return params
 

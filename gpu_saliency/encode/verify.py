@@ -1,4 +1,4 @@
-"""Checks of the output's container before the encode and of the output itself after it."""
+"""Checks the output's container before the encode, and the output file after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIMITED = 1
 
 @dataclass(frozen=True, slots=True)
 class OutputFacts:
-    """What `verify_output` read back from an encode."""
+    """Facts about an encode that `verify_output` read back from its file."""
 
     codec: str
     width: int
@@ -29,24 +29,24 @@ class OutputFacts:
     audio_streams: int
     frames: int
     changed_color_tags: tuple[str, ...] = ()
-    """Colour tags that differ from the source's, a sentence each."""
+    """Colour tags that differ from the source's, a text for each."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"changed_color_tags": list(self.changed_color_tags)}
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` unless ``output`` can take the encode of ``job``."""
+    """Raise `OutputError` unless ``output`` can be written and its container can hold the encode of ``job``."""
     check_output(output, job.clip.path, overwrite=overwrite)
     suffixes = job.spec.suffixes
     if suffixes and output.suffix.lower() not in suffixes:
         kind = output.suffix or "a file without suffix"
-        raise OutputError(f"{output}: {kind} does not hold {job.spec.codec} video well", cure="use " + " or ".join(suffixes))
+        raise OutputError(f"{output}: {kind} is not supported for {job.spec.codec} video", cure="use " + " or ".join(suffixes))
     check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
 
 
 def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ...]) -> None:
-    """Raise `OutputError` unless the container that ``output`` names can hold the video codec and the audio as it is."""
+    """Raise `OutputError` unless the container of ``output``, chosen by its suffix, can hold the video and audio codecs."""
     with temporary_output(output) as temporary:
         try:
             container = av.open(str(temporary), "w")
@@ -64,10 +64,11 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
 
 
 def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> OutputFacts:
-    """Read the file at ``path`` back and compare it with ``clip``; raise `EncodeError` where they differ.
+    """Read the file at ``path`` back and compare it with the expected facts; raise `EncodeError` where they differ.
 
     It compares codec, size, number of frames, the colour tags that ``clip`` has, and the number of audio streams. A
-    ``frame_count`` of ``None`` skips that check. For a ``codec`` of ``None``, unknown, changed colour tags are only returned.
+    ``frame_count`` of ``None`` skips that check. If ``codec`` is ``None`` (an unknown encoder), changed colour tags are returned
+    and not treated as errors.
     """
     try:
         with av.open(str(path)) as container:
@@ -99,11 +100,11 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
 
 
 def changed_color_tags(written: ColorTags, source: ColorTags) -> list[str]:
-    """The tags that differ from those that the source has, a sentence each; the numbers are those of ITU-T H.273."""
+    """A text for each tag of ``source`` that ``written`` does not have; the numbers are those of ITU-T H.273."""
     changed = []
     for key, unspecified in (("color_range", 0), ("colorspace", 2), ("color_primaries", 2), ("color_trc", 2)):
         value, found = getattr(source, key), getattr(written, key)
-        # An unspecified range means limited range, and x264 leaves the tag out where it is the only one.
+        # An unspecified range means limited range, and x264 omits this tag where it is the only one.
         implied = key == "color_range" and value == _LIMITED and found == unspecified
         if value != unspecified and found != value and not implied:
             changed.append(f"{key} {found}, the source has {value}")

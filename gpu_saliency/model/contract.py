@@ -1,4 +1,4 @@
-"""The contract that a saliency model's ONNX file must keep; every device checks it when it loads the model.
+"""The contract for saliency models: the rules for inputs, outputs and metadata, which every device checks when it loads a model.
 
 One input, float32 ``[N, 3, H, W]``, R'G'B' normalised with ImageNet's mean and deviation; one output, float32 ``[N, 1, H, W]`` in
 0..1, and optionally a second one like it named ``gaze_map``. ``N`` is dynamic or 1. ``H`` and ``W`` are both fixed or both dynamic;
@@ -23,7 +23,7 @@ from gpu_saliency.model.attention import ATTENTION_KEY, AttentionCurve
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 DEFAULT_BATCH_SIZE = 4
-"""Samples per inference on the CPU. On two cores 8 are no faster per sample, and leave more to do after the last frame."""
+"""Samples per inference on the CPU. On two cores 8 are no faster per sample, and leave more inference after the last frame."""
 TOLERANCE = 1e-3
 """By how much map values may lie outside 0..1."""
 GAZE_OUTPUT = "gaze_map"
@@ -34,19 +34,19 @@ _MAX_SQUASH = 1.06
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """Where a picture lies in the model's input; (width, height) in pixels."""
+    """The sizes of the model's input and of the picture in its top left corner; (width, height) in pixels."""
 
     content: tuple[int, int]
     """Size to which the picture is shrunk."""
     padded: tuple[int, int]
-    """Size of the input; the picture's last column and row are repeated up to it."""
+    """Size of the input; the picture's last column and row are repeated to fill it."""
 
     @classmethod
     def fit(cls, aspect: float, fixed: tuple[int, int] | None, multiple: int, pixels: int) -> InputSize:
-        """Choose the size for a picture of ``aspect`` (width / height).
+        """Choose the sizes for a picture of ``aspect`` (width / height).
 
-        A ``fixed`` input holds the largest picture of that aspect. A dynamic one has about ``pixels`` pixels; both sides are
-        rounded to the ``multiple`` if that changes the aspect by less than 6 %, and padded to it otherwise.
+        A ``fixed`` input holds the largest picture of that aspect. A dynamic input has about ``pixels`` pixels; both sides are
+        rounded to a ``multiple`` if that changes the aspect by less than 6 %, and padded to a multiple otherwise.
         """
         if fixed is not None:
             width = min(fixed[0], round(fixed[1] * aspect))
@@ -76,7 +76,7 @@ class ModelContract:
     fixed: tuple[int, int] | None
     """(width, height) in pixels if the model fixes them."""
     multiple: int
-    """Pixels; the sides of a dynamic input are multiples of it."""
+    """The sides of a dynamic input are multiples of this number of pixels."""
     pixels: int
     """Approximate number of pixels of a dynamic input."""
     gaze_name: str | None = None
@@ -91,7 +91,7 @@ class ModelContract:
 
     @classmethod
     def read(cls, path: Path, session: Any) -> ModelContract:
-        """Read the contract from an ``onnxruntime.InferenceSession``. Raises `ModelError` if the model breaks it."""
+        """Read names, sizes and metadata from an ``onnxruntime.InferenceSession``. Raises `ModelError` if they break the rules."""
         inputs, outputs = session.get_inputs(), session.get_outputs()
         names = [output.name for output in outputs]
         if len(inputs) != 1 or not (len(names) == 1 or (len(names) == 2 and GAZE_OUTPUT in names)):
@@ -128,7 +128,7 @@ class ModelContract:
         )
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input size for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture with the displayed width / height ``aspect``."""
         return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
 
 
@@ -151,7 +151,7 @@ def describe_model(path: Path) -> dict[str, Any]:
 
 
 def breach(path: Path, found: str) -> ModelError:
-    """The error of a model that breaks the contract by ``found``."""
+    """Build the `ModelError` for a model that breaks the contract; ``found`` describes the part that does."""
     return ModelError(
         f"{path}: breaks the model contract: {found}",
         cure="give a model with input float32 [N,3,H,W] and output float32 [N,1,H,W] in 0..1; see docs/model-contract.md",
@@ -159,5 +159,5 @@ def breach(path: Path, found: str) -> ModelError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, up to 300 characters; ONNX Runtime's may have pages."""
+    """The first line of an error's text, up to 300 characters; texts of ONNX Runtime can be pages long."""
     return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""Run a saliency model on the CPU in an ONNX Runtime session; every output is checked against the contract."""
+"""Runs a saliency model on the CPU in an ONNX Runtime session; every output is checked against the contract."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SaliencyModel:
     def __init__(
         self, path: str | os.PathLike[str], *, providers: tuple[str, ...] = ("CPUExecutionProvider",), threads: int = 0
     ) -> None:
-        """Load and check ``path``. ``threads`` 0 uses half the usable cores; the decoder uses the others.
+        """Load ``path`` and check it with one inference. ``threads`` 0 uses half the usable cores; the decoder uses the others.
 
         Raises `ModelError`, or `ToolMissingError` without ONNX Runtime.
         """
@@ -60,7 +60,7 @@ class SaliencyModel:
         return self.contract.batch_size
 
     def input_size(self, aspect: float | Fraction) -> InputSize:
-        """The input size for a picture whose displayed width / height is ``aspect``."""
+        """The input size for a picture with the displayed width / height ``aspect``."""
         return self.contract.input_size(aspect)
 
     @property
@@ -104,7 +104,7 @@ class SaliencyModel:
 def normalise(rgb: NDArray[np.uint8], padded: tuple[int, int]) -> NDArray[np.float32]:
     """Convert full-range R'G'B' ``[N, h, w, 3]`` to the model's input ``[N, 3, H, W]``: ``(rgb / 255 - mean) / std``.
 
-    ``padded`` is (W, H); the last column and row are repeated up to it.
+    ``padded`` is the input's size (W, H); the last column and row are repeated to fill it.
     """
     count, height, width, _ = rgb.shape
     pixels = np.empty((count, 3, padded[1], padded[0]), np.float32)

@@ -1,4 +1,4 @@
-"""Import ONNX Runtime, and refuse an installation in which two of its wheels conflict."""
+"""Imports ONNX Runtime with telemetry off; refuses an installation in which two of its wheels conflict."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def installed_runtimes() -> dict[str, str]:
-    """Versions by name of the ONNX Runtime wheels in the first folder of ``sys.path`` that has one.
+    """Version by name of the ONNX Runtime wheels in the first folder of ``sys.path`` that has one.
 
-    A wheel in a later folder is shadowed by it, and harmless.
+    Wheels in later folders are not imported, so they are harmless.
     """
     folders: dict[str, dict[str, str]] = {}
     for wheel in _WHEELS:
@@ -37,14 +37,14 @@ def installed_runtimes() -> dict[str, str]:
 def import_onnxruntime() -> ModuleType:
     """Import the module ``onnxruntime``.
 
-    Raises `ToolMissingError` if no wheel is installed, and if both are: they install into the same folder, where the later one
-    decides which providers exist, and removing one breaks the other.
+    Raises `ToolMissingError` if no wheel is installed, or if both are: they install into the same folder, the later wheel
+    determines the providers, and removing one breaks the other.
     """
     found = installed_runtimes()
     if len(found) > 1:
         raise ToolMissingError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other",
-            cure="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'gpu-saliency[cpu]' or 'gpu-saliency[gpu]'",
+            cure="run pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'gpu-saliency[cpu]' or 'gpu-saliency[gpu]'",
         )
     for variable in _TELEMETRY_SWITCHES:
         os.environ.setdefault(variable, "1")
@@ -52,5 +52,6 @@ def import_onnxruntime() -> ModuleType:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise ToolMissingError(
-            f"ONNX Runtime cannot be imported: {error}", cure="pip install 'gpu-saliency[cpu]', or [gpu] on an NVIDIA machine"
+            f"ONNX Runtime cannot be imported: {error}",
+            cure="run pip install 'gpu-saliency[cpu]', or 'gpu-saliency[gpu]' on an NVIDIA machine",
         ) from error

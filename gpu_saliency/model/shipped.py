@@ -1,4 +1,4 @@
-"""Find the ONNX files that ship with the package by their names."""
+"""Finds the ONNX files that ship with the package by their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpu_saliency.errors import ModelError
 _SHIPPED = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
 DEFAULT_MODEL = _SHIPPED / "saliency_fast_v1.onnx"
 SHIPPED_MODELS = ("saliency_fast_v1", "saliency_best_v1")
-"""Names that `find_model` takes instead of a path."""
+"""Names that `find_model` accepts instead of a path."""
 WITHDRAWN_MODELS = frozenset(
     {
         "saliency_student_v1",
@@ -25,9 +25,10 @@ WITHDRAWN_MODELS = frozenset(
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """Return the file that ``name`` means: a path, or one of `SHIPPED_MODELS` where no file has that name.
+    """Resolve ``name``, a path or one of `SHIPPED_MODELS`, to the path of an ONNX file.
 
-    Raises `ModelError` for one of `WITHDRAWN_MODELS` where no file has that name.
+    An existing file has precedence over a shipped model of that name. Other names are returned as paths, unchecked. Raises
+    `ModelError` for one of `WITHDRAWN_MODELS` where no file has that name.
     """
     path = Path(name)
     if path.exists():

@@ -1,1 +1,1 @@
-"""plan."""
+"""The ROI plan: splits a track into segments and maps the saliency of their blocks to QP offsets."""

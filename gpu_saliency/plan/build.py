@@ -15,15 +15,15 @@ from gpu_saliency.plan.segments import split_track
 
 
 def build_roi_plan(sidecar: Sidecar, policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
-    """Turn the saliency of ``sidecar`` into QP offsets, segment by segment; see `plan_track`."""
+    """Convert the saliency of ``sidecar`` to QP offsets, segment by segment; see `plan_track`."""
     return plan_track(sidecar.track, (sidecar.source.width, sidecar.source.height), policy, per_map=per_map)
 
 
 def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | None = None, *, per_map: bool = False) -> RoiPlan:
-    """Turn ``track`` of a clip of ``size`` (width, height) into QP offsets; the same track always gives the same plan.
+    """Convert ``track`` of a clip of ``size`` (width, height) to QP offsets; the same track always gives the same plan.
 
-    ``per_map`` gives each map a segment of its own where ``policy`` says ``auto``: for channels in which a change is free of cost.
-    Raises `UsageError` when the track cannot be cut as asked.
+    With ``per_map`` and automatic segments each map becomes a segment, for channels in which a change of offsets costs no bits.
+    Raises `UsageError` when the policy wants more segments than the track has maps.
     """
     policy = policy or RoiPolicy()
     every_map = per_map and policy.segments == "auto"

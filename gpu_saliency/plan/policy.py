@@ -1,4 +1,4 @@
-"""`RoiPolicy`: what a caller asks of a plan."""
+"""`RoiPolicy`: the settings from which a plan is made."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DEFAULT_MAX_BACKGROUND_OFFSET = 4.0
 
 @dataclass(frozen=True, slots=True)
 class RoiPolicy:
-    """What a caller asks of a plan. Raises `UsageError` when a setting is out of range."""
+    """The settings from which a plan is made. Raises `UsageError` when a setting is out of range."""
 
     offset: int = DEFAULT_OFFSET
-    """QP offset of salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
+    """QP offset of the most salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
     mapping: str = DEFAULT_MAPPING
     aggregator: str = DEFAULT_AGGREGATOR
-    """How the maps of a segment become one."""
+    """The rule that reduces the maps of a segment to one."""
     ema_alpha: float = DEFAULT_EMA_ALPHA
-    """Weight of the current map in ``ema``, (0, 1]."""
+    """Weight of the current map in the aggregator ``ema``, (0, 1]."""
     segments: str = DEFAULT_SEGMENTS
-    """``auto``, ``clip``, or how many."""
+    """``auto``, ``clip`` (one segment), or the number of segments."""
     max_background_offset: float = DEFAULT_MAX_BACKGROUND_OFFSET
     """Most QP that ``attention`` takes from any block, 0..12; 0 is the plain encode."""
 
@@ -52,7 +52,7 @@ class RoiPolicy:
         check_segments(self.segments)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as results and sidecars keep them."""
+        """The settings in the form that results and sidecars store."""
         return {
             "offset": self.offset,
             "mapping": self.mapping,

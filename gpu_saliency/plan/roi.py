@@ -18,25 +18,25 @@ IMPROVED_BELOW = -0.5
 
 @dataclass(frozen=True, slots=True)
 class PlanStatistics:
-    """A plan in a few numbers; offsets in QP."""
+    """Summary of a plan in numbers; offsets in QP."""
 
     segments: int
     scenes: int
-    """Scene changes and one."""
+    """Number of scenes: cuts plus one."""
     rows: int
     cols: int
     block_size: int
-    """Pixels."""
+    """Side of a block in pixels."""
     qp_offset_min: int
     qp_offset_max: int
     recentre: tuple[float, ...]
-    """Of the first 16 segments."""
+    """The recentre of each of the first 16 segments."""
     effective_min: float
-    """Of offset and recentre together; likewise the next two."""
+    """Minimum over all blocks of offset plus recentre; the next two fields are mean and maximum."""
     effective_mean: float
     effective_max: float
     improved_blocks: float
-    """Share, 0..1, of the blocks whose effective offset is below `IMPROVED_BELOW`."""
+    """Share, 0..1, of blocks with an effective offset below `IMPROVED_BELOW`."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"recentre": list(self.recentre)}
@@ -44,23 +44,23 @@ class PlanStatistics:
 
 @dataclass(frozen=True, slots=True)
 class RoiPlan:
-    """QP offsets of a clip over time; lives on the host. Raises `ValueError` when its parts do not fit together."""
+    """QP offsets of a clip by segment and block; in host memory. Raises `ValueError` when its fields contradict each other."""
 
     qp_offset: NDArray[np.int8]
-    """``[segments, rows, cols]``, one per 16x16 block, -12..12; negative is better quality."""
+    """``[segments, rows, cols]``, the offset of each 16x16 block, -12..12; negative is better quality."""
     recentre: NDArray[np.float32]
     """``[segments]``, a fraction of a QP to add to every block of the segment."""
     segment_start: NDArray[np.int64]
-    """``[segments]``, the frame at which each begins; the first is 0, strictly rising."""
+    """``[segments]``, the first frame of each segment; strictly rising from 0."""
     frame_count: int
     width: int
     height: int
     policy: RoiPolicy
     block_size: int = BLOCK_SIZE
     cuts: tuple[int, ...] = ()
-    """Frames with which a new scene begins, rising."""
+    """The first frame of each scene but the first, rising."""
     activity: NDArray[np.uint8] | None = None
-    """``[segments, rows, cols]`` as `encode_activity` writes it: the spread of a plain encode's bits; ``None``: evenly spread."""
+    """``[segments, rows, cols]``, bytes of `encode_activity`, for `rate_share`; ``None`` gives all blocks the same share."""
 
     def __post_init__(self) -> None:
         segments = len(self.segment_start)
@@ -79,16 +79,16 @@ class RoiPlan:
 
     @property
     def segment_end(self) -> NDArray[np.int64]:
-        """``[segments]``, the frame before which each ends."""
+        """``[segments]``, the end of each segment: the frame after its last one."""
         return np.append(self.segment_start[1:], self.frame_count)
 
     def effective(self, segment: int) -> NDArray[np.float32]:
-        """``[rows, cols]``, QP: the offsets of one segment with its ``recentre``."""
+        """Effective offsets ``[rows, cols]`` of one segment in QP: offset plus recentre."""
         total: NDArray[np.float32] = self.qp_offset[segment] + self.recentre[segment]
         return total
 
     def rate_share(self, segment: int) -> NDArray[np.float32]:
-        """``[rows, cols]``, sum 1: the estimated part of a plain encode's bits that each block takes."""
+        """Rate shares ``[rows, cols]`` of one segment: the estimated share of a plain encode's bits of each block; sum 1."""
         activity = (
             np.ones(self.qp_offset.shape[1:], np.float32) if self.activity is None else decode_activity(self.activity[segment])
         )
@@ -96,11 +96,11 @@ class RoiPlan:
         return share
 
     def segment_of(self, frame: int) -> int:
-        """The number of the segment that holds ``frame``."""
+        """The number of the segment that ``frame`` belongs to."""
         return int(np.searchsorted(self.segment_start, frame, side="right")) - 1
 
     def between(self, start: int, end: int) -> RoiPlan:
-        """The plan of frames ``[start, end)``, counted from 0 again. Raises `ValueError` for frames outside the plan."""
+        """Cut out the plan of frames ``[start, end)``, renumbered from 0. Raises `ValueError` for frames outside the plan."""
         if not 0 <= start < end <= self.frame_count:
             raise ValueError(f"frames {start} to {end} of a plan of {self.frame_count}")
         chosen = slice(self.segment_of(start), self.segment_of(end - 1) + 1)
@@ -115,7 +115,7 @@ class RoiPlan:
         )
 
     def statistics(self) -> PlanStatistics:
-        """Summarise the plan in numbers."""
+        """Summarise the plan in numbers, for results."""
         # Segment by segment: a plan of an hour has thousands of segments, and floats take four times the memory of bytes.
         effective = [self.effective(segment) for segment in range(len(self.segment_start))]
         return PlanStatistics(

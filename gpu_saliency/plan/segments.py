@@ -1,7 +1,7 @@
 """Splits a track into segments: similar neighbouring maps share a segment, and a cut always begins a new one.
 
-Segments are merged bottom-up, the most similar neighbours first. With a threshold on neighbouring maps instead, a slow drift would
-never begin a new segment, and one odd map would split a scene in two.
+Segments are merged bottom-up, the most similar neighbours first. A threshold on neighbouring maps instead would never begin a new
+segment in a slow drift, and one outlier would split a scene in two.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ DEFAULT_SEGMENTS = "auto"
 
 
 CHANGED_ENOUGH = 0.3
-"""Distance (`distance`) from which two stretches of a clip become two segments: three tenths of the saliency lie elsewhere."""
+"""Least `distance` between neighbouring segments of a scene: about three tenths of the saliency have moved elsewhere."""
 
 
 _FLOOR = 0.02
-"""Mean saliency that is added below the line of `distance`, so that noise in an almost empty map does not count as change."""
+"""Constant in the denominator of `distance`, so that noise in an almost empty map does not count as change."""
 
 
 def check_segments(segments: str) -> None:
-    """Raise `UsageError` unless ``segments`` is ``auto``, ``clip`` or a number of 1 or more."""
+    """Raise `UsageError` unless ``segments`` is ``auto``, ``clip`` or a whole number of 1 or more."""
     if segments not in ("auto", "clip") and not (segments.isascii() and segments.isdigit() and int(segments) >= 1):
         raise UsageError("unknown", setting="segments", value=segments, cure="auto, clip, or a number of 1 or more")
 
 
 def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
-    """The sample with which each segment begins, rising; the first is 0.
+    """Split ``track`` into segments; returns the number of each segment's first sample, rising from 0.
 
-    ``auto`` cuts at scene changes and wherever the maps have changed enough; ``clip`` makes one segment; a number makes that many.
-    Raises `UsageError`.
+    ``auto`` begins a segment at each cut and where the maps have changed by `CHANGED_ENOUGH`; ``clip`` makes one segment; a number
+    makes that number of segments. Raises `UsageError` if the track has fewer samples.
     """
     check_segments(segments)
     samples = len(track.sample_frame)
@@ -44,18 +44,21 @@ def split_track(track: SaliencyTrack, segments: str) -> NDArray[np.int64]:
     if segments == "auto":
         return _merge(track, 1, CHANGED_ENOUGH)
     if int(segments) > samples:
-        cure = f"at most {samples}; a higher {setting('analysis_fps')} makes more maps"
-        raise UsageError(f"there are {samples} maps", setting="segments", value=segments, cure=cure)
+        cure = f"give at most {samples}, or a higher {setting('analysis_fps')}, which makes more maps"
+        raise UsageError(f"there are only {samples} maps", setting="segments", value=segments, cure=cure)
     return _merge(track, int(segments), np.inf)
 
 
 def distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """``sum |a - b| / sum (max(a, b) + floor)`` of two maps ``[rows, cols]`` in 0..1: 0 if equal, towards 1 if disjoint."""
+    """How much two maps ``[rows, cols]`` in 0..1 differ: 0 if equal, near 1 if disjoint.
+
+    The formula is ``sum |a - b| / sum (max(a, b) + _FLOOR)``.
+    """
     return float(np.abs(a - b).sum() / (np.maximum(a, b) + _FLOOR).sum())
 
 
 def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]:
-    """Merge neighbours until ``least`` segments are left or all differ by ``enough``."""
+    """Merge neighbouring segments until ``least`` are left, or all neighbours differ by ``enough`` (see `distance`)."""
     samples = len(track.sample_frame)
     after_cut = track.after_cut()
     # All arrays are indexed by a segment's first sample. A segment that was merged into another has size 0.
@@ -65,7 +68,7 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     before = np.arange(-1, samples - 1)
 
     def gap(left: int, right: int) -> float:
-        # 1 is more than any distance, so that neighbours across a cut are merged last, and never by similarity.
+        # 1 is more than any distance, so neighbours across a cut are merged last, and only to reach a given number of segments.
         return distance(mean[left], mean[right]) + (1.0 if after_cut[right] else 0.0)
 
     heap = [(gap(i - 1, i), i - 1, i, 1, 1) for i in range(1, samples)]
@@ -74,7 +77,7 @@ def _merge(track: SaliencyTrack, least: int, enough: float) -> NDArray[np.int64]
     while heap and left_over > least:
         far, left, right, left_size, right_size = heapq.heappop(heap)
         if size[left] != left_size or size[right] != right_size:
-            continue  # the entry is out of date: one of them has grown or is gone
+            continue  # a stale entry: one of the two segments was merged since
         if far >= enough:
             break
         total = left_size + right_size

@@ -1,1 +1,1 @@
-"""Shows a clip's saliency and plan: as a file, in the terminal, in the browser; of files and of live sources."""
+"""Shows saliency and plan of a clip or a live source in a file, the terminal or a browser."""

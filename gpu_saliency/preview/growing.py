@@ -1,4 +1,4 @@
-"""A saliency track that one thread appends to while other threads read it."""
+"""`GrowingTrack`: a saliency track to which one thread appends while other threads read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.decode import DecodeTally
 
 _FIRST_ROOM = 64
-"""Samples."""
+"""Number of samples for which memory is allocated first."""
 
 
 class GrowingTrack:
@@ -27,7 +27,7 @@ class GrowingTrack:
         self._attention: AttentionCurve | None = None
 
     def add(self, samples: Samples, tally: DecodeTally | None) -> None:
-        """Append ``samples``; a `SamplesHook`. Samples from the first frame again replace all: the analysis has restarted."""
+        """Append ``samples``; a `SamplesHook`. Clears the track first if their frames restart, as after a `DeviceMemoryError`."""
         with self._lock:
             self._tally, self._attention = tally, samples.attention
             kept = self._room.get("sample_frame")
@@ -40,7 +40,7 @@ class GrowingTrack:
                     continue  # the model has no gaze map
                 kept = self._room.get(name)
                 if kept is None or len(kept) < end:
-                    # Tracks handed out before are views of the old array, which is not written to again.
+                    # Earlier results of `track` are views of the old array, which is not changed any more.
                     grown = np.empty((max(_FIRST_ROOM, 2 * end), *new.shape[1:]), new.dtype)
                     if kept is not None:
                         grown[: self._count] = kept[: self._count]
@@ -50,11 +50,11 @@ class GrowingTrack:
 
     @property
     def samples(self) -> int:
-        """Number of samples so far."""
+        """Number of samples added so far."""
         return self._count
 
     def track(self) -> SaliencyTrack | None:
-        """A track of the samples so far, which ends with the last one; ``None`` before the first."""
+        """The track of the samples so far; its last frame is the last sample. ``None`` before the first sample."""
         with self._lock:
             if not self._count:
                 return None

@@ -1,4 +1,4 @@
-"""Overlays saliency and plan as colours on a greyscale picture."""
+"""Draws saliency and plan as colours over a greyscale picture."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from gpu_saliency.preview.moment import Moment
 from gpu_saliency.source.clip import Clip
 
 OPACITY = 0.6
-"""Of the colours over the greyscale picture."""
+"""Opacity, 0..1, of the colours over the greyscale picture."""
 _OPACITY_256 = round(256 * OPACITY)
 
 
 def scale_end(plan: RoiPlan) -> float:
-    """The largest QP offset of the colour scale, for the whole ``plan``: a colour means the same offset in every frame."""
+    """The end of the colour scale in QP: the largest effective offset of the whole ``plan``, rounded up, at least 1.
+
+    So a colour means the same offset in every frame.
+    """
     lows, highs = plan.qp_offset.min(axis=(1, 2)), plan.qp_offset.max(axis=(1, 2))
     largest = np.maximum(np.abs(lows + plan.recentre), np.abs(highs + plan.recentre)).max()
     return max(1.0, float(np.ceil(largest)))
 
 
 class Layers:
-    """Overlays maps and plans on upright pictures of one size. Caches the colours of the last map and segment."""
+    """Draws maps and plans over upright pictures of one size. Caches the colours of the last map and segment."""
 
     def __init__(self, clip: Clip, panel: tuple[int, int], top: float) -> None:
         """``panel`` is the width and height of the pictures in pixels, ``top`` the end of the offset scale (`scale_end`)."""
@@ -37,14 +40,14 @@ class Layers:
         self._cached: dict[str, tuple[int, NDArray[np.uint16]]] = {}
 
     def overlay(self, kind: str, moment: Moment, picture: Picture, target: Picture) -> None:
-        """Write ``picture`` in grey under the colours of ``kind`` (``heat`` or ``plan``) to ``target``, of the same size."""
+        """Draw ``picture`` in grey with the colours of ``kind`` (``heat`` or ``plan``) over it to ``target``, of the same size."""
         # 16-bit integers, one plane at a time: five times as fast as float pixels.
         mixed = _grey(picture) * np.uint16(256 - _OPACITY_256)
         for channel, colours in enumerate(self._colours(kind, moment)):
             np.right_shift(mixed + colours, 8, out=target[..., channel], casting="unsafe")
 
     def _colours(self, kind: str, moment: Moment) -> NDArray[np.uint16]:
-        """``[3, height, width]``, 0..255 times the opacity in 1/256."""
+        """The colours of ``kind`` for the frame, ``[3, height, width]``, 0..255 times the opacity in 1/256."""
         key = moment.sample if kind == "heat" else moment.segment
         cached = self._cached.get(kind)
         if cached is not None and cached[0] == key:
@@ -67,13 +70,13 @@ class _Smooth:
         self._down = _between(clip.height, coded[1])
 
     def __call__(self, grid: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """``[rows, cols]`` to ``[height, width]``."""
+        """Resample ``grid`` ``[rows, cols]`` to ``[height, width]``."""
         spread = np.rint(self._down @ grid.astype(np.float32) @ self._across.T).astype(np.uint8)
         return np.rot90(spread, self._turns)
 
 
 def _between(length: int, pixels: int) -> NDArray[np.float32]:
-    """``[pixels, blocks]``: the interpolation weights along one axis of ``length`` source pixels."""
+    """The weights ``[pixels, blocks]`` of the linear interpolation along one axis of ``length`` source pixels."""
     blocks = -(-length // BLOCK_SIZE)
     starts = np.arange(blocks) * BLOCK_SIZE
     centres = (starts + np.minimum(starts + BLOCK_SIZE, length)) / 2
@@ -82,11 +85,11 @@ def _between(length: int, pixels: int) -> NDArray[np.float32]:
 
 
 def _weighted(colours: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Colours ``[..., 3]`` to planes ``[3, ...]``, times the opacity in 1/256."""
+    """Convert colours ``[..., 3]`` to planes ``[3, ...]``, multiplied by the opacity in 1/256."""
     return np.ascontiguousarray(np.moveaxis(np.rint(colours * _OPACITY_256).astype(np.uint16), -1, 0))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint16]:
-    """``[height, width]``, luma 0..255."""
+    """The luma of ``picture``, ``[height, width]``, 0..255."""
     red, green, blue = (picture[..., i].astype(np.uint16) for i in range(3))
     return np.asarray((77 * red + 150 * green + 29 * blue) >> 8, np.uint16)

@@ -1,4 +1,4 @@
-"""The data of one frame for display: its time, its saliency map and its segment of the plan."""
+"""`Moment`: the data of one frame for display, that is, its time, its map and its segment of the plan."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from gpu_saliency.plan.roi import RoiPlan
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One frame of a clip with its map and QP offsets; lives on the host. Produced by `MomentLookup`."""
+    """One frame of a clip with its map and QP offsets, in host memory. Produced by `MomentLookup`."""
 
     frame: int
     seconds: float
-    """From the first frame."""
+    """Time since the first frame."""
     sample: int
-    """Number of the map that is nearest in time, never across a cut."""
+    """Number of the map that applies to the frame: the nearest in time of the same scene."""
     samples: int
     segment: int
     segments: int
     saliency: NDArray[np.uint8]
-    """``[rows, cols]``, 0..255 stands for 0..1."""
+    """``[rows, cols]``, the map; 0..255 encodes 0..1."""
     effective: NDArray[np.float32]
-    """``[rows, cols]``, QP offset plus ``recentre``; negative is better quality."""
+    """``[rows, cols]``, effective offsets in QP; negative is better quality."""
 
     @property
     def mean_saliency(self) -> float:
         return float(self.saliency.mean() / 255)
 
     def clock(self) -> str:
-        """Minutes, seconds and hundredths."""
+        """The frame's time as text: M:SS.hh."""
         minutes, seconds = divmod(round(self.seconds * 100), 6000)
         return f"{minutes}:{seconds / 100:05.2f}"
 
     def status(self) -> list[str]:
-        """Describe the frame in three short lines: its place, its map and segment, its values."""
+        """Three short lines of text about the frame: its number and time, its map and segment, its saliency and offsets."""
         low, high = float(self.effective.min()), float(self.effective.max())
         return [
             f"frame {self.frame}  {self.clock()}",
@@ -49,10 +49,10 @@ class Moment:
 
 
 class MomentLookup:
-    """Finds the `Moment` of any frame of a clip. Frames after the end of the track get its last map and segment."""
+    """Finds the `Moment` of any frame of a clip. Frames after the end of the track take its last map and segment."""
 
     def __init__(self, track: SaliencyTrack, plan: RoiPlan, frame_rate: Fraction, first_frame: int = 0) -> None:
-        """``first_frame`` is the number of the track's first frame; more than 0 where older frames were dropped."""
+        """``first_frame`` is the number of the track's first frame; it is above 0 if a live source has dropped older frames."""
         self._track, self._plan, self._frame_rate, self._first_frame = track, plan, frame_rate, first_frame
         self._starts = track.sample_starts()
 

@@ -1,4 +1,4 @@
-"""Plans of a track that is still growing, and the interface of the sessions that make such tracks."""
+"""`Planner`, which plans a track while it grows, and `Session`, the interface of the analyses that make such tracks."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ _CACHED_PLANS = 16
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A snapshot of an analysis; lives on the host. Produced by a `Session`, consumed by its viewers."""
+    """A snapshot of an analysis, in host memory. Produced by a `Session`, consumed by its viewers."""
 
     version: int
-    """Rises with each new view."""
+    """Number of the snapshot; it rises with each new one."""
     track: SaliencyTrack | None
-    """``None`` before the first map."""
+    """The track so far; ``None`` before the first map."""
     finished: bool
     """Whether the track covers the whole clip."""
     error: GpuSaliencyError | None = None
     """The error that ended the analysis early."""
     first_frame: int = 0
-    """Number of the track's first frame: a live source keeps only the last seconds."""
+    """Number of the track's first frame; above 0 for a live source, which keeps only the last seconds."""
     live: str | None = None
-    """State of a live source, for people; ``None`` for a clip."""
+    """State of a live source as text for the user; ``None`` for a clip."""
 
 
 class Planner:
-    """Plans the maps of a view; caches the latest plans. Safe to call from several threads."""
+    """Makes plans from views; caches the latest plans. Safe to call from several threads."""
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
         self.seconds = 0.0
-        """Duration of the last planning."""
+        """Time that the last plan took."""
         self._lock = threading.Lock()
         self._plans: OrderedDict[tuple[int, RoiPolicy], RoiPlan] = OrderedDict()
 
     def plan(self, view: View, policy: RoiPolicy) -> RoiPlan:
-        """Plan the track of ``view`` with ``policy``, without decoding anything. Raises `UsageError`.
+        """Plan the track of ``view`` with ``policy``. Raises `UsageError`.
 
-        While there are fewer maps than the policy asks segments for, each map gets its own segment.
+        While an analysis runs and has fewer maps than the policy has segments, each map gets its own segment.
         """
         assert view.track is not None
         if not view.finished and policy.segments.isdigit():
@@ -70,12 +70,12 @@ class Planner:
 
 
 class Session(Protocol):
-    """The analysis of a clip or of a live source, shared by all viewers of it."""
+    """The analysis of a clip or a live source, shared by all its viewers."""
 
     clip: Clip
     name: str
     planner: Planner
 
     def view(self) -> View:
-        """The current snapshot; the same object until the analysis has added something."""
+        """The current snapshot; the same object until the analysis has new results."""
         ...

@@ -1,4 +1,4 @@
-"""A playback clock: selects the frame to show from the clip's time stamps; can be paused, stepped and moved."""
+"""`Playhead`: a playback clock, which selects the frame to show by the clip's time stamps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from gpu_saliency.source.clip import Clip
 
 
 class Playhead:
-    """One viewer's position in a clip. Starts playing at the first frame.
+    """One viewer's position in a clip, which can be paused, stepped and moved. It starts playing at the first frame.
 
-    ``now`` is in seconds of a monotonic clock that the caller reads.
+    ``now`` is the time in seconds of a monotonic clock that the caller reads.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -32,7 +32,7 @@ class Playhead:
         if not self._started:
             self._started, self._since = True, now
         if isinstance(self._place, int):
-            # The times of frames are known only here, from the track.
+            # The position is a frame number until here, because its time is known only from the track.
             self._last_frame = min(max(0, self._place), last)
             self._place, self._since = self._seconds(self._last_frame, track), now
             return self._last_frame
@@ -46,7 +46,7 @@ class Playhead:
         return self._last_frame
 
     def next_due(self, track: SaliencyTrack) -> float:
-        """The time at which the frame after the last result of `frame` is due."""
+        """The time, on the clock of ``now``, at which the frame after the last result of `frame` is due."""
         if isinstance(self._place, int):
             return self._since
         following = self._last_frame + 1
@@ -55,7 +55,7 @@ class Playhead:
         return self._since + due - self._place
 
     def toggle(self, now: float) -> None:
-        """Play or pause."""
+        """Pause, or resume playback."""
         self._hold(now)
         self.playing = not self.playing
 
@@ -70,7 +70,7 @@ class Playhead:
         self._place, self._since = number, now
 
     def skip(self, now: float, seconds: float) -> None:
-        """Move by ``seconds``."""
+        """Move by ``seconds``, backwards if negative."""
         self._hold(now)
         if isinstance(self._place, float):
             self._place = max(0.0, self._place + seconds)

@@ -1,6 +1,6 @@
-"""Playback for one viewer: which frame to show next, of a clip or of a live source.
+"""`Screen`: playback for one viewer, which selects the frame of a clip or a live source to show.
 
-The terminal and the browser share this; they differ in the image that they make of a frame (a decoded frame or a JPEG).
+The terminal and the browser share this module; they differ in the type of image (a decoded frame or a JPEG).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpu_saliency.source.clip import Clip
 
 Image = TypeVar("Image")
 _LIVE_POLL_SECONDS = 0.01
-"""How often a viewer of a live source checks for a new frame."""
+"""Time between two checks for a new frame of a live source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class DueFrame(Generic[Image]):
 
     number: int
     draw: Callable[[], Image]
-    """Makes the image of the frame; may block on decoding. Raises `SourceError`."""
+    """Makes the image of the frame; may wait for a decoder. Raises `SourceError`."""
     age_seconds: float | None = None
     """Time since a live source delivered the frame; ``None`` for a clip."""
 
 
 class Screen(ABC, Generic[Image]):
-    """One viewer's playback position in a clip or a live source. It starts playing."""
+    """One viewer's playback of a clip or a live source. It starts playing."""
 
     seekable: ClassVar[bool]
     """Whether `step`, `seek` and `skip` have an effect."""
@@ -47,7 +47,7 @@ class Screen(ABC, Generic[Image]):
 
     @abstractmethod
     def toggle(self) -> None:
-        """Play or pause."""
+        """Pause, or resume playback."""
 
     def step(self, frames: int) -> None:
         """Move by ``frames`` frames and pause."""
@@ -56,7 +56,7 @@ class Screen(ABC, Generic[Image]):
         """Move to frame ``number``."""
 
     def skip(self, seconds: float) -> None:
-        """Move by ``seconds``."""
+        """Move by ``seconds``, backwards if negative."""
 
     @abstractmethod
     def due(self, view: View) -> DueFrame[Image]:
@@ -68,7 +68,7 @@ class Screen(ABC, Generic[Image]):
 
 
 class ClipScreen(Screen[Image]):
-    """Plays a clip at its own pace in a loop, up to where its analysis has come."""
+    """Plays the analysed part of a clip in real time; when the analysis is complete, in a loop."""
 
     seekable = True
 
@@ -104,7 +104,7 @@ class ClipScreen(Screen[Image]):
 
 
 class LiveScreen(Screen[Image]):
-    """Shows the latest frame of a live source; while paused, the frame that was latest then."""
+    """Shows the latest frame of a live source; while paused, the frame at which it was paused."""
 
     seekable = False
 

@@ -1,4 +1,4 @@
-"""Analyses one clip in a thread, so that viewers can watch the track while it grows."""
+"""`PreviewSession`: analyses one clip in a thread, so that viewers can show the track while it grows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpu_saliency.source.decode import DecodeTally
 _REFRESH_SECONDS = 0.5
 """Least time between two views while the analysis runs."""
 _REFRESH_SHARE = 0.1
-"""Most of the time that planning a growing clip may take."""
+"""Largest share of the time that plans may take while the analysis runs; slow plans reduce the number of new views."""
 
 
 class _Closed(Exception):  # noqa: N818 - it cancels the analysis and is no error
@@ -26,10 +26,10 @@ class _Closed(Exception):  # noqa: N818 - it cancels the analysis and is no erro
 
 
 class PreviewSession:
-    """The analysis of one clip, shared by all its viewers. A context manager: the analysis thread ends with the block."""
+    """The analysis of one clip, shared by all its viewers. A context manager: the analysis ends with the block."""
 
     def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None) -> None:
-        """An existing ``sidecar`` replaces the analysis; otherwise the analysis writes it."""
+        """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it."""
         self.clip, self.name = clip, clip.path.name
         self.planner = Planner(clip)
         self._settings, self._sidecar = settings, sidecar

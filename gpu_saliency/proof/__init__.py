@@ -1,4 +1,4 @@
-"""Compares a finished encode with a plain one, block by block, to prove that the bits moved. The method: docs/proof.md."""
+"""Compares a finished encode with a plain encode, block by block, to prove that the bits moved; docs/proof.md has the method."""
 
 from gpu_saliency.proof.picture import write_picture
 from gpu_saliency.proof.prove import prove_encode

@@ -1,4 +1,4 @@
-"""Squared luma error of an encode against its source, per 16x16 block; for codecs whose decoders export no quantiser."""
+"""Measures the squared luma error of an encode against its source, per 16x16 block, for codecs of which decoders export no QP."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SAME_CLIP = "compare whole encodes of the same clip"
 
 
 def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[BlockError, ...]]:
-    """For each frame, each encode's mean squared luma error per block, ``[rows, cols]``, in squared code values of the encode.
+    """Yield for each frame the mean squared luma error of each encode per block, ``[rows, cols]``, in squared codes of the encode.
 
-    The source and all encodes are decoded in step, so that memory is a few frames. A source in another pixel format is converted
-    as ffmpeg does before encoding. An encode may be longer than the source. Raises `SourceError` when a picture has another size
-    than the source, or when an encode ends before the source does.
+    The source and all encodes are decoded frame by frame together, so memory holds a few frames. A source in another pixel format
+    is converted as ffmpeg does before encoding. An encode may be longer than the source. Raises `SourceError` when an encode has
+    another size than the source, or ends before it.
     """
     tallies = [DecodeTally() for _ in encodes]
     streams = [decode_frames(clip, tally) for clip, tally in zip(encodes, tallies, strict=True)]
@@ -44,14 +44,14 @@ def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[Block
 
 
 def match_format(frame: av.VideoFrame, encoded: av.VideoFrame) -> av.VideoFrame:
-    """``frame`` in the pixel format of ``encoded``: an encoder may write 10 bits where its source has 8."""
+    """Convert ``frame`` to the pixel format of ``encoded`` if they differ: an encode may have 10 bits and its source 8."""
     name = encoded.format.name
     return frame if frame.format.name == name else frame.reformat(format=name)
 
 
 def block_error(a: av.VideoFrame, b: av.VideoFrame) -> BlockError:
-    """Mean squared difference of the first planes of two frames of one size and format, per block: ``[rows, cols]``.
+    """Mean squared luma difference of two frames of the same size and format, per block: ``[rows, cols]``.
 
-    A partial block at an edge is the mean over its own pixels.
+    For a partial block at an edge it is the mean over the block's pixels.
     """
     return pool_blocks(np.square(luma(a).astype(np.float64) - luma(b)), BLOCK_SIZE, "mean")

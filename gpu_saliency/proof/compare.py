@@ -1,4 +1,4 @@
-"""Measures the realised change of every block between two encodes, frame by frame; memory is a few grids of the plan's size."""
+"""Measures the realised change of every block between an ROI encode and a plain encode. Memory holds a few grids of the plan."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from gpu_saliency.source.probe import probe_clip
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The measured change of each block of a plan, ROI encode against plain encode."""
+    """The measured change of each block of a plan, from the plain encode to the ROI encode."""
 
     change: NDArray[np.float64]
     """``[segments, rows, cols]``; negative is better quality; NaN where a block could not be measured."""
     weight: NDArray[np.int64]
-    """``[segments, rows, cols]``, the frames counted for each block."""
+    """``[segments, rows, cols]``, the number of frames in which each block was measured."""
     frames: int
     unit: str
     """``QP`` (realised QP minus plain QP) or ``dB`` (10 log10 of the ratio of squared errors)."""
 
 
 def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison:
-    """Mean QP difference of each block over those of the first ``frames`` frames in which both encodes send a QP for it.
+    """Measure the mean QP change of each block over the first ``frames`` frames.
 
-    Raises `SourceError` when a file is no progressive H.264, has another size than the plan, or too few frames.
+    A frame counts for a block if both encodes send a QP for that block (`sent_qp`). Raises `SourceError` when a file is not
+    progressive H.264, has another size than the plan, or too few frames.
     """
     total = np.zeros(plan.qp_offset.shape, np.float64)
     count = np.zeros(plan.qp_offset.shape, np.int64)
@@ -42,7 +43,7 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison
         for path, qp in ((roi, a), (plain, b)):
             if qp.shape != plan.qp_offset.shape[1:]:
                 have, wanted = ("x".join(map(str, shape[::-1])) for shape in (qp.shape, plan.qp_offset.shape[1:]))
-                raise SourceError(f"{path}: is {have} blocks, the plan {wanted}", cure=SAME_CLIP)
+                raise SourceError(f"{path}: has {have} blocks, the plan has {wanted}", cure=SAME_CLIP)
         both = sent_qp(a) & sent_qp(b)
         segment = plan.segment_of(done - 1)
         total[segment] += np.where(both, a - b, 0)
@@ -52,9 +53,9 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int) -> Comparison
 
 
 def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int) -> Comparison:
-    """Change in squared luma error of each block over the first ``frames`` frames, in dB.
+    """Measure the change in squared luma error of each block over the first ``frames`` frames, in dB.
 
-    A block that either encode reproduces without any error has no ratio and is not counted. Raises `SourceError`.
+    A block without error in one of the encodes has no ratio and is not measured. Raises `SourceError`.
     """
     sums = np.zeros((2, *plan.qp_offset.shape), np.float64)
     count = np.zeros(plan.qp_offset.shape, np.int64)
@@ -80,4 +81,4 @@ def _divide(a: NDArray[np.floating], b: NDArray[np.generic]) -> NDArray[np.float
 
 def _check_length(done: int, frames: int, roi: Path, plain: Path) -> None:
     if done < frames:
-        raise SourceError(f"{roi} and {plain}: have {done} frames in common, {frames} were to be compared", cure=SAME_CLIP)
+        raise SourceError(f"{roi} and {plain}: only {done} frames can be compared, not {frames}", cure=SAME_CLIP)

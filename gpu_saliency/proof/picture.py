@@ -1,4 +1,4 @@
-"""Draws the proof as one PNG: a frame of the source, the plan over it, and the realised change over it."""
+"""Draws the proof as a PNG of three panels: a source frame, the plan over it, and the realised change over it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.shrink import Shrinker
 
 PANEL_SIDE = 560
-"""Pixels of a panel's longer side."""
+"""Length of a panel's longer side in pixels."""
 _MARGIN = 16
 _OPACITY = 0.7
 
 
 def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof: Proof) -> None:
-    """Write the PNG ``path``; it appears under its name only when it is complete. ``clip`` is the source.
+    """Write the picture of ``proof`` to ``path`` atomically; ``clip`` is the source.
 
-    Three panels, upright: the middle frame of those compared, the plan's offsets there, and the realised change of the same
-    segment; below, the scale and `Proof.summary`. Raises `OutputError` or `SourceError`.
+    It has three upright panels: the middle frame of the compared frames, the effective offsets of its segment, and the realised
+    change of that segment; below are the scales and `Proof.summary`. Raises `OutputError` or `SourceError`.
     """
     output = Path(path)
     data = png_bytes(_compose(clip, plan, proof))
@@ -48,7 +48,7 @@ def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
     width, height = panel_size(clip, PANEL_SIDE)
     picture = _frame(clip, number, width, height)
     top = _scale_of(effective)
-    # A QP change is drawn on the plan's scale, so that equal colours mean equal numbers; dB has a scale of its own.
+    # A QP change is drawn on the plan's scale, so that equal colours mean equal numbers; dB has another scale.
     top_change = top if proof.unit == "QP" else _scale_of(proof.change[segment])
     cells = panel_cells(clip, width, height)
     panels = (
@@ -80,13 +80,13 @@ def _frame(clip: Clip, number: int, width: int, height: int) -> Picture:
 
 
 def _scale_of(values: NDArray[np.floating]) -> float:
-    """End of a scale for ``values``, at least 1: their 98th percentile, rounded up."""
+    """The end of the colour scale for ``values``: the 98th percentile of their magnitudes, rounded up, at least 1."""
     sizes = np.abs(values[~np.isnan(values)])
     return max(1.0, float(np.ceil(np.quantile(sizes, 0.98)))) if sizes.size else 1.0
 
 
 def _overlay(picture: Picture, values: NDArray[np.floating], top: float) -> Picture:
-    """``values`` ``[height, width]`` as colour over the grey picture; NaN hatched."""
+    """Draw ``values`` ``[height, width]`` as colours over the picture in grey; NaN is hatched."""
     grey = picture.mean(axis=2, keepdims=True)
     tinted = (1 - _OPACITY) * grey + _OPACITY * offset_colour(np.nan_to_num(values), top)
     y, x = np.indices(values.shape)

@@ -1,4 +1,4 @@
-"""`prove_encode` compares an ROI encode with a plain encode of the same source with the same settings."""
+"""`prove_encode`: compares an ROI encode with a plain encode of the same source and settings."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
 from gpu_saliency.proof.verdict import Proof, judge
 
 LOOKAHEAD_FRAMES = 60
-"""Frames encoded for a plain excerpt beyond those compared: x264 and x265 set a frame's QP by the frames that follow, at most 60 at
-their slowest presets (``rc-lookahead``), so without them an excerpt would differ from the whole encode at its end."""
+"""Frames that the plain encode of an excerpt has after the compared ones. x264 and x265 choose a frame's QP by the frames after it,
+at most 60 at their slowest presets (``rc-lookahead``); without these the end of an excerpt would differ from the whole encode."""
 
 
 def prove_encode(
@@ -36,9 +36,9 @@ def prove_encode(
 ) -> Proof:
     """Compare ``output``, the encode of ``job`` with ``plan``, with a plain encode of ``job``.
 
-    Compares the first ``max_frames`` frames, or all for ``None``. ``plain`` is an existing plain encode of the whole clip; without
-    one the function makes one and deletes it. ``on_frame`` is called with the number of frames that the plain encode has reached.
-    Progressive H.264 is compared by QP if enough blocks send theirs, everything else by squared error.
+    It compares the first ``max_frames`` frames (``None``: all). ``plain`` is an existing plain encode of the whole clip; without it
+    the function makes a temporary one. ``on_frame`` is called with the number of frames of the plain encode so far. Progressive
+    H.264 is compared by QP if enough blocks send their QP, all other encodes by squared error.
 
     Raises `SourceError`, `EncodeError`, `ToolMissingError` or `UsageError`.
     """
@@ -50,7 +50,7 @@ def prove_encode(
         ratio = video_bytes(output, frames) / video_bytes(other, frames)
         if exports_qp(output) and exports_qp(other):
             proof = judge(plan, compare_qp(plan, output, other, frames), ratio)
-            # Where the QP hardly changes from block to block, few blocks send their own; then the error is measured instead.
+            # If QP hardly changes from block to block, few blocks send their own; then the squared error is measured instead.
             if not proof.has_few_blocks:
                 return proof
         return judge(plan, compare_error(plan, job.clip, output, other, frames), ratio)
@@ -66,12 +66,12 @@ def _plain_encode(job: EncodeJob, plan: RoiPlan, frames: int, on_frame: Callable
 @contextmanager
 def _existing_encode(path: Path) -> Iterator[Path]:
     if not path.is_file():
-        raise SourceError(f"{path}: no such file", cure=f"give {setting('plain')} an encode, or leave it out")
+        raise SourceError(f"{path}: no such file", cure=f"give {setting('plain')} the path of an encode, or leave it out")
     yield path
 
 
 def video_bytes(path: Path, frames: int) -> int:
-    """Sum of the sizes of the first ``frames`` video packets in decode order. Raises `SourceError`."""
+    """Size in bytes of the first ``frames`` video packets in decode order. Raises `SourceError`."""
     try:
         with av.open(f"file:{path}") as container:
             if not container.streams.video:

@@ -1,8 +1,7 @@
-"""Reads the quantiser of every macroblock of an H.264 file, as libavcodec's decoder exports it.
+"""Reads the QP of every macroblock of an H.264 file, as libavcodec's decoder exports it.
 
-For a macroblock without residual (skipped, or nothing left after quantisation) the decoder does not export its own quantiser: the
-syntax sends none, and the decoder repeats that of the macroblock before it in raster order (H.264, 7.4.5, ``mb_qp_delta``).
-`sent_qp` selects the values that are certainly a macroblock's own.
+The stream has no QP for a macroblock without residual (skipped, or all 0 after quantisation); for it the decoder repeats the QP of
+the macroblock before in raster order (H.264, 7.4.5, ``mb_qp_delta``). `sent_qp` selects the values that the stream certainly has.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _BY_ERROR = "compare by squared error instead"
 
 
 def exports_qp(path: Path) -> bool:
-    """Whether `read_qp` can read ``path``: progressive H.264."""
+    """Whether `read_qp` can read ``path``, that is, whether it is progressive H.264."""
     try:
         next(read_qp(path))
     except SourceError:
@@ -33,10 +32,10 @@ def exports_qp(path: Path) -> bool:
 
 
 def read_qp(path: Path) -> Iterator[QpMap]:
-    """The QP of each macroblock, ``[rows, cols]``, frame by frame in presentation order; memory is a few frames.
+    """Yield for each frame, in presentation order, the QP of each macroblock, ``[rows, cols]``; memory holds a few frames.
 
     The scale is the decoder's: 0..51 at 8 bit, 6 more for each further bit. Raises `SourceError` for a file that is not
-    progressive H.264, holds no frame, or breaks off.
+    progressive H.264, has no frame, or cannot be read to its end.
     """
     frames = 0
     try:
@@ -44,29 +43,29 @@ def read_qp(path: Path) -> Iterator[QpMap]:
             video = container.streams.video[0]
             if video.codec_context.name != "h264":
                 name = video.codec_context.name
-                raise SourceError(f"{path}: is {name}; a quantiser per block is read from H.264 alone", cure=_BY_ERROR)
+                raise SourceError(f"{path}: is {name}; QP can be read from H.264 only", cure=_BY_ERROR)
             video.codec_context.options = {"export_side_data": "venc_params"}
-            # With frame threads libavcodec exports the table while another thread still fills it: the same file then reads
-            # differently each time. Slice threads hand out finished frames only.
+            # With frame threads libavcodec exports the table while another thread still fills it, so results vary from run to run.
+            # With slice threads it delivers complete frames only.
             video.thread_type = "SLICE"
             for frame in container.decode(video):
                 yield _qp_of(path, frame)
                 frames += 1
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise SourceError(f"{path}: its quantisers cannot be read: {error}", cure=ENCODE_AGAIN) from error
+        raise SourceError(f"{path}: its QP cannot be read: {error}", cure=ENCODE_AGAIN) from error
     if not frames:
-        raise SourceError(f"{path}: holds no video frame", cure=ENCODE_AGAIN)
+        raise SourceError(f"{path}: has no video frame", cure=ENCODE_AGAIN)
 
 
 def _qp_of(path: Path, frame: av.VideoFrame) -> QpMap:
     params = frame.side_data.get("VIDEO_ENC_PARAMS")
     if not isinstance(params, VideoEncParams) or params.codec_type != VideoEncParamsType.H264:
-        raise SourceError(f"{path}: the decoder exports no quantisers", cure=_BY_ERROR)
-    # The coded size is a multiple of 16 (864 for 854), and so is the visible one rounded up; only interlaced coding has more rows.
+        raise SourceError(f"{path}: the decoder exports no QP", cure=_BY_ERROR)
+    # The coded size is the visible size rounded up to a multiple of 16 (864 for 854); only interlaced coding can have more rows.
     rows, cols = grid_shape(frame.width, frame.height, BLOCK_SIZE)
     if frame.interlaced_frame or params.nb_blocks != rows * cols:
-        raise SourceError(f"{path}: is interlaced; its macroblocks do not lie on the plan's grid", cure=_BY_ERROR)
-    # The side data is a header and an array of (x, y, width, height, delta), all int32; `qp_map` reads it block by block.
+        raise SourceError(f"{path}: is interlaced, so its macroblocks are not on the plan's grid", cure=_BY_ERROR)
+    # The side data is a header and an array of (x, y, width, height, delta), all int32; PyAV's `qp_map` reads it block by block.
     step = params.block_size // 4
     raw = memoryview(params)  # type: ignore[arg-type]  # side data is a buffer, which PyAV's stubs leave out
     table = np.frombuffer(raw, np.int32, params.nb_blocks * step, params.blocks_offset).reshape(-1, step)
@@ -76,10 +75,10 @@ def _qp_of(path: Path, frame: av.VideoFrame) -> QpMap:
 
 
 def sent_qp(qp: QpMap) -> NDArray[np.bool_]:
-    """Which macroblocks of ``qp`` ``[rows, cols]`` certainly carry the quantiser that is reported for them.
+    """Whether each macroblock of ``qp`` ``[rows, cols]`` certainly has a QP of its own in the stream.
 
-    Those that differ from their predecessor in raster order: only a ``mb_qp_delta`` other than 0 does that, and it is sent with
-    residual alone. QP 0 is left out: the decoder reports it for lossless and for raw (PCM) macroblocks.
+    These are the macroblocks that differ from the one before in raster order: that needs a ``mb_qp_delta`` other than 0, which is
+    sent only with residual. QP 0 is excluded, because the decoder reports it for lossless and for raw (PCM) macroblocks.
     """
     flat = qp.ravel()
     sent = np.empty(flat.shape, np.bool_)

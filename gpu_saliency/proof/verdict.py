@@ -1,4 +1,4 @@
-"""Sums up the realised changes in a few numbers and a verdict."""
+"""`Proof` and `judge`: summarise the realised changes in a few numbers and a verdict."""
 
 from __future__ import annotations
 
@@ -13,55 +13,58 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import Comparison
 
 INSIDE_BELOW = -0.5
-"""Effective offset below which a block counts as inside, as in `RoiPlan.statistics`."""
+"""Effective offset in QP below which a block counts as inside, as in `RoiPlan.statistics`."""
 LEAST_SHARE = {"QP": 0.3, "dB": 0.1}
-"""Realised difference inside minus outside, per planned QP, from which on bits count as moved."""
+"""Least `Proof.share` for the verdict "moved", by unit."""
 NO_SHARE = {"QP": 0.3, "dB": 0.05}
-"""The same, below which they count as not moved. Between the two limits the effect is real but slight: a working channel on a
-picture with few bits to move and a broken channel cannot be told apart."""
+"""`Proof.share` below which the verdict is "not moved", by unit. Between the two limits the effect is real but slight, and may come
+from a working channel on a picture with few bits to move or from a broken channel; the verdict is "unknown"."""
 LEAST_BLOCKS = 8
-"""Measured blocks needed on either side for any verdict."""
+"""Least number of measured blocks inside, and outside, for a verdict."""
 LEAST_CONTRAST = 0.5
-"""QP of planned difference below which a plan has no contrast to prove."""
+"""Least planned difference in QP, inside minus outside, that can be proven."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """An ROI encode compared with a plain one. Changes are ROI minus plain; negative is better quality."""
+    """The comparison of an ROI encode with a plain encode. Changes are ROI minus plain; negative is better quality."""
 
     unit: str
-    """``QP`` read from the stream, or ``dB`` of squared error where the codec's decoders export none."""
+    """``QP`` as read from the stream, or ``dB`` of squared error for encodes without usable QP."""
     frames: int
-    """Frames compared, from the first."""
+    """Number of compared frames, from the first."""
     whole_clip: bool
     blocks: int
-    """Blocks of the plan, over all segments, that could be measured."""
+    """Number of measured blocks of the plan, over all segments."""
     blocks_planned: int
-    """Blocks of the plan in the segments compared."""
+    """Number of blocks of the plan in the compared segments."""
     inside_below: float
     """Effective offset, QP, below which a block counts as inside."""
     inside_planned: float | None
-    """Mean effective offset of the measured blocks inside, QP; ``None`` without any. The next three fields alike."""
+    """Mean effective offset in QP of the measured blocks inside; ``None`` without such blocks, also in the next three fields."""
     outside_planned: float | None
     inside_change: float | None
-    """Mean realised change, in ``unit``."""
+    """Mean realised change inside, in ``unit``."""
     outside_change: float | None
     blocks_inside: int
     blocks_outside: int
     correlation: float | None
-    """Pearson's, of realised change with effective offset; ``None`` when either is constant."""
+    """Pearson's correlation of realised change and effective offset; ``None`` when either is constant."""
     slope: float | None
     """Realised change, in ``unit``, per planned QP, by least squares; ``None`` for a constant plan."""
     size_ratio: float | None
-    """Video bytes of the ROI encode divided by those of the plain one; ``None`` for an excerpt."""
+    """Video bytes of the ROI encode divided by those of the plain encode; ``None`` for an excerpt."""
     excerpt_size_ratio: float | None
-    """The same for the excerpt's packets; approximate, since the first packets in decode order may hold later frames."""
+    """The same ratio for an excerpt; approximate, since the first packets in decode order may contain later frames."""
     change: NDArray[np.float64] = field(repr=False, compare=False)
-    """``[segments, rows, cols]`` in ``unit``, NaN where not measured; left out of `to_json`."""
+    """Realised change ``[segments, rows, cols]`` in ``unit``, NaN where not measured; not in `to_json`."""
 
     @property
     def share(self) -> float | None:
-        """Realised difference inside minus outside, in ``unit``, per QP of planned difference; ``None`` if there is none."""
+        """Realised difference inside minus outside, in ``unit``, per QP of planned difference.
+
+        ``None`` if a side has no measured block, or the planned difference is below `LEAST_CONTRAST`.
+        """
         if self.inside_planned is None or self.outside_planned is None:
             return None
         if self.inside_change is None or self.outside_change is None:
@@ -73,10 +76,10 @@ class Proof:
 
     @property
     def moved(self) -> bool | None:
-        """Whether bits moved as planned: true for a `share` of at least `LEAST_SHARE`, false below `NO_SHARE`.
+        """The verdict: whether bits moved as planned. True for a `share` of `LEAST_SHARE` or more, false below `NO_SHARE`.
 
-        ``None`` if undecided: between the two, for a plan (almost) without contrast, or with too few measurable blocks on either
-        side.
+        ``None`` means unknown: a share between the two, a plan (almost) without contrast, or too few measured blocks inside or
+        outside.
         """
         if self.share is None or self.has_few_blocks:
             return None
@@ -86,17 +89,17 @@ class Proof:
 
     @property
     def has_few_blocks(self) -> bool:
-        """Whether too few blocks were measured, inside or outside, for any verdict."""
+        """Whether too few blocks were measured, inside or outside, for a verdict."""
         return min(self.blocks_inside, self.blocks_outside) < LEAST_BLOCKS
 
     def to_json(self) -> dict[str, Any]:
-        """The fields except ``change``, with `share` and `moved`; plain types, rounded to 4 places."""
+        """All fields except ``change``, and `share` and `moved`, as plain types; floats are rounded to 4 places."""
         names = [name for name in self.__dataclass_fields__ if name != "change"]
         values = {name: getattr(self, name) for name in names} | {"share": self.share, "moved": self.moved}
         return {name: round(v, 4) if isinstance(v, float) else v for name, v in values.items()}
 
     def summary(self) -> str:
-        """One sentence with the verdict and the measured numbers."""
+        """The verdict and the measured numbers, as one sentence for the user."""
         if self.moved is None and (self.share is None or self.has_few_blocks):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"
@@ -120,9 +123,9 @@ class Proof:
 
 
 def judge(plan: RoiPlan, comparison: Comparison, size_ratio: float | None) -> Proof:
-    """Hold ``comparison`` against ``plan``; each measured block of each segment is weighted by the frames counted for it.
+    """Compare the measured changes with ``plan``; each block is weighted by the number of frames in which it was measured.
 
-    ``size_ratio`` is ROI encode by plain encode, over the frames compared.
+    ``size_ratio`` is the size of the ROI encode divided by that of the plain encode, over the compared frames.
     """
     effective = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
     reached = plan.segment_start < comparison.frames
@@ -153,7 +156,10 @@ def judge(plan: RoiPlan, comparison: Comparison, size_ratio: float | None) -> Pr
 
 
 def _split(effective: NDArray[np.float64]) -> float:
-    """`INSIDE_BELOW` if it divides the plan's blocks, else the middle of their range (a plan that only worsens or improves)."""
+    """The effective offset that divides inside from outside.
+
+    It is `INSIDE_BELOW`, or the middle of the plan's range if all blocks are on one side of it.
+    """
     low, high = float(effective.min()), float(effective.max())
     return INSIDE_BELOW if low < INSIDE_BELOW <= high else (low + high) / 2
 
@@ -172,7 +178,7 @@ def _regress(
     share = weight / weight.sum()
     x, y = planned - share @ planned, realised - share @ realised
     xx, yy, xy = (float(share @ (p * q)) for p, q in ((x, x), (y, y), (x, y)))
-    # Rounding errors of a constant plan are not variance.
+    # The limit excludes a constant plan, of which the variance is only rounding error.
     if xx < 1e-9:
         return None, None
     return (xy / math.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx

@@ -1,1 +1,1 @@
-"""Sources: probe a file, decode its frames, sample, shrink and seek them."""
+"""Sources: probes a file, decodes its frames, chooses samples, shrinks them, and seeks single frames."""

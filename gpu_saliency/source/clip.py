@@ -1,6 +1,6 @@
-"""A probed source: a video file in a container, or raw planar video whose geometry the user gives.
+"""A probed source: a video file in a container, or raw planar video of which the user gives size, format and rate.
 
-Produced by `probe_clip`; consumed by the decoders (what to open) and by the encode (what to keep).
+Produced by `probe_clip`; consumed by the decoders, and by the encode, which keeps its colour tags, aspect and audio.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from av.codec.hwaccel import HWAccel
 from gpu_saliency.errors import SourceError
 
 MAX_SIDE = 16384
-"""Pixels."""
+"""Largest supported width and height of a clip in pixels."""
 
 # libavutil's "unspecified" is 2 in AVColorPrimaries, AVColorTransferCharacteristic and AVColorSpace, and 0 in AVColorRange.
 _UNSPECIFIED = 2
@@ -27,7 +27,7 @@ _OPEN_CURE = "check that the file still exists and can be read"
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """Colour tags of a video stream; the numbers of ITU-T H.273, as libavutil uses them."""
+    """Colour tags of a video stream, as the numbers of ITU-T H.273 (the range as libavutil's AVColorRange)."""
 
     color_range: int = 0
     """0 unspecified, 1 limited ("tv"), 2 full ("pc")."""
@@ -55,7 +55,7 @@ class ColorTags:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One source, probed. Widths and heights are in pixels as coded, before the rotation that a player applies."""
+    """A probed source. Width and height are in pixels as coded, before the rotation that a player applies."""
 
     path: Path
     width: int
@@ -64,15 +64,15 @@ class Clip:
     frame_rate: Fraction
     """Average frames per second."""
     frame_count: int | None
-    """The number that the container states (exact for raw video), cut to ``duration``; ``None`` where it states none."""
+    """Frames within ``duration``, as the container states (exact for raw video); ``None`` where it states no number."""
     duration: float = 0.0
-    """Seconds used from the start; 0 uses all."""
+    """Length of the used part in seconds, from the start; 0 is the whole clip."""
     codec: str = "rawvideo"
     color: ColorTags = field(default_factory=ColorTags)
     is_raw: bool = False
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
-    """Degrees, counter-clockwise, by which a player turns the picture; a multiple of 90."""
+    """Rotation that a player applies to the picture: degrees, counter-clockwise, a multiple of 90."""
     audio_codecs: tuple[str, ...] = ()
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
@@ -80,12 +80,12 @@ class Clip:
 
     @property
     def url(self) -> str:
-        """The path as a URL; libavformat would read the ``a:`` of a file named ``a:b.mp4`` as a protocol."""
+        """The path as a ``file:`` URL; without it libavformat would read the ``a:`` of a file named ``a:b.mp4`` as a protocol."""
         return f"file:{self.path}"
 
     @property
     def upright_aspect(self) -> Fraction:
-        """Width / height as displayed: with the sample aspect ratio, after the rotation."""
+        """Width / height of the picture as displayed: with the sample aspect ratio, after the rotation."""
         aspect = self.width * self.sample_aspect_ratio / self.height
         return aspect if self.rotation % 180 == 0 else 1 / aspect
 
@@ -101,9 +101,10 @@ class Clip:
         }
 
     def fingerprint(self) -> str:
-        """SHA-256 over 64 pieces of 64 KiB spread evenly over the file (all of it, up to 4 MiB), and its size; hexadecimal.
+        """A hash that identifies the file: SHA-256, hexadecimal, over its size and 64 evenly spread pieces of 64 KiB.
 
-        The cost does not grow with the file. Detects another file, a cut and a re-encode, but not one changed byte in a huge file.
+        Files of up to 4 MiB are hashed completely, so the cost does not grow with the file. The hash detects another file, a
+        shortened one and a re-encode, but not every changed byte in a larger file.
         """
         piece, pieces = 65536, 64
         digest = hashlib.sha256(str(self.size_bytes).encode())
@@ -119,7 +120,7 @@ class Clip:
 
 @contextmanager
 def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
-    """Open ``clip`` for demuxing, with ``hwaccel`` for decoding. Raises `SourceError` if libavformat cannot."""
+    """Open ``clip`` for demuxing, and for decoding with ``hwaccel``. Raises `SourceError` if libavformat cannot open it."""
     try:
         container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
     except (av.FFmpegError, OSError) as error:
@@ -130,10 +131,10 @@ def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.contain
 
 
 def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first video stream that is no cover picture. Raises `StopIteration` where there is none; `probe_clip` excludes that."""
+    """The first video stream that is not a cover picture. Raises `StopIteration` without one; a probed clip always has one."""
     return next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
 
 
 def libav_reason(error: Exception) -> str:
-    """The text of an error of libav or the operating system, without its number and path."""
+    """The message of an error of libav or the operating system, without its number and path."""
     return str(getattr(error, "strerror", None) or error)

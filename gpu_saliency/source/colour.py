@@ -1,4 +1,4 @@
-"""Matrix and range of a picture's samples, by the numbers of ITU-T H.273; shared by libswscale and the CUDA kernels."""
+"""Colour matrix and range of a picture, from its ITU-T H.273 tags; the same for libswscale and the CUDA kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 
 class Matrix(NamedTuple):
-    """Y'CbCr coefficients: libswscale's name for them, and the weights of red and blue in luma."""
+    """The coefficients of a Y'CbCr matrix: libswscale's name for it, and the weights of red and blue in luma."""
 
     swscale: Colorspace
     kr: float
@@ -24,7 +24,7 @@ MATRICES = {
     9: Matrix(Colorspace.BT2020, 0.2627, 0.0593),  # BT.2020, non-constant luminance
     10: Matrix(Colorspace.BT2020, 0.2627, 0.0593),  # BT.2020, constant luminance: read as non-constant, as swscale does
 }
-"""MatrixCoefficients (H.273, table 4) of the tags that are used; other tags count as unspecified."""
+"""Matrix by tag (MatrixCoefficients, H.273, table 4); tags that are missing here count as unspecified."""
 _BT709, _BT601 = 1, 6
 _HD_LINES = 720
 
@@ -32,7 +32,7 @@ _HD_LINES = 720
 def resolve_colorspace(colorspace: int, height: int) -> int:
     """The key of `MATRICES` for a picture of ``height`` lines with the tag ``colorspace``.
 
-    Without a usable tag that is BT.709 from 720 lines on and BT.601 below, as in players.
+    Without a usable tag the result is BT.709 from 720 lines on and BT.601 below, as in players.
     """
     if colorspace in MATRICES:
         return colorspace
@@ -40,8 +40,8 @@ def resolve_colorspace(colorspace: int, height: int) -> int:
 
 
 def is_full_range(color_range: int, pix_fmt: str) -> bool:
-    """Whether samples use all codes; ``color_range`` is an AVColorRange, 0 unspecified.
+    """Whether the picture's samples use the full range of codes; ``color_range`` is an AVColorRange, 0 unspecified.
 
-    Grey formats do, whatever their tag: FFmpeg reads them so.
+    Grey formats count as full range with any tag, as in FFmpeg.
     """
     return color_range == ColorRange.JPEG or pix_fmt.startswith(("yuvj", "gray"))

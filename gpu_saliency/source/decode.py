@@ -1,4 +1,4 @@
-"""Decode a clip on the CPU to batches of small R'G'B' pictures; libswscale shrinks and converts in one pass.
+"""Decodes a clip on the CPU to batches of small R'G'B' pictures; libswscale shrinks and converts in one pass.
 
 No full-resolution frame is converted to R'G'B' or to float: swscale reads the decoder's planes and writes the small picture.
 """
@@ -21,7 +21,7 @@ from gpu_saliency.source.scenes import SceneMeter
 from gpu_saliency.source.shrink import Shrinker
 
 GRID_TOLERANCE = 0.0015
-"""Seconds. Containers with millisecond time stamps round by up to 0.5 ms."""
+"""Seconds by which a time stamp may differ from a constant frame rate. Millisecond time stamps are rounded by up to 0.5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class FrameBatch:
     """Shrunk samples in host memory. Produced by `decode_batches`, consumed by the CPU's analysis."""
 
     index: NDArray[np.int64]
-    """``[N]``, frame numbers in presentation order, from 0."""
+    """``[N]``, frame number of each sample in presentation order, from 0."""
     rgb: NDArray[np.uint8]
     """``[N, h, w, 3]``, full-range R'G'B', upright."""
 
@@ -41,15 +41,18 @@ class DecodeTally:
     frames: int = 0
     corrupt_packets: int = 0
     variable_frame_rate: bool = False
-    """Whether a frame's time lies off the grid of the clip's average rate."""
+    """Whether a time stamp differs from the clip's average rate by more than `GRID_TOLERANCE`."""
     time_base: Fraction = Fraction(1)
-    """Seconds; of ``pts``."""
+    """Unit of ``pts``, in seconds."""
     pts: array[int] = field(default_factory=lambda: array("q"))
-    """Time stamps of the frames so far; shorter than ``frames`` where a frame has none."""
+    """Time stamps of the frames so far, in ``time_base``; fewer than ``frames`` where frames have no time stamp."""
     scene: SceneMeter = field(default_factory=SceneMeter)
 
     def frame_pts(self) -> NDArray[np.int64] | None:
-        """``[frames]``, strictly rising: repeated ones are moved on by a tick. ``None`` where one is missing or falls."""
+        """Time stamps ``[frames]`` in ``time_base``, strictly rising: a repeated one is raised by a tick.
+
+        ``None`` where a time stamp is missing or lower than the one before.
+        """
         pts = np.array(self.pts, np.int64)
         if len(pts) != self.frames or np.any(np.diff(pts) < 0):
             return None
@@ -58,10 +61,10 @@ class DecodeTally:
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
-    """Yield the frames of ``clip`` in presentation order, up to its duration. libavcodec uses threads.
+    """Yield the frames of ``clip`` in presentation order, up to its duration, and count them in ``tally``.
 
-    A packet that cannot be decoded is counted and skipped, as in players and ffmpeg. Raises `SourceError` if no frame can be
-    decoded.
+    libavcodec decodes in several threads. A packet that cannot be decoded is counted and skipped, as in players and ffmpeg. Raises
+    `SourceError` if no frame can be decoded.
     """
     with open_clip(clip) as container:
         video = video_stream_of(container)
@@ -96,7 +99,7 @@ def decode_batches(
 ) -> Iterator[FrameBatch]:
     """Yield batches of the samples of ``clip``, shrunk to ``size`` (width, height in pixels, upright).
 
-    The last frame is the sample of a clip that is too short for any, so there is always at least one.
+    A clip that is too short for a sample gives its last frame, so there is always at least one sample.
     """
     shrink = Shrinker(size, clip.rotation)
     wanted = sampling.indices()

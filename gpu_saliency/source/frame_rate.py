@@ -1,4 +1,4 @@
-"""Frame rates as exact fractions: parse one, and count the frames that a duration holds."""
+"""Frame rates as exact fractions: parses a rate, and counts the frames in a duration."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NTSC_RATES = {
 def parse_frame_rate(text: str) -> Fraction:
     """Parse ``24``, ``24.0`` or ``30000/1001`` as frames per second; 23.976, 29.97 and 59.94 become the NTSC fractions.
 
-    Raises `UsageError` for text that is no number, and outside 0.01 to 1000.
+    Raises `UsageError` if ``text`` is not a number, or lies outside 0.01 to 1000.
     """
     try:
         rate = _NTSC_RATES.get(text) or Fraction(text)
     except (ValueError, ZeroDivisionError):
-        cure = "for example 24, 23.976 or 30000/1001"
+        cure = "give a number or a fraction, such as 24, 23.976 or 30000/1001"
         raise UsageError("is not a number", setting="frame_rate", value=text, cure=cure) from None
     if not Fraction(1, 100) <= rate <= 1000:
         raise UsageError("out of range", setting="frame_rate", value=text, cure="0.01 to 1000 frames per second")
@@ -36,5 +36,5 @@ def parse_frame_rate(text: str) -> Fraction:
 
 
 def frames_before(duration: float, frames: int, frame_rate: Fraction) -> int:
-    """How many of ``frames`` frames have a time stamp before ``duration`` seconds, at least 1; all where ``duration`` is 0."""
+    """Number of frames, of ``frames``, that begin before ``duration`` seconds, at least 1; all if ``duration`` is 0."""
     return min(frames, max(1, math.ceil(Fraction(duration).limit_denominator(10**6) * frame_rate))) if duration else frames

@@ -1,4 +1,4 @@
-"""Run an upstream iterator in its own thread, so that two stages of a pipeline overlap."""
+"""Runs an iterator in its own thread, so that two stages of a pipeline overlap."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _END = object()
 
 
 def prefetch(upstream: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """Yield the items of ``upstream`` in order; a thread produces them into a queue of ``depth`` items.
+    """Yield the items of ``upstream`` in order; a thread fetches up to ``depth`` items ahead.
 
-    An exception of the upstream is raised here after its earlier items. When the consumer stops early, the thread ends and closes
-    the upstream generator.
+    An exception of the upstream is raised here after the items before it. When the consumer stops early, the thread closes the
+    upstream generator and ends.
     """
     yield from merge([upstream], depth, threading.Event())
 
@@ -24,7 +24,7 @@ def prefetch(upstream: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
 def merge(upstreams: Iterable[Iterable[T]], depth: int, stopped: threading.Event) -> Generator[T, None, None]:
     """`prefetch` of several upstreams, each in its own thread; the items of one upstream stay in order.
 
-    ``stopped`` is set when the consumer stops, so that an upstream that is blocked on something else can check it.
+    ``stopped`` is set when the consumer stops; an upstream that waits for another event must poll it.
     """
     items: queue.Queue[object] = queue.Queue(maxsize=depth)
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Probe a source file: geometry, rate, colours and streams, with every error that shows before full decoding."""
+"""Probes a source file: size, rate, colour tags and streams. Raises every error that the first frame can show."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def probe_clip(
     frame_rate: Fraction | None = None,
     duration: float = 0.0,
 ) -> Clip:
-    """Probe the video file ``path``.
+    """Read size, format, rate, colour tags and streams of the video file ``path``, and decode its first frame.
 
     Files that end in ``.yuv`` or ``.raw`` are raw planar video: ``width`` and ``height`` (pixels) are required, ``pix_fmt``
-    defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a given value that contradicts the file is an
-    error. ``duration`` limits the clip to its first seconds; 0 uses all of it.
+    defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a value given here that contradicts the file is
+    an error. ``duration`` limits the clip to its first seconds; 0 uses the whole clip.
 
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
@@ -69,10 +69,10 @@ def _probe_container(path: Path, duration: float) -> Clip:
         context = video.codec_context
         if not (1 <= context.width <= MAX_SIDE and 1 <= context.height <= MAX_SIDE) or context.pix_fmt is None:
             cure = f"give a video of at most {MAX_SIDE} pixels a side, in a codec that ffmpeg decodes"
-            raise SourceError(f"{path}: the video stream states no usable size or pixel format", cure=cure)
+            raise SourceError(f"{path}: the video stream has no usable size or pixel format", cure=cure)
         frame_rate = video.average_rate or video.guessed_rate
         if not frame_rate:
-            raise SourceError(f"{path}: the video stream states no frame rate", cure="remux it to Matroska or MP4")
+            raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
         first = _first_frame(path, container, video)
         return Clip(
             path=path,
@@ -93,12 +93,12 @@ def _probe_container(path: Path, duration: float) -> Clip:
 
 
 def _first_frame(path: Path, container: av.container.InputContainer, video: av.video.stream.VideoStream) -> av.VideoFrame:
-    """Decode the first frame: a valid header does not prove that there is one, and only a frame states the rotation."""
+    """Decode the first frame: it has the rotation, and a valid header does not prove that it exists. Raises `SourceError`."""
     cure = "give an intact file"
     try:
         return next(container.decode(video))
     except StopIteration:
-        raise SourceError(f"{path}: holds no video frame", cure=cure) from None
+        raise SourceError(f"{path}: has no video frame", cure=cure) from None
     except (av.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: its first frame cannot be decoded: {libav_reason(error)}", cure=cure) from error
 
@@ -106,7 +106,7 @@ def _first_frame(path: Path, container: av.container.InputContainer, video: av.v
 def _declared_frames(
     container: av.container.InputContainer, video: av.video.stream.VideoStream, frame_rate: Fraction, duration: float
 ) -> int | None:
-    """The number of frames that the container states, directly or by its length; ``None`` where it states neither."""
+    """Frames within ``duration``, from the container's frame count or its length; ``None`` where the container has neither."""
     frames = video.frames
     if not frames and container.duration:
         frames = round(container.duration / av.time_base * frame_rate)
@@ -114,7 +114,7 @@ def _declared_frames(
 
 
 def _check_settings(clip: Clip, width: int | None, height: int | None, pix_fmt: str | None, frame_rate: Fraction | None) -> None:
-    """Raise `UsageError` for a given value that contradicts the file."""
+    """Raise `UsageError` if a value that the user gave contradicts the file."""
 
     def contradiction(name: str, given: object, found: object) -> UsageError:
         return UsageError(

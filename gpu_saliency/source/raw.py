@@ -1,4 +1,4 @@
-"""Raw planar video: a file of samples without a header, whose geometry the user gives."""
+"""Raw planar video: a file of pixel values without a header; the user gives size, pixel format and frame rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def probe_raw(
     Raises `UsageError` for missing or unsupported settings, `SourceError` unless the file holds a whole number of frames.
     """
     if width is None or height is None:
-        raise UsageError(f"{path}: raw video states no size", cure=f"give {setting('width')} and {setting('height')}")
+        raise UsageError(f"{path}: raw video has no header with a size", cure=f"give {setting('width')} and {setting('height')}")
     pix_fmt = pix_fmt or DEFAULT_RAW_PIX_FMT
     if pix_fmt.endswith("p10"):
         pix_fmt += "le"
@@ -35,7 +35,8 @@ def probe_raw(
     frames, rest = divmod(size, frame_bytes)
     if rest:
         raise SourceError(
-            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} and {rest} of {frame_bytes} bytes more",
+            f"{path}: {size} bytes are {frames} frames of {width}x{height} {pix_fmt} ({frame_bytes} bytes each) "
+            f"and {rest} bytes more",
             cure=f"check {setting('width')}, {setting('height')} and {setting('pix_fmt')}, and that the file is complete",
         )
     return Clip(
@@ -52,7 +53,7 @@ def probe_raw(
 
 
 def raw_frame_bytes(width: int, height: int, pix_fmt: str) -> int:
-    """Bytes of one frame of planar YUV as libavutil lays it out: the sides of chroma planes are rounded up."""
+    """Size in bytes of one frame of planar YUV in libavutil's layout: the sides of chroma planes are rounded up."""
     sub_x, sub_y = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[pix_fmt[3:6]]
     chroma = -(-width // sub_x) * -(-height // sub_y)
     return (width * height + 2 * chroma) * (2 if "10" in pix_fmt[6:] else 1)

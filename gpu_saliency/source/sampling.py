@@ -1,4 +1,4 @@
-"""Choose the samples: the middle frame of each of many equal intervals of the clip."""
+"""Chooses the frames that the model analyses: the clip is divided into equal intervals, and each gives its middle frame."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from fractions import Fraction
 from gpu_saliency.errors import UsageError, setting
 
 DEFAULT_ANALYSIS_FPS = Fraction(4)
-"""Maps per second of clip. A subject that crosses the frame in two seconds moves by an eighth of the width between two maps, less
-than its own size. At 24 fps five frames in six need no inference, so decoding stays the longest stage (`gpu-saliency bench`)."""
+"""Maps per second of clip. A subject that crosses the picture in two seconds moves by an eighth of the width between two maps, less
+than its own size. At 24 fps five of six frames need no inference, so decoding remains the longest stage (`gpu-saliency bench`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """One sample per interval of ``step`` frames: the frame in its middle.
+    """The rule that chooses the samples: one for each interval of ``step`` frames, the frame in its middle.
 
-    The first frame of each interval would weight the clip's start, and would always be a key frame where the key-frame distance is
-    a multiple of the step.
+    The first frame of each interval instead would favour the clip's start, and every sample would be a key frame where the step is
+    a multiple of the key-frame distance.
     """
 
     step: Fraction
@@ -27,7 +27,9 @@ class Sampling:
 
     @classmethod
     def choose(cls, frame_rate: Fraction, *, analysis_fps: Fraction | None = None, every: int | None = None) -> Sampling:
-        """Sample at ``analysis_fps`` (maps per second) or ``every`` (frames per map); the default is `DEFAULT_ANALYSIS_FPS`.
+        """Create the sampling from ``analysis_fps`` (maps per second) or ``every`` (frames per map).
+
+        Without both the rate is `DEFAULT_ANALYSIS_FPS`. At most every frame is a sample.
 
         Raises `UsageError` if a value is out of range or both are given.
         """

@@ -1,7 +1,7 @@
-"""Detect scene cuts, at which a plan must change.
+"""Detects scene cuts; with automatic segments a plan begins a new segment at each cut.
 
-Every decoded frame is measured, not only the samples, so that cuts are exact to the frame; a coarse lattice of its luma suffices
-and takes some microseconds.
+Every decoded frame is measured, not only the samples, so that cuts are exact to the frame. The measure uses a coarse lattice of
+luma points, which takes some microseconds per frame.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LATTICE = 48
-"""Lattice points across and down."""
+"""Approximate number of lattice points across, and down."""
 _LEAST_CHANGE = 15 / 255
-"""Mean luma change between consecutive frames, 0..1, below which no frame is a cut."""
+"""Least mean luma change, 0..1, from the frame before to a cut."""
 _TIMES_NEIGHBOURS = 3.0
 _NEIGHBOURS = 2
-"""A cut changes the picture at least three times as much as the mean of the two frames before and the two after it; a pan or a
-shaking camera changes all of them alike. The values are the defaults of PySceneDetect's AdaptiveDetector, which measures HSV."""
+"""The change at a cut must be three times the mean change of the two frames before and the two after it, or more. A pan or a
+shaking camera changes all of them equally. The values are the defaults of PySceneDetect's AdaptiveDetector, which measures HSV."""
 _SHORTEST = 6
-"""Frames between two cuts at least, so that a flash is not two cuts."""
+"""Least number of frames between two cuts, so that a flash is not two cuts."""
 
 
 class SceneMeter:
@@ -44,7 +44,7 @@ class SceneMeter:
 
 
 def luma_lattice(frame: av.VideoFrame) -> NDArray[np.float32]:
-    """About 48x48 points of the first plane, 0..1. Packed formats are read as plain bytes, which shows cuts as well."""
+    """About 48x48 points of the first plane, 0..1. Packed formats are read as plain bytes, which suffices to detect cuts."""
     plane, bits = frame.planes[0], frame.format.components[0].bits
     kind: type[np.generic] = np.uint8 if bits <= 8 else np.uint16
     lines = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)[: frame.height]
@@ -54,13 +54,13 @@ def luma_lattice(frame: av.VideoFrame) -> NDArray[np.float32]:
 
 
 def lattice_axis(length: int) -> tuple[int, int]:
-    """Distance and number of the lattice points along a side of ``length`` pixels."""
+    """Distance in pixels, and number, of the lattice points along a side of ``length`` pixels."""
     step = max(1, length // _LATTICE)
     return step, -(-length // step)
 
 
 def find_cuts(changes: NDArray[np.floating]) -> tuple[int, ...]:
-    """Frame numbers of the cuts in ``changes`` ``[frames]``: the mean luma change, 0..1, from the frame before."""
+    """Find the frame numbers of the cuts; ``changes`` ``[frames]`` is each frame's mean luma change, 0..1, from the one before."""
     cuts: list[int] = []
     last = 0
     for i in np.flatnonzero(changes >= _LEAST_CHANGE):

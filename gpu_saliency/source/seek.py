@@ -1,4 +1,4 @@
-"""Random access to the frames of a clip by their numbers."""
+"""Random access to the frames of a clip by their numbers, for the preview."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 _NEAR = 48
-"""Frames ahead. Up to there decoding forward is assumed to be no slower than a seek to a key frame."""
+"""Distance in frames up to which decoding forward is assumed to be no slower than a seek to a key frame."""
 _BACK = (0, 64, 512)
-"""Frames before the wanted one to seek to, tried in turn: some demuxers land after the requested time stamp."""
+"""Distances in frames before the wanted frame; the seek tries them in turn, since some demuxers land too late."""
 
 
 class FrameReader:
-    """One decoder with a position in the clip. Not thread-safe; call `close` at the end."""
+    """Reads single frames of a clip with one decoder, by seeking or decoding forward. Not thread-safe; call `close` at the end."""
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
@@ -34,7 +34,7 @@ class FrameReader:
 
     @property
     def position(self) -> int:
-        """Number of the next frame."""
+        """Number of the frame that the decoder gives next."""
         return self._next
 
     def is_near(self, number: int) -> bool:
@@ -44,10 +44,11 @@ class FrameReader:
     def read(
         self, number: int, frame_pts: NDArray[np.int64] | None, on_passed: Callable[[int, av.VideoFrame], None] | None = None
     ) -> av.VideoFrame:
-        """Return frame ``number`` in presentation order, from 0; ``on_passed`` is called with each frame decoded on the way.
+        """Return frame ``number``, counted from 0 in presentation order.
 
-        ``frame_pts`` ``[frames]`` holds the time stamps known so far; a frame beyond it is reached by decoding forward, from the
-        start if necessary. Raises `SourceError` if there is no such frame.
+        ``on_passed`` is called with the number and picture of each frame that is decoded before it. ``frame_pts`` ``[frames]``
+        holds the time stamps known so far; a frame beyond them is reached by decoding forward, from the start if necessary. Raises
+        `SourceError` if the clip has no such frame.
         """
         if not self.is_near(number) and not self._seek(number, frame_pts) and number < self._next:
             self._rewind()

@@ -1,4 +1,4 @@
-"""Shrink frames to small upright R'G'B' pictures with libswscale, for the model on the CPU and for previews."""
+"""Shrinks frames to small upright R'G'B' pictures with libswscale, for the model on the CPU and for previews."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Shrinker:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """``frame`` as an upright picture ``[h, w, 3]`` uint8."""
+        """Shrink ``frame`` to an upright picture ``[h, w, 3]`` uint8, full-range R'G'B'."""
         picture = np.asarray(self.shrink(frame, "rgb24").to_ndarray(), np.uint8)
         return np.ascontiguousarray(np.rot90(picture, self._turns))
 
     def shrink(self, frame: av.VideoFrame, pix_fmt: str, colorspace: Colorspace | None = None) -> av.VideoFrame:
-        """``frame`` as a full-range frame of ``pix_fmt``, not turned upright; ``colorspace`` is the matrix of a YUV format."""
+        """Shrink ``frame`` to a full-range frame of ``pix_fmt``, as coded (not rotated); a YUV format needs a ``colorspace``."""
         is_full = is_full_range(int(frame.color_range), frame.format.name)
         width, height = self._size
         return self._reformatter.reformat(

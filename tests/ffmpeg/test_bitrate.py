@@ -67,7 +67,7 @@ def test_settings_that_contradict_a_bit_rate(clip_path: Path, tmp_path: Path) ->
         (("--bitrate", "1M", "--crf", 20), 64, "--bitrate and --crf cannot be combined"),
         (("--bitrate", "20"), 64, "out of range"),
         (("--bitrate", "much"), 64, "is not a bit rate"),
-        (("--bitrate", "1M", *kvazaar), 64, "its rate control sets QP itself (use --crf)"),
+        (("--bitrate", "1M", *kvazaar), 64, "with a bit rate its rate control sets QP itself (use --crf)"),
     ):
         done = run("encode", "--src", clip_path, "--output", tmp_path / "out.mp4", *flags)
         assert done.code == code, done.err

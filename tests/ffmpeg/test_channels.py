@@ -156,9 +156,9 @@ def test_an_encode_on_a_full_disk(tmp_path: Path, channel: str) -> None:
 
 def test_a_plan_of_another_clip(grain_path: Path, tmp_path: Path) -> None:
     job = with_time_stamps(prepare_encode(probe_clip(grain_path), EncodeSettings()))
-    with pytest.raises(UsageError, match="is 320x192, the plan is of 320x208"):
+    with pytest.raises(UsageError, match="is 320x192, the plan is for 320x208"):
         run_saliency_encode(job, swapping_plan(48, 320, 208, 12), tmp_path / "out.mp4")
-    with pytest.raises(UsageError, match="has 48 frames, the plan 40"):
+    with pytest.raises(UsageError, match="has 48 frames, the plan has 40"):
         run_saliency_encode(job, swapping_plan(40, 320, 192, 12), tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
 
@@ -196,7 +196,7 @@ def test_wanted_rates_keep_the_sum() -> None:
 
 def test_channels_that_an_encoder_does_not_have(grain_path: Path) -> None:
     clip = probe_clip(grain_path)
-    with pytest.raises(UsageError, match="addroi: does not reach libvvenc"):
+    with pytest.raises(UsageError, match="addroi: does not work with libvvenc"):
         prepare_encode(clip, EncodeSettings("libvvenc", roi_channel="addroi"))
     with pytest.raises(UsageError, match="roi_channel=nonsense: unknown"):
         prepare_encode(clip, EncodeSettings("libx264", roi_channel="nonsense"))

@@ -155,7 +155,7 @@ def test_a_limit_of_the_background_reaches_plan_record_and_inspection(clip: Path
 def test_inspect_refuses_files_that_do_not_belong_together(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
-    assert "in.mp4: is not in " in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
+    assert "in.mp4: has no record in " in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
     assert "keyint=30" in run("inspect", output).errors[0]
     assert run("inspect", output, "--encoder-params", "keyint=30").code == 0
     assert run("inspect", tmp_path / "no.mp4").code == 66
@@ -166,7 +166,7 @@ def test_inspect_refuses_files_that_do_not_belong_together(clip: Path, tmp_path:
     finally:
         moved.rename(clip)
     output.write_bytes(output.read_bytes() + b"\0")
-    assert "is of another out.mp4" in run("inspect", output).errors[0]
+    assert "bytes for out.mp4, which has " in run("inspect", output).errors[0]
 
 
 @pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])

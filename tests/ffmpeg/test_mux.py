@@ -276,7 +276,7 @@ def test_all_audio_streams_are_copied(source: Path, parts: list[Path], tmp_path:
 def test_wrong_number_of_frames_is_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:
     pts, unit = source_pts(source)
     for counts in ([17, 15, 13], [16, 14, 14]):
-        with pytest.raises(EncodeError, match=r"ffmpeg wrote 1[47] frames, 1[56] were asked for"):
+        with pytest.raises(EncodeError, match=r"ffmpeg wrote 1[47] frames instead of 1[56]"):
             join_parts(parts, counts, probe_clip(source), tmp_path / "o.mp4", frame_pts=pts, time_base=unit, audio=False)
     assert not (tmp_path / "o.mp4").exists()
 
@@ -294,7 +294,7 @@ def test_contradicting_arguments_are_refused(source: Path, parts: list[Path], tm
 def test_parts_that_do_not_fit_are_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:
     stranger = tmp_path / "stranger.mp4"
     ffmpeg("-i", parts[1], "-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline", stranger)
-    with pytest.raises(EncodeError, match=r"stranger.mp4 does not fit libx264-0.mp4: they differ in parameter sets"):
+    with pytest.raises(EncodeError, match=r"stranger.mp4 and libx264-0.mp4 differ in parameter sets"):
         join([parts[0], stranger, parts[2]], source, tmp_path / "o.mp4")
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(parts[0].read_bytes()[:1000])

@@ -221,7 +221,7 @@ def test_invalid_policies_are_reported_and_invalid_messages_end_the_connection(s
     viewer.until("timeline", finished=True)
     for values, problem in (
         ({"offset": 13}, "--saliency-offset 13"),
-        ({"offset": 1, "segments": "99"}, "--segments 99: there are 16 maps"),
+        ({"offset": 1, "segments": "99"}, "--segments 99: there are only 16 maps"),
     ):
         viewer.send(**policy | values)
         assert problem in viewer.until("error")["message"]

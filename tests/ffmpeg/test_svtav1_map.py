@@ -55,14 +55,14 @@ def test_an_app_that_is_too_old_is_passed_over_with_the_reason(
     job = prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1"))
     assert job.channel is not None
     assert job.channel.name == "prefilter"
-    assert job.passed_over == (("svtav1-map", f"{app}: is version {text}, which reads no ROI map"),)
-    with pytest.raises(ToolMissingError, match="reads no ROI map"):
+    assert job.passed_over == (("svtav1-map", f"{app}: version {text} cannot read ROI maps"),)
+    with pytest.raises(ToolMissingError, match="cannot read ROI maps"):
         prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", roi_channel="svtav1-map"))
 
 
 @pytest.mark.parametrize(
     ("script", "problem"),
-    [(None, "no such program"), ("echo hello", "does not answer like SvtAv1EncApp"), ("#!/no/such/shell", "cannot be run")],
+    [(None, "no such program"), ("echo hello", "is not SvtAv1EncApp"), ("#!/no/such/shell", "cannot be run")],
 )
 def test_an_app_that_cannot_serve_is_an_error_with_a_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, problem: str

@@ -136,7 +136,7 @@ class RunsOutOfMemory:
 
 def test_out_of_memory_on_the_cpu_is_an_error(cut_clip: Clip) -> None:
     device, model, _ = choose_device("cpu", DEFAULT_MODEL)
-    with pytest.raises(ToolMissingError, match="too little memory: none left"):
+    with pytest.raises(ToolMissingError, match="out of memory: none left"):
         analyse_clip(cut_clip, model, RunsOutOfMemory(device, 1), Sampling(Fraction(3)))
 
 

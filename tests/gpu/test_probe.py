@@ -40,7 +40,7 @@ def assert_refused(done: Run, said: str, cure: str) -> None:
 
 
 CASES = [
-    (stub_driver.DEAD, "the NVIDIA driver does not work: cuInit answers 999", "install the NVIDIA driver"),
+    (stub_driver.DEAD, "the NVIDIA driver does not work: cuInit returns 999", "install the NVIDIA driver"),
     (stub_driver.NO_GPU, "the NVIDIA driver finds no GPU", "--gpus all"),
     (stub_driver.KILLS, "probing it ended the process (signal 6", "install the NVIDIA driver"),
 ]
@@ -64,7 +64,8 @@ def test_auto_falls_back_with_the_reason(driver: Path, clip: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
 def test_a_gpu_number_that_does_not_exist(driver: Path, clip: Path, tmp_path: Path) -> None:
-    assert_refused(plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3"), "there is no GPU 3", "--gpu takes: 0 (Stub)")
+    done = plan_on("cuda", driver, clip, tmp_path, "--gpu", "0,3")
+    assert_refused(done, "there is no GPU 3", "give --gpu numbers of these GPUs: 0 (Stub)")
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)
@@ -72,7 +73,7 @@ def test_onnxruntime_for_cpus_is_refused(driver: Path, clip: Path, tmp_path: Pat
     if MISSING["cuda"]() is None:
         pytest.skip("this machine's ONNX Runtime is the one for GPUs")
     done = plan_on("cuda", driver, clip, tmp_path)
-    assert_refused(done, "the ONNX Runtime that is installed is the one for CPUs", "gpu-saliency[gpu]")
+    assert_refused(done, "the installed ONNX Runtime supports CPUs only", "gpu-saliency[gpu]")
 
 
 @pytest.mark.parametrize("driver", [stub_driver.ONE_GPU], indirect=True)

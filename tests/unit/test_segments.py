@@ -77,7 +77,7 @@ def test_a_fixed_number_of_segments() -> None:
     assert split_track(track, "4").tolist() == [0, 2, 4, 6]
     assert len(split_track(track, "8")) == 8
     assert split_track(track, "1").tolist() == [0]
-    with pytest.raises(UsageError, match="there are 8 maps"):
+    with pytest.raises(UsageError, match="there are only 8 maps"):
         split_track(track, "9")
 
 

@@ -1,1 +1,1 @@
-"""The device ``cuda``: decoding, preprocessing, inference and reduction on NVIDIA GPUs."""
+"""The device ``cuda``: decodes, preprocesses, infers and reduces on NVIDIA GPUs."""

@@ -1,4 +1,4 @@
-"""The device ``cuda``: decodes, preprocesses, infers and reduces on NVIDIA GPUs. docs/gpu.md draws it on one page."""
+"""The device ``cuda``: decodes, preprocesses, infers and reduces on NVIDIA GPUs. docs/gpu.md has a diagram."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from gpu_saliency.source.scenes import find_cuts
 
 
 class CudaDevice:
-    """The `Device` ``cuda``."""
+    """The `Device` ``cuda``: loads models on NVIDIA GPUs and starts runs on them."""
 
     name = "cuda"
 
     def __init__(self, settings: GpuSettings) -> None:
-        """Raises `ToolMissingError` with the first obstacle to running on the GPUs of ``settings``."""
+        """Check that the GPUs of ``settings`` can be used. Raises `ToolMissingError` with the first problem and its cure."""
         self._settings = settings
         self._machine = require_cuda(settings)
 
@@ -57,7 +57,7 @@ class CudaDevice:
 
 
 class CudaRun:
-    """The `Run` of one clip on one or more GPUs. Device memory grows by two bytes per block and sampled frame, three with gaze."""
+    """The analysis of one clip on GPUs, a `Run`. GPU memory grows by two bytes per block and sample, three with gaze."""
 
     def __init__(self, clip: Clip, model: CudaModel, sampling: Sampling, settings: GpuSettings, machine: GpuMachine) -> None:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine
@@ -75,13 +75,13 @@ class CudaRun:
         return f"{self._clip.path}: {self._decoding.reason}" if self._decoding.is_unexpected else None
 
     def batches(self) -> Generator[Slot, None, None]:
-        """Yield the slots of all ranges that are not done, as they are filled; those of one range in order."""
+        """Yield the filled slots of all ranges that are not done. The slots of one range are in order, those of several mixed."""
         self._restart()
         if not all(one.done for one in self._ranges):
             self._tally = DecodeTally()
         stopped = threading.Event()
         lanes = [self._lane(one, stopped) for one in self._ranges if not one.done]
-        # Each lane is limited by its slots; the queue is long enough to never block one.
+        # The number of its slots limits each lane; the queue is so long that it never blocks a lane.
         with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
             for item in items:
                 if isinstance(item, RangeSamples):
@@ -90,7 +90,7 @@ class CudaRun:
                     yield item
 
     def _restart(self) -> None:
-        """Drop the samples of ranges that are not done."""
+        """Discard the samples of incomplete ranges, which will be decoded again."""
         self._ranges = [one if one.done else one.emptied() for one in self._ranges]
 
     def _lane(self, target: RangeSamples, stopped: threading.Event, sampled: Iterator[int] | None = None) -> Lane:
@@ -102,15 +102,15 @@ class CudaRun:
 
     @property
     def gpus(self) -> tuple[int, ...]:
-        """The GPUs that take part, in the order of their first range."""
+        """The numbers of the GPUs that have a range, in the order of their first range."""
         return tuple(dict.fromkeys(one.gpu for one in self._ranges))
 
     def open_decoder(self, gpu: int | None = None) -> Decoder:
-        """Open one more decoder of the clip, on ``gpu`` or the first."""
+        """Open another decoder of the clip, on ``gpu`` or the first GPU."""
         return self._decoding.open(self.gpus[0] if gpu is None else gpu, self._tally, self._traffic)
 
     def decode_only(self) -> int:
-        """Decode all ranges and measure their scene changes, without sampling, for a benchmark. Returns the number of frames."""
+        """Decode all ranges and measure scene changes, without samples, for the benchmark. Returns the number of frames."""
         ranges = [one.emptied() for one in self._ranges]
         self._tally = DecodeTally()
         stopped = threading.Event()
@@ -137,7 +137,7 @@ class CudaRun:
         return sum(one.frames for one in self._ranges)
 
     def latest(self) -> None:
-        """``None``: the samples stay on the GPU until the end, and the ranges of the clip grow in parallel."""
+        """``None``: samples stay on the GPU until the end, and the ranges of the clip are analysed in parallel."""
 
     def retry_smaller(self, error: DeviceMemoryError) -> str:
         import cupy
@@ -148,12 +148,12 @@ class CudaRun:
             raise cuda_error(
                 f"GPU {gpu} ({self._machine.gpus[gpu].name}) has too little memory for {self._clip.path}, "
                 f"even for one picture at a time: {error}",
-                f"nvidia-smi shows which process uses it; or give {setting('device', 'cpu')}",
+                f"run nvidia-smi to find the process that uses it, or give {setting('device', 'cpu')}",
             ) from error
         self._model.forget(self._batch_size)
         self._batch_size = smaller
         self._restart()
-        # The frames of the error still hold the memory, and lanes and slots refer to each other.
+        # The stack frames of the error still refer to the memory, and lanes and slots refer to each other.
         for one in (error, error.__cause__):
             traceback.clear_frames(one.__traceback__ if one is not None else None)
         gc.collect()
@@ -191,16 +191,16 @@ class CudaRun:
         return AnalysisResult(track, corrupt, is_variable, self._facts())
 
     def _check_maps(self) -> None:
-        """Wait for the last inference, and raise `ModelError` if a kernel has met a map that breaks the contract."""
+        """Wait for the last inference, and raise `ModelError` if a kernel has found a map that breaks the contract."""
         for gpu in {one.gpu for one in self._ranges}:
             cuda_stream = self._model.session(gpu, self._batch_size, self._size).cuda_stream
             with on_gpu(gpu):
                 cuda_stream.synchronize()
                 if self._recorder.was_breached(gpu, cuda_stream, self._traffic):
-                    raise breach(self._model.path, "a value of a map leaves 0 .. 1, or is no number")
+                    raise breach(self._model.path, "a value of a map is not in 0 .. 1, or not a number")
 
     def _changes(self) -> NDArray[np.float32]:
-        """``[frames]``, as if the clip had been decoded in one range."""
+        """The change of each frame of the clip from the one before, ``[frames]``, 0..1, also across the edges of ranges."""
         import cupy
 
         changes = []
@@ -224,7 +224,7 @@ class CudaRun:
 
 
 def sampled_frames(sampling: Sampling, start: int, index: FrameIndex | None) -> Iterator[int]:
-    """Yield the sampled frames from ``start`` on, without end. A clip too short for a sample gives its last frame."""
+    """Yield the numbers of the samples from frame ``start`` on, without end. A clip too short for a sample gives its last frame."""
     if index is not None and next(sampling.indices()) >= index.frame_count:
         yield index.frame_count - 1
     for number in sampling.indices():

@@ -1,4 +1,4 @@
-"""A lane turns one decoder's surfaces into batches for the model, in a thread and on a CUDA stream of its own."""
+"""`Lane`: a thread with its own CUDA stream that turns the surfaces of one decoder into batches for the model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOTS = 3
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One batch in device memory, at fixed addresses. Filled by its `Lane`, consumed by the model, then reused."""
+    """A buffer for one batch in GPU memory, at fixed addresses. Filled by its `Lane`, consumed by the model, then reused."""
 
     lane: Lane
     model_input: Any
@@ -34,15 +34,15 @@ class Slot:
     """float32 ``[B, h, w]``, 0..1"""
     binding: Any
     filled: Any
-    """Event on the lane's stream: the model waits for it."""
+    """Event on the lane's stream after the slot is filled; the model waits for it."""
     consumed: Any
-    """Event on the model's stream: the lane waits for it before it fills the slot again."""
+    """Event on the model's stream after the slot is read; the lane waits for it before it fills the slot again."""
     numbers: list[int] = field(default_factory=list)
-    """The frames in it. The rest of a batch that is not full holds older pictures, whose maps are not used."""
+    """Frame numbers of its samples. If there are fewer than B, the other places have old pictures, and their maps are ignored."""
 
 
 class Lane:
-    """Decodes one range. `batches` runs in a thread of its own."""
+    """Decodes one range and preprocesses its samples to batches. `batches` runs in its own thread."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Lane:
         stopped: threading.Event,
         traffic: Traffic,
     ) -> None:
-        """``sampled`` yields the numbers of the sampled frames, rising, without end; their frames are counted in ``target``."""
+        """``target`` receives the number of frames and the scene changes; ``sampled`` yields the samples' numbers without end."""
         self.target, self.session = target, session
         self._decoder, self._size, self._turns, self._sampled = decoder, size, quarter_turns, sampled
         self._stopped, self._traffic = stopped, traffic
@@ -64,7 +64,7 @@ class Lane:
         self._slot: Slot | None = None
 
     def batches(self) -> Iterator[Slot | RangeSamples]:
-        """Yield the filled slots in order, then the target, which marks the end of its range."""
+        """Yield the filled slots in order; then ``target``, which marks the end of the range."""
         import cupy
 
         # CUDA keeps the current device per thread.
@@ -81,7 +81,7 @@ class Lane:
 
         batch, _, height, width = self.session.shape
         with self._cuda_stream:
-            # Zeros, so that the unused rest of a short first batch holds finite numbers.
+            # Zeros, so that the unused places of a first batch that is not full have finite numbers.
             model_input = cupy.zeros((batch, 3, height, width), np.float32)
             luma = cupy.zeros((batch, self._size.content[1], self._size.content[0]), np.float32)
         events = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
@@ -102,7 +102,7 @@ class Lane:
             sampled_any = True
             yield from self._add(decoded)
         if not sampled_any and last is not None and self.target.frame_range is None:
-            # A clip that turned out too short for any sample gives its last frame, as on the CPU.
+            # A clip that is too short for a sample gives its last frame, as on the CPU.
             yield from self._add(last)
         if self._slot is not None:
             yield self._hand_over()
@@ -114,7 +114,7 @@ class Lane:
         self.target.scenes.add(surface, self._kernels, self._cuda_stream)
 
     def _add(self, decoded: DecodedFrame) -> Iterator[Slot]:
-        """Preprocess a frame into the slot that is being filled; yields the slot once it is full."""
+        """Preprocess a frame into the current slot; yields the slot when it is full."""
         if self._slot is None:
             self._slot = self._take()
         slot, place = self._slot, len(self._slot.numbers)
@@ -132,20 +132,20 @@ class Lane:
         return slot
 
     def _take(self) -> Slot:
-        """Wait for a free slot."""
+        """Wait for a free slot and return it. Raises `RuntimeError` when the consumer has stopped."""
         while not self._stopped.is_set():
             try:
                 slot = self._free.get(timeout=0.1)
             except queue.Empty:
                 continue
-            # Recorded before the slot came back, so this waits for the model's last use of it.
+            # The consumer recorded this event before it returned the slot, so this waits for the model's last use of it.
             self._cuda_stream.wait_event(slot.consumed)
             slot.numbers = []
             return slot
-        raise RuntimeError("stopped")  # the consumer has gone; nothing reports this error
+        raise RuntimeError("stopped")  # it only ends this thread: the consumer has stopped and does not report it
 
     def give_back(self, slot: Slot) -> None:
-        """Free ``slot``; called by the consumer after it has recorded ``slot.consumed``."""
+        """Make ``slot`` free for reuse; the consumer calls this after it has recorded ``slot.consumed``."""
         self._free.put(slot)
 
     def _matrix(self, colour: Colour) -> Any:

@@ -1,4 +1,4 @@
-"""GPU memory: errors when it runs out, the current device of a thread, and copies to the host."""
+"""GPU memory: converts out-of-memory errors, sets a thread's current device, and copies arrays to the host."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MEMORY_WORDS = ("out of memory", "out_of_memory", "outofmemory", "failed to all
 
 
 def cuda_error(problem: str, cure: str) -> ToolMissingError:
-    """The error of a device ``cuda`` that cannot be used because of ``problem``."""
+    """Build the error for a problem of the device ``cuda``."""
     return ToolMissingError(problem, setting="device", value="cuda", cure=cure)
 
 
 @contextlib.contextmanager
 def device_errors() -> Iterator[None]:
-    """Turn each library's out-of-memory error into `DeviceMemoryError`, and CUDA's other errors into `ToolMissingError`.
+    """Convert out-of-memory errors of all GPU libraries to `DeviceMemoryError`, and CUDA's other errors to `ToolMissingError`.
 
-    The libraries are recognised by the names and texts of their errors, so that none must be imported for it.
+    The errors are recognised by their names and texts, so that no library must be imported for it.
     """
     try:
         yield
@@ -37,14 +37,14 @@ def device_errors() -> Iterator[None]:
         if any(word in f"{kind}: {error}".lower() for word in _MEMORY_WORDS):
             raise DeviceMemoryError(first_line(error)) from error
         if kind in ("CUDARuntimeError", "CUDADriverError"):
-            cure = f"nvidia-smi shows its state; or give {setting('device', 'cpu')}"
-            raise cuda_error(f"the GPU fails: {first_line(error)}", cure) from error
+            cure = f"run nvidia-smi to check its state, or give {setting('device', 'cpu')}"
+            raise cuda_error(f"the GPU failed: {first_line(error)}", cure) from error
         raise
 
 
 @contextlib.contextmanager
 def on_gpu(gpu: int) -> Iterator[None]:
-    """Make ``gpu`` the current device of this thread; errors are those of `device_errors`."""
+    """Make ``gpu`` the current device of this thread in the block, and convert errors as `device_errors` does."""
     import cupy
 
     with device_errors(), cupy.cuda.Device(gpu):
@@ -53,26 +53,26 @@ def on_gpu(gpu: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors_as_missing(gpu: int) -> Iterator[None]:
-    """Turn `DeviceMemoryError` into `ToolMissingError`, for work that cannot be done with less memory."""
+    """Convert `DeviceMemoryError` to `ToolMissingError`, for work that cannot be repeated with less memory."""
     try:
         yield
     except DeviceMemoryError as error:
-        cure = f"nvidia-smi shows which process uses it; or give another {setting('gpus')}, or {setting('device', 'cpu')}"
-        raise cuda_error(f"GPU {gpu} has too little memory left: {error}", cure) from error
+        cure = f"run nvidia-smi to find the process that uses it, or give other {setting('gpus')}, or {setting('device', 'cpu')}"
+        raise cuda_error(f"GPU {gpu} has too little free memory: {error}", cure) from error
 
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes copied between host and device."""
+    """Numbers of bytes copied between host and GPU, for results."""
 
     to_device: int = 0
     to_host: int = 0
 
 
 def to_host(arrays: Sequence[Any], cuda_stream: Any, traffic: Traffic | None = None) -> list[NDArray[Any]]:
-    """Copy contiguous cupy ``arrays`` to the host in one transfer through one pinned buffer; waits for ``cuda_stream``.
+    """Copy contiguous CuPy ``arrays`` to the host in one transfer through one pinned buffer; waits for ``cuda_stream``.
 
-    All arrays lie on the current device; the work that fills them was enqueued on ``cuda_stream`` or has finished.
+    All arrays are on the current device; the work that fills them was enqueued on ``cuda_stream`` or has finished.
     """
     import cupy
 

@@ -1,7 +1,8 @@
-"""A saliency model on GPUs: one checked file, from which each GPU makes its sessions.
+"""A saliency model on GPUs: one checked file, and a session for each GPU and input shape.
 
-Every session is made for one shape. With all sides known ONNX Runtime folds the arithmetic on shapes away while it loads the model;
-it would run that arithmetic on the CPU otherwise, which is refused here. Options and names: onnxruntime 1.31.1.
+Every session is made for one input shape. If all dimensions are known, ONNX Runtime evaluates the arithmetic on shapes while it
+loads the model; otherwise it would run that arithmetic on the CPU, which these sessions refuse. Options and names are those of
+onnxruntime 1.31.1.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ DEFAULT_BATCH_SIZE = 16
 
 
 class CudaModel:
-    """A model that has been checked against its contract on every GPU."""
+    """A saliency model, checked against the contract on every GPU."""
 
     def __init__(self, path: Path, settings: GpuSettings) -> None:
         """Load and check ``path``, on every GPU of ``settings``. Raises `ModelError` or `ToolMissingError`."""
         self.path, self._settings = path, settings
         self._facts = describe_model(path)
         self._ort = import_onnxruntime()
-        # Errors are raised as one line; the log would repeat them in many.
+        # Errors are raised as one line; ONNX Runtime's log would repeat them in many lines.
         self._ort.set_default_logger_severity(4)
         load_libraries(self._ort, settings)
         self.contract = ModelContract.read(path, self._contract_session())
@@ -52,7 +53,7 @@ class CudaModel:
         return dict(self._facts)
 
     def _contract_session(self) -> Any:
-        """A session on the CPU from which only names and shapes are read; it runs no inference."""
+        """Make a session on the CPU, to read names, shapes and metadata of the model; it runs no inference."""
         options = self._ort.SessionOptions()
         options.log_severity_level = 4
         options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -64,7 +65,7 @@ class CudaModel:
             ) from error
 
     def session(self, gpu: int, batch_size: int, size: InputSize) -> CudaSession:
-        """The session for that shape on that GPU; made once."""
+        """The session for that batch and input size on ``gpu``; made at the first call."""
         key = (gpu, batch_size, size)
         if key not in self._sessions:
             self._sessions[key] = CudaSession(
@@ -73,7 +74,7 @@ class CudaModel:
         return self._sessions[key]
 
     def forget(self, batch_size: int) -> None:
-        """Release the sessions of that batch size and their memory, once they have finished."""
+        """Wait for the sessions of that batch size, and release them and their memory."""
         for (gpu, batch, _), session in self._sessions.items():
             if batch == batch_size:
                 with on_gpu(gpu):

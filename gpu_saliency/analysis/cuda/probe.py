@@ -1,4 +1,4 @@
-"""Probes this machine's GPUs in a child process (probe_child.py), and names the first obstacle to using them, with its cure."""
+"""Probes this machine's GPUs in a child process (probe_child.py), and raises the first problem with its cure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gpu_saliency.errors import setting
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
 
 _SECONDS = 120
-"""The first start of eight sleeping GPUs takes tens of seconds."""
-INSTALL = "pip uninstall -y onnxruntime, then pip install 'gpu-saliency[gpu]'"
+"""Timeout of the probe in seconds; the first start of eight sleeping GPUs takes tens of seconds."""
+INSTALL = "run pip uninstall -y onnxruntime, then pip install 'gpu-saliency[gpu]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU, as described by its driver."""
+    """One GPU, as its driver describes it."""
 
     number: int
     name: str
@@ -36,11 +36,11 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class GpuMachine:
-    """The result of the probe; each ``*_error`` is ``None`` where that part works."""
+    """The GPUs of this machine and the state of their software; each ``*_error`` is ``None`` if that part works."""
 
     driver_error: str | None
     cuda: str | None = None
-    """The newest CUDA that the driver runs, such as ``13.0``."""
+    """The newest version of CUDA that the driver supports, such as ``13.0``."""
     gpus: tuple[Gpu, ...] = ()
     nvcuvid_error: str | None = "was not probed"
     cupy_error: str | None = "was not probed"
@@ -48,15 +48,15 @@ class GpuMachine:
     cupy_version: str | None = None
     nvdec_error: str | None = "was not probed"
     nvdec_version: str | None = None
-    """Of PyNvVideoCodec."""
+    """Version of PyNvVideoCodec."""
     caps: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The answers of GetDecoderCaps for what NVDEC decodes, by ``gpu/codec/chroma/bits``."""
+    """The results of GetDecoderCaps for the formats that NVDEC decodes, by ``gpu/codec/chroma/bits``."""
 
     def decoder_caps(self, gpu: int, codec: str, chroma: str, bits: int) -> dict[str, int] | None:
         return self.caps.get(f"{gpu}/{codec}/{chroma}/{bits}")
 
     def engines(self, gpu: int) -> int:
-        """The number of NVDEC engines of a GPU; 1 where it is unknown."""
+        """The number of NVDEC engines of a GPU; 1 if it is not known."""
         numbers = [caps["num_decoder_engines"] for key, caps in self.caps.items() if key.startswith(f"{gpu}/")]
         return max([1, *numbers])
 
@@ -79,13 +79,13 @@ class GpuMachine:
 
 @functools.cache
 def probe() -> GpuMachine:
-    """Probe once per process. A crash of the child process is reported as an error of the driver or library."""
+    """Probe the GPUs, once per process. A crash of the child process is reported as the error of the driver or library."""
     try:
-        # Only loaded, to save the child process where there is no driver at all.
+        # This test avoids the child process on machines without a driver.
         ctypes.CDLL("libcuda.so.1")
     except OSError:
         return GpuMachine("there is no NVIDIA driver (libcuda.so.1 was not found)")
-    # -P: import this package, never a module of the current folder.
+    # -P: Python must import this package, not a module of the same name in the current folder.
     command = [sys.executable, "-P", "-m", "gpu_saliency.analysis.cuda.probe_child"]
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
@@ -94,7 +94,7 @@ def probe() -> GpuMachine:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return GpuMachine(f"the NVIDIA driver does not answer within {_SECONDS} s")
+        return GpuMachine(f"the NVIDIA driver did not respond within {_SECONDS} s")
     sections: dict[str, dict[str, Any]] = {}
     for line in done.stdout.splitlines():
         sections |= json.loads(line)
@@ -102,7 +102,7 @@ def probe() -> GpuMachine:
 
 
 def _ending(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a section is missing: how the child process ended, and its last line."""
+    """The error of a section that is missing: how the child process ended, and its last line."""
     words = [line for line in done.stderr.splitlines() if line.strip()]
     how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
     return f"probing it ended the process ({how}{': ' + words[-1].strip()[:200] if words else ''})"
@@ -134,21 +134,21 @@ def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
 
 
 def require_cuda(settings: GpuSettings) -> GpuMachine:
-    """Return the probe's result. Raises `ToolMissingError` with the first obstacle to running on the GPUs of ``settings``."""
+    """Probe the machine. Raises `ToolMissingError` with the first reason why the GPUs of ``settings`` cannot be used."""
     machine = probe()
     if machine.driver_error is not None:
         raise cuda_error(machine.driver_error, "install the NVIDIA driver, or start the container with --gpus all")
     for number in settings.gpus:
         if number >= len(machine.gpus):
             have = ", ".join(f"{gpu.number} ({gpu.name})" for gpu in machine.gpus)
-            raise cuda_error(f"there is no GPU {number}", f"{setting('gpus')} takes: {have}")
+            raise cuda_error(f"there is no GPU {number}", f"give {setting('gpus')} numbers of these GPUs: {have}")
     require_runtime(settings.provider)
     if machine.cupy_error is not None:
         if machine.cupy_missing:
             raise cuda_error("CuPy is not installed", INSTALL)
         raise cuda_error(
-            f"CuPy does not work: {machine.cupy_error}; the driver runs CUDA {machine.cuda}",
-            f"CUDA 13 needs driver 580 or newer; else {INSTALL}",
+            f"CuPy does not work: {machine.cupy_error}; the driver supports CUDA {machine.cuda}",
+            f"for CUDA 13 install driver 580 or newer; if it is installed, {INSTALL}",
         )
     return machine
 
@@ -156,11 +156,11 @@ def require_cuda(settings: GpuSettings) -> GpuMachine:
 def require_runtime(provider: str) -> None:
     """Raise `ToolMissingError` unless the installed ONNX Runtime has ``provider``."""
     if "onnxruntime-gpu" not in installed_runtimes():
-        import_onnxruntime()  # raises an error of its own where there is none at all
-        raise cuda_error("the ONNX Runtime that is installed is the one for CPUs", INSTALL)
+        import_onnxruntime()  # raises another error if no ONNX Runtime is installed
+        raise cuda_error("the installed ONNX Runtime supports CPUs only", INSTALL)
     wanted, offered = PROVIDERS[provider], import_onnxruntime().get_available_providers()
     if wanted not in offered:
-        raise cuda_error(f"ONNX Runtime offers no {wanted}, only {', '.join(offered)}", INSTALL)
+        raise cuda_error(f"ONNX Runtime has no {wanted}, only {', '.join(offered)}", INSTALL)
 
 
 def describe_gpu() -> dict[str, Any]:
@@ -169,7 +169,7 @@ def describe_gpu() -> dict[str, Any]:
 
 
 def driver_version() -> str | None:
-    """The version of the kernel module; ``None`` where it is unknown."""
+    """The version of the driver's kernel module; ``None`` if it cannot be read."""
     try:
         found = re.search(r"Kernel Module.*?\s(\d+\.\d+[.\d]*)\s", Path("/proc/driver/nvidia/version").read_text())
     except OSError:

@@ -1,6 +1,6 @@
-"""Probes the GPU in a child process of probe.py, because the libraries that it calls may end the process.
+"""Probes the GPUs in a child process of probe.py, because the GPU libraries may end the process.
 
-Prints one JSON object per line, ``{section: facts}``, as soon as it is known, so that the parent sees how far the probe got.
+Prints one JSON object per line, ``{section: facts}``, at the end of each section, so after a crash the parent has the earlier ones.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too ol
 NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 _CHROMA = {"420": 1, "422": 2, "444": 3}
 _ALL = [(chroma, bits) for chroma in _CHROMA for bits in (8, 10, 12)]
-# The combinations that some NVDEC decodes. Each call of GetDecoderCaps makes and destroys a CUDA context, so no other is asked.
+# The formats that some NVDEC decodes. Others are not queried, because each GetDecoderCaps makes and destroys a CUDA context.
 _ASKED = {"mpeg2video": [("420", 8)], "mpeg4": [("420", 8)], "vp8": [("420", 8)], "h264": _ALL, "hevc": _ALL}
 _ASKED |= {"vp9": [("420", bits) for bits in (8, 10, 12)], "av1": [("420", 8), ("420", 10)]}
 
 
 def driver() -> dict[str, Any]:
-    """``{driver, gpus}``, or ``{error}``."""
+    """Query the driver: ``{cuda, gpus}``, or ``{error}``."""
     cuda = ctypes.CDLL("libcuda.so.1")
 
     def call(name: str, *arguments: Any) -> str | None:
         code = getattr(cuda, name)(*arguments)
-        return f"{name} answers {code} ({_CU_ERRORS.get(code, 'see cuda.h')})" if code else None
+        return f"{name} returns {code} ({_CU_ERRORS.get(code, 'see cuda.h')})" if code else None
 
     version, count = ctypes.c_int(), ctypes.c_int()
     if cuda.cuInit(0) == _CU_NO_DEVICE:
@@ -56,7 +56,7 @@ def driver() -> dict[str, Any]:
             return {"error": f"GPU {number}: {error}"}
         shown = name.value.decode(errors="replace")
         gpus.append({"name": shown, "memory_bytes": memory.value, "compute": f"{compute[0].value}.{compute[1].value}"})
-    # 13000 means 13.0: the newest CUDA that the driver runs.
+    # 13000 means 13.0: the newest CUDA that the driver supports.
     return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "gpus": gpus}
 
 
@@ -71,16 +71,16 @@ def cupy() -> dict[str, Any]:
 
 
 def pynvvideocodec() -> dict[str, Any]:
-    """``{version, caps}``; caps by ``gpu/codec/chroma/bits``, as GetDecoderCaps of 2.2.4 answers: a dict of ints."""
+    """Query NVDEC: ``{version, caps}``; caps are the dicts of ints of GetDecoderCaps of 2.2.4, by ``gpu/codec/chroma/bits``."""
     module: Any = importlib.import_module("PyNvVideoCodec")
     caps = {}
     for gpu in range(len(FOUND["driver"]["gpus"])):
-        # On a device that does not work, this call ends the process.
+        # On a GPU that does not work, this call ends the process.
         module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
         for codec, number in NVDEC_CODECS.items():
             for chroma, bits in _ASKED[codec]:
                 arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(_CHROMA[chroma]), bits)
-                with contextlib.suppress(RuntimeError):  # a combination that it does not know
+                with contextlib.suppress(RuntimeError):  # a format that this version of the library does not support
                     answer = module.GetDecoderCaps(*arguments)
                     if answer.get("supported"):
                         caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
@@ -93,12 +93,12 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "cupy": cupy,
     "pynvvideocodec": pynvvideocodec,
 }
-"""In this order; PyNvVideoCodec is last, because it ends the process where libcuda works and its device does not."""
+"""Sections in order; PyNvVideoCodec is last, because it ends the process if libcuda works but the GPU does not."""
 FOUND: dict[str, dict[str, Any]] = {}
 
 
 def main() -> None:
-    # The libraries' output must not mix with the answers.
+    # Output of the libraries must not mix with the JSON lines.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for name, look in SECTIONS.items():
@@ -106,7 +106,7 @@ def main() -> None:
             continue
         try:
             FOUND[name] = look()
-        except Exception as error:  # any error of a broken installation is the answer
+        except Exception as error:  # any error of a broken installation is reported
             text = str(error).strip().splitlines()
             is_missing = isinstance(error, ModuleNotFoundError) and str(error.name).lower() == name
             FOUND[name] = {"error": f"{type(error).__name__}: {text[0] if text else ''}", "missing": is_missing}

@@ -1,4 +1,4 @@
-"""The recorder of the device ``cuda``: reduces maps to block samples that stay on the GPU, range by range, and joins the ranges."""
+"""The recorder of the device ``cuda``: reduces maps to samples that stay on the GPU, range by range, and joins the ranges."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gpu_saliency.source.clip import Clip
 
 @dataclass(slots=True, eq=False)
 class RangeSamples:
-    """The samples and scene changes of one range; arrays on its GPU.
+    """The samples and scene changes of one range; its arrays are on its GPU.
 
     Filled by the range's lane (``frames``, ``scenes``) and by the thread that runs the model (the other fields).
     """
 
     frame_range: FrameRange | None
-    """``None``: the whole clip, whose length is unknown until it is decoded."""
+    """``None``: the whole clip, if its length is not known before it is decoded."""
     gpu: int
     done: bool = False
     frames: int = 0
@@ -35,20 +35,20 @@ class RangeSamples:
     saliency: list[Any] = field(default_factory=list)
     activity: list[Any] = field(default_factory=list)
     motion: list[Any] = field(default_factory=list)
-    """uint8 ``[n, rows, cols]``, the same, float32 ``[n]``; of each batch."""
+    """The arrays of each batch: saliency and activity uint8 ``[n, rows, cols]``, motion float32 ``[n]``."""
     gaze: list[Any] = field(default_factory=list)
     """uint8 ``[n, rows, cols]`` of each batch; empty where the model has no gaze map."""
     first_luma: Any = None
     last_luma: Any = None
-    """float32 ``[h, w]`` of the first and of the last sample."""
+    """Luma of the first and of the last sample, float32 ``[h, w]``."""
 
     def emptied(self) -> RangeSamples:
-        """The same range without samples."""
+        """Return the same range without samples, to be decoded again."""
         return RangeSamples(self.frame_range, self.gpu)
 
 
 class DeviceRecorder:
-    """Reduces the maps of one clip, made on any of its GPUs, to codes on the block grid of the coded frame."""
+    """Reduces the maps of one clip, on all its GPUs, to bytes on the block grid of the coded frame."""
 
     def __init__(self, clip: Clip, size: InputSize) -> None:
         self._frame_size = (clip.width, clip.height)
@@ -90,7 +90,7 @@ class DeviceRecorder:
         kernels.luma_motion(luma, previous, motion)
 
     def was_breached(self, gpu: int, cuda_stream: Any, traffic: Traffic) -> bool:
-        """Whether a map on ``gpu``, the current device, broke the model contract."""
+        """Whether a map on ``gpu``, which is the current device, broke the model contract."""
         if gpu not in self._breaches:
             return False
         (breach,) = to_host([self._breaches[gpu]], cuda_stream, traffic)
@@ -101,15 +101,16 @@ class DeviceRecorder:
 
         All their work has finished.
 
-        The first sample of a range was recorded without a predecessor; its activity and motion are computed again here against the
-        last sample before, by the same kernels, so that the result equals that of an undivided clip.
+        All work on the ranges must have finished. The first sample of a range was recorded without a sample before it; its activity
+        and motion are computed again here from the last sample of the range before, by the same kernels, so that the result equals
+        that of an undivided clip.
         """
         import cupy
 
         def here(array: Any, owner: int) -> Any:
             if owner == gpu:
                 return array
-            # Through the host, which works between any two GPUs; once per range.
+            # A copy through the host works between any two GPUs; it is made once per range.
             with on_gpu(owner):
                 copy = cupy.asnumpy(array)
             traffic.to_host += copy.nbytes

@@ -1,4 +1,4 @@
-"""The `Reducer` of a track that was made on a GPU: reduces the maps of each segment where they are."""
+"""The `Reducer` for tracks that were made on a GPU: reduces the maps of each segment on that GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The change from frame to frame, measured on the GPU within each range and joined on the host."""
+"""Measures the luma change from frame to frame on the GPU, within each range, and joins the ranges on the host."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpu_saliency.analysis.cuda.decode.surface import Surface
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 
 _CHUNK = 4096
-"""Frames; the changes of a long clip grow by 16 KiB at a time."""
+"""Frames for which memory is allocated at a time, 16 KiB."""
 
 
 class SceneChanges:
-    """The change from frame to frame within one range. Filled on the lane's stream."""
+    """Collects the luma change of each frame of one range from the frame before; works on the lane's stream."""
 
     def __init__(self, lattice: tuple[int, int]) -> None:
         import cupy
@@ -24,7 +24,7 @@ class SceneChanges:
         self.frames = 0
         self.first: Any = None
         self.last = cupy.empty(lattice, np.float32)
-        """Lattices of the first frame and of the one added last; `join_changes` compares them across ranges."""
+        """Luma lattices of the first frame and of the latest; `join_changes` compares them across ranges."""
         self._chunks: list[Any] = []
 
     def add(self, surface: Surface, kernels: Kernels, cuda_stream: Any) -> None:
@@ -40,14 +40,15 @@ class SceneChanges:
         self.frames += 1
 
     def arrays(self) -> list[Any]:
-        """The arrays to copy to the host: the two lattices, and the changes in chunks of which the last is not full."""
+        """The arrays to copy to the host: the two lattices, and the changes in chunks; the last chunk may be partly unused."""
         return [self.first, self.last, *self._chunks]
 
 
 def join_changes(ranges: Sequence[tuple[int, Sequence[NDArray[np.float32]]]]) -> NDArray[np.float32]:
-    """``[frames]``: changes of the whole clip from each range's (frames, `SceneChanges.arrays`), in order.
+    """Join the changes of all ranges in order: ``[frames]`` of the whole clip.
 
-    The first frame of a range is compared with the last one of the range before here, by the definition of source/scenes.py.
+    Each range is given as its number of frames and its `SceneChanges.arrays`. The first frame of a range is compared here with the
+    last one of the range before, with the measure of source/scenes.py.
     """
     joined: list[NDArray[np.float32]] = []
     last: NDArray[np.float32] | None = None

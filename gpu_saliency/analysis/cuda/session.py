@@ -1,4 +1,4 @@
-"""An ONNX Runtime session that runs on one GPU and nowhere else, on a stream and in memory of this package."""
+"""An ONNX Runtime session that runs completely on one GPU, on a CUDA stream and with buffers of this package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENGINE_CACHE = Path("~/.cache/gpu_saliency/tensorrt")
 
 
 class CudaSession:
-    """One session for one input shape, on a stream of its own, which alone orders its inferences."""
+    """A session for one GPU and one input shape. Its inferences run in order on its own stream, `cuda_stream`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class CudaSession:
             self.maps = Maps(*(cupy.empty((batch_size, *size.padded[::-1]), np.float32) for _ in contract.output_names))
         options = ort.SessionOptions()
         options.log_severity_level = 4
-        # A node that cannot run on the GPU must be an error; by default ONNX Runtime runs it on the CPU silently.
+        # A node that cannot run on the GPU must be an error; by default ONNX Runtime silently runs it on the CPU.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         for name, length in free_dimensions(self._contract, self.shape).items():
@@ -57,7 +57,7 @@ class CudaSession:
         except Exception as error:
             raise self._refused(error) from error
         self._check_placement()
-        # By default the host waits for the stream at the end of a run; here the consumers of the maps wait on the stream instead.
+        # By default the host waits for the stream at the end of a run; here consumers of the maps enqueue their work on the stream.
         self._run_options = ort.RunOptions()
         self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
@@ -70,18 +70,18 @@ class CudaSession:
             # Not a `ModelError`: the model may be valid, and then ``auto`` falls back to the CPU.
             return cuda_error(
                 f"{self.provider} does not start, or cannot run all of {path}",
-                f"{LIBRARY_CURES[self.provider]}; or give {setting('device', 'cpu')}",
+                f"{LIBRARY_CURES[self.provider]}, or give {setting('device', 'cpu')}",
             )
         return ModelError(
             f"{path}: is not a usable ONNX model for {self.provider}: {text}", cure=f"give another {setting('model')}"
         )
 
     def _check_placement(self) -> None:
-        """Check that the requested provider comes first and that every node is on the GPU."""
+        """Check that the session uses the requested provider and runs every node on the GPU. Raises `ToolMissingError`."""
         first = self._session.get_providers()[0]
         if first != self.provider:
             raise cuda_error(
-                f"ONNX Runtime took {first} instead of {self.provider}, whose libraries it could not load",
+                f"ONNX Runtime uses {first} instead of {self.provider}, because it could not load the libraries of the latter",
                 LIBRARY_CURES[self.provider],
             )
         if hasattr(self._session, "get_provider_graph_assignment_info"):
@@ -96,7 +96,10 @@ class CudaSession:
                 raise cuda_error(f"{names} of {self._contract.path} would run on the CPU", f"give {setting('device', 'cpu')}")
 
     def bind(self, model_input: Any) -> Any:
-        """Bind ``model_input`` (float32 cupy array of ``shape``) and `maps`; the caller keeps that array alive."""
+        """Bind ``model_input``, a float32 CuPy array of `shape` that the caller keeps alive, and `maps` for `run`.
+
+        Raises `ValueError` for another array.
+        """
         if model_input.shape != self.shape or model_input.dtype != np.float32 or not model_input.flags.c_contiguous:
             raise ValueError(f"an input of {model_input.dtype} {model_input.shape} for a session of {self.shape}")
         binding = self._session.io_binding()
@@ -122,7 +125,7 @@ class CudaSession:
         return self.maps
 
     def check(self) -> None:
-        """Run one inference on a grey picture and check its range. Raises `ModelError`."""
+        """Run one inference on a grey picture and check that the map is in 0..1. Raises `ModelError`."""
         import cupy
 
         with on_gpu(self.gpu):
@@ -138,7 +141,7 @@ class CudaSession:
 
 
 def free_dimensions(contract: ModelContract, shape: tuple[int, int, int, int]) -> dict[str, int]:
-    """The lengths of the input's named dimensions. Raises `ModelError` where one name means two lengths."""
+    """The lengths of the input's named dimensions for ``shape``. Raises `ModelError` if one name needs two lengths."""
     lengths: dict[str, int] = {}
     for name, length in zip(contract.input_dimensions, shape, strict=True):
         if name is not None and lengths.setdefault(name, length) != length:
@@ -147,9 +150,9 @@ def free_dimensions(contract: ModelContract, shape: tuple[int, int, int, int]) -
 
 
 def session_providers(settings: GpuSettings, gpu: int, stream: int, engine: str) -> list[tuple[str, dict[str, str]]]:
-    """The providers and their options for ONNX Runtime: never the CPU's. CUDA runs the nodes that TensorRT does not take."""
+    """ONNX Runtime's providers and their options, without the CPU's; CUDA runs the nodes that TensorRT does not support."""
     where = {"device_id": str(gpu), "user_compute_stream": str(stream)}
-    # The exhaustive search tries every algorithm on the first batch, which takes seconds and much memory.
+    # The default, an exhaustive search, tries every algorithm on the first batch, which takes seconds and much memory.
     cuda = where | {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0" if settings.exact else "1"}
     cuda["arena_extend_strategy"] = "kSameAsRequested"
     if settings.provider == "cuda":

@@ -1,4 +1,4 @@
-"""The sidecar: a clip's saliency track with its provenance, in one file that can be kept, shared and reused.
+"""The sidecar: a file with a clip's saliency track, its source, its model and the encodes made from it.
 
 Format: docs/sidecar.md.
 """

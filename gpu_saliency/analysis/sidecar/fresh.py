@@ -1,4 +1,4 @@
-"""Checks that a sidecar belongs to a clip, a model and a sampling."""
+"""Checks that a sidecar is not stale: that it was made from the given clip, model and step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_saliency.errors import SidecarError
 def check_fresh(
     sidecar: Sidecar, path: Path, source: SourceRecord, model: ModelRecord | None = None, step: Fraction | None = None
 ) -> None:
-    """Raise `SidecarError` where ``sidecar``, read from ``path``, is of another source, model or step.
+    """Raise `SidecarError` if ``sidecar``, read from ``path``, was made from another source, by another model or with another step.
 
     ``None`` accepts any model or step.
     """

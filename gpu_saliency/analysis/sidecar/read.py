@@ -1,4 +1,4 @@
-"""Reads a sidecar of any origin safely: no pickle, nothing executed, every size checked before memory is allocated."""
+"""Reads a sidecar from an untrusted origin safely: no pickle, no code, every size checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _HEADER_TYPES: dict[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """A header whose types and ranges have been checked."""
+    """The header of a sidecar, with checked types and ranges."""
 
     frame_count: int
     samples: int
@@ -60,7 +60,7 @@ class _Header:
 
 
 def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
-    """Load the sidecar ``path``. Raises `SidecarError`."""
+    """Load the sidecar ``path``. Raises `SidecarError` if it is damaged, hostile or of another version."""
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -120,7 +120,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
 
 
 def _checked(path: Path, key: str, parse: Callable[[Raw], Record], raw: Raw) -> Record:
-    """``raw`` parsed; its `ValueError` becomes a `SidecarError` that names ``key``."""
+    """Parse ``raw``, the header's value of ``key``; a `ValueError` of ``parse`` becomes a `SidecarError` that names ``key``."""
     try:
         return parse(raw)
     except ValueError as error:
@@ -154,7 +154,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: _Header) -> Salien
 
 
 def _read_array(path: Path, archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """The member ``name``. Zip and npy headers are checked first, so that a small hostile file cannot claim much memory."""
+    """Read the array ``name``. Zip and npy headers are checked first, so that a small hostile file cannot allocate much memory."""
     expected_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         info = archive.getinfo(f"{name}.npy")

@@ -1,4 +1,4 @@
-"""The provenance in a sidecar's header as typed records, each to and from its JSON object (docs/sidecar.md)."""
+"""The provenance in a sidecar's header, as typed records that convert to and from JSON objects (docs/sidecar.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
 
-# Bounded before it is parsed: Fraction("1e999999999") would compute that number.
+# The text is checked before it is parsed: Fraction("1e999999999") would compute a number of a billion digits.
 _FRACTION = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
 
 
@@ -19,17 +19,17 @@ class SourceRecord:
     """Identifies the clip that a sidecar was made from."""
 
     path: str
-    """Absolute path when the sidecar was made; a hint only."""
+    """Absolute path when the sidecar was made; used to find the source, not to identify it."""
     size_bytes: int
     fingerprint: str
     width: int
-    """Pixels, as coded; ``height`` likewise."""
+    """Pixels, as coded, before the rotation that a player applies; ``height`` likewise."""
     height: int
     pix_fmt: str
     frame_rate: Fraction
     """Frames per second."""
     duration: float
-    """Seconds that were asked for from the start of the clip; 0 is all."""
+    """Length of the analysed part in seconds, from the start; 0 is the whole clip."""
 
     @classmethod
     def of(cls, clip: Clip) -> SourceRecord:
@@ -46,10 +46,10 @@ class SourceRecord:
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> SourceRecord:
-        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        """Parse the JSON object. Raises `ValueError` where a value is missing, of another type or out of range."""
         sides = _field(facts, "width", int), _field(facts, "height", int)
         if not all(1 <= side <= MAX_SIDE for side in sides):
-            raise ValueError(f"a clip of {sides[0]}x{sides[1]} pixels")
+            raise ValueError(f"{sides[0]}x{sides[1]} pixels are out of range")
         return cls(
             path=_field(facts, "path", str),
             size_bytes=_field(facts, "size_bytes", int),
@@ -80,7 +80,7 @@ class ModelRecord:
 
     name: str
     sha256: str
-    """Of the ONNX file, hexadecimal."""
+    """Hash of the ONNX file, hexadecimal."""
     attention: AttentionCurve | None = None
     """The curve in its metadata; the track of the same sidecar holds it too."""
 
@@ -101,10 +101,10 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
-    """How the maps were made: the sampling, the device and what the decoder met."""
+    """How the maps were made: the step, the device, and the decoder's findings about the clip."""
 
     step: Fraction
-    """Source frames per sampled frame."""
+    """Source frames per sample."""
     sampled_frames: int
     corrupt_packets: int | None
     """Packets that could not be decoded; ``None`` where the decoder does not report them."""
@@ -113,7 +113,7 @@ class AnalysisRecord:
     device_reason: str
     provider: str
     facts: dict[str, Any] = field(default_factory=dict)
-    """What else the device reports: ``decoder``, ``decoder_reason``, and on ``cuda`` more."""
+    """Further facts that the device reports: ``decoder``, ``decoder_reason``, and more on ``cuda``."""
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> AnalysisRecord:
@@ -149,14 +149,14 @@ def _curve(facts: Any) -> AttentionCurve:
 
 
 def parse_fraction(text: str) -> Fraction:
-    """``24`` or ``30000/1001`` as a number above 0. Raises `ValueError`."""
+    """Parse ``24`` or ``30000/1001``, a number above 0. Raises `ValueError`."""
     if not _FRACTION.fullmatch(text) or text.endswith("/0") or (value := Fraction(text)) <= 0:
-        raise ValueError(f"{text[:40]!r} is no fraction above 0")
+        raise ValueError(f"{text[:40]!r} is not a fraction above 0")
     return value
 
 
 def _field(facts: dict[str, Any], key: str, *kinds: type) -> Any:
-    """The value of ``key``, of exactly one of ``kinds``: JSON's true is no int. Raises `ValueError`."""
+    """The value of ``key``, which must have exactly one of ``kinds``: JSON's true is not an int. Raises `ValueError`."""
     if key not in facts:
         raise ValueError(f"{key} is missing")
     value = facts[key]

@@ -17,20 +17,20 @@ _MAX_ENCODES = 64
 
 
 def sidecar_beside(file: Path) -> Path:
-    """The path that the sidecar of ``file``, a source or an encode, has by default."""
+    """The default path of the sidecar of ``file``, a source or an encode."""
     return file.with_name(file.name + SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """One clip's saliency with its provenance; lives on the host and on disk."""
+    """A clip's saliency track with its provenance, in host memory."""
 
     track: SaliencyTrack
     source: SourceRecord
     model: ModelRecord
     analysis: AnalysisRecord
     encodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The encodes made with it, by output file name: settings, ROI policy, size; read by ``inspect``."""
+    """The encodes made from this sidecar, by output file name: settings, ROI policy, size; ``inspect`` reads them."""
 
     @property
     def frame_count(self) -> int:
@@ -38,6 +38,6 @@ class Sidecar:
         return self.track.frame_count
 
     def with_encode(self, name: str, record: dict[str, Any]) -> Sidecar:
-        """Return a copy that holds the encode ``name`` too, and of all encodes the newest 64."""
+        """Return a copy with the record of the encode ``name`` added; it keeps the newest 64 records."""
         encodes = {key: value for key, value in self.encodes.items() if key != name} | {name: record}
         return replace(self, encodes=dict(list(encodes.items())[-_MAX_ENCODES:]))

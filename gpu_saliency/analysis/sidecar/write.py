@@ -18,12 +18,12 @@ from gpu_saliency.errors import setting
 from gpu_saliency.files import publish, writing
 from gpu_saliency.grid import BLOCK_SIZE
 
-# Fixed, so that the same analysis gives the same bytes.
+# A fixed time stamp, so that the same analysis gives the same bytes.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str]) -> None:
-    """Write ``path``, whole or not at all. Raises `OutputError`."""
+    """Write ``sidecar`` to ``path`` atomically: after an error, an older file is unchanged. Raises `OutputError`."""
     path = Path(path)
     members = {"header.json": json.dumps(_header_of(sidecar), indent=1).encode()}
     for name, array in _arrays_of(sidecar.track).items():
@@ -69,6 +69,6 @@ def _arrays_of(track: SaliencyTrack) -> dict[str, NDArray[Any]]:
     if track.gaze is not None:
         arrays["gaze"] = track.gaze
     if track.frame_pts is not None:
-        # Steps instead of stamps: those of a constant frame rate are all alike and compress to nothing.
+        # Differences instead of time stamps: at a constant frame rate they are all equal and compress to almost nothing.
         arrays["frame_pts"] = np.diff(track.frame_pts, prepend=0)
     return arrays

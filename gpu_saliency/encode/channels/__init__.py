@@ -1,1 +1,1 @@
-"""Channels: one module for each way to pass an ROI plan to an encoder. `gpu_saliency.encode.encoders` lists each encoder's."""
+"""Channels: a module for each mechanism that passes an ROI plan to an encoder; encoders/ lists the channels of each encoder."""

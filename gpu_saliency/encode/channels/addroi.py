@@ -1,6 +1,6 @@
-"""Region side data by ffmpeg's ``addroi`` filter; read by libx264, libx265, libvpx, QSV and VAAPI.
+"""The channel ``addroi``: ffmpeg's filter ``addroi`` attaches regions to frames; libx264, libx265, libvpx, QSV and VAAPI read them.
 
-Neither libaom, SVT-AV1, VVenC nor NVENC reads it. The filters themselves are in `addroi_graph`.
+libaom, SVT-AV1, VVenC and NVENC do not read them. `addroi_graph` builds the filters.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ Each activation of a filter scans the whole graph, so a frame costs ``4 ns * fil
 
 
 def avc_range(bit_depth: int) -> int:
-    """QP that a ``qoffset`` of 1 stands for in H.264 and HEVC."""
+    """The QP range of H.264 and HEVC: a ``qoffset`` of 1 changes QP by this number."""
     return 51 + 6 * (bit_depth - 8)
 
 
 @dataclass(frozen=True, slots=True)
 class AddRoi(Channel):
-    """The channel ``addroi``."""
+    """The channel ``addroi``: regions with a ``qoffset``, as side data of frames."""
 
     qp_range: Callable[[int], int] = avc_range
-    """Bit depth -> the encoder's quantiser steps for a ``qoffset`` of 1."""
+    """Called with the bit depth; returns the steps of the encoder's quantiser scale for a ``qoffset`` of 1."""
     steps_per_qp: float = 1.0
-    """Steps of that scale that change the quantiser as much as one QP of H.264 does."""
+    """Steps of that scale that have the same effect as one QP of H.264."""
     is_whole: bool = False
-    """Whether ffmpeg's wrapper truncates offsets to whole steps; then they are rounded here."""
+    """Whether ffmpeg's wrapper truncates offsets to whole steps; if so, this channel rounds them first."""
     keep_regions: Callable[[EncodeTarget], Params] | None = None
-    """Returns the parameters with which the encoder keeps regions; raises `UsageError` for settings that drop them."""
+    """Returns the encoder parameters with which it uses regions; raises `UsageError` for settings with which it drops them."""
     name: ClassVar[str] = "addroi"
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:

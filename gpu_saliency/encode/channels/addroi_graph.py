@@ -1,13 +1,13 @@
-"""A plan as a graph of ``addroi`` filters.
+"""Converts a plan to a graph of ``addroi`` filters.
 
-Each filter adds a rectangle with a ``qoffset`` in -1..1, which ffmpeg's wrapper multiplies by the encoder's QP range (51 at 8 bit,
-6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16 blocks.
-Where rectangles overlap the first one wins. So rectangles may run over blocks that earlier ones have painted (rectangles.py), and
-the last filter is a rectangle of the whole frame; it also keeps a region on every frame, without which x265 4.3 crashes or lets old
-offsets stick.
+Each filter adds a rectangle with a ``qoffset`` in -1..1. ffmpeg's wrapper multiplies it by the encoder's QP range (51 at 8 bit,
+6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and passes offsets of 16x16 blocks to adaptive quantisation.
+Where rectangles overlap the first has priority. So rectangles may cover blocks that earlier ones have painted (rectangles.py), and
+the last filter is a rectangle of the whole frame. With it every frame has a region; otherwise x265 4.3 crashes, or applies old
+offsets to later frames.
 
-The filter's options cannot change over time, so each segment of the plan has a chain of its own; ``split`` and ``trim`` give each
-frame to one chain, and ``concat`` joins the chains again.
+The filter's options cannot change over time, so each segment of the plan has its own chain; ``split`` and ``trim`` send each frame
+to one chain, and ``concat`` joins the chains again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
 MAX_CHAIN = 600
-"""Filters in one chain: each copies the frame's list of regions, so that a chain's time grows with its length squared."""
+"""Most rectangles in one chain. Each filter copies the frame's list of regions, so time grows with the square of the length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Converts an offset in QP to a ``qoffset``; fields as in `AddRoi`."""
+    """Converts an offset in QP to a ``qoffset``; for the fields see `AddRoi`."""
 
     qp_range: int
     steps_per_qp: float = 1.0
     is_whole: bool = False
 
     def qoffset(self, qp: float) -> str:
-        """A fraction, as the option takes it."""
+        """The ``qoffset`` of an offset of ``qp`` QP, as a fraction in the filter's syntax."""
         steps = qp * self.steps_per_qp
         if self.is_whole:
             return f"{round(steps)}/{self.qp_range}"
@@ -44,7 +44,7 @@ class Scale:
 
 
 def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
-    """The filters for all segments of ``plan``, as one graph with an open input and an open output."""
+    """Build the filters for all segments of ``plan``, as one graph with an open input and an open output."""
     chains = [",\n".join(addroi_chain(plan, segment, scale)) for segment in range(len(plan.segment_start))]
     if len(chains) == 1:
         return chains[0]
@@ -57,7 +57,7 @@ def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
 
 
 def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
-    """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
+    """Build the filters for one segment of ``plan``, at least one; the last is the rectangle of the whole frame."""
     rectangles, rest = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
     size = plan.block_size
@@ -75,12 +75,15 @@ def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
 
 
 def filter_count(plan: RoiPlan, segment: int) -> int:
-    """The length of a segment's `addroi_chain`."""
+    """Number of filters in a segment's `addroi_chain`."""
     return len(_rectangles(plan, segment)[0]) + 1
 
 
 def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
-    """`paint_blocks` of a segment; a plan with more than `MAX_CHAIN` rectangles is made coarser."""
+    """Rectangles for the offsets of a segment, and the offset of all blocks that they leave out; see `paint_blocks`.
+
+    If there are more than `MAX_CHAIN` rectangles, the offsets are averaged over larger squares until there are fewer.
+    """
     grid = plan.qp_offset[segment]
     return _painted(grid.tobytes(), grid.shape)
 
@@ -101,6 +104,6 @@ def _addroi(x: int, y: int, width: int, height: int, qoffset: str) -> str:
 
 
 def coarsen(grid: NDArray[np.int8], side: int) -> NDArray[np.int8]:
-    """``grid`` ``[rows, cols]`` with each square of ``side`` x ``side`` blocks at the rounded mean of its offsets."""
+    """Replace each square of ``side`` x ``side`` blocks of ``grid`` ``[rows, cols]`` with the rounded mean of its offsets."""
     means = np.rint(pool_blocks(grid, side, "mean")).astype(np.int8)
     return means.repeat(side, axis=0)[: grid.shape[0]].repeat(side, axis=1)[:, : grid.shape[1]]

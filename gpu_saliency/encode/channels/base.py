@@ -1,4 +1,4 @@
-"""A channel passes an ROI plan to an encoder. It returns data, so that tests can check it without running ffmpeg."""
+"""The interface of channels, which pass an ROI plan to an encoder; they return data, so tests need not run ffmpeg."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from gpu_saliency.errors import GpuSaliencyError, setting
 from gpu_saliency.plan.roi import RoiPlan
 
 FREE_SPACE = f"free some space, or give {setting('output')} another disk"
-"""The cure where a channel's file cannot be written: it lies beside the output."""
+"""Cure for a channel's file that cannot be written; such files are written beside the output."""
 OWN_FFMPEG = f"leave {setting('ffmpeg_bin')} out to use the bundled ffmpeg"
-"""The cure where the ffmpeg in use lacks a filter."""
+"""Cure for an ffmpeg that lacks a filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a channel adds to one run of an encoder; an empty one makes a plain encode."""
+    """The additions of a channel to one run of an encoder; an empty delivery makes a plain encode."""
 
     filters: str = ""
-    """Text of a filter graph with one open input, the picture as the encoder takes it, and one open output."""
+    """Text of a filter graph with one open input and one open output, both in the encoder's pixel format."""
     params: Params = field(default_factory=dict)
     """Further parameters of the encoder."""
     program: tuple[str, ...] = ()
-    """Command of an encoder outside ffmpeg that reads y4m on standard input; the run appends the output's path to it."""
+    """Command of an encoder outside ffmpeg that reads y4m from standard input; the run appends the path of the output."""
 
 
 class Channel(ABC):
-    """Passes a plan to an encoder. The defaults fit a channel that works everywhere and leaves quality and parameters alone."""
+    """Passes a plan to an encoder. The default methods suit a channel that always works and changes no setting."""
 
     name: ClassVar[str]
     per_map: ClassVar[bool] = False
-    """Whether a change of plan costs nothing, so that by default each map becomes a segment of its own."""
+    """Whether new offsets cost no bits; automatic segments then give each map a segment of its own."""
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
-        """The reason why this channel cannot serve ``target`` on this machine; ``None`` if it can."""
+        """The error why this channel cannot be used for ``target`` on this machine; ``None`` if it can."""
         return None
 
     def parameters(self, target: EncodeTarget) -> Params:
-        """The encoder parameters of ``target``, changed where the encoder would otherwise drop the plan.
+        """The encoder parameters of ``target``, with those added that the encoder needs to use the plan.
 
-        Raises `UsageError` for a setting with which the encoder drops the plan.
+        Raises `UsageError` for a setting of the user with which the encoder drops the plan.
         """
         return target.params
 
@@ -53,13 +53,13 @@ class Channel(ABC):
         return whole(plan)
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
-        """The number to add to the base quality, on the encoder's scale, that keeps the size of a plain encode."""
+        """The number to add to the base quality, on the encoder's scale, to keep the size of a plain encode."""
         return 0.0
 
     def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
-        """Prepare ``part`` of ``plan`` for one run of the encoder; ``None`` for a plain encode by the same encoder.
+        """Prepare one run of the encoder, for ``part`` of ``plan``; ``None`` prepares a plain encode by the same encoder.
 
-        ``quality`` is the base quality of ``target`` with this channel's shift, within the encoder's scale. Files go to ``folder``.
+        ``quality`` is the base quality with this channel's shift, within the encoder's scale. Files are written to ``folder``.
         Raises `OutputError` when they cannot be written.
         """
         if plan is None:
@@ -67,9 +67,9 @@ class Channel(ABC):
         return self.deliver_plan(target, plan.between(part.start, part.end), part, folder, quality)
 
     def deliver_plain(self, target: EncodeTarget, quality: float | None) -> Delivery:
-        """`deliver` without a plan."""
+        """Prepare a plain encode: `deliver` without a plan."""
         return Delivery()
 
     @abstractmethod
     def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
-        """`deliver` with the share of the plan that ``part`` encodes, its frames counted from 0."""
+        """Prepare one run: `deliver` with the section of the plan for ``part``, renumbered from frame 0."""

@@ -1,6 +1,6 @@
-"""Kvazaar's own file of QP offsets: a grid for every frame, one offset per 64x64 coding tree unit.
+"""The channel ``kvazaar-roi``: a file with a grid of QP offsets for every frame, one offset per 64x64 coding tree unit.
 
-The text is ``width height`` and the offsets in raster order, frame after frame; offsets are whole QP (kvazaar --help, ``--roi``).
+For each frame the text has ``width height`` and the offsets in raster order, in whole QP (kvazaar --help, ``--roi``).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
 _UNIT_BLOCKS = 4
-"""16x16 blocks across a coding tree unit."""
+"""Width of a coding tree unit in 16x16 blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class KvazaarRoi(Channel):
-    """The channel ``kvazaar-roi``."""
+    """The channel ``kvazaar-roi``: Kvazaar's own file of QP offsets."""
 
     name: ClassVar[str] = "kvazaar-roi"
     per_map: ClassVar[bool] = True
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
-            return UsageError(f"{target.encoder}: its rate control sets QP itself", cure=f"use {setting('crf')}")
+            return UsageError(f"{target.encoder}: with a bit rate its rate control sets QP itself", cure=f"use {setting('crf')}")
         return None
 
     def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
@@ -44,7 +44,7 @@ class KvazaarRoi(Channel):
 
 
 def write_roi(path: Path, plan: RoiPlan) -> None:
-    """Write the offsets of every frame of ``plan``. Raises `OSError`."""
+    """Write Kvazaar's file with the offsets of every frame of ``plan``. Raises `OSError`."""
     with path.open("w", encoding="ascii") as file:
         for segment, (start, end) in enumerate(zip(plan.segment_start, plan.segment_end, strict=True)):
             units = np.rint(pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "mean")).astype(int)

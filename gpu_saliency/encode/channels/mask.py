@@ -1,4 +1,4 @@
-"""The prefilter's mask: how much of each block passes unchanged, as a small lossless video of one pixel a block."""
+"""The prefilter's mask: a small lossless video, one pixel per block, that gives each block's protection from the blur."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from gpu_saliency.files import writing
 from gpu_saliency.plan.roi import RoiPlan
 
 PROTECTED_BELOW, BLURRED_ABOVE = -0.5, 0.5
-"""Effective offset, QP, from which on a block is wholly protected, and wholly blurred."""
+"""Effective offsets in QP: a block at the first or below is fully protected, at the second or above fully blurred."""
 REACH_FRAMES = 6
-"""Frames by which a segment's protection reaches into its neighbours at most, fading; at most half a segment too."""
+"""Most frames by which a segment's protection extends into its neighbours while it fades; also limited to half a segment."""
 
 
 def protection(plan: RoiPlan, segment: int) -> NDArray[np.float32]:
-    """``[rows, cols]`` in 0..1: how much of each block of a segment passes unchanged, with one block around it."""
+    """Protection ``[rows, cols]`` of a segment's blocks in 0..1: 1 passes unchanged, 0 is blurred.
+
+    It extends by one block beyond the plan's (3x3 dilation).
+    """
     inside = (BLURRED_ABOVE - plan.effective(segment)) / (BLURRED_ABOVE - PROTECTED_BELOW)
     padded = np.pad(np.clip(inside, 0, 1), 1, mode="edge")
     rows, cols = plan.qp_offset.shape[1:]
@@ -31,19 +34,19 @@ def protection(plan: RoiPlan, segment: int) -> NDArray[np.float32]:
 
 
 def blurred_share(plan: RoiPlan) -> float:
-    """Part of a plain encode's bits in the area that the mask blurs, 0..1: the mean over the clip."""
+    """Share, 0..1, of a plain encode's bits in the area that the mask blurs: the mean over the clip."""
     spans = plan.segment_end - plan.segment_start
     shares = [float(((1 - protection(plan, i)) * plan.rate_share(i)).sum()) for i in range(len(spans))]
     return float(np.average(shares, weights=spans))
 
 
 def mask_format(pix_fmt: str) -> str:
-    """Pixel format of the mask for a ``pix_fmt`` picture: with chroma planes where the picture has them, equal to its luma."""
+    """Pixel format of the mask for a ``pix_fmt`` picture: grey, or with chroma planes (equal to luma) if the picture has any."""
     return "gray" if len(av.VideoFormat(pix_fmt).components) == 1 else "yuv444p"
 
 
 def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, pix_fmt: str = "yuv444p") -> None:
-    """Write the mask of ``plan``, a picture a frame. Raises `OutputError`."""
+    """Write the mask of ``plan`` to ``path``, a picture for each frame of the clip. Raises `OutputError`."""
     rows, cols = plan.qp_offset.shape[1:]
     with writing(path, cure=FREE_SPACE), av.open(f"file:{path}", "w", format="nut") as container:
         stream = container.add_stream("ffv1", rate=frame_rate)
@@ -57,10 +60,10 @@ def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, pix_fmt: str = "
 
 
 def mask_frames(plan: RoiPlan) -> Iterator[NDArray[np.uint8]]:
-    """The mask of each frame, ``[rows, cols]`` uint8, 255 protected, from the first on.
+    """Yield the mask of each frame in order, ``[rows, cols]`` uint8; 255 is protected.
 
-    Each segment's protection reaches into its neighbours, but not across a cut: a subject that moves between two maps is covered
-    by both.
+    Each segment's protection extends into its neighbours, but not across a cut, so that a subject that moves between two maps is
+    covered by both.
     """
     cuts = set(plan.cuts)
     starts, ends = plan.segment_start.tolist(), plan.segment_end.tolist()

@@ -1,11 +1,12 @@
-"""Blurs the blocks that are not salient and spends the saved bits on the whole picture; for encoders without offsets.
+"""The channel ``prefilter``: blurs blocks that are not salient, and spends the saved bits on the whole picture.
 
-The mask follows from the plan: a block whose effective offset is -0.5 QP or less is protected, one at +0.5 or more is blurred in
-full, and blocks between these are blended. Protection reaches one block further than the plan's (3x3 dilation) and falls off from
-the centre of that block to the next one's (bilinear enlargement), so that protected blocks pass bit for bit.
+It serves encoders without an interface for offsets. The mask is computed from the plan: a block with an effective offset of -0.5 QP
+or less is protected, one at +0.5 or more is blurred fully, and blocks between these are blended. Protection extends one block
+further than the plan's (3x3 dilation) and decreases from the centre of that block to the next one's (bilinear enlargement), so that
+protected blocks pass bit for bit.
 
-The mask is a small video, one value a block, that ffmpeg enlarges; the graph itself reads it (``movie``), so that a plain ``-vf``
-carries all of it.
+The mask is a small video, one value per block, that ffmpeg enlarges. The graph reads it by the filter ``movie``, so ``-vf`` needs
+no second input.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FILTERS = frozenset({"split", "gblur", "movie", "scale", "crop", "lut", "format
 
 @dataclass(frozen=True, slots=True)
 class Prefilter(Channel):
-    """The channel ``prefilter``."""
+    """The channel ``prefilter``: a blur outside the mask, before the encoder."""
 
     name: ClassVar[str] = "prefilter"
     per_map: ClassVar[bool] = True
@@ -43,7 +44,7 @@ class Prefilter(Channel):
         form = av.VideoFormat(target.pix_fmt)
         if form.is_rgb or form.has_palette or form.is_bit_stream:
             return ToolMissingError(
-                f"{target.encoder}: takes {target.pix_fmt} here, and the prefilter's mask is made for Y'CbCr and grey",
+                f"{target.encoder}: would encode {target.pix_fmt}, but the prefilter supports Y'CbCr and grey only",
                 cure=f"use another {setting('encoder')}",
             )
         return None
@@ -64,15 +65,16 @@ class Prefilter(Channel):
 
 
 def prefilter_graph(mask: Path, plan: RoiPlan, sigma: float, pix_fmt: str, frame_rate: Fraction, tags: str = "") -> str:
-    """The graph that blurs ``pix_fmt`` pictures by ``sigma`` pixels outside of the mask; frames of both are numbered from 0.
+    """Build the graph that blurs ``pix_fmt`` pictures by ``sigma`` pixels outside the mask.
 
-    ``tags`` is a filter that gives the mask the picture's colour tags: ffmpeg converts between inputs whose tags differ.
+    The frames of clip and mask are numbered from 0. ``tags`` is a filter that gives the mask the picture's colour tags, because
+    ffmpeg converts between inputs with different tags.
     """
     rows, cols = plan.qp_offset.shape[1:]
     size = plan.block_size
     top = 2 ** av.VideoFormat(pix_fmt).components[0].bits - 1
-    # Enlarging to whole blocks first keeps the mask on the grid where the picture ends within a block. swscale may map 255 to
-    # slightly less than full at another depth, or by rounding; the last step makes all values that are almost full full.
+    # The mask is first enlarged to whole blocks, so that it stays on the grid if the picture ends within a block. swscale may map
+    # 255 to slightly less than the maximum at another bit depth, or by rounding; the last step raises such values to the maximum.
     enlarge = f"scale={cols * size}:{rows * size}:flags=bilinear,crop={plan.width}:{plan.height}:0:0:exact=1,format={pix_fmt}"
     fill = "lut=" + ":".join(f"c{i}=if(gt(val\\,{top * 0.985:.0f})\\,{top}\\,val)" for i in range(3))
     count = ",".join(filter(None, (f"settb=expr=1/({frame_rate}),setpts=N", tags)))

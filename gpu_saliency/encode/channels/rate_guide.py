@@ -1,13 +1,14 @@
-"""libaom's rate-guided delta-q: a file with the bits that each 16x16 block is to take, the same for all frames.
+"""The channel ``rate-guide``: libaom's rate-guided delta-q, a file with the wanted bits of each 16x16 block, for all frames.
 
 libaom 3.15 (av1/encoder/allintra_vis.c) compares the file with its own estimate of each block's rate and changes a superblock's
-quantiser step to ``step * 2 ** -((wanted - estimated) / estimated)``: for an offset of ``e`` QP the file must hold ``estimate *
-(1 - e / 6)``. Three things follow, all measured. A superblock's quantiser is hardly ever raised, since the same code limits that
-by the largest coefficient that survives; so the subject gains and the base quality pays for it. Values below the estimate are
-ignored; asking for six tenths of the estimate everywhere therefore hides its errors. And libaom scales the sum of the file to that
-of its estimates, so the missing sum is put into one superblock at the corner.
+quantiser step to ``step * 2 ** -((wanted - estimated) / estimated)``: for an offset of ``e`` QP the file must contain ``estimate *
+(1 - e / 6)``. Measurements show three properties. (1) A superblock's quantiser step is hardly ever raised, since the same code
+limits it by the largest coefficient that survives; so the subject gets more bits, and a lower base quality pays for them.
+(2) Values below the estimate are ignored; so this channel writes six tenths of the estimate where it wants no change, which hides
+the estimate's errors. (3) libaom scales the sum of the file to the sum of its estimates; so the missing sum is added to one
+superblock at the corner.
 
-Turning this on also turns off libaom's default way to spread bits in time (``deltaq-mode=1``), which costs still clips the most.
+This mode replaces libaom's default distribution of bits over time (``deltaq-mode=1``); still clips lose most by that.
 """
 
 from __future__ import annotations
@@ -29,25 +30,25 @@ from gpu_saliency.files import writing
 from gpu_saliency.plan.roi import RoiPlan
 
 FLOOR = 0.6
-"""Wanted by estimated rate where the plan improves nothing: low enough that the estimate's errors stay below 1."""
+"""Ratio of wanted to estimated rate where the plan improves nothing: with the estimate's errors it stays below 1."""
 TOP = 2.0
-"""The same where the plan improves most, if that is by 3 QP; more in proportion."""
+"""The same ratio where the plan improves most, if that is by 3 QP; its excess over 1 is proportional to the improvement."""
 EDGE = 1 / 3
 """Offset above which a block asks for `FLOOR`, as a part of the best block's; then an offset of 0 asks for about the estimate."""
 SHIFT_PER_QP = 0.45
-"""Steps of CRF that pay for each QP of the best block's offset."""
+"""Quality shift in steps of CRF for each QP of the best block's offset; it keeps the size of a plain encode."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateGuide(Channel):
-    """The channel ``rate-guide``."""
+    """The channel ``rate-guide``: libaom's file of wanted bits per block."""
 
     name: ClassVar[str] = "rate-guide"
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
             cure = f"use {setting('crf')}, or {setting('roi_channel', 'prefilter')}"
-            return UsageError(f"{target.encoder}: rate-guide was measured at constant quality alone", cure=cure)
+            return UsageError(f"{target.encoder}: rate-guide supports constant quality only, no bit rate", cure=cure)
         return None
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
@@ -70,7 +71,10 @@ def _strength(plan: RoiPlan) -> float:
 
 
 def wanted_rates(estimate: NDArray[np.float64], plan: RoiPlan) -> NDArray[np.float64]:
-    """The file's content, ``[rows, cols]``: ``estimate`` raised where ``plan`` improves, by the segment that does so most."""
+    """The file's content, the wanted bits ``[rows, cols]``: ``estimate``, raised for blocks that ``plan`` improves.
+
+    The file applies to all frames, so each block takes the lowest effective offset of all segments.
+    """
     best = np.min([plan.effective(segment) for segment in range(len(plan.segment_start))], axis=0)
     strength = _strength(plan)
     improved = np.zeros_like(best) if not strength else np.clip((EDGE * strength - best) / (EDGE * strength + strength), 0, 1)

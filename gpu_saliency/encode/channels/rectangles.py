@@ -83,9 +83,9 @@ def _run_ends(allowed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def merge_blocks(grid: NDArray[np.integer], background: int) -> list[Rectangle]:
-    """Cover every block of ``grid`` ``[rows, cols]`` that differs from ``background`` exactly once.
+    """Cover each block of ``grid`` ``[rows, cols]`` that differs from ``background`` with exactly one rectangle.
 
-    Greedy: runs of one value in a row, each grown down while the run below is the very same.
+    The greedy algorithm finds runs of one value in a row, and extends each down while the next row has the same run.
     """
     done: list[Rectangle] = []
     growing: dict[tuple[int, int, int], int] = {}
@@ -100,7 +100,7 @@ def merge_blocks(grid: NDArray[np.integer], background: int) -> list[Rectangle]:
 
 
 def _runs(row: NDArray[np.integer], background: int) -> list[tuple[int, int, int]]:
-    """``(left, right, value)`` of each run of equal values that are not ``background``."""
+    """Find the runs of equal values other than ``background``, as ``(left, right, value)``."""
     edges = np.flatnonzero(np.diff(row)) + 1
     starts, ends = [0, *edges.tolist()], [*edges.tolist(), len(row)]
     return [(a, b, int(row[a])) for a, b in zip(starts, ends, strict=True) if row[a] != background]

@@ -1,8 +1,9 @@
-"""The program SvtAv1EncApp with ``--roi-map-file``: offsets for 64x64 blocks, a line for each change of plan.
+"""The channel ``svtav1-map``: SvtAv1EncApp reads offsets for 64x64 blocks from ``--roi-map-file``, a line for each segment.
 
-SVT-AV1 spends more on a block with a negative offset and gains next to nothing by it, so only offsets of 0 and more are sent and
-the base quality is lowered instead: the plan's best blocks get 0. A line holds at most 8 different values, the segments of an AV1
-frame. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3; before 1.6 there was no such file.
+With a negative offset SVT-AV1 spends more bits on a block and hardly improves it. So the file has only offsets of 0 and more: the
+plan's best blocks get 0, and a lower CRF (better quality) for the whole picture spends the bits that the other blocks save. A line
+has at most 8 different values, the number of segments of an AV1 frame. With a target bit rate the encoder ignores the map. Measured
+with SVT-AV1 2.3; versions before 1.6 read no such file.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from gpu_saliency.source.clip import ColorTags
 MAX_LEVELS = 8
 MAX_DELTA = 255
 _UNIT_BLOCKS = 4
-"""16x16 blocks across a 64x64 one."""
+"""Width of a 64x64 block in 16x16 blocks."""
 DELTA_PER_QP = 8.0
 """Steps of AV1's quantiser index, 0..255, for one QP of the plan."""
 SHIFT_PER_DELTA, SHIFT_POWER = 0.08, 1.15
-"""Steps of CRF that pay for one step of the map in all of a picture."""
+"""The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SvtAv1Map(Channel):
-    """The channel ``svtav1-map``."""
+    """The channel ``svtav1-map``: an ROI map file for the program of SVT-AV1."""
 
     name: ClassVar[str] = "svtav1-map"
     per_map: ClassVar[bool] = True
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
-            return UsageError(f"{PROGRAM}: ignores its ROI map when it keeps a bit rate", cure=f"use {setting('crf')}")
+            return UsageError(f"{PROGRAM}: ignores its ROI map with a bit rate", cure=f"use {setting('crf')}")
         if target.pix_fmt not in ("yuv420p", "yuv420p10le"):
             cure = f"convert the source to 4:2:0, or use {setting('roi_channel', 'prefilter')}"
-            return UsageError(f"{PROGRAM}: takes 4:2:0 alone, not {target.pix_fmt}", cure=cure)
+            return UsageError(f"{PROGRAM}: supports 4:2:0 only, not {target.pix_fmt}", cure=cure)
         try:
             find_program()
         except ToolMissingError as error:
@@ -72,9 +73,10 @@ def _command(target: EncodeTarget, quality: float | None) -> list[str]:
 
 
 def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
-    """Offsets of a segment, ``[rows64, cols64]``, 0..255, 0 the best; at most `MAX_LEVELS` different ones.
+    """Offsets ``[rows64, cols64]`` of a segment in steps of AV1's quantiser index, 0..255.
 
-    A 64x64 block gets the offset of the best of its 16x16 blocks, so that no subject is worsened with its surroundings.
+    0 is the best quality; there are at most `MAX_LEVELS` different values. A 64x64 block takes the best offset of its 16x16 blocks,
+    so that a subject does not get worse together with its surroundings.
     """
     wanted = pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "min")
     raised = np.clip(DELTA_PER_QP * (wanted - wanted.min()), 0, MAX_DELTA)
@@ -85,14 +87,14 @@ def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
 
 
 def mean_delta(plan: RoiPlan) -> float:
-    """Mean offset of the map over the clip, 0..255, each block weighed by its share of a plain encode's bits."""
+    """Mean offset of the map over the clip, 0..255; each block is weighted by its rate share."""
     spans = plan.segment_end - plan.segment_start
     means = [float((_full_size(deltas(plan, i), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
     return float(np.average(means, weights=spans))
 
 
 def map_text(plan: RoiPlan) -> str:
-    """The map file of ``plan``: for each segment its first frame and its offsets in raster order."""
+    """The text of the map file: a line for each segment of ``plan``, with its first frame and its offsets in raster order."""
     lines = [
         f"{start} " + " ".join(map(str, deltas(plan, segment).ravel().tolist()))
         for segment, start in enumerate(plan.segment_start.tolist())
@@ -106,7 +108,7 @@ def _full_size(units: NDArray[np.int64], plan: RoiPlan) -> NDArray[np.int64]:
 
 
 def _color_arguments(color: ColorTags) -> list[str]:
-    """The colour options that ffmpeg's wrapper would set; y4m carries no colour tags."""
+    """The colour options of SvtAv1EncApp, as ffmpeg's wrapper would set them; needed because y4m carries no colour tags."""
     arguments = []
     for option, value in (
         ("--color-primaries", color.color_primaries),

@@ -12,14 +12,14 @@ from gpu_saliency.errors import ToolMissingError
 
 PROGRAM = "SvtAv1EncApp"
 PROGRAM_VARIABLE = "GPU_SALIENCY_SVTAV1ENCAPP"
-"""Environment variable with the path of the program, where it is not on PATH."""
+"""Name of the environment variable that holds the program's path, if it is not on PATH."""
 LEAST_VERSION = (1, 6)
-"""The first with an ROI map file."""
+"""The first version that reads an ROI map file."""
 _CURE = f"install SVT-AV1 1.6 or later, or set {PROGRAM_VARIABLE} to its {PROGRAM}"
 
 
 def find_program() -> str:
-    """The path of a usable SvtAv1EncApp. Raises `ToolMissingError` where there is none, or one too old."""
+    """Find the path of a usable SvtAv1EncApp. Raises `ToolMissingError` if it is not installed or too old."""
     wanted = os.environ.get(PROGRAM_VARIABLE)
     path = shutil.which(wanted or PROGRAM)
     if path is None:
@@ -27,14 +27,14 @@ def find_program() -> str:
         raise ToolMissingError(where, cure=_CURE)
     version = program_version(path)
     if version < LEAST_VERSION:
-        raise ToolMissingError(f"{path}: is version {'.'.join(map(str, version))}, which reads no ROI map", cure=_CURE)
+        raise ToolMissingError(f"{path}: version {'.'.join(map(str, version))} cannot read ROI maps", cure=_CURE)
     return path
 
 
 @lru_cache(maxsize=8)
 def program_version(path: str) -> tuple[int, ...]:
-    """The version that ``path`` prints. Raises `ToolMissingError` for a program that does not answer like SvtAv1EncApp."""
+    """Run ``path`` to read its version. Raises `ToolMissingError` if its output is not that of SvtAv1EncApp."""
     match = re.search(r"SVT-AV1\D*?v?(\d+)\.(\d+)(?:\.(\d+))?", ask_program(path, "--version"))
     if not match:
-        raise ToolMissingError(f"{path}: does not answer like {PROGRAM}", cure=_CURE)
+        raise ToolMissingError(f"{path}: is not {PROGRAM}", cure=_CURE)
     return tuple(int(number) for number in match.groups() if number is not None)

@@ -1,4 +1,4 @@
-"""The table of encoders: the facts about each, with its channels, the best first."""
+"""The table of encoders: the spec of each, with its channels, the best first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SOFTWARE = (LIBX264, LIBX265, LIBAOM, LIBSVTAV1, LIBVVENC, LIBVPX_VP9, LIBKVAZAA
 ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in (*SOFTWARE, *HARDWARE)}
 CHANNELS: tuple[str, ...] = tuple(sorted({channel.name for spec in ENCODERS.values() for channel in spec.channels}))
 _CURE = (
-    f"use {', '.join(spec.name for spec in SOFTWARE)}, or a QSV, VAAPI or NVENC encoder; for any other encoder of ffmpeg "
+    f"use {', '.join(spec.name for spec in SOFTWARE)}, or a QSV, VAAPI or NVENC encoder; for any other encoder of ffmpeg give "
     f"{setting('roi_channel', 'prefilter')}, or {setting('fallback_plain', True)} for a plain encode"
 )
 
 
 def encoder_spec(name: str) -> EncoderSpec:
-    """The table's entry for encoder ``name``. Raises `UnsupportedEncoderError` (exit code 2) for one that is not in the table."""
+    """Look ``name`` up in the table of encoders. Raises `UnsupportedEncoderError` (exit code 2) if it is not in the table."""
     if name in ENCODERS:
         return ENCODERS[name]
     near = difflib.get_close_matches(name, ENCODERS, n=1)

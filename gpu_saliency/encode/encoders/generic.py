@@ -1,4 +1,4 @@
-"""The specification of an encoder outside the table, of which only the names of its options are known."""
+"""Makes the spec of an encoder that is not in the table, from the names of its options in ffmpeg."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gpu_saliency.encode.encoders.spec import EncoderSpec, Quality
 
 
 def generic_spec(name: str, options: frozenset[str]) -> EncoderSpec:
-    """A specification for encoder ``name`` without presets and range; its one channel is the prefilter, which serves any encoder.
+    """Make a spec for encoder ``name``, without presets and ranges; its only channel is the prefilter, which suits any encoder.
 
     ``options`` are the names of its options in ffmpeg.
     """

@@ -1,6 +1,6 @@
-"""Hardware encoders, described from ffmpeg's sources: none of them could be tested.
+"""The specs of hardware encoders, written from ffmpeg's sources; none of them has been tested.
 
-QSV and VAAPI read region side data (libavcodec/qsvenc_h264.c, vaapi_encode.c); NVENC's wrapper has no code for it.
+QSV and VAAPI read regions (libavcodec/qsvenc_h264.c, vaapi_encode.c); NVENC's wrapper has no code for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""libaom-av1: the prefilter, or rate-guided delta-q where the user forces it.
+"""libaom-av1: uses the prefilter, or rate-guided delta-q if the user forces it.
 
-Measured by ``benchmarks/bd_rate.py``: over four clips both gain the same inside, and rate-guided delta-q costs less outside.
-But its gain varies from clip to clip down to a loss, it misses the size, and grain hides it; so it is not the default.
+Measured by ``benchmarks/bd_rate.py`` over four clips: both channels improve the inside by the same amount, and rate-guided delta-q
+loses less outside. But its gain varies between clips and can be a loss, it does not keep the size, and grain hides its effect; so
+it is not the default.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""libkvazaar (HEVC): a file with a grid of QP offsets for every frame."""
+"""libkvazaar (HEVC): reads a file with a grid of QP offsets for every frame."""
 
 from __future__ import annotations
 

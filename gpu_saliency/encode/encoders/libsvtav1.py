@@ -1,6 +1,6 @@
-"""libsvtav1: the program SvtAv1EncApp with an ROI map where a usable one is found, else the prefilter.
+"""libsvtav1: uses the program SvtAv1EncApp with an ROI map if it is installed, else the prefilter.
 
-FFmpeg's wrapper has no key for SVT-AV1's ROI map and reads no region side data.
+FFmpeg's wrapper has no option for SVT-AV1's ROI map and does not read regions.
 """
 
 from __future__ import annotations

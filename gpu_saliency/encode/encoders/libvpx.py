@@ -1,8 +1,8 @@
-"""libvpx-vp9: its wrapper reads regions in realtime mode alone, with fast speeds, no adaptive quantisation and no look-ahead.
+"""libvpx-vp9: reads regions only in realtime mode, with fast speeds, no adaptive quantisation and no look-ahead.
 
-VP9 has 8 segments a frame, so the wrapper keeps at most 8 different offsets. Its quantiser runs to 63, and over these steps the
-step size doubles 8.8 times (4 to 1828, the VP9 bitstream specification's ac_qlookup at 8 bit): 7.1 steps for a doubling, where
-H.264 has 6. The wrapper divides whole numbers, so a fraction of a step is lost (libavcodec/libvpxenc.c).
+VP9 has 8 segments per frame, so the wrapper keeps at most 8 different offsets. Its quality scale ends at 63, and over that scale
+the quantiser's step doubles 8.8 times (4 to 1828, the VP9 bitstream specification's ac_qlookup at 8 bit): 7.1 steps of the scale
+for a doubling, where H.264 has 6. The wrapper uses integer division, so fractions of a step are lost (libavcodec/libvpxenc.c).
 """
 
 from __future__ import annotations

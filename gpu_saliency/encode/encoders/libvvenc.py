@@ -25,9 +25,9 @@ LIBVVENC = EncoderSpec(
         "rcstatsfile": f"use {setting('bitrate')}",
     },
     passes="ffmpeg",
-    # ffmpeg's wrapper mistakes a pause of VVenC's threads, after the end of its input, for the end of the output: frames are lost,
-    # sometimes all of them, with exit status 0. With a clip of 48 frames on a busy machine every fifth run lost all frames with one
-    # thread; with none (which is not the same as one) 0 of 24 runs did.
+    # If VVenC's threads pause after the end of the input, ffmpeg's wrapper takes the pause for the end of the output: frames are
+    # lost, sometimes all of them, with exit status 0. With a clip of 48 frames on a busy machine every fifth run with threads=1
+    # lost all frames; with threads=0 (which is not the same) 0 of 24 runs did.
     retry_params={"threads": "0"},
     # Matroska lost frames of H.266, and most other containers cannot hold it.
     suffixes=(".mp4", ".mov", ".vvc", ".266"),

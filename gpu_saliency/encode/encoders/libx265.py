@@ -1,8 +1,8 @@
-"""libx265: regions through addroi; the settings that would silently drop them are refused.
+"""libx265: reads regions from addroi; settings with which it silently drops them are refused.
 
-Measured with x265 4.3: constant QP and ``aq-mode=0`` (which *ultrafast* and *superfast* imply) drop regions without a
-warning. A region that first appears on a later frame ends the process with a segmentation fault, and offsets stay after regions
-end: the addroi chain therefore puts a region on every frame.
+Measured with x265 4.3: it drops regions, without a message, with constant QP and with ``aq-mode=0`` (which *ultrafast* and
+*superfast* imply). If regions begin on a later frame than the first, the process ends with a segmentation fault; if they end, their
+offsets stay in effect. So the addroi chain puts a region on every frame.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ OWNED = {
     "vbv-maxrate": f"use {setting('crf')}",
     "pass": f"use {setting('bitrate')}",
     "stats": f"use {setting('bitrate')}",
-    "lossless": "leave it out: no offset has a meaning in a lossless encode",
-    "cu-lossless": "leave it out: no offset has a meaning in a lossless block",
+    "lossless": "leave it out: offsets have no effect in a lossless encode",
+    "cu-lossless": "leave it out: offsets have no effect in a lossless block",
     "zones": SETS_QP,
     "zonefile": SETS_QP,
 }
@@ -35,9 +35,9 @@ def _keep_regions(target: EncodeTarget) -> Params:
     if params.get("aq-mode") == "0":
         raise refuse_param("aq-mode=0", "libx265 ignores regions without adaptive quantisation", cure="leave it out")
     if is_zero(params.get("aq-strength")):
-        raise refuse_param("aq-strength=0", "libx265 may ignore regions then", cure="use 0.01, which is as good as off")
+        raise refuse_param("aq-strength=0", "libx265 may then ignore regions", cure="use 0.01, which has almost no effect")
     if target.preset in _PRESETS_WITHOUT_AQ and "aq-mode" not in params:
-        # Mode 2 at strength 1 is what x265 itself uses from veryfast on; these two presets set both to 0.
+        # x265's other presets use mode 2 at strength 1; these two set both to 0.
         return {"aq-mode": "2", "aq-strength": "1", **params}
     return params
 

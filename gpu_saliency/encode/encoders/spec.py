@@ -1,4 +1,4 @@
-"""The facts about one encoder and their checks, as data, so that a command can be tested without running ffmpeg."""
+"""`EncoderSpec`: the facts about one encoder as data, and the checks of its settings."""
 
 from __future__ import annotations
 
@@ -11,71 +11,71 @@ from gpu_saliency.errors import UsageError, setting
 
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
-SENDS_PLAN = "leave it out: the channel passes the plan by it"
-SETS_QP = "leave it out: it sets QP itself, against the plan"
+SENDS_PLAN = "leave it out: the channel uses it to pass the plan"
+SETS_QP = "leave it out: it overrides the QP of the plan"
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The scale of an encoder's constant-quality mode."""
+    """The scale of an encoder's constant-quality mode, such as CRF."""
 
     option: str
-    """ffmpeg's option for it; without a leading dash, the name among the encoder's own parameters."""
+    """ffmpeg's option for the quality; a name without a leading dash is one of the encoder's own parameters."""
     low: float
     high: float
     default: float
-    """Below ``low``: the encoder's own default, as no option is given."""
+    """Default quality; a value below ``low`` means that no option is given, so the encoder uses its own default."""
     whole: bool = False
-    """Whether it takes whole numbers only."""
+    """Whether the scale has whole numbers only."""
     extra: tuple[str, ...] = ()
-    """Arguments that go with it and would contradict a bit rate."""
+    """Further ffmpeg arguments for constant quality; they are not given with a bit rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Everything known about one encoder."""
+    """The facts about one encoder: its channels, scales, presets, parameters and containers."""
 
     name: str
     codec: str | None
-    """ffmpeg's name of its codec: ``h264``, ``hevc``; ``None`` for an encoder outside the table."""
+    """ffmpeg's name of its codec, such as ``h264`` or ``hevc``; ``None`` for an encoder that is not in the table."""
     channels: tuple[Channel, ...]
-    """The ways to pass it a plan, the best first; empty for plain encodes only."""
+    """The channels that pass a plan to it, the best first; empty if it makes plain encodes only."""
     quality: Quality | None
-    """``None`` where the encoder has no known scale."""
+    """The scale of its base quality; ``None`` if the scale is not known."""
     params_option: str = ""
     params_separator: str = ":"
     presets: tuple[str, ...] = ()
     preset_option: str = "-preset"
-    """Without a leading dash, the name among the encoder's own parameters."""
+    """ffmpeg's option for the preset; a name without a leading dash is one of the encoder's own parameters."""
     preset_default: str | None = None
     fastest_preset: str | None = None
-    """The preset that ``doctor`` tests an encoder with."""
+    """The preset with which ``doctor`` tests the encoder."""
     owned_params: Mapping[str, str] = field(default_factory=dict)
-    """Parameter that the user cannot give -> the cure: the setting to use instead, or to leave it out and why."""
+    """Parameters that the user cannot give, and the cure of each: a setting to use instead, or why to leave it out."""
     arguments: tuple[str, ...] = ()
-    """Further ffmpeg arguments, always given."""
+    """Further ffmpeg arguments for the output, always given."""
     global_arguments: tuple[str, ...] = ()
     """Further ffmpeg arguments before the input."""
     last_filters: str = ""
     """Filters that must follow all others, such as an upload to the device."""
     pix_fmts: tuple[str, ...] = ()
-    """The pixel formats that it takes, where ffmpeg does not list them."""
+    """The pixel formats that the encoder supports; empty takes ffmpeg's list."""
     passes: str = ""
-    """How to request two passes: ``ffmpeg`` (-pass), ``params`` (pass= and stats= among its own parameters), empty: one pass."""
+    """How to request two passes: ``ffmpeg`` (-pass) or ``params`` (its own parameters pass= and stats=); empty: one pass only."""
     bitrate_param: str = ""
-    """The name among its own parameters that takes a bit rate; empty: ffmpeg's -b:v."""
+    """Its own parameter for a bit rate; empty uses ffmpeg's -b:v."""
     codec_tags: Mapping[str, str] = field(default_factory=dict)
-    """Output suffix -> the tag of the video stream."""
+    """The tag of the video stream, by the output's suffix."""
     suffixes: tuple[str, ...] = ()
-    """The only containers that hold it well; empty: all that ffmpeg accepts."""
+    """The suffixes of the containers that are supported for it; empty supports all that ffmpeg accepts."""
     part_suffix: str = ".mp4"
     retry_params: Mapping[str, str] = field(default_factory=dict)
-    """Own parameters with which a run that lost frames is repeated."""
+    """Its own parameters for the second run, after a run that lost frames."""
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
 
     def shifted_quality(self, base: float | None, shift: float) -> float | None:
-        """``base`` and ``shift`` added, kept within the encoder's scale and rounded to its steps; ``None`` stays ``None``."""
+        """Add ``shift`` to ``base``, limit the sum to the encoder's scale and round it to its steps; ``None`` stays ``None``."""
         if base is None or self.quality is None:
             return base
         value = min(max(base + shift, self.quality.low), self.quality.high) if shift else base
@@ -84,7 +84,8 @@ class EncoderSpec:
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
         if self.presets and preset not in self.presets:
-            raise UsageError(f"unknown to {self.name}", setting="preset", value=preset, cure="one of " + ", ".join(self.presets))
+            cure = "one of " + ", ".join(self.presets)
+            raise UsageError(f"{self.name} has no such preset", setting="preset", value=preset, cure=cure)
         if quality is not None and self.quality is not None:
             low, high = self.quality.low, self.quality.high
             if not low <= quality <= high:
@@ -98,5 +99,5 @@ class EncoderSpec:
 
 
 def refuse_param(param: str, problem: str, *, cure: str) -> UsageError:
-    """The error for an encoder parameter, ``key`` or ``key=value``, that would lose the plan or contradict a setting."""
+    """Build the error for an encoder parameter, ``key`` or ``key=value``, that loses the plan or contradicts a setting."""
     return UsageError(problem, setting="encoder_params", value=param, cure=cure)

@@ -1,4 +1,4 @@
-"""The part files of an encode: checked against each other, and read packet by packet."""
+"""Reads the part files of an encode packet by packet, and checks that they can be joined."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gpu_saliency.encode.join.stamps import Stamps
 from gpu_saliency.errors import EncodeError
 
 _HEVC_SEI = (39, 40)
-_CURE = "try again, or another encoder"
+_CURE = "try again, or use another encoder"
 
 
 def decode_order(parts: Sequence[Path], part_frames: Sequence[int]) -> NDArray[np.int64]:
-    """``[N]``: the number, in presentation order over all parts, of each packet in decode order.
+    """Read the order of frames: ``[N]``, for each packet in decode order the frame's number in presentation order, over all parts.
 
-    Raises `EncodeError` if a part holds another number of frames, or is coded with other parameters than the first.
+    Raises `EncodeError` if a part has not the expected number of frames, or other coding parameters than the first part.
     """
     orders: list[NDArray[np.int64]] = []
     offset = 0
@@ -33,27 +33,25 @@ def decode_order(parts: Sequence[Path], part_frames: Sequence[int]) -> NDArray[n
             coded = _coding(video)
             numbers = [packet.pts for packet in container.demux(video) if packet.size]
         if len(numbers) != expected:
-            raise EncodeError(
-                f"ffmpeg wrote {len(numbers)} frames, {expected} were asked for", cure=_CURE, evidence={"part": str(part)}
-            )
+            raise EncodeError(f"ffmpeg wrote {len(numbers)} frames instead of {expected}", cure=_CURE, evidence={"part": str(part)})
         if None in numbers or len(set(numbers)) != len(numbers):
             raise EncodeError(
-                f"ffmpeg wrote frames that cannot be put in order: {part.name} does not number each of them", cure=_CURE
+                f"ffmpeg wrote {part.name} with missing or repeated frame numbers, so its order is unknown", cure=_CURE
             )
         first = first or coded
         differing = [name for name in coded if coded[name] != first[name]]
         if differing:
-            raise EncodeError(f"{part.name} does not fit {parts[0].name}: they differ in {' and '.join(differing)}", cure=_CURE)
+            raise EncodeError(f"{part.name} and {parts[0].name} differ in {' and '.join(differing)}", cure=_CURE)
         ranks = np.argsort(np.argsort(np.array(numbers, np.int64)))
         orders.append(ranks.astype(np.int64) + offset)
         offset += expected
     if not offset:
-        raise EncodeError("ffmpeg wrote not one frame", cure=_CURE)
+        raise EncodeError("ffmpeg wrote no frames", cure=_CURE)
     return np.concatenate(orders)
 
 
 def _coding(video: av.video.stream.VideoStream) -> dict[str, object]:
-    """The parameters that all parts must share, because the joined file states them once."""
+    """The coding parameters that must be equal in all parts, because the joined file stores them once."""
     context = video.codec_context
     return {
         "codec": context.codec.canonical_name,
@@ -64,7 +62,7 @@ def _coding(video: av.video.stream.VideoStream) -> dict[str, object]:
 
 
 def _parameter_sets(codec: str, extradata: bytes) -> object:
-    """``extradata``; for HEVC without the SEI in which x265 lists its settings, which does not affect decoding."""
+    """The parameter sets in ``extradata``; for HEVC without the SEI in which x265 lists its settings, which decoders ignore."""
     if codec != "hevc" or len(extradata) < 23 or extradata[0] != 1:
         return extradata
     units: list[tuple[int, bytes]] = []  # ISO/IEC 14496-15, 8.3.2.1.2: the arrays of HEVCDecoderConfigurationRecord
@@ -82,9 +80,9 @@ def _parameter_sets(codec: str, extradata: bytes) -> object:
 
 @contextmanager
 def open_part(part: Path) -> Iterator[av.container.InputContainer]:
-    """Open a part for demuxing; a failure to read it becomes an `EncodeError`."""
+    """Open the file of a part for demuxing. Raises `EncodeError` if it, or later a packet, cannot be read."""
     try:
-        # The edit list hides how the frames are numbered, and may hide frames.
+        # An edit list would change the frame numbers, and may hide frames.
         with av.open(f"file:{part}", options={"ignore_editlist": "1"}) as container:
             if not container.streams.video:
                 raise EncodeError(f"ffmpeg wrote no video to {part.name}", cure=_CURE)
@@ -96,7 +94,7 @@ def open_part(part: Path) -> Iterator[av.container.InputContainer]:
 def video_packets(
     parts: Sequence[Path], order: NDArray[np.int64], stamps: Stamps, stream: av.stream.Stream
 ) -> Iterator[av.Packet[av.stream.Stream]]:
-    """The packets of all parts with the stamps of the source, in decode order."""
+    """Yield the packets of all parts in decode order, with the time stamps of the source."""
     numbers = enumerate(order)
     for part in parts:
         with open_part(part) as container:

@@ -1,7 +1,7 @@
 """`join_parts`: copies the packets of all parts, the audio and the metadata into one file.
 
-PyAV sets the sample aspect ratio of the codec parameters but not that of the stream, from which Matroska and WebM take theirs.
-H.264 and HEVC also carry it in the bitstream; for AV1 and VP9 pixel_aspect.py adds it afterwards.
+PyAV can set the sample aspect ratio of the codec parameters, but not that of the stream, which Matroska and WebM use. H.264 and
+HEVC also carry the ratio in the bitstream; for AV1 and VP9 pixel_aspect.py adds it afterwards.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from gpu_saliency.encode.join.streams import add_video, audio_packets, chapters_
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
-# ffmpeg leaves these out of the metadata that it copies: they describe the source file, not its content.
+# Metadata that ffmpeg does not copy either: they describe the source file, not its content.
 _NOT_COPIED = frozenset({"creation_time", "company_name", "product_name", "product_version"})
-# Errors of a file or a disk; libavformat raises all others about the data that it is given.
+# Errors of a file or a disk; libavformat's other errors are about the data.
 _DISK_ERRORS = frozenset(
     {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
     | {getattr(errno, "EDQUOT", errno.ENOSPC)}  # not on Windows
 )
 # AVFMT_TS_NONSTRICT of libavformat; PyAV's stubs give its own name for it no usable type.
 _STAMPS_MAY_REPEAT = 0x20000
-# The microseconds that ffmpeg gives every muxer. MPEG-TS begins so much later; with none its clock runs ahead of its packets.
+# Microseconds; ffmpeg gives this value to every muxer. MPEG-TS delays its packets by it; with 0 its clock runs ahead of them.
 _MUXER_OPTIONS = {"max_delay": "700000"}
 
 
@@ -49,18 +49,19 @@ def join_parts(
     audio: bool,
     codec_tag: str | None = None,
 ) -> None:
-    """Write ``output``, in the container that its suffix names, from ``parts``; an existing file is replaced.
+    """Write ``parts`` to ``output``, in the container of its suffix; an existing file is replaced.
 
-    ``part_frames[k]`` frames are expected in part k. ``frame_pts`` ``[N]`` are the time stamps of the source's frames in
-    presentation order, as the source's container states them, in units of ``time_base`` (seconds), strictly rising, N no less
-    than the frames of all parts together; further stamps tell how long the last frame lasts. ``None`` counts the frames
-    at ``clip.frame_rate`` from 0. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their
-    distance from it. ``audio`` copies all audio streams, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is for .mp4 and .mov
-    and ignored elsewhere.
+    ``part_frames[k]`` is the number of frames that part k must have. ``frame_pts`` ``[N]`` are the time stamps of the source's
+    frames in presentation order, as in the source's container, in units of ``time_base`` (seconds), strictly rising. N is at least
+    the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
+    0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
+    it. ``audio`` copies all audio streams, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored
+    in other containers.
 
-    Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part does not hold its frames or does not
-    fit the first one, if the streams do not fit the container; `OutputError` if ``output`` cannot be written; `SourceError` if
-    the source cannot be opened; `ValueError` if the arguments contradict each other. A broken ``output`` may be left behind.
+    Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part has not its number of frames or differs
+    from the first part in its coding, or if the container cannot hold the streams; `OutputError` if ``output`` cannot be written;
+    `SourceError` if the source cannot be opened; `ValueError` if the arguments contradict each other. After an error the file
+    ``output`` may be incomplete.
     """
     if not parts or len(parts) != len(part_frames):
         raise ValueError(f"{len(parts)} parts, {len(part_frames)} numbers of frames")
@@ -99,7 +100,7 @@ def join_parts(
 
 
 def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.stream.Stream]]) -> None:
-    """Write ``packets``; only the muxer moves them in time, where its container knows no negative stamps."""
+    """Write ``packets`` in the time base of their streams; the muxer may shift them, where its container has no negative stamps."""
     target.start_encoding()  # settles the time bases
     step = 0 if target.format.flags & _STAMPS_MAY_REPEAT else 1
     last: dict[int, int] = {}
@@ -119,7 +120,7 @@ def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.
 
 @contextmanager
 def _writing(output: Path) -> Iterator[None]:
-    """Turn an error of libavformat into an `OutputError` where the disk failed, and into an `EncodeError` elsewhere."""
+    """Convert an error of libavformat to `OutputError` if the disk failed, and to `EncodeError` otherwise."""
     try:
         yield
     except GpuSaliencyError:

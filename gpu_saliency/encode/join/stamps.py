@@ -1,4 +1,4 @@
-"""Time stamps of the joined video: the source's own, with decode times that rise."""
+"""Computes the time stamps of the joined video: the source's presentation times, and decode times that rise."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ _STAMPS_MAY_JUMP = 0x0200
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """The stamps of the joined video, in units of ``time_base``; each ``[N]`` int64."""
+    """The time stamps and durations of the joined video, in units of ``time_base``; each array is ``[N]`` int64."""
 
     time_base: Fraction
     pts: NDArray[np.int64]
-    """By number in presentation order."""
+    """Presentation times, in presentation order."""
     duration: NDArray[np.int64]
-    """By number in presentation order."""
+    """Durations, in presentation order."""
     dts: NDArray[np.int64]
-    """By number in decode order."""
+    """Decode times, in decode order."""
 
     @classmethod
     def of(cls, order: NDArray[np.int64], stamps: NDArray[np.int64], time_base: Fraction, last: int | None) -> Stamps:
-        """``order`` ``[N]``: presentation numbers in decode order; ``stamps`` ``[>= N]`` rise; ``last``: the last duration."""
+        """Compute the stamps from those of the source.
+
+        ``order`` ``[N]`` is the presentation number of each packet in decode order; ``stamps`` ``[N or more]`` are the source's
+        presentation times, rising; ``last`` is the duration of the last frame (``None``: the median).
+        """
         count = len(order)
         pts = stamps[:count]
         gaps = np.diff(stamps[: count + 1])
@@ -46,7 +50,7 @@ class Stamps:
 
 
 def last_duration(video: av.video.stream.VideoStream, frame_pts: NDArray[np.int64], time_base: Fraction) -> int | None:
-    """Duration of the source's last frame in units of ``time_base``; ``None`` where the container does not tell it."""
+    """Duration of the source's last frame in units of ``time_base``; ``None`` where the container does not state a usable one."""
     if video.duration is None or video.start_time is None or not video.time_base or not len(frame_pts):
         return None
     rest = rescale(video.start_time + video.duration, video.time_base, time_base) - int(frame_pts[-1])
@@ -57,14 +61,14 @@ def last_duration(video: av.video.stream.VideoStream, frame_pts: NDArray[np.int6
 
 def start_time(source: av.container.InputContainer, used: Sequence[av.stream.Stream]) -> int:
     """Microseconds that ffmpeg subtracts from all time stamps of ``source``."""
-    if source.format.flags & _STAMPS_MAY_JUMP:  # MPEG-TS: ffmpeg then looks only at the streams that it uses
+    if source.format.flags & _STAMPS_MAY_JUMP:  # MPEG-TS: ffmpeg then considers only the streams that it uses
         starts = [rescale(s.start_time, s.time_base, MICROSECOND) for s in used if s.start_time is not None and s.time_base]
         return min(starts, default=0)
     return source.start_time or 0
 
 
 def rescale(value: int, unit: Fraction, to: Fraction) -> int:
-    """``value`` in units of ``unit`` seconds, counted in ``to``; halves go away from zero, as libavutil rounds."""
+    """Convert ``value`` from units of ``unit`` seconds to units of ``to`` seconds; halves round away from zero, as in libavutil."""
     exact = abs(value) * unit / to
     whole = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
     return whole if value >= 0 else -whole

@@ -1,4 +1,4 @@
-"""The streams of the joined file: video as encoded, audio and chapters copied from the source."""
+"""Adds the streams of the joined file: video as encoded; audio, chapters and metadata copied from the source."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def add_video(
     time_base: Fraction,
     codec_tag: str | None,
 ) -> av.video.stream.VideoStream:
-    """Add to ``target`` a video stream coded like ``template``, with its colour tags, aspect ratio and display matrix."""
-    # opaque: PyAV otherwise looks for an encoder with the decoder's name, and libdav1d and vvc have none.
+    """Add a video stream to ``target``, coded and tagged like ``template``, with the aspect ratio and rotation of ``clip``."""
+    # opaque: otherwise PyAV needs an encoder with the decoder's name, which libdav1d and vvc do not have.
     stream = target.add_stream_from_template(template, opaque=True)
     stream.time_base = time_base
     context = stream.codec_context
@@ -54,7 +54,7 @@ def describe(stream: av.stream.Stream, source: av.stream.Stream, without: tuple[
 
 
 def chapters_of(source: av.container.InputContainer, start: int, duration: float) -> list[Any]:
-    """The chapters before ``duration`` seconds, moved by ``start`` microseconds like every other stamp."""
+    """The chapters that begin before ``duration`` seconds (0: all), moved ``start`` microseconds earlier, as all stamps are."""
     kept: list[Any] = []
     for chapter in source.chapters():
         unit = chapter["time_base"]
@@ -72,9 +72,10 @@ def chapters_of(source: av.container.InputContainer, start: int, duration: float
 def audio_packets(
     source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip
 ) -> Iterator[av.Packet[av.stream.Stream]]:
-    """The packets of the streams that ``copies`` maps to those of the output, moved by ``start`` microseconds.
+    """Yield the packets of the source's audio, moved ``start`` microseconds earlier.
 
-    It ends with ``clip.duration`` as ffmpeg's option -t does: the first packet whose dts reaches it is dropped.
+    ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
+    first packet of which the dts reaches ``clip.duration``.
     """
     following: dict[int, int] = {}
     running = set(copies)

@@ -1,1 +1,1 @@
-"""Previews of sources that are still being made: a growing file, stdin, a URL. Only the latest frame is kept."""
+"""Reads and analyses live sources for the preview: a growing file, stdin or a URL. Only the latest frame is kept."""

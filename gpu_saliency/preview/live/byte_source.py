@@ -1,4 +1,4 @@
-"""Live sources that libavformat reads through Python: a growing file and a pipe."""
+"""Byte sources: live sources that libavformat reads through Python, such as a growing file and a pipe."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _POLL_SECONDS = 0.05
 
 
 class ByteSource(Protocol):
-    """A readable file for `av.open`."""
+    """A file-like object for `av.open`."""
 
     def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end."""
+        """Read at most ``size`` bytes; empty at the end."""
         ...
 
     def progress(self) -> tuple[int, int]:
-        """Bytes read, and further bytes available; both 0 where that is unknown."""
+        """Number of bytes read so far, and of further bytes available; both 0 if unknown."""
         ...
 
     def failure(self) -> str | None:
-        """The reason why nothing was read, if the source knows it."""
+        """The reason why no bytes were read; ``None`` if unknown."""
         ...
 
     def close(self) -> None: ...
 
 
 class GrowingFile:
-    """A file that is still being written: at its end, waits for more until ``closing`` is set."""
+    """Reads a file that is still being written; at its end it waits for more bytes until ``closing`` is set."""
 
     def __init__(self, path: Path, closing: threading.Event) -> None:
         self._file = path.open("rb", buffering=0)
@@ -56,7 +56,7 @@ class GrowingFile:
 
 
 class Pipe:
-    """Stdin or another descriptor, read to its end or until ``closing`` is set."""
+    """Reads stdin or another file descriptor, to its end or until ``closing`` is set."""
 
     def __init__(self, descriptor: int, closing: threading.Event) -> None:
         self._descriptor, self._closing = descriptor, closing

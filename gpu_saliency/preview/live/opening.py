@@ -16,11 +16,11 @@ from gpu_saliency.preview.live.byte_source import ByteSource, GrowingFile, Pipe
 from gpu_saliency.preview.live.relay import OPEN_SECONDS, READ_SECONDS, RELAYED, Relay
 from gpu_saliency.preview.live.source import name_of, scheme_of
 
-# Probe one second of a stream instead of libavformat's default of five, so that it is shown sooner.
+# libavformat probes one second of a stream instead of its default of five, so that the first frame is shown sooner.
 _OPTIONS = {"analyzeduration": "1000000", "probesize": "1000000"}
 _SCHEME_OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp"},
-    # On overrun, drop packets instead of ending the stream with an error.
+    # On overrun libavformat drops packets instead of ending the stream with an error.
     "udp": {"fifo_size": "100000", "overrun_nonfatal": "1"},
 }
 
@@ -35,18 +35,18 @@ def open_byte_source(source: str, closing: threading.Event) -> ByteSource | None
 
 
 def open_container(source: str, bytes_in: ByteSource | None) -> AbstractContextManager[av.container.InputContainer]:
-    """Open ``bytes_in``, or the URL ``source`` where that is ``None``.
+    """Open ``bytes_in``, or the URL ``source`` if that is ``None``.
 
-    Raises the errors of PyAV and of the operating system, and `SourceError` where ``bytes_in`` knows the reason.
+    Raises the errors of PyAV and of the operating system, or `SourceError` with the reason of ``ByteSource.failure``.
     """
     if bytes_in is None:
         options = _OPTIONS | _SCHEME_OPTIONS.get(scheme_of(source), {})
         return av.open(source, "r", options=options, timeout=(OPEN_SECONDS, READ_SECONDS))
     try:
-        # PyAV's stubs ask for more methods than PyAV uses.
+        # PyAV's stubs require more methods than PyAV uses.
         return av.open(cast(IO[bytes], bytes_in), "r", options=_OPTIONS)
     except (av.FFmpegError, OSError):
         reason = bytes_in.failure()
         if reason is None:
             raise
-        raise SourceError(f"{name_of(source)}: {reason}") from None
+        raise SourceError(f"{name_of(source)}: {reason}", cure="check that the source is sending video") from None

@@ -1,17 +1,17 @@
-"""Paces a live file or pipe, which would otherwise deliver its frames faster than real time."""
+"""Paces a live file or pipe, from which frames can be read faster than real time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 _LATE_SECONDS = 0.5
-"""A frame that is later than this restarts the clock instead of being waited for."""
+"""A frame that is late by more than this restarts the clock."""
 _BEHIND_SECONDS = 4.0
-"""Most unread data of a growing file; with more, frames are read without waiting."""
+"""Most unread data of a growing file, as playing time; if there is more, frames are read without waiting. Also the longest wait."""
 
 
 class Pacer:
-    """Maps frame times to waiting times, and restarts its clock where the source has jumped or fallen behind."""
+    """Computes the waiting time before each frame; restarts its clock if time stamps jump or reading has fallen behind."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         """``now`` reads a monotonic clock in seconds."""
@@ -22,7 +22,7 @@ class Pacer:
     def due_in(self, seconds: float, read: int, unread: int) -> float:
         """Seconds to wait before showing the frame with time stamp ``seconds``.
 
-        ``read`` bytes of the source were read and ``unread`` more are available; both 0 where that is unknown.
+        ``read`` bytes of the source were read and ``unread`` more are available; both 0 if unknown.
         """
         now = self._now()
         if self._started is None:

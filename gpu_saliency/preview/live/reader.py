@@ -17,7 +17,7 @@ from gpu_saliency.preview.live.source import check_source, clip_of, name_of, rec
 from gpu_saliency.source.clip import Clip
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
-"""Seconds between attempts to reconnect: the first, doubled each time up to the longest."""
+"""Seconds before the first attempt to reconnect, doubled after each attempt, and their maximum."""
 _SILENT_SECONDS = 2.0
 """Time without a frame after which `LiveReader.status` reports it."""
 _NO_PROTOCOL = "Protocol not found"
@@ -25,19 +25,20 @@ _NO_PROTOCOL = "Protocol not found"
 
 @dataclass(frozen=True, slots=True)
 class LatestFrame:
-    """The last frame that a source has delivered. Produced by `LiveReader`."""
+    """The latest frame of a live source. Produced by `LiveReader`."""
 
     number: int
-    """Counts all frames of the source from 0, skipped ones included."""
+    """Number of the frame, counted from 0 over all frames of the source, skipped ones included."""
     frame: av.VideoFrame
     came: float
     """Time of arrival on the reader's clock."""
 
 
 class LiveReader:
-    """Reads a live source and reconnects to URLs that end or stop sending.
+    """Reads a live source in a thread; reconnects to URLs that end or stop sending.
 
-    A context manager; entering waits for the first frame and raises `SourceError` or `SourceMissingError` where none comes.
+    A context manager: its start waits for the first frame, and raises `SourceError` or `SourceMissingError` if the source cannot be
+    read.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LiveReader:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        # libavformat may block on a silent URL until its own time-out; the daemon thread does not hold up the exit.
+        # libavformat may block on a silent URL until its own timeout; the thread is a daemon, so it does not delay the exit.
         self._thread.join(timeout=1)
 
     def latest(self) -> LatestFrame:
@@ -75,13 +76,13 @@ class LiveReader:
         return self._latest
 
     def wait_for(self, after: int, seconds: float) -> LatestFrame | None:
-        """Wait for a frame other than number ``after``; ``None`` where none comes within ``seconds``."""
+        """Wait up to ``seconds`` for a frame other than number ``after``; returns it, or ``None`` after a timeout."""
         with self._arrival:
             self._arrival.wait_for(lambda: self.latest().number != after, seconds)
             return self._latest if self.latest().number != after else None
 
     def status(self) -> str:
-        """The state of the source, for people: ``live``, ``lost (...)``, ``ended: ...``."""
+        """The state of the source as text for the user: ``live``, ``lost (...)``, ``ended: ...``."""
         silent = self._now() - self.latest().came
         if self._status == "live" and silent > _SILENT_SECONDS:
             return f"live, but no frame for {silent:.0f} s"
@@ -91,16 +92,17 @@ class LiveReader:
         wait = _FIRST_WAIT
         while not self._closing.is_set():
             before = self._count
+            cure = None
             try:
                 self._read()
                 reason = "end of stream"
             except SourceError as error:
-                reason = error.message.removeprefix(f"{self.name}: ")
+                reason, cure = error.message.removeprefix(f"{self.name}: "), error.cure
             except (av.FFmpegError, OSError) as error:
                 text = str(getattr(error, "strerror", None) or error)
                 reason = "no data" if isinstance(error, av.error.ExitError) else text
             if self._latest is None:
-                self._fail(reason)
+                self._fail(reason, cure)
                 return
             if not reconnects(self.source):
                 self._status = f"ended: {reason}"
@@ -109,8 +111,8 @@ class LiveReader:
             self._status = f"lost ({reason}); trying again every {wait:g} s"
             self._closing.wait(wait)
 
-    def _fail(self, reason: str) -> None:
-        cure = "check that the source is sending video"
+    def _fail(self, reason: str, cure: str | None) -> None:
+        cure = cure or "check that the source is sending video"
         if reason == _NO_PROTOCOL:
             cure = f"use another ffmpeg: ffmpeg -i {self.name} -c copy -f mpegts - | gpu-saliency preview - ..."
         with self._arrival:
@@ -118,7 +120,7 @@ class LiveReader:
             self._arrival.notify_all()
 
     def _read(self) -> None:
-        """Decode one connection to its end."""
+        """Open the source and decode it until it ends or the reader is closed. Raises errors of PyAV and `SourceError`."""
         with ExitStack() as stack:
             bytes_in = open_byte_source(self.source, self._closing)
             if bytes_in is not None:

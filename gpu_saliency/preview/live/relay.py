@@ -1,4 +1,4 @@
-"""Reads a URL through another ffmpeg where PyAV's own FFmpeg lacks the protocol; the video is remuxed, not transcoded."""
+"""Reads a URL through an ffmpeg process, for protocols that PyAV's FFmpeg lacks; the video is remuxed, not transcoded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gpu_saliency.errors import SourceError, ToolMissingError
 
 RELAYED = frozenset({"srt"})
 OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
-"""Time-outs of a URL: until its first data, and between data."""
+"""Timeouts of a URL: for its first data, and between data."""
 _POLL_SECONDS = 0.05
 
 
 class Relay:
-    """A `ByteSource` of MPEG-TS from an ffmpeg that reads ``source``, until its end, a time-out, or until ``closing`` is set.
+    """A `ByteSource` that runs an ffmpeg to read ``source``, and delivers it as MPEG-TS.
 
-    Raises `SourceError` where no ffmpeg has the protocol.
+    It ends with the source, after a timeout, or when ``closing`` is set. Raises `SourceError` if no ffmpeg has the protocol.
     """
 
     def __init__(self, source: str, closing: threading.Event) -> None:
@@ -37,7 +37,7 @@ class Relay:
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end and after a time-out, of which `failure` gives the reason."""
+        """Read at most ``size`` bytes; empty at the end or after a timeout."""
         pipe = self._process.stdout
         assert pipe is not None
         deadline = time.monotonic() + (READ_SECONDS if self._read else OPEN_SECONDS)
@@ -51,12 +51,12 @@ class Relay:
         return b""
 
     def failure(self) -> str | None:
-        """The last line that ffmpeg logged, if nothing was read; ``None`` if something was."""
+        """ffmpeg's last line of output, or the timeout, if no bytes were read; ``None`` if some were."""
         if self._read:
             return None
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
-        # ffmpeg may quote the URL with its user name and password.
+        # ffmpeg's output may contain the URL with user name and password, which are removed here.
         reasons = [re.sub(r"(?<=://)[^/@\s]*@", "", line) for line in lines]
         return reasons[-1] if reasons else f"no data within {OPEN_SECONDS:g} s"
 
@@ -72,7 +72,7 @@ class Relay:
 
 
 def ffmpeg_with(protocol: str) -> str:
-    """The path of an ffmpeg that reads ``protocol``. Raises `SourceError`."""
+    """Find an ffmpeg that can read ``protocol``; returns its path. Raises `SourceError`."""
     for _, path in candidates():
         try:
             answer = ask_program(path, "-hide_banner", "-protocols")
@@ -80,4 +80,6 @@ def ffmpeg_with(protocol: str) -> str:
             continue
         if protocol in answer.partition("Output:")[0].split():
             return path
-    raise SourceError(f"{protocol}: no ffmpeg here reads this protocol", cure="install an ffmpeg with it, or give another URL")
+    raise SourceError(
+        f"{protocol}: no installed ffmpeg supports this protocol", cure="install an ffmpeg that supports it, or give another URL"
+    )

@@ -1,4 +1,4 @@
-"""Analyses a live source: the model runs on its latest frame a few times a second, and the last maps are kept."""
+"""`LiveSession`: analyses a live source. The model runs on the latest frame a few times a second; the last maps are kept."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _WAIT_SECONDS = 0.2
 
 
 class LiveSession:
-    """The analysis of one live source on the CPU, shared by all its viewers. A context manager: its thread ends with the block."""
+    """The analysis of one live source on the CPU, shared by all its viewers. A context manager: it ends with the block."""
 
     def __init__(self, reader: LiveReader, model: SaliencyModel, rate: Fraction) -> None:
-        """``rate`` is the number of maps to make per second; fewer are made where the machine is too slow."""
+        """``rate`` is the largest number of maps per second; a slow machine makes fewer."""
         self.reader, self.clip, self.name = reader, reader.clip, reader.name
         self.planner = Planner(reader.clip)
         self._model, self._interval = model, float(1 / rate)
@@ -51,7 +51,7 @@ class LiveSession:
         self._thread.join()
 
     def view(self) -> View:
-        """The current snapshot; a new one after a new map or a new status of the source."""
+        """The current snapshot; a new object after a new map or a new status of the source."""
         with self._lock:
             status = self.reader.status()
             if self._added != self._viewed or status != self._view.live or self._error is not self._view.error:
@@ -61,7 +61,7 @@ class LiveSession:
             return self._view
 
     def _track(self) -> tuple[SaliencyTrack | None, int]:
-        """The track of the kept samples, and the number of its first frame in the source."""
+        """The track of the kept samples, and the number of its first frame in the source. ``None`` and 0 before the first map."""
         if not self._samples:
             return None, 0
         samples = join_samples(self._samples)

@@ -1,4 +1,4 @@
-"""The names of live sources, their checks, and the `Clip` that describes one."""
+"""Names and checks live sources, and describes them as a `Clip`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
-"""For streams that state none; frames with time stamps do not depend on it."""
+"""Frame rate of streams that state none; it does not affect frames that have time stamps."""
 
 
 def is_live(source: str) -> bool:
-    """Whether ``source`` is stdin or a URL, which are always live; a file is live only on request."""
+    """Whether ``source`` is stdin or a URL, which are always live; a file is live only if the user requests it."""
     return source == "-" or "://" in source
 
 
 def scheme_of(source: str) -> str:
-    """``rtsp`` of ``rtsp://host/path``; empty for a file and for stdin."""
+    """The scheme of a URL, such as ``rtsp`` of ``rtsp://host/path``; empty for a file and for stdin."""
     return source.partition("://")[0].lower() if "://" in source else ""
 
 
 def name_of(source: str) -> str:
-    """The display name of ``source``, without user name and password, which must not reach pages or logs."""
+    """The display name of ``source``: a URL without user name and password, which must not appear in pages or logs."""
     return "stdin" if source == "-" else re.sub(r"(?<=://)[^/@]*@", "", source)
 
 
 def check_source(source: str) -> None:
-    """Raise `SourceError` or `SourceMissingError` where ``source`` can never be opened."""
+    """Raise `SourceError` or `SourceMissingError` if ``source`` cannot be opened now or later."""
     scheme = scheme_of(source)
     if scheme and scheme not in _SCHEMES:
         cure = "use one of " + ", ".join(sorted(_SCHEMES))
@@ -53,24 +53,25 @@ def check_source(source: str) -> None:
 
 
 def reconnects(source: str) -> bool:
-    """Whether ``source`` is opened again after its end."""
+    """Whether the reader opens ``source`` again after its end: true for URLs."""
     return bool(scheme_of(source))
 
 
 def video_of(source: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first video stream, decoded without the delay of frame threads. Raises `SourceError`."""
+    """The first video stream, set to decode without frame threads, which would delay frames. Raises `SourceError`."""
     if not container.streams.video:
-        raise SourceError(f"{name_of(source)}: has no video stream")
+        raise SourceError(f"{name_of(source)}: has no video stream", cure="check that the source is sending video")
     video = container.streams.video[0]
     video.thread_type = "SLICE"
     return video
 
 
 def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFrame) -> Clip:
-    """Describe a live source by its first frame. Raises `SourceError`."""
+    """Describe a live source by its stream and its first frame. Raises `SourceError`."""
     if not (1 <= frame.width <= MAX_SIDE and 1 <= frame.height <= MAX_SIDE):
         raise SourceError(
-            f"{name_of(source)}: has a frame of {frame.width}x{frame.height} (sides of 1 to {MAX_SIDE} are supported)"
+            f"{name_of(source)}: has a frame of {frame.width}x{frame.height}, but sides of 1 to {MAX_SIDE} are supported",
+            cure="send smaller frames",
         )
     return Clip(
         path=Path(name_of(source)),

@@ -1,1 +1,1 @@
-"""Overlay files: a video or a contact sheet that shows saliency and plan over the source."""
+"""Writes overlay files: a video or a contact sheet with saliency and plan drawn over the source."""

@@ -1,4 +1,4 @@
-"""Checks of an overlay's output path before the work begins."""
+"""Checks the output path of an overlay before the analysis begins."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from gpu_saliency.source.clip import Clip
 
 
 def check_preview_output(output: Path, clip: Clip, style: str, *, audio: bool, overwrite: bool) -> None:
-    """Raise `OutputError`, `ToolMissingError` or `UsageError` where the overlay of ``clip`` cannot be written to ``output``."""
+    """Raise `OutputError`, `ToolMissingError` or `UsageError` if the overlay of ``clip`` cannot be written to ``output``."""
     check_style(style)
     check_output(output, clip.path, overwrite=overwrite)
     if is_sheet(output):
         return
     if ENCODER not in av.codec.codecs_available:
-        raise ToolMissingError(f"{output}: this build of PyAV has no {ENCODER}", cure="pip install --force-reinstall --no-deps av")
+        cure = "run pip install --force-reinstall --no-deps av"
+        raise ToolMissingError(f"{output}: this build of PyAV has no {ENCODER}", cure=cure)
     check_container(output, CODEC, clip.audio_codecs if audio else ())
 
 
 def is_sheet(output: Path) -> bool:
-    """Whether ``output`` names a contact sheet (.png) instead of a video."""
+    """Whether ``output`` is a contact sheet (.png) and not a video."""
     return output.suffix.lower() == ".png"

@@ -1,4 +1,4 @@
-"""Paints a frame with its saliency and plan over it and a legend below, for overlay videos and contact sheets."""
+"""`Painter`: draws saliency and plan over a frame, with a legend below, for overlay videos and contact sheets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TITLES = {"source": "Source", "heat": "Saliency", "plan": "Plan: QP offset"}
 _MARGIN = 16
 _SCALES = BAR + 6 + LINE
 _LEAST_COLUMN, _LEAST_WIDTH, _ONE_LINE = 320, 480, 1240
-"""Pixels of width for a panel's scale, for the longest status line, and for all status lines in one."""
+"""Least widths in pixels: of a panel's colour scale, of the longest status line, and of all status text on one line."""
 
 
 def check_style(style: str) -> None:
@@ -34,23 +34,23 @@ def check_style(style: str) -> None:
 
 
 class Painter:
-    """Paints frames of one clip in one style. All its pictures have the same size, with even sides."""
+    """Draws the overlay pictures of one clip in one style. All pictures have the same size, with even sides."""
 
     def __init__(self, clip: Clip, plan: RoiPlan, style: str, side: int) -> None:
         """``side`` is the longer side of each panel in pixels. Raises `UsageError` for an unknown style."""
         check_style(style)
         width, height = panel_size(clip, side)
         self.panel = (max(2, width // 2 * 2), max(2, height // 2 * 2))
-        """Width and height in pixels of the pictures that `paint` takes."""
+        """Width and height in pixels of the pictures given to `paint`."""
         self._panels = STYLES[style]
         self._top = scale_end(plan)
         self._layers = Layers(clip, self.panel, self._top)
         self._background = self._legend()
         self.size = (self._background.shape[1], self._background.shape[0])
-        """Width and height in pixels of the painted pictures."""
+        """Width and height in pixels of the pictures that `paint` returns."""
 
     def paint(self, moment: Moment, picture: Picture) -> Picture:
-        """Paint the panels of the style from ``picture``, which is upright and has the size ``panel``."""
+        """Draw one overlay picture; ``picture`` is the frame, upright, of the size `panel`."""
         canvas = self._background.copy()
         for left, panel in zip(self._lefts(), self._panels, strict=True):
             target = canvas[LINE + 4 : LINE + 4 + self.panel[1], left : left + self.panel[0]]
@@ -64,11 +64,11 @@ class Painter:
         return canvas
 
     def _lefts(self) -> list[int]:
-        """The left edge of each panel; a panel narrower than its scale has space to its right."""
+        """The left edge of each panel in pixels; a panel narrower than its scale has space to its right."""
         return [i * (self._column + _MARGIN) for i in range(len(self._panels))]
 
     def _legend(self) -> Picture:
-        """The parts that all pictures share: titles and scales."""
+        """Draw the background of all pictures: titles and colour scales."""
         self._column = max(self.panel[0], _LEAST_COLUMN)
         width = max(len(self._panels) * (self._column + _MARGIN) - _MARGIN, _LEAST_WIDTH)
         self._status_lines = 1 if width >= _ONE_LINE else 3

@@ -1,4 +1,4 @@
-"""Writes a contact sheet: frames of a clip, painted and arranged in one PNG."""
+"""Writes a contact sheet: several overlay pictures of a clip, arranged in one PNG."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gpu_saliency.preview.overlay.painter import STYLES
 from gpu_saliency.preview.overlay.source import OnFrame, OverlaySource
 
 _WIDTH, _GAP = 2112, 16
-"""Pixels: most of a sheet's width, and between its pictures."""
+"""Largest width of a sheet, and gap between its pictures, in pixels."""
 _SIDE_ALONE, _SIDE_AMONG = 480, 320
-"""Pixels: the longer side of a single panel, and of one of several side by side."""
+"""Longer side in pixels of a panel: in a style with one panel, and in one with several side by side."""
 
 
 def write_sheet(source: OverlaySource, output: Path, *, count: int = 12, on_frame: OnFrame | None = None) -> dict[str, Any]:
-    """Write a contact sheet of ``count`` frames, evenly spread over the clip.
+    """Write a contact sheet of ``count`` frames, evenly spread over the clip, atomically.
 
-    Returns the facts of the file for the command's JSON. Raises `OutputError` or `SourceError`.
+    Returns facts about the file for the command's JSON. Raises `OutputError` or `SourceError`.
     """
     count = min(count, source.track.frame_count)
     wanted = {source.track.frame_count * (2 * i + 1) // (2 * count) for i in range(count)}

@@ -1,4 +1,4 @@
-"""The frames of an overlay file: decoded, shrunk and painted."""
+"""`OverlaySource`: decodes, shrinks and paints the frames for an overlay file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OnFrame = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class OverlaySource:
-    """A clip with the track and the plan to draw over it, in one of the `STYLES`. Raises `UsageError` for an unknown style."""
+    """A clip, and the track and plan to draw over it, in one of the `STYLES`. Raises `UsageError` for an unknown style."""
 
     clip: Clip
     track: SaliencyTrack
@@ -32,13 +32,16 @@ class OverlaySource:
         check_style(self.style)
 
     def painter(self, side: int) -> Painter:
-        """A painter with panels whose longer side is ``side`` pixels."""
+        """Make a painter; the longer side of its panels is ``side`` pixels."""
         return Painter(self.clip, self.plan, self.style, side)
 
     def pictures(
         self, painter: Painter, wanted: Collection[int] | None = None, on_frame: OnFrame | None = None
     ) -> Iterator[Picture]:
-        """Paint each frame of the clip, or only those ``wanted``; a thread decodes ahead. ``on_frame`` counts decoded frames."""
+        """Yield the overlay picture of each frame, or only of the frames ``wanted``; a thread decodes ahead.
+
+        ``on_frame`` is called with the number of decoded frames.
+        """
         lookup = MomentLookup(self.track, self.plan, self.clip.frame_rate)
         shrink = Shrinker(painter.panel, self.clip.rotation)
 

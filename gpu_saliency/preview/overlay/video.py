@@ -1,4 +1,4 @@
-"""Writes an overlay video with the source's time stamps and audio: under a temporary name, verified, then renamed."""
+"""Writes an overlay video with the source's time stamps and audio, verifies it and then gives it its name."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ from gpu_saliency.source.clip import ColorTags
 ENCODER, CODEC = "libx264", "h264"
 _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "20"}
 _SIDE_ALONE, _SIDE_AMONG = 1280, 640
-"""Pixels: the longer side of a single panel, and of one of several side by side."""
+"""Longer side in pixels of a panel: in a style with one panel, and in one with several side by side."""
 _BT709 = ColorTags(color_range=1, colorspace=1, color_primaries=1, color_trc=1)
 
 
 def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on_frame: OnFrame | None = None) -> dict[str, Any]:
-    """Write the overlay video: each frame of the source once, with its time stamp, and the source's audio.
+    """Write the overlay video atomically: each frame of the source once, with its time stamp, and the source's audio.
 
-    Holds a few frames in memory, whatever the clip's length. Returns the facts of the file (`verify_output`). Raises `EncodeError`,
-    `OutputError` or `SourceError`.
+    Memory holds a few frames. Returns facts about the file (`verify_output`). Raises `EncodeError`, `OutputError` or `SourceError`.
     """
     clip, track = source.clip, source.track
     with (
         tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
         publish(output, cure=f"give {setting('output')} another path") as temporary,
     ):
-        # An .mp4 of the frames alone, at a constant rate; the joiner adds the source's time stamps and audio.
+        # The frames are encoded at a constant rate, without audio; join_parts adds the source's time stamps and audio.
         part = Path(folder) / "part.mp4"
         painter = source.painter(_SIDE_AMONG if len(STYLES[source.style]) > 1 else _SIDE_ALONE)
         frames = _encode(source.pictures(painter), painter.size, clip.frame_rate, part, on_frame)
@@ -82,7 +81,7 @@ def _encode(pictures: Iterator[Picture], size: tuple[int, int], rate: Fraction, 
 
 @contextmanager
 def _encoding(part: Path) -> Iterator[None]:
-    """Turn PyAV's errors into `EncodeError`."""
+    """Convert PyAV's errors in the block to `EncodeError`."""
     try:
         yield
     except av.FFmpegError as error:

@@ -1,1 +1,1 @@
-"""The preview in a terminal: two pictures in coloured half blocks, with text below."""
+"""The preview in a terminal: two pictures of coloured half blocks, with text below."""

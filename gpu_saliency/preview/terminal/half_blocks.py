@@ -1,4 +1,4 @@
-"""Draws pictures with the character of an upper half block: two pixels per character cell."""
+"""Draws pictures with the character "upper half block": two pixels per character cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GAP = 2
 
 
 def half_blocks(*pictures: Picture) -> Segments:
-    """Draw pictures ``[2 n, w, 3]`` side by side in n lines: a cell's foreground is its upper pixel, its background the lower."""
+    """Draw pictures ``[2 n, w, 3]`` side by side in n lines; a cell's foreground is the upper pixel, its background the lower."""
     segments: list[Segment] = []
     for line in range(pictures[0].shape[0] // 2):
         for picture in pictures:
@@ -33,9 +33,9 @@ def half_blocks(*pictures: Picture) -> Segments:
 
 
 def picture_size(clip: Clip, columns: int, lines: int) -> tuple[int, int]:
-    """Pixels of each of two pictures of ``clip`` that fit side by side: width in columns, height in half lines.
+    """Width and height in pixels of two pictures of ``clip`` that fit side by side into ``columns`` and ``lines`` of text.
 
-    A half block is taken to be as wide as high.
+    A pixel is one column wide and half a line high, which is assumed to be a square.
     """
     wide, high = float(clip.width * clip.sample_aspect_ratio), float(clip.height)
     if clip.rotation % 180:

@@ -13,7 +13,7 @@ _ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1b[C": "right", b"\x1b[D": "l
 
 
 class Keys:
-    """Reads keys from stdin and restores the terminal at the end; without a terminal, no key is ever pressed."""
+    """Reads keys from stdin, and restores the terminal at the end of the block. If stdin is not a terminal, it reads no keys."""
 
     def __enter__(self) -> Keys:
         self._before = None
@@ -27,7 +27,7 @@ class Keys:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     def pressed(self, seconds: float) -> str:
-        """Wait up to ``seconds`` for a key: its letter, or ``up``, ``down``, ``left``, ``right``; ``""`` if none comes."""
+        """Wait up to ``seconds`` for a key; returns its character, or ``up``, ``down``, ``left``, ``right``, or ``""`` if none."""
         if self._before is None:
             time.sleep(seconds)
             return ""

@@ -31,7 +31,7 @@ _TEXT_LINES = 8
 _LEAST = (40, 16)
 """Columns and lines of the smallest usable terminal."""
 _RATE_SECONDS = 2.0
-"""Time over which the shown frames per second are measured."""
+"""Period over which the displayed frame rate is measured."""
 
 
 def check_terminal(console: Console) -> Console:
@@ -65,7 +65,7 @@ def show_live(session: LiveSession, policy: RoiPolicy, console: Console, spell: 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """Everything that depends on the view and the terminal's size, made anew when either changes."""
+    """The objects that draw a view at a terminal size; cached until either changes."""
 
     version: int
     window: tuple[int, int]
@@ -79,7 +79,7 @@ class _Drawing:
 
 
 class _Player:
-    """Shows the frames of a screen and passes keys to it."""
+    """Shows the frames of a `Screen` in the terminal, and passes keys to it."""
 
     def __init__(
         self, session: Session, screen: Screen[av.VideoFrame], policy: RoiPolicy, console: Console, spell: Spelling
@@ -134,7 +134,7 @@ class _Player:
         )
 
     def _frame_rate(self) -> float:
-        """Frames shown per second, this one included."""
+        """Frames shown per second, the current one included."""
         now = time.monotonic()
         self._shown = [*(at for at in self._shown if at > now - _RATE_SECONDS), now]
         return len(self._shown) / _RATE_SECONDS

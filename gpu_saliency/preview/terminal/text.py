@@ -1,4 +1,4 @@
-"""The lines of text around the pictures: titles, colour scales, progress, values and a curve."""
+"""Makes the lines of text around the pictures: titles, colour scales, progress, values and a curve."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIVE_KEYS = "space pause   q end"
 
 
 def line(text: str) -> Text:
-    """One line, cut off at the terminal's width."""
+    """One line of text, cut off at the terminal's width."""
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
@@ -45,7 +45,7 @@ def scales(top: float) -> Text:
 
 
 def progress(session: Session, view: View, spell: Spelling) -> Text:
-    """The clip's facts and the state of its analysis; ``view`` has a track."""
+    """Name, size and rate of the clip, and the state of its analysis; ``view`` must have a track."""
     assert view.track is not None
     clip, done = session.clip, view.track.frame_count
     facts = f"{session.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps"
@@ -60,14 +60,17 @@ def progress(session: Session, view: View, spell: Spelling) -> Text:
 
 
 def plan_summary(policy: RoiPolicy, moment: Moment) -> Text:
-    """The policy, and the share of blocks that it improves in this frame."""
+    """The policy, and the share of blocks that the plan improves in this frame."""
     improved = float((moment.effective < -0.5).mean())
     alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
     return line(f"plan {policy.mapping} {policy.offset:+d} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved")
 
 
 def curve(means: NDArray[np.float64], sample: int, width: int) -> Text:
-    """The mean saliency of each map, 0..1, scaled to its highest; ``sample`` is marked. ``width`` is the terminal's in columns."""
+    """A curve of the mean saliency of each map, 0..1, scaled to the highest; the map ``sample`` is marked.
+
+    ``width`` is the terminal's in columns.
+    """
     label = "mean saliency "
     columns = max(1, width - len(label) - 8)
     bins = np.array([part.mean() for part in np.array_split(means, min(columns, len(means)))])

@@ -1,1 +1,1 @@
-"""The preview in a browser: a small server for one clip, and its page."""
+"""The preview in a browser: a small web server for one clip or live source, and its page."""

@@ -1,4 +1,4 @@
-"""The routes: a few fixed files and one WebSocket. No request can name any other file."""
+"""The routes of the web server: a few fixed files and one WebSocket. Requests for other files get 404."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ from gpu_saliency.preview.web.viewer import Viewer
 
 MAX_VIEWERS = 16
 TOO_MANY = 4001
-"""WebSocket close code for more than `MAX_VIEWERS`."""
+"""WebSocket close code for a viewer beyond `MAX_VIEWERS`."""
 _SCRIPTS = ("app.js", "connection.js", "controls.js", "picture.js", "state.js", "timeline.js")
 FILES = {
     "": ("index.html", "text/html"),
     "style.css": ("style.css", "text/css"),
     **{name: (name, "text/javascript") for name in _SCRIPTS},
 }
-"""Path, file and type of everything that the page consists of."""
+"""The files of the page: file name and media type by URL path."""
 
 
 def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: frozenset[str] | None, token: str) -> ASGIApp:
-    """Serve the preview below ``/``, or below ``/TOKEN/`` where there is a token; each viewer gets a screen of its own."""
+    """Make the ASGI app that serves the preview below ``/``, or below ``/TOKEN/`` if ``token`` is not empty.
+
+    Each viewer gets its own screen from ``new_screen``. ``hosts`` are the accepted Host headers (see `own_hosts`).
+    """
 
     async def viewer(socket: WebSocket) -> None:
         if shared.viewers >= MAX_VIEWERS:

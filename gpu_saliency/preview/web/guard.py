@@ -1,7 +1,7 @@
-"""Accepts requests only from pages that this server delivered itself.
+"""Accepts requests only from the page that this server delivered, to prevent attacks by other web sites.
 
-A page of another site can make a browser send requests to this machine, and can point its own host name at this machine's address
-(DNS rebinding). So the Host header must be one of ours, and Origin, which browsers send with every WebSocket, must equal it.
+A page of another site can make a browser send requests to this machine, and can resolve its own host name to this machine's address
+(DNS rebinding). So the Host header must be one of `own_hosts`, and Origin, which browsers send with every WebSocket, must equal it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEADERS = [
-    # The page loads nothing from other sites, runs no inline scripts, and cannot be framed.
+    # The page cannot load resources from other sites, run inline scripts, or be framed.
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -28,7 +28,7 @@ _HEADERS = [
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, an address or a name, is reachable from this machine only."""
+    """Whether ``host``, an address or a name, can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -36,12 +36,12 @@ def is_loopback(host: str) -> bool:
 
 
 def own_hosts(host: str, port: int) -> frozenset[str] | None:
-    """The accepted values of the Host header; ``None`` (any) beyond loopback, where this machine may have any name."""
+    """The accepted values of the Host header; ``None`` accepts any, for addresses beyond loopback, which may have any name."""
     if not is_loopback(host):
         return None
     shown = f"[{host}]" if ":" in host else host
     names = (shown, "127.0.0.1", "localhost", "[::1]")
-    # Browsers leave out the default port.
+    # Browsers omit the default port from the Host header.
     return frozenset(f"{name}:{port}" for name in names) | (frozenset(names) if port == 80 else frozenset())
 
 

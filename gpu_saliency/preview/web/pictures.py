@@ -1,4 +1,4 @@
-"""JPEG pictures of a clip's frames, cached and shared by all viewers."""
+"""Encodes a clip's frames as JPEG pictures, which are cached and shared by all viewers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
 SIDE = 960
-"""Pixels of a picture's longer side; smaller frames keep their size."""
+"""Longer side of a picture in pixels; smaller frames keep their size."""
 _JPEG, _QUANTISER = "yuvj420p", 4
 _CACHE_BYTES = 48 << 20
 _STEPS_BACK = 8
-"""Frames cached before the target of a seek, for stepping back."""
+"""Number of frames before the target of a seek that are cached, for steps back."""
 _READERS = 3
-"""Most decoders: that many viewers can play different places of the clip without seeking."""
+"""Largest number of decoders: as many viewers can play different parts of the clip without seeks."""
 
 
 class FrameStore:
-    """Decodes frames to JPEG on demand, one request at a time, with bounded memory. `close` it at the end."""
+    """Decodes frames of a clip to JPEG on demand, one request at a time, with an LRU cache. Call `close` at the end."""
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
         self._clip = clip
@@ -47,7 +47,10 @@ class FrameStore:
             self._readers.clear()
 
     def jpeg(self, number: int, frame_pts: NDArray[np.int64] | None) -> bytes:
-        """Frame ``number`` as JPEG, upright, with square pixels. Raises `SourceError` where there is none (`FrameReader.read`)."""
+        """Frame ``number`` as JPEG, upright, with square pixels.
+
+        ``frame_pts`` is that of `FrameReader.read`. Raises `SourceError` if the clip has no such frame.
+        """
         with self._lock:
             if number in self._cache:
                 self._cache.move_to_end(number)
@@ -58,7 +61,7 @@ class FrameStore:
                 if number - passed <= _STEPS_BACK and passed not in self._cache:
                     self._store(passed, self._encode(frame))
 
-            # A user who steps back once is likely to do so again, and each seek decodes from a key frame anyway.
+            # Users who step back once are likely to step back again, and a seek decodes these frames anyway.
             is_jump = not reader.is_near(number)
             data = self._encode(reader.read(number, frame_pts, cache_last if is_jump else None))
             self._store(number, data)
@@ -71,7 +74,7 @@ class FrameStore:
             self._cache_bytes -= len(self._cache.popitem(last=False)[1])
 
     def _reader_for(self, number: int) -> FrameReader:
-        """The nearest reader before ``number``, else a new one, else the least recently used."""
+        """Choose the nearest reader before ``number``, else a new one, else the least recently used."""
         near = [reader for reader in self._readers if reader.is_near(number)]
         if near:
             reader = max(near, key=lambda reader: reader.position)
@@ -86,7 +89,7 @@ class FrameStore:
 
 
 class JpegEncoder:
-    """Encodes a clip's frames as JPEG, upright, with square pixels. Not thread-safe."""
+    """Encodes frames of a clip as JPEG, upright, with square pixels. Not thread-safe."""
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
         self._is_turned = clip.rotation != 0
@@ -116,7 +119,7 @@ class JpegEncoder:
 
 
 class LatestPicture:
-    """The latest frame of a live source as JPEG, encoded once for all viewers."""
+    """Encodes the latest frame of a live source as JPEG, once for all viewers."""
 
     def __init__(self, clip: Clip) -> None:
         self._encode = JpegEncoder(clip)

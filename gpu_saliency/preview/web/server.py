@@ -27,12 +27,12 @@ from gpu_saliency.preview.web.shared import Shared
 from gpu_saliency.progress import Reporter
 
 _LONGEST_MESSAGE = 1 << 16
-"""Bytes of the longest message that is accepted from a page."""
+"""Longest message in bytes that is accepted from a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The address of the page, and how it is announced. Produced by `open_site`."""
+    """The listening socket of the page, and the settings that announce its address. Produced by `open_site`."""
 
     host: str
     listener: socket.socket
@@ -48,19 +48,19 @@ def open_site(host: str, port: int, open_page: bool, reporter: Reporter) -> Iter
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host`` and ``port``. Raises `UsageError`."""
+    """Open a socket that listens on ``host`` and ``port``. Raises `UsageError`."""
     if not 0 <= port <= 65535:
-        raise UsageError("out of range", setting="port", value=port, cure="1 to 65535, or 0 for a free one")
+        raise UsageError("out of range", setting="port", value=port, cure="give 1 to 65535, or 0 for a free one")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except socket.gaierror as error:
-        problem, cure = f"is not an address of this machine: {error.strerror}", f"leave out {setting('host')}"
+        problem, cure = f"is not an address of this machine: {error.strerror}", f"leave {setting('host')} out"
         raise UsageError(problem, setting="host", value=host, cure=cure) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError("is in use", setting="port", value=port, cure="give another port, or 0 for a free one") from error
-        cure = f"leave out {setting('host')} and {setting('port')}"
+        cure = f"leave {setting('host')} and {setting('port')} out"
         raise UsageError(f"{setting('host', host)} {setting('port', port)}: {error.strerror}", cure=cure) from error
 
 
@@ -73,7 +73,7 @@ def serve_clip(
 ) -> None:
     """Show a clip in browsers until Ctrl-C. Raises the error that ended the analysis before its first map.
 
-    The page offers the result of ``encode_command`` for its policy to copy.
+    The page shows a command to copy: the result of ``encode_command`` for the policy chosen on the page.
     """
     store = FrameStore(session.clip)
     try:
@@ -86,14 +86,14 @@ def serve_clip(
 def serve_live(session: LiveSession, policy: RoiPolicy, site: Site, spell: Spelling = spell_python) -> None:
     """Show a live source in browsers until Ctrl-C. Raises the error that ended the analysis before its first map."""
     picture = LatestPicture(session.clip)
-    # The page hides the command of a live source: there is no file to encode.
+    # A live source has no file to encode, so the page shows no command.
     shared = Shared(session, picture.size, policy, lambda _: "", spell)
     _serve(shared, lambda: LiveScreen(session.reader, picture.jpeg), site)
 
 
 def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) -> None:
     host, port = site.host, site.listener.getsockname()[1]
-    # On loopback, every user of this machine has access; beyond it, only users who know the token.
+    # On loopback every user of this machine has access; beyond loopback the URL needs a secret token.
     token = "" if is_loopback(host) else secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/" + (f"{token}/" if token else "")
@@ -110,7 +110,7 @@ def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) 
     )
     try:
         print(url, flush=True)
-        warning = "Anyone who knows this address can see the preview; the connection is not encrypted. " if token else ""
+        warning = "Anyone with this address can open the preview; the connection is not encrypted. " if token else ""
         site.reporter.say(f"{warning}Press Ctrl-C to end.")
         if site.open_page:
             threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()

@@ -1,4 +1,4 @@
-"""The state that all viewers of one preview share: the session, and threads for decoding and planning."""
+"""`Shared`: the state that all viewers of one preview share, that is, the session and the threads that decode and plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpu_saliency.preview.web.wire import plan_message, timeline_message
 
 @dataclass(slots=True)
 class Shared:
-    """State shared by all viewers. One thread decodes and one plans, so that many viewers cannot take all cores."""
+    """The state shared by all viewers. One thread decodes and one plans, so that many viewers cannot use all cores."""
 
     session: Session
     size: tuple[int, int]
@@ -36,7 +36,7 @@ class Shared:
     """Version of a view, and its `timeline_message`."""
 
     async def timeline(self, view: View) -> str:
-        """The text of `timeline_message`, made once for each view."""
+        """The text of `timeline_message`, made once for each view, in the planning thread."""
         return await asyncio.get_running_loop().run_in_executor(self.planning, self._make_timeline, view)
 
     def _make_timeline(self, view: View) -> str:
@@ -45,7 +45,10 @@ class Shared:
         return self._timeline[1]
 
     async def plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, MomentLookup, str]:
-        """The plan, the lookup of its frames, and the text of `plan_message`. Raises `UsageError`."""
+        """Plan in the planning thread; returns the plan, a lookup for its frames and the text of `plan_message`.
+
+        Raises `UsageError`.
+        """
         return await asyncio.get_running_loop().run_in_executor(self.planning, self._make_plan, view, policy)
 
     def _make_plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, MomentLookup, str]:

@@ -1,4 +1,4 @@
-"""Streams frames to one browser with back-pressure: later frames wait for acknowledgements, and late frames are dropped."""
+"""`Viewer`: streams frames to one browser with back-pressure; frames wait for acknowledgements, and late frames are dropped."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gpu_saliency.preview.web.shared import Shared
 from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message
 
 _MAX_UNACKNOWLEDGED = 2
-"""Most pictures under way to the browser: one being drawn, one being sent."""
+"""Most pictures that the browser has not acknowledged: one being drawn, one being sent."""
 _IDLE_SECONDS = 0.25
 _MAX_MISTAKES = 20
-"""Invalid messages after which the viewer is disconnected; our page sends none."""
+"""Most invalid messages before the viewer is disconnected; the page sends none."""
 
 
 class Viewer:
-    """One browser's connection, with a screen and a policy of its own."""
+    """The connection to one browser, with its own screen and policy."""
 
     def __init__(self, socket: WebSocket, shared: Shared, screen: Screen[bytes]) -> None:
         self._socket, self._shared, self._screen = socket, shared, screen
@@ -40,7 +40,7 @@ class Viewer:
         self._lookup: MomentLookup | None = None
         self._view = View(-1, None, finished=False)
         self._unacknowledged: list[tuple[int, float]] = []
-        """Frame number and sending time."""
+        """Frame number and sending time of each picture."""
         self._sent: int | None = None
         self._redraw = True
         self._moved = True
@@ -60,7 +60,7 @@ class Viewer:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             error = task.exception()
-            # After these the client has disconnected; there is nobody to report to.
+            # These errors mean that the client has disconnected, so they are not reported.
             if error is not None and not isinstance(error, (WebSocketDisconnect, RuntimeError)):
                 raise error
 

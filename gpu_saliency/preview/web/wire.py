@@ -1,8 +1,8 @@
-"""The messages between the server and the page. The page's side is page/connection.js.
+"""Makes and parses the messages between the server and the page; page/connection.js is the page's side.
 
-The server sends JSON texts with a ``type``, and pictures as bytes: the length of a JSON header (four bytes, little-endian), the
-header, the map and the QP offsets of the frame (``rows * cols`` bytes each, upright), and the JPEG. The page sends JSON texts;
-`parse_command` validates them.
+The server sends JSON texts with a ``type``, and pictures as binary messages: the length of a JSON header (four bytes,
+little-endian), the header, the map and the QP offsets of the frame (``rows * cols`` bytes each, upright), and the JPEG. The page
+sends JSON texts; `parse_command` validates them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gpu_saliency.preview.planner import View
 from gpu_saliency.source.clip import Clip
 
 _POINTS, _MARKS = 600, 2000
-"""Most points of the mean saliency curve and most marks on the time line; more could not be distinguished."""
+"""Most points of the mean saliency curve, and most marks on the time line. More would be too close together on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Command:
 
 
 def parse_command(text: str) -> Command:
-    """Parse a message of the page.
+    """Parse and validate a message of the page.
 
-    Raises `ValueError` for text that the page never sends, and its subclass `UsageError` for a policy that is out of range.
+    Raises `ValueError` for an invalid message, and its subclass `UsageError` for a policy that is out of range.
     """
     message = json.loads(text)
     if not isinstance(message, dict):
@@ -64,7 +64,7 @@ def parse_command(text: str) -> Command:
 
 
 def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, live: bool) -> dict[str, Any]:
-    """The constant facts: the clip, the ranges of the controls, the colours."""
+    """The first message to a page, with constant facts: the clip, the ranges of the controls, the colours."""
     ramp = np.arange(256)
     return {
         "type": "hello",
@@ -98,7 +98,10 @@ def _grid_box(clip: Clip) -> list[float]:
 
 
 def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
-    """The progress of the analysis, the curve of mean saliency, and the scene changes. ``spell`` spells settings in errors."""
+    """The message about the analysis: its progress, the curve of mean saliency, and the cuts.
+
+    ``spell`` spells the settings in its error.
+    """
     track = view.track
     points: list[list[float]] = []
     if track is not None:
@@ -120,7 +123,7 @@ def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
 
 
 def plan_message(plan: RoiPlan, policy: RoiPolicy, command: str) -> dict[str, Any]:
-    """The plan of ``policy``, and the ``command`` that encodes with it."""
+    """The message about a plan: facts about the plan of ``policy``, and the ``command`` that encodes with it."""
     statistics = plan.statistics().to_json()
     return {
         "type": "plan",
@@ -135,7 +138,7 @@ def plan_message(plan: RoiPlan, policy: RoiPolicy, command: str) -> dict[str, An
 
 
 def picture_message(clip: Clip, moment: Moment | None, plan: RoiPlan | None, jpeg: bytes, facts: dict[str, Any]) -> bytes:
-    """One frame with its map and QP offsets, where there are any; ``facts`` are added to the header."""
+    """The binary message of one frame, with its map and QP offsets if there are any; ``facts`` are added to the header."""
     header, grids = dict(facts), b""
     if moment is not None and plan is not None:
         turns = clip.rotation // 90

@@ -1,1 +1,1 @@
-"""Decoding to device memory: which backend decodes a clip, and in which ranges."""
+"""Decodes clips to GPU memory: chooses the decode backend, divides the clip into ranges, and decodes them."""

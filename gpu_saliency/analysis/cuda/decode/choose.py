@@ -1,4 +1,4 @@
-"""Chooses the decode backend of a clip: the backends in the order in which they are tried, and the reason for the choice."""
+"""Chooses the decode backend for a clip, and gives the reason for the choice."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 @dataclass(frozen=True, slots=True)
 class DecoderChoice:
-    """A decode backend and the reason for it."""
+    """The decode backend for a clip, and the reason for the choice."""
 
     name: str
     reason: str
     make: Callable[[DecodeRequest], Decoder]
     is_unexpected: bool = False
-    """Whether the CPU decodes although NVDEC was to be expected."""
+    """Whether the CPU decodes although the user may expect NVDEC; the user then gets a message."""
 
 
 def _nvdec(request: DecodeRequest) -> Decoder:
@@ -55,9 +55,10 @@ DECODERS = {
 
 
 def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> DecoderChoice:
-    """Return the first backend that can decode ``clip``.
+    """Return the first of ``nvdec``, ``pyav-cuda`` and ``upload`` that can decode ``clip``.
 
-    Raises `ToolMissingError` where only NVDEC's library is missing: that is a broken installation, not a reason to use the CPU.
+    Raises `ToolMissingError` if NVDEC could decode it but its library cannot be used: a broken installation must not silently
+    decode on the CPU.
     """
     if settings.decoders == "cpu":
         return _choice("upload", "asked for")
@@ -70,7 +71,7 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> De
     if machine.nvcuvid_error is not None:
         raise cuda_error(
             f"NVDEC's library cannot be used: {machine.nvcuvid_error}",
-            "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,video,utility; or give " + setting("decoders", "cpu"),
+            "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,video,utility, or give " + setting("decoders", "cpu"),
         )
     content = f"{clip.codec} {chroma} {layout.bits} bit"
     if machine.nvdec_error is not None:
@@ -91,12 +92,12 @@ def _choice(name: str, reason: str) -> DecoderChoice:
 
 
 def on_cpu(reason: str) -> DecoderChoice:
-    """The choice where NVDEC cannot decode the clip, for ``reason``."""
+    """The choice of the CPU for a clip that NVDEC cannot decode; ``reason`` is for the user."""
     return DecoderChoice("upload", f"decoded on the CPU: {reason}", DECODERS["upload"], True)
 
 
 def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
-    """`SampleLayout.chroma_offset` of a clip, from its first frame decoded on the CPU: NVDEC does not report it."""
+    """Measure `SampleLayout.chroma_offset` of a clip on its first frame, decoded on the CPU; NVDEC does not report it."""
     layout = SampleLayout.of(clip.pix_fmt)
     if layout is None:
         return 0, 0
@@ -105,12 +106,12 @@ def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
 
 
 def libavcodec_has_nvdec(codec: str) -> bool:
-    """Whether PyAV's libavcodec has an NVDEC decoder for ``codec``; the GPU may still lack it."""
+    """Whether PyAV's libavcodec can use NVDEC for ``codec``; the GPU may still not support that codec."""
     return any(config.device_type == HWDeviceType.cuda for config in av.Codec(codec, "r").hardware_configs)
 
 
 def fits(caps: dict[str, int], width: int, height: int) -> bool:
-    """Whether NVDEC decodes pictures of that size; ``caps`` as returned by GetDecoderCaps of PyNvVideoCodec 2.2.4."""
+    """Whether NVDEC decodes pictures of that size; ``caps`` is the result of GetDecoderCaps of PyNvVideoCodec 2.2.4."""
     macroblocks = -(-width // 16) * -(-height // 16)
     return (
         caps["width_min"] <= width <= caps["width_max"]

@@ -1,4 +1,4 @@
-"""Computes the matrix from Y'CbCr sample values to full-range R'G'B' codes (ITU-T H.273)."""
+"""Computes the matrix that converts Y'CbCr codes to full-range R'G'B' codes (ITU-T H.273)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from gpu_saliency.source.colour import MATRICES
 
 
 def yuv_to_rgb_matrix(colorspace: int, is_full: bool, bits: int, *, has_chroma: bool = True) -> NDArray[np.float32]:
-    """``[12]``: for each of R', G', B' in 0..255 its factors of Y', Cb, Cr (sample values of ``bits`` bits) and its offset.
+    """Compute the conversion matrix ``[12]``: for each of R', G', B' the factors of Y', Cb, Cr, and an offset.
 
-    H.273, equations 20 to 31 (quantisation) and 38 to 40 (matrix), solved for R'G'B'; but full range of more than 8 bits ends at
-    255 times 2^(bits - 8), 0.3 % below the standard's 2^bits - 1, as in swscale on the CPU path. Without chroma its factors are 0.
-    Raises `KeyError` for a ``colorspace`` that `resolve_colorspace` does not return.
+    Y', Cb, Cr are codes of ``bits`` bits; the results are in 0..255. The formulas are H.273, equations 20 to 31 (quantisation) and
+    38 to 40 (matrix), solved for R'G'B'; but full range of more than 8 bits ends at 255 times 2^(bits - 8), 0.3 % below the
+    standard's 2^bits - 1, as in swscale on the CPU path. Without chroma the factors of Cb and Cr are 0. Raises `KeyError` for a
+    ``colorspace`` that `resolve_colorspace` does not return.
     """
     _, red, blue = MATRICES[colorspace]
     green = 1 - red - blue

@@ -1,4 +1,4 @@
-"""Indexes the frames of a clip from its packets, without decoding: their time stamps, and where decoding can begin."""
+"""Indexes the frames of a clip from its packets, without decoding: time stamps, and frames where decoding can begin."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from gpu_saliency.source.decode import GRID_TOLERANCE
 
 @dataclass(frozen=True, slots=True)
 class PacketFacts:
-    """One packet of the video stream; packets come in the order in which they are decoded."""
+    """The time stamp and flags of one video packet; packets are in decode order."""
 
     pts: int | None
     is_key: bool
     is_discard: bool = False
-    """Decoded as a reference and never shown, such as frames that an edit list cuts off."""
+    """Whether the frame is only decoded as a reference and never shown, such as frames before the start of an edit list."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameIndex:
-    """The shown frames of a clip. Produced by `index_clip`, consumed by `split_ranges` and the decoders."""
+    """The frames of a clip that are shown. Produced by `index_clip`, consumed by `split_ranges` and the decoders."""
 
     pts: NDArray[np.int64]
-    """``[frames]``, in ``time_base``, strictly rising: the frame with ``pts[i]`` is frame i."""
+    """``[frames]``, time stamp of each frame in ``time_base``, strictly rising."""
     keys: NDArray[np.int64]
-    """``[keys]``, rising: frames from which decoding yields every later frame. The first is 0."""
+    """``[keys]``, rising from 0: numbers of the frames at which decoding can begin, so that it yields every later frame."""
     hidden: frozenset[int] = frozenset()
-    """Time stamps of frames that a decoder delivers but that are not in the clip: beyond its duration, or cut off."""
+    """Time stamps of frames that a decoder delivers but that are not in the clip: after its duration, or never shown."""
     time_base: Fraction = Fraction(1)
 
     @property
@@ -48,18 +48,18 @@ class FrameIndex:
         raise KeyError(pts)
 
     def is_variable(self, frame_rate: Fraction) -> bool:
-        """Whether a frame's time lies off the grid of ``frame_rate``; the same test as the CPU decoder's."""
+        """Whether a time stamp differs from a constant ``frame_rate`` by more than `GRID_TOLERANCE`, as on the CPU path."""
         seconds = (self.pts - self.pts[0]) * float(self.time_base)
         off_grid = np.abs(seconds - np.arange(len(self.pts)) / float(frame_rate))
         return bool((off_grid > GRID_TOLERANCE).any())
 
 
 class IrregularStreamError(Exception):
-    """The packets do not identify the frames, so only decoding the whole clip in order can."""
+    """The packets do not determine the frames of the clip; only decoding it in order does."""
 
 
 def index_clip(clip: Clip) -> FrameIndex:
-    """Index ``clip`` by reading all its packets. Raises `IrregularStreamError` or `SourceError`."""
+    """Read all packets of ``clip`` and index its frames. Raises `IrregularStreamError` or `SourceError`."""
     with open_clip(clip) as container:
         video = video_stream_of(container)
         facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(video) if p.size]
@@ -67,7 +67,7 @@ def index_clip(clip: Clip) -> FrameIndex:
 
 
 def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> FrameIndex:
-    """Index the frames of all ``packets``; ``duration`` in seconds cuts the clip as the CPU decoder does.
+    """Index the frames of all ``packets``; ``duration`` in seconds limits the clip as on the CPU path (0: no limit).
 
     Raises `IrregularStreamError`.
     """
@@ -80,7 +80,7 @@ def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float 
     if len(np.unique(pts)) != len(pts):
         raise IrregularStreamError("two packets have the same time stamp")
     if pts.min() < pts[0]:
-        raise IrregularStreamError("the first frames refer to frames that the file does not hold")
+        raise IrregularStreamError("the first frames refer to frames that are not in the file")
     shown = np.array([not packet.is_discard for packet in packets])
     if not shown.any():
         raise IrregularStreamError("no packet is shown")

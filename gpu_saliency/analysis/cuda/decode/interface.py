@@ -1,4 +1,4 @@
-"""The interface of the device's decoders: the request that a `Decoder` is made from and the frames that it yields."""
+"""The interface of the decoders on a GPU: a `DecodeRequest` makes a `Decoder`, which yields each `DecodedFrame`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpu_saliency.source.decode import DecodeTally
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How sample values become R'G'B'; the arguments of `yuv_to_rgb_matrix`."""
+    """The parameters of the conversion to R'G'B': the arguments of `yuv_to_rgb_matrix`."""
 
     colorspace: int
     is_full: bool
@@ -33,26 +33,26 @@ class Colour:
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """One decoded frame. Produced by a `Decoder`, consumed by a `Lane` before it asks for the next one."""
+    """One decoded frame. Produced by a `Decoder`; a `Lane` consumes it before it fetches the next one."""
 
     number: int
     colour: Colour
     surface: Callable[[], Surface]
-    """Returns its place in device memory; called on the lane's stream, and only for frames that a kernel reads."""
+    """Returns the picture's surface, copied to the GPU if it is on the host. Called only for frames that a kernel reads."""
 
 
 class Decoder(Protocol):
-    """Decodes one range of one clip. A surface is valid until the next frame is asked for."""
+    """Decodes one range of one clip. A surface is valid until the next frame is fetched."""
 
     @property
     def meters_scenes(self) -> bool:
-        """Whether it measures scene changes itself, on the host."""
+        """Whether the decoder measures scene changes itself, on the host."""
         ...
 
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
-        """Yield all frames of ``frame_range`` in order (``None``: of the clip).
+        """Yield all frames of ``frame_range`` in order (``None``: of the whole clip).
 
-        Its writes to a surface are ordered before later work on ``cuda_stream``, and it reuses a surface only after the work on
+        The decoder's writes to a surface come before later work on ``cuda_stream``, and it reuses a surface only after the work on
         ``cuda_stream`` that reads it. Raises `SourceError`.
         """
         ...
@@ -60,16 +60,16 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodeRequest:
-    """The clip to decode and where to; the argument of each backend."""
+    """The clip to decode and the GPU to decode to; the argument of each decode backend."""
 
     clip: Clip
     index: FrameIndex | None
     gpu: int
     tally: DecodeTally
-    """Filled by a decoder on the host only."""
+    """Filled only by a decoder that runs on the host."""
     traffic: Traffic
     chroma_offset: tuple[int, int] = (0, 0)
-    """Of a clip that NVDEC decodes; see `SampleLayout`."""
+    """Chroma siting of a clip that NVDEC decodes; see `SampleLayout`."""
 
     def required_index(self) -> FrameIndex:
         assert self.index is not None, "choose_decoder picks a backend that needs an index only where there is one"

@@ -1,7 +1,8 @@
-"""Decode backend ``nvdec``: NVIDIA's PyNvVideoCodec. Statements about it were read from 2.2.4 and its bindings.
+"""Decode backend ``nvdec``: NVIDIA's PyNvVideoCodec. Statements about it come from the sources of 2.2.4 and its bindings.
 
-It is fed packet by packet, so that a range begins and ends at the exact frame, and it releases Python's lock while it waits. Its
-threaded decoder, which demuxes too, is not used: an exception in that decoder's thread (seen: a parser error) ends the process.
+The clip is sent to it packet by packet, so that a range begins and ends at the exact frame; it releases Python's lock while it
+waits. Its threaded decoder, which demuxes too, is not used: an exception in that decoder's thread (seen: a parser error) ends the
+process.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from gpu_saliency.analysis.device import DeviceMemoryError
 from gpu_saliency.errors import GpuSaliencyError, SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
-# NVDEC's parser needs start codes, and the headers before each key frame, which containers store otherwise.
+# NVDEC's parser needs start codes, and headers before each key frame; containers store both in another form.
 FILTERS = {"h264": "h264_mp4toannexb,dump_extra=freq=keyframe", "hevc": "hevc_mp4toannexb,dump_extra=freq=keyframe"}
 FILTERS["mpeg4"] = "dump_extra=freq=keyframe"
 
@@ -62,7 +63,10 @@ class NvdecDecoder:
         raise missing_frame(self._clip.url, expected)
 
     def _number(self, frame: Any, expected: int) -> int | None:
-        """The frame's number, by its time stamp: the packet's, in the stream's time base (seen in MP4, Matroska and MPEG-TS)."""
+        """The frame's number, ``None`` if it is not in the clip.
+
+        The frame's time stamp is its packet's, in the stream's time base (seen in MP4, Matroska and MPEG-TS).
+        """
         pts = frame.getPTS()
         if pts < self._index.pts[0]:
             return None
@@ -72,7 +76,7 @@ class NvdecDecoder:
             raise missing_frame(self._clip.url, expected) from None
 
     def _fed(self, frame_range: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
-        """Feed the packets of ``frame_range`` to the decoder; yields its frames, and those that had to be decoded with them."""
+        """Send the packets of ``frame_range`` to the decoder; yields its frames, and others that the packets contain."""
         codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
         with self._errors():
             decoder = self._library.CreateDecoder(
@@ -80,7 +84,7 @@ class NvdecDecoder:
             )
         for data, pts in fed_packets(self._clip, self._index, frame_range):
             packet = self._library.PacketData()
-            # A packet without data flushes the decoder; the library's own demuxer ends with one as well.
+            # A packet without data flushes the decoder; the library's own demuxer also ends with one.
             packet.bsl, packet.bsl_data, packet.pts = (0, 0, 0) if data is None else (data.size, data.buffer_ptr, pts)
             with self._errors():
                 frames = decoder.Decode(packet)
@@ -107,7 +111,7 @@ class NvdecDecoder:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the library's errors, whose types derive from `Exception` only, into `SourceError`."""
+        """Convert the library's errors, which have no common type but `Exception`, to `SourceError`."""
         try:
             with device_errors():
                 yield
@@ -128,7 +132,7 @@ def _finished(cuda_stream: Any) -> Iterator[None]:
 
 
 def fed_packets(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> Iterator[tuple[av.Packet[Any] | None, int]]:
-    """Yield the packets of ``frame_range`` in the form that NVDEC's parser takes, with their time stamps; ``None`` at the end."""
+    """Yield the packets of ``frame_range`` in the form for NVDEC's parser, with their time stamps; ``None`` at the end."""
     with open_clip(clip) as container:
         video = video_stream_of(container)
         chain = FILTERS.get(clip.codec)
@@ -143,7 +147,10 @@ def fed_packets(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> Itera
 
 @functools.cache
 def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] = (0, 0)) -> SampleLayout:
-    """The layout of a format in PyNvVideoCodec's ``Pixel_Format``. Samples of 9 to 16 bits lie in the upper bits of 16."""
+    """The layout of a format of PyNvVideoCodec's ``Pixel_Format``; samples of 9 to 16 bits are in the upper bits of 16.
+
+    Raises `ValueError` for an unknown format.
+    """
 
     def wide(planes: int, shift: tuple[int, int]) -> SampleLayout:
         return SampleLayout(bits, 2, 16 - bits, planes, shift)
@@ -162,11 +169,11 @@ def surface_layout(pixel_format: str, bits: int, chroma_offset: tuple[int, int] 
 
 
 def packed_surface(layout: SampleLayout, width: int, height: int, addresses: list[int], frame_bytes: int) -> Surface:
-    """The surface of a picture whose planes follow one another with one pitch, as in PyNvVideoCodec, computed from ``frame_bytes``.
+    """Compute the surface of a picture of PyNvVideoCodec, in which the planes follow one another with one pitch.
 
-    The library's strides are not used: a release gave them in samples for 16-bit formats. 2.2.4 gives the later planes of
-    ``YUV444_16Bit`` in samples too, and the size of a picture of odd height without the last half line of chroma. Raises
-    `ValueError` where the numbers do not agree.
+    The pitch is computed from ``frame_bytes``, not taken from the library: a release gave it in samples for 16-bit formats. 2.2.4
+    gives the addresses of the later planes of ``YUV444_16Bit`` in samples too, and the size of a picture of odd height without the
+    last half line of chroma. Raises `ValueError` where the numbers do not agree.
     """
     planes, chroma_lines = layout.chroma_planes, layout.chroma_size(width, height)[1]
     for lines in (2 * (height + chroma_lines * planes), 2 * height + (2 * height >> layout.chroma_shift[1]) * planes):

@@ -1,4 +1,4 @@
-"""Decode backend ``pyav-cuda``: NVDEC through libavcodec, whose frames stay on the device. Read from PyAV 18.1 and 19.0."""
+"""Decode backend ``pyav-cuda``: NVDEC through libavcodec; frames stay in GPU memory. Written from PyAV 18.1 and 19.0."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PyavCudaDecoder:
         import cupy
 
         frame_range = frame_range or FrameRange(0, self._index.frame_count)
-        # is_hw_owned keeps frames on the device; without a fallback, an unsupported stream is an error. libavutil gets the context
-        # of this thread, which is the GPU's primary one: asked for the primary context itself (PyAV's default), it refuses one that
-        # is active with other flags than its own, such as CuPy's.
+        # is_hw_owned keeps frames on the device; without a fallback, an unsupported stream is an error. libavutil uses the current
+        # context of this thread, which is the GPU's primary context. With PyAV's default libavutil would open the primary context
+        # itself, which fails if that is active with other flags, such as CuPy's.
         context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
         accel = HWAccel("cuda", device=str(self._gpu), allow_software_fallback=False, is_hw_owned=True, options=context)
         try:
@@ -49,7 +49,7 @@ class PyavCudaDecoder:
         layout = None if held is None else SampleLayout.of(held.name)
         if layout is None:
             raise SourceError(
-                f"{self._clip.path}: NVDEC returns {held.name if held else 'host memory'}, which the kernels do not read",
+                f"{self._clip.path}: NVDEC returns {held.name if held else 'host memory'}, which the kernels do not support",
                 cure=f"give {setting('decoders', 'cpu')}",
             )
         layout = replace(layout, chroma_offset=self._chroma_offset)

@@ -1,4 +1,4 @@
-"""Cuts a clip at key frames into ranges that decode in parallel, to the exact frame."""
+"""Divides a clip at key frames into ranges, exact to the frame, which several decoders decode in parallel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FrameRange:
 
 
 def split_ranges(index: FrameIndex, count: int) -> list[FrameRange]:
-    """Cut all frames into ``count`` ranges, as even as the key frames allow; fewer where there are fewer key frames."""
+    """Divide all frames into ``count`` ranges of about equal length, beginning at key frames; fewer if key frames are few."""
     frames = index.frame_count
     edges = {0, frames}
     for i in range(1, count):
@@ -45,10 +45,10 @@ def split_ranges(index: FrameIndex, count: int) -> list[FrameRange]:
 
 
 def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange]:
-    """`split_ranges` without the cuts from which the CPU's decoder does not deliver the first frame whole.
+    """Divide the clip as `split_ranges`, but join a range to the one before if decoding cannot begin at its first frame.
 
-    A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames from which the picture only builds up; a
-    hardware decoder would deliver the incomplete pictures.
+    A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames at which the picture is still incomplete; a
+    hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it.
     """
     ranges: list[FrameRange] = []
     for frame_range in split_ranges(index, count):
@@ -69,17 +69,17 @@ def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
 
 
 def range_packets(container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange) -> Iterator[av.Packet[Any]]:
-    """Yield the packets of the frames of ``frame_range``, from its key frame on, in decoding order.
+    """Yield the packets of the frames of ``frame_range``, from its key frame on, in decode order.
 
-    They hold other frames too: leading pictures of the key frame, and references of later frames. After the last packet a flush of
-    the decoder delivers the remaining frames of ``frame_range``. Raises `SourceError`.
+    They include packets of other frames: leading pictures of the key frame, and references of later frames. After the last packet
+    the decoder must be flushed to deliver the remaining frames of ``frame_range``. Raises `SourceError`.
     """
     first, last = int(index.pts[frame_range.start]), int(index.pts[frame_range.end - 1])
     left = frame_range.end - frame_range.start
     for packet in _from_key(container, video, None if frame_range.start == 0 else first):
         if not packet.size:
             continue
-        # Counted before the yield: a bitstream filter consumes the packet.
+        # The packet is counted before the yield, because a bitstream filter consumes it.
         left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in index.hidden
         yield packet
         if left == 0:
@@ -88,7 +88,10 @@ def range_packets(container: Container, video: VideoStream, index: FrameIndex, f
 
 
 def _from_key(container: Container, video: VideoStream, key: int | None) -> Iterator[av.Packet[Any]]:
-    """Packets from the key frame with time stamp ``key`` on (``None``: from the first). Repeats a seek that lands late."""
+    """Yield packets from the key frame with time stamp ``key`` on (``None``: from the first packet).
+
+    A seek that lands after the key frame is repeated with an earlier target.
+    """
     if key is None:
         yield from container.demux(video)
         return
@@ -105,15 +108,15 @@ def _from_key(container: Container, video: VideoStream, key: int | None) -> Iter
                 yield packet
                 yield from packets
                 return
-    raise SourceError(f"{container.name.removeprefix('file:')}: its key frame at time stamp {key} cannot be sought", cure=CPU_CURE)
+    raise SourceError(f"{container.name.removeprefix('file:')}: cannot seek to its key frame at time stamp {key}", cure=CPU_CURE)
 
 
 def decode_range(
     container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Yield all frames of ``frame_range`` in order with their numbers, decoded by the decoder of ``container``.
+    """Yield all frames of ``frame_range`` in order with their numbers, decoded by libavcodec.
 
-    Raises `SourceError` where one is missing.
+    Raises `SourceError` if a frame is missing.
     """
     expected = frame_range.start
     for frame in _decoded(container, video, index, frame_range):
@@ -138,12 +141,12 @@ def _decoded(container: Container, video: VideoStream, index: FrameIndex, frame_
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            continue  # a leading picture without its reference; a missing frame of the range is found by its number
+            continue  # a leading picture without its reference; a missing frame of the range is detected by the numbers
     yield from video.codec_context.decode(None)
 
 
 def missing_frame(name: str, number: int) -> SourceError:
-    """The error of a decoder that did not deliver a frame that the packets hold."""
+    """Build the error for a frame that is in the file but that the decoder did not deliver."""
     return SourceError(
         f"{name.removeprefix('file:')}: the decoder did not deliver frame {number}; the file may be damaged there",
         cure=f"{CPU_CURE}, which skip damaged packets",
@@ -151,5 +154,5 @@ def missing_frame(name: str, number: int) -> SourceError:
 
 
 def nvdec_failure(path: Path, reason: str) -> SourceError:
-    """The error of a clip on which NVDEC fails."""
-    return SourceError(f"{path}: NVDEC fails on it: {reason}", cure=CPU_CURE)
+    """Build the error for a clip that NVDEC fails to decode."""
+    return SourceError(f"{path}: NVDEC failed: {reason}", cure=CPU_CURE)

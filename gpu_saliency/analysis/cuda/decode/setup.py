@@ -1,4 +1,4 @@
-"""Prepares the decoding of one clip on the GPUs: its backend, its frame index and its ranges."""
+"""Prepares the decoding of one clip on the GPUs: chooses the backend, indexes the frames and divides them into ranges."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
 
 _LEAST_RANGE = 240
-"""Frames of a range of ``decoders="auto"``: starting a decoder costs as much as some frames."""
+"""Least average length in frames of a range with ``decoders="auto"``: to start a decoder takes as long as some frames."""
 
 
 class ClipDecoding:
-    """How one clip is decoded; opens its decoders."""
+    """The decode backend, frame index and ranges of one clip; opens its decoders."""
 
     def __init__(self, clip: Clip, machine: GpuMachine, settings: GpuSettings) -> None:
-        """Choose the backend and cut the clip into ranges. Raises `SourceError` or `ToolMissingError`."""
+        """Choose the backend and divide the clip into ranges. Raises `SourceError` or `ToolMissingError`."""
         self._clip = clip
         self._choice = choose_decoder(clip, machine, settings)
         self.index: FrameIndex | None = None
-        """``None`` where the CPU decodes: its frames and time stamps are those that the decoder delivers, damage included."""
+        """``None`` if the CPU decodes: the frames of the clip are then those that the decoder delivers, also from damaged files."""
         if self._choice.name != "upload":
             try:
                 self.index = index_clip(clip)
@@ -33,12 +33,12 @@ class ClipDecoding:
         self._chroma_offset = (0, 0) if self.index is None else clip_chroma_offset(clip)
         wanted = _decoder_count(self.index, settings, machine)
         self.ranges: list[FrameRange | None] = [None]
-        """The ranges in order; ``None`` for the whole of a clip without an index."""
+        """The ranges in order; ``None`` stands for the whole clip if it has no index."""
         if self.index is not None:
             self.ranges = [*checked_ranges(clip, self.index, wanted)]
         self.reason = self._choice.reason
         if len(self.ranges) < wanted:
-            self.reason += f"; {len(self.ranges)} of {wanted} decoders, because it has too few key frames to cut at"
+            self.reason += f"; {len(self.ranges)} of {wanted} decoders, because it has too few key frames"
 
     @property
     def backend(self) -> str:
@@ -46,16 +46,16 @@ class ClipDecoding:
 
     @property
     def is_unexpected(self) -> bool:
-        """Whether the CPU decodes although NVDEC was to be expected."""
+        """Whether the CPU decodes although the user may expect NVDEC."""
         return self._choice.is_unexpected
 
     def open(self, gpu: int, tally: DecodeTally, traffic: Traffic) -> Decoder:
-        """Open one more decoder of the clip, on ``gpu``."""
+        """Open another decoder of the clip, on ``gpu``."""
         return self._choice.make(DecodeRequest(self._clip, self.index, gpu, tally, traffic, self._chroma_offset))
 
 
 def _decoder_count(index: FrameIndex | None, settings: GpuSettings, machine: GpuMachine) -> int:
-    """The number of decoders on all GPUs together; 1 without an index."""
+    """The number of decoders, in total for all GPUs; 1 without an index."""
     if index is None:
         return 1
     if settings.decoders == "auto":

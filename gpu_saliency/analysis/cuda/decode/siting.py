@@ -1,8 +1,8 @@
-"""Measures the chroma siting of frames: where libswscale places chroma samples between luma samples.
+"""Measures the chroma siting of frames: the position of chroma samples relative to luma samples, as libswscale applies it.
 
-A quarter of a chroma sample is many codes of R'G'B' at a coloured edge, enough to move a saliency map; so the GPU must place chroma
-as the CPU path does. libswscale follows a frame's chroma location, but PyAV does not expose that property: so libswscale enlarges
-ramps that are tagged like the frame, and the result shows where it placed the samples.
+An error of a quarter of a chroma sample changes R'G'B' by many codes at a coloured edge, enough to change a saliency map; so the
+GPU must use the same siting as the CPU path. libswscale reads a frame's chroma location, but PyAV does not expose that property. So
+libswscale enlarges ramps that have the tags of the frame, and the siting is computed from the result.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 _FORMATS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 1): "yuv440p", (2, 0): "yuv411p", (2, 2): "yuv410p"}
 _SAMPLES = 32
-"""Of a ramp."""
+"""Chroma samples along a ramp."""
 _SLOPE = 8
-"""Codes per sample of a ramp, so that each eighth of a sample is a whole code; its clipped end is not used."""
+"""Codes per sample of a ramp, so that an eighth of a sample is one code. The clipped end of the ramp is not used."""
 
 
 def chroma_offset(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> tuple[int, int]:
-    """Measure `SampleLayout.chroma_offset` for frames tagged like ``frame``, which is in host memory."""
+    """Measure `SampleLayout.chroma_offset` for frames with the tags of ``frame``, which is in host memory."""
     if chroma_shift == (0, 0):
         return 0, 0
     ramps = _ramps_like(frame, chroma_shift)
@@ -31,10 +31,10 @@ def chroma_offset(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> tuple[
 
 
 def _ramps_like(frame: av.VideoFrame, chroma_shift: tuple[int, int]) -> av.VideoFrame:
-    """A small frame with all tags of ``frame``, whose Cb rises to the right and whose Cr rises downwards, sample by sample."""
+    """Make a small frame with all tags of ``frame``, in which Cb rises to the right and Cr rises downwards."""
     width, height = (_SAMPLES << shift for shift in chroma_shift)
     if (frame.width, frame.height) == (width, height):
-        width += width  # else PyAV may return the frame itself
+        width += width  # for an equal size PyAV may return the frame itself
     ramps = frame.reformat(width, height, _FORMATS[chroma_shift], threads=1)
     for i, plane in enumerate(ramps.planes):
         samples = np.full((plane.height, plane.line_size), 128, np.uint8)
@@ -51,7 +51,7 @@ def _ramp(samples: int) -> NDArray[np.uint8]:
 
 
 def _offset(line: NDArray[np.floating], shift: int) -> int:
-    """Eighths of a sample by which the enlarged ramp ``line`` is ahead of one whose samples are centred on their pixels."""
+    """Eighths of a chroma sample by which the enlarged ramp ``line`` is ahead of a ramp with centred chroma samples."""
     if shift == 0:
         return 0
     pixels = np.arange(4 << shift, (_SAMPLES - 6) << shift)  # away from both ends

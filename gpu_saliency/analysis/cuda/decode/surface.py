@@ -1,4 +1,4 @@
-"""A decoded picture in device memory: its addresses and the layout of its samples."""
+"""`Surface`: a decoded picture in GPU memory, with its addresses and the layout of its samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gpu_saliency.source.clip import MAX_SIDE
 
-# FFmpeg's names, little-endian: semi-planar (high bits of 16 hold the sample from 10 bits on), planar, and grey.
+# Little-endian formats by FFmpeg's names: semi-planar (samples of 10 bits and more are in the high bits of 16), planar, and grey.
 _SEMI_PLANAR = {"nv12": (1, 1, 8), "nv16": (1, 0, 8), "nv24": (0, 0, 8)}
 _HIGH_SEMI_PLANAR = {"p0": (1, 1), "p2": (1, 0), "p4": (0, 0)}
 _PLANAR = {"420": (1, 1), "422": (1, 0), "440": (0, 1), "444": (0, 0), "411": (2, 0), "410": (2, 2)}
@@ -15,22 +15,22 @@ _PLANAR = {"420": (1, 1), "422": (1, 0), "440": (0, 1), "444": (0, 0), "411": (2
 
 @dataclass(frozen=True, slots=True)
 class SampleLayout:
-    """How a pixel format stores its samples."""
+    """The layout in which a pixel format stores its samples. Raises `ValueError` when its fields contradict each other."""
 
     bits: int
-    """Of a sample, 8 to 16."""
+    """Bits of a sample, 8 to 16."""
     sample_bytes: int
-    """1 or 2."""
+    """Bytes of a stored sample, 1 or 2."""
     sample_shift: int
-    """Right shift that reduces a stored sample to ``bits``: 6 for P010, 0 for yuv420p10le."""
+    """Right shift in bits that converts a stored sample to its code: 6 for P010, 0 for yuv420p10le."""
     chroma_planes: int
-    """0 grey, 1 interleaved Cb and Cr, 2 separate planes of Cb and Cr."""
+    """Number of chroma planes: 0 grey, 1 interleaved Cb and Cr, 2 separate planes of Cb and Cr."""
     chroma_shift: tuple[int, int] = (0, 0)
-    """log2 of the subsampling, across and down."""
+    """log2 of the chroma subsampling, across and down."""
     chroma_offset: tuple[int, int] = (0, 0)
     """Chroma siting: eighths of a chroma sample, across and down, to add to a position in the chroma planes.
 
-    0 where a chroma sample is centred on the luma samples that share it; (2, 0) where it is co-sited with the left one of two, the
+    0 if a chroma sample is centred between the luma samples that share it; (2, 0) if it is co-sited with the left of two, the
     default of H.264 and HEVC. See `siting.chroma_offset`.
     """
 
@@ -45,7 +45,7 @@ class SampleLayout:
 
     @classmethod
     def of(cls, pix_fmt: str) -> SampleLayout | None:
-        """The layout of an FFmpeg pixel format; ``None`` for one that the kernels do not read (R'G'B', packed, big-endian)."""
+        """The layout of an FFmpeg pixel format; ``None`` if the kernels do not support it (R'G'B', packed, big-endian)."""
         if pix_fmt in _SEMI_PLANAR:
             shift_x, shift_y, bits = _SEMI_PLANAR[pix_fmt]
             return cls(bits, 1, 0, 1, (shift_x, shift_y))
@@ -63,23 +63,26 @@ class SampleLayout:
         return None
 
     def chroma_size(self, width: int, height: int) -> tuple[int, int]:
-        """Samples across and down of a chroma plane of a ``width`` x ``height`` picture; odd sides round up."""
+        """Width and height in samples of a chroma plane of a ``width`` x ``height`` picture; odd sides are rounded up."""
         return -(-width >> self.chroma_shift[0]), -(-height >> self.chroma_shift[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """One decoded picture; produced by a decode backend, consumed by `Kernels`. Its producer keeps the memory alive."""
+    """One decoded picture in GPU memory. Produced by a decode backend, which owns the memory; consumed by `Kernels`.
+
+    Raises `ValueError` when its fields contradict each other.
+    """
 
     layout: SampleLayout
     width: int
     height: int
-    """Luma samples, as coded, after cropping."""
+    """Size in luma samples, after cropping, before the rotation that a player applies."""
     planes: tuple[int, ...]
-    """Device addresses of the first sample of luma and of the chroma planes that ``layout`` has."""
+    """GPU addresses of the first sample of luma and of each chroma plane of ``layout``."""
     luma_pitch: int
     chroma_pitch: int = 0
-    """Bytes from line to line; of all chroma planes."""
+    """Bytes from line to line, in all chroma planes; ``luma_pitch`` likewise for luma."""
 
     def __post_init__(self) -> None:
         layout = self.layout

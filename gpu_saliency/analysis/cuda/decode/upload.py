@@ -1,6 +1,6 @@
-"""Decode backend ``upload``: libavcodec decodes on the CPU; for raw video and codecs that NVDEC does not decode.
+"""Decode backend ``upload``: libavcodec decodes on the CPU, for raw video and codecs that NVDEC does not decode.
 
-Only sampled frames are copied to the device: scene changes are measured on the host.
+Only samples are copied to the GPU; scene changes are measured on the host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.source.decode import decode_frames
 
 _STAGES = 3
-"""Triple buffering: the host fills one pinned buffer, one is being copied, and the kernel reads the third one's device copy."""
+"""Triple buffering: the host fills one pinned buffer, one is being copied, and the kernel reads the GPU copy of the third."""
 _BT709 = 1
 
 
@@ -63,7 +63,7 @@ class UploadDecoder:
 
 
 class _Stage:
-    """A pinned host buffer and its device copy, which one kernel reads after the copy, on the same stream."""
+    """A pinned host buffer and its copy on the GPU; one kernel reads the copy, on the stream that made it."""
 
     def __init__(self, size: int) -> None:
         import cupy
@@ -76,7 +76,7 @@ class _Stage:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The layout of a frame's planes in one buffer, without gaps except those that align each plane to 256 bytes."""
+    """The layout of a frame's planes in one buffer; each plane begins at a multiple of 256 bytes."""
 
     offsets: tuple[int, ...]
     pitches: tuple[int, ...]
@@ -98,14 +98,14 @@ class Packing:
 
 
 def pack(frame: av.VideoFrame, packing: Packing, buffer: NDArray[np.uint8]) -> None:
-    """Copy the planes of ``frame`` into ``buffer``."""
+    """Copy the planes of ``frame`` into ``buffer``, in the layout ``packing``."""
     for plane, offset, pitch, lines in zip(frame.planes, packing.offsets, packing.pitches, packing.lines, strict=True):
         source = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:lines, :pitch]
         np.copyto(buffer[offset : offset + lines * pitch].reshape(lines, pitch), source)
 
 
 def readable_frame(frame: av.VideoFrame) -> tuple[av.VideoFrame, Colour]:
-    """Return ``frame`` in a pixel format that the kernels read, converted where necessary, and how its samples become R'G'B'."""
+    """Convert ``frame`` to a pixel format that the kernels support, if necessary; returns it and its conversion to R'G'B'."""
     name = frame.format.name
     layout = SampleLayout.of(name)
     colorspace, color_range = int(frame.colorspace), int(frame.color_range)

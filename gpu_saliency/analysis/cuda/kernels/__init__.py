@@ -1,1 +1,1 @@
-"""The CUDA kernels of ``kernels/`` as checked Python functions."""
+"""Python methods that check the arguments of the CUDA kernels in ``kernels/`` and launch them."""

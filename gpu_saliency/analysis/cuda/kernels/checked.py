@@ -1,4 +1,4 @@
-"""The CUDA kernels as Python methods that check shapes, types and ranges before they launch."""
+"""The CUDA kernels as Python methods, which check shapes, types and ranges before the launch."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.scenes import lattice_axis
 
 BLOCK_THREADS = 256
-"""Threads of a one-dimensional block; ``BLOCK_THREADS`` of portable.cuh."""
+"""Threads of a one-dimensional CUDA block; equals ``BLOCK_THREADS`` in portable.cuh."""
 _TILE = (16, 16)
 _MOST_BLOCKS = 65535
 _MOST_PIXELS = 4096
-"""A side of the model's input."""
+"""Largest side of the model's input in pixels."""
 AGGREGATOR_MODES = {"mean": 0, "ema": 1, "max": 2, "motion-weighted": 3}
 
 DeviceArray = Any
-"""A C-contiguous ``cupy.ndarray``; CuPy must not be imported to check types."""
+"""A C-contiguous ``cupy.ndarray``; declared as ``Any``, because type checks must work without CuPy."""
 
 
 class Kernels:
-    """One method per kernel. Arrays are in device memory and C-contiguous."""
+    """Launches the CUDA kernels, one method for each. Arrays are in GPU memory and C-contiguous.
+
+    All methods raise `ValueError` for an array of the wrong shape or type.
+    """
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
 
     @classmethod
     def on(cls, cuda_stream: Any) -> Kernels:
-        """Return kernels that run on ``cuda_stream``."""
+        """Create an instance that launches on ``cuda_stream``."""
         return cls(CudaLaunch(cuda_stream))
 
     def picture_to_input(
@@ -49,11 +52,11 @@ class Kernels:
         *,
         whole_codes: bool = True,
     ) -> None:
-        """Shrink and turn ``surface`` to one picture of the model's input, and its luma.
+        """Shrink and rotate ``surface``; writes one picture of the model's input, and its luma.
 
-        ``to_rgb`` float32 ``[12]`` from `colour.yuv_to_rgb_matrix`; ``model_input`` float32 ``[3, H, W]``; ``luma`` float32
-        ``[h, w]`` of the content, 0..1. ``quarter_turns`` counter-clockwise, 0 to 3. ``whole_codes`` rounds R'G'B' to codes first,
-        as on the CPU path.
+        ``to_rgb`` is float32 ``[12]`` from `colour.yuv_to_rgb_matrix`; ``model_input`` float32 ``[3, H, W]``; ``luma`` float32
+        ``[h, w]`` of the content, 0..1. ``quarter_turns`` is the rotation, counter-clockwise, 0 to 3. ``whole_codes`` rounds R'G'B'
+        to codes first, as on the CPU path.
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
         _check_size(size)
@@ -70,9 +73,9 @@ class Kernels:
         self._launch("picture_to_input", grid, _TILE, arguments)
 
     def scene_change(self, surface: Surface, has_previous: bool, lattice: DeviceArray, change: DeviceArray) -> None:
-        """Write the mean change of ``surface`` since the frame before to ``change`` float32 ``[1]``; 0 unless ``has_previous``.
+        """Write the mean luma change of ``surface`` from the frame before to ``change`` float32 ``[1]``; 0 without a frame before.
 
-        ``lattice`` float32 of `lattice_shape` holds the frame before, and this one afterwards.
+        ``lattice``, float32 of `lattice_shape`, holds the luma of the frame before; the kernel replaces it with that of this frame.
         """
         (step_x, cols), (step_y, rows) = lattice_axis(surface.width), lattice_axis(surface.height)
         _check("lattice", lattice, np.float32, (rows, cols))
@@ -96,8 +99,8 @@ class Kernels:
     ) -> None:
         """Reduce ``maps`` float32 ``[n, H, W]`` to codes ``out`` uint8 ``[n, rows, cols]``, with ``square_root`` to those of gaze.
 
-        ``frame_size`` (width, height) as coded. ``breach`` int32 ``[1]`` is set to 1 where a value that is used is no number or
-        leaves 0..1 by more than ``tolerance``; it is never reset to 0.
+        ``frame_size`` is (width, height) as coded. ``breach`` int32 ``[1]`` is set to 1 if a value inside the content is not a
+        number or lies outside 0..1 by more than ``tolerance``; it is never reset to 0.
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
         count, (rows, cols) = len(maps), grid_shape(*frame_size)
@@ -132,7 +135,7 @@ class Kernels:
         self._launch("activity_blocks", *_linear(count * rows * cols), [*arguments, TEMPORAL_WEIGHT, ACTIVITY_STEPS, out])
 
     def luma_motion(self, luma: DeviceArray, previous: DeviceArray | None, out: DeviceArray) -> None:
-        """Write the mean change of ``luma`` float32 ``[n, h, w]`` since the sample before to ``out`` float32 ``[n]``."""
+        """Write the mean change of ``luma`` float32 ``[n, h, w]`` from the sample before to ``out`` float32 ``[n]``."""
         count, content_h, content_w = luma.shape
         _check("luma", luma, np.float32, (count, content_h, content_w))
         _check("out", out, np.float32, (count,))
@@ -164,10 +167,11 @@ class Kernels:
     def reduce_activity(
         self, activity: DeviceArray, counts: DeviceArray, starts: DeviceArray, decoded: DeviceArray, out: DeviceArray
     ) -> None:
-        """`reduce.reduce_activity`: ``activity`` uint8 ``[samples, rows, cols]`` to ``out`` float32 ``[segments, rows, cols]``.
+        """Reduce ``activity`` uint8 ``[samples, rows, cols]`` to ``out`` float32 ``[segments, rows, cols]``.
 
-        ``counts`` uint8 ``[samples]``, 0 after a cut (`SaliencyTrack.after_cut`); ``starts`` as in `reduce_saliency`; ``decoded``
-        float32 ``[256]`` is `track.decode_activity` of each code.
+        The kernel computes `reduce.reduce_activity`. ``counts`` uint8 ``[samples]`` is 0 for the first sample after a cut
+        (`SaliencyTrack.after_cut`), else 1; ``starts`` as in `reduce_saliency`; ``decoded`` float32 ``[256]`` is
+        `track.decode_activity` of each code.
         """
         samples, segments, cells = self._check_reduction(activity, starts, out)
         _check("counts", counts, np.uint8, (samples,))
@@ -186,12 +190,12 @@ class Kernels:
 
 
 def lattice_shape(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of the lattice of `Kernels.scene_change` for a frame of that coded size."""
+    """Rows and columns of the luma lattice of `Kernels.scene_change`, for a frame of that coded size."""
     return lattice_axis(height)[1], lattice_axis(width)[1]
 
 
 def _linear(elements: int) -> tuple[tuple[int], tuple[int]]:
-    """Grid and block for a grid-stride loop over ``elements``."""
+    """Sizes of the CUDA grid and block for a grid-stride loop over ``elements``."""
     return (min(_MOST_BLOCKS, -(-elements // BLOCK_THREADS)),), (BLOCK_THREADS,)
 
 
@@ -201,7 +205,7 @@ def _check(name: str, array: DeviceArray, dtype: type[np.generic], shape: tuple[
 
 
 def _check_size(size: InputSize) -> None:
-    """Raise `ValueError` for a size beyond the range of the kernels' 32-bit integers, for frames up to MAX_SIDE."""
+    """Raise `ValueError` for a size at which the kernels' 32-bit integers could overflow, with frames up to MAX_SIDE."""
     if (
         max(size.padded) > _MOST_PIXELS
         or min(size.content) < 1

@@ -1,6 +1,6 @@
-"""Launches kernels of ``kernels/`` on a CUDA stream, with each argument as wide as the kernel declares it.
+"""Launches kernels of ``kernels/`` on a CUDA stream; converts each argument to the type that the kernel declares.
 
-Everything that a kernel reads or writes must stay alive, in memory of the current device, until the stream has run it.
+The caller keeps all arrays of a kernel alive, in memory of the current device, until the stream has run the kernel.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from gpu_saliency.analysis.cuda.kernels.text import COMPILE_OPTIONS, kernel_argu
 
 
 class Launch(Protocol):
-    """Runs one kernel. For a pointer it takes an array, an address, or ``None`` for null."""
+    """Runs one kernel. A pointer argument is an array, an address, or ``None`` for null."""
 
     def __call__(self, name: str, grid: tuple[int, ...], block: tuple[int, ...], arguments: Sequence[Any]) -> None: ...
 
 
 class CudaLaunch:
-    """Launches on one stream of the current device."""
+    """Launches kernels on one stream of the current device."""
 
     def __init__(self, cuda_stream: Any) -> None:
         """``cuda_stream`` is a ``cupy.cuda.Stream`` or ``ExternalStream``."""
@@ -38,7 +38,7 @@ class CudaLaunch:
 
 
 def _cuda_value(kind: str, value: Any) -> Any:
-    """``value`` in the declared width: CuPy passes a Python number as 64 bits, and ``None``, in some releases, as -1."""
+    """Convert ``value`` to the declared type: CuPy passes Python numbers as 64 bits, and ``None``, in some releases, as -1."""
     if kind == "pointer":
         return np.uint64(value or 0) if value is None or isinstance(value, int) else value
     return np.dtype(kind).type(value)
@@ -46,7 +46,7 @@ def _cuda_value(kind: str, value: Any) -> Any:
 
 @functools.cache
 def _module() -> Any:
-    """All kernels. CuPy compiles them at the first use on a device and caches the binary per device and on disk."""
+    """The module of all kernels. CuPy compiles it at the first use on a device and caches the binary per device and on disk."""
     import cupy
 
     return cupy.RawModule(code=module_source(), options=COMPILE_OPTIONS, backend="nvrtc")

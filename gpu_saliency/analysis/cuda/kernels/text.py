@@ -1,4 +1,4 @@
-"""Finds the text of the CUDA kernels, joins it to one module, and reads the argument types of each kernel."""
+"""Reads the source of the CUDA kernels, joins it to one module, and parses the argument types of each kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from gpu_saliency.errors import ToolMissingError
 
 KERNEL_FILES = ("picture.cu", "scene.cu", "blocks.cu", "motion.cu", "reduce.cu")
-# Without contraction (fused multiply-add) the text rounds as under g++ and in numpy. It costs nothing: memory is the bottleneck.
+# Without contraction (fused multiply-add) the kernels round as g++ and numpy do. It takes no more time: memory is the bottleneck.
 COMPILE_OPTIONS = ("--std=c++17", "--fmad=false")
 
 _INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)".*$', re.MULTILINE)
@@ -20,7 +20,7 @@ _SCALARS = {"int": "int32", "long long": "int64", "float": "float32", "double": 
 
 
 def kernel_folder() -> Path:
-    """The folder of the ``.cu`` files: in the package in a wheel, beside it in a checkout. Raises `ToolMissingError`."""
+    """The folder of the ``.cu`` files: inside an installed package, or beside it in a checkout. Raises `ToolMissingError`."""
     package = Path(str(importlib.resources.files("gpu_saliency"))).resolve()
     folders = (package / "kernels", package.parent / "kernels")
     for folder in folders:
@@ -31,10 +31,10 @@ def kernel_folder() -> Path:
 
 @functools.cache
 def module_source() -> str:
-    """All kernels as one text, with this package's headers in place of their includes.
+    """Join all kernels to one source text; the contents of this package's headers replace their ``#include`` lines.
 
-    The compiler could include them, but CuPy's disk cache is keyed by the text alone and would miss a changed header. ``#line``
-    makes the compiler's messages name the original files.
+    The compiler could include the headers, but the key of CuPy's disk cache is the text alone, so a changed header would go
+    unnoticed. ``#line`` makes the compiler's messages name the original files.
     """
     folder = kernel_folder()
     seen: set[str] = set()
