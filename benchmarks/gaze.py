@@ -1,19 +1,20 @@
 """Measures BD-rate weighted by recorded gaze, and of the whole frame, on photographs with eye fixations, panned.
 
     python benchmarks/gaze.py --data DIR [--plan PLAN]... [--pictures N] [--encoder libx264] [--crf 24,30,36,42]
-        [--model ONNX] [--gaze-model ONNX] [--results FILE.jsonl]
+        [--model ONNX] [--curves EVEN.json ODD.json] [--results FILE.jsonl]
 
 DIR is dev_eval_pack/ (images/, masks/, index.csv). Each photograph with recorded gaze becomes a clip of 24 frames that pans one
-pixel a frame. It is analysed, planned, encoded by the product's own path at each base quality, and compared with a plain encode.
+pixel a frame. It is analysed, planned and encoded by the product's own path at each base quality, and compared with a plain encode.
 Weighted PSNR: the squared luma error times the recorded gaze density, whose mean is 1 in each window. BD-rate by monotone cubics
-for each picture; the table gives mean and standard error over the pictures. The plan never sees the recorded gaze.
+for each picture; the table gives mean and standard error over the pictures. No plan but ``recorded`` sees the recorded gaze.
 
 PLAN, repeatable:
-  balanced:-3, symmetric:-6      a mapping with its offset, from --model
-  attention:BETA[:LIMIT]         from --gaze-model, with the curve in its metadata; LIMIT is the largest offset
-  attention-s:BETA[:LIMIT]       the same curve for models without a gaze map
-  recorded:BETA                  from the recorded gaze itself: the limit of what a model can reach
+  MAPPING:OFFSET[:LIMIT]       such as attention:-3, attention:-4:6, balanced:-6; LIMIT is --max-background-offset
+  saliency:OFFSET[:LIMIT]      the mapping attention without the gaze map, as for models with one output
+  recorded:OFFSET[:LIMIT]      the mapping attention from the recorded gaze itself: the limit of what a model can reach
 
+``--curves``: the attention curve for pictures 0, 2, 4... and that for 1, 3, 5..., each fitted to the others
+(scripts/training/fit_attention.py --half), so that no picture is judged by a curve that it helped to fit.
 Results are appended to FILE.jsonl as they are found; a rerun measures only what is missing.
 """
 
@@ -30,7 +31,6 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from attention_plan import GazeModel, attention_plan
 from numpy.typing import NDArray
 from panned import FRAMES, Panned, load_panned
 from rate_distortion import Plainly, bd_rate
@@ -40,13 +40,15 @@ from rich.table import Table
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.analysis.track import encode_gaze
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
@@ -56,9 +58,9 @@ from gpu_saliency.source.planes import luma
 from gpu_saliency.source.probe import probe_clip
 
 PLAIN = "plain"
-DEFAULT_PLANS = ("balanced:-3",)
-_RECORDED_FLOOR = 0.07
-"""Least attention of `recorded`; the density is 0 over most of a picture."""
+DEFAULT_PLANS = ("attention:-3", "saliency:-3", "balanced:-3")
+_RECORDED = AttentionCurve(gaze=((1e-4, 2e-3), (1.0, 20.0)), saliency=((1e-4, 2e-3), (1.0, 20.0)), floor=0.2, beta=0.5)
+"""Curve of `recorded`: the density is scaled to 1 = twenty times the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Measured:
     picture: str
     plan: str
     settings: str
-    """Encoder, preset, base qualities and models: rows of other settings are not reused."""
+    """Encoder, preset, base qualities, model and curve: rows of other settings are not reused."""
     points: list[GazePoint]
 
 
@@ -97,56 +99,48 @@ def weighted_psnr(source: Clip, encode: Path, weights: NDArray[np.float32]) -> t
     return tuple(-10 * float(np.log10(error / len(weights))) for error in (weighted, whole))  # type: ignore[return-value]
 
 
-def plans_of(job: EncodeJob, panned: Panned, names: list[str], options: argparse.Namespace) -> dict[str, RoiPlan]:
-    """The asked plans of the clip of ``job``; the analysis runs once."""
-    clip = job.clip
-    settings = AnalysisSettings(model=options.model)
-    sidecar, _ = load_saliency_sidecar(clip, settings)
-    size = (clip.width, clip.height)
-    gaze = None
-    found = {}
-    for name in names:
-        kind, *numbers = name.split(":")
-        if kind == "recorded":
-            density = block_mean(panned.weights().mean(axis=0), *size)
-            curve = AttentionCurve(((1e-3, 1e-3), (1.0, 1.0)), ((1e-3, 1e-3), (1.0, 1.0)), floor=_RECORDED_FLOOR / density.max())
-            maps = np.repeat(density[None] / density.max(), len(sidecar.track.sample_frame), axis=0)
-            found[name] = attention_plan(sidecar.track, maps, size, curve, float(numbers[0]))
-        elif kind.startswith("attention"):
-            if kind == "attention" and gaze is None:
-                gaze = options.gaze_model.gaze(clip, settings.sampling(clip))
-            limit = float(numbers[1]) if len(numbers) > 1 else MAX_OFFSET
-            maps_or_none = gaze if kind == "attention" else None
-            found[name] = attention_plan(sidecar.track, maps_or_none, size, options.gaze_model.curve, float(numbers[0]), limit)
-        else:
-            found[name] = job.plan(sidecar, RoiPolicy(int(numbers[0]), mapping=kind))
-    return found
+def plan_of(job: EncodeJob, sidecar: Sidecar, panned: Panned, name: str) -> RoiPlan:
+    """The plan that ``name`` asks for."""
+    kind, offset, *limit = name.split(":")
+    mapping = kind if kind in MAPPINGS else "attention"
+    policy = RoiPolicy(int(offset), mapping, max_background_offset=float(limit[0]) if limit else DEFAULT_MAX_BACKGROUND_OFFSET)
+    own = sidecar.track
+    if kind == "saliency":
+        own = replace(own, gaze=None, reducer=None)
+    elif kind == "recorded":
+        density = block_mean(panned.weights().mean(axis=0), job.clip.width, job.clip.height)
+        maps = np.repeat(encode_gaze(np.clip(density / 20, 0, 1))[None], len(own.sample_frame), axis=0)
+        own = replace(own, gaze=maps, attention=_RECORDED, reducer=None)
+    return job.plan(replace(sidecar, track=own), policy)
 
 
-def measure(panned: Panned, names: list[str], options: argparse.Namespace) -> Iterator[Measured]:
-    """Encode one picture plainly (where ``names`` has `PLAIN`) and with each plan."""
+def measure(panned: Panned, names: list[str], curve: AttentionCurve | None, options: argparse.Namespace) -> Iterator[Measured]:
+    """Encode one picture plainly (where ``names`` has `PLAIN`) and with each plan; ``curve`` replaces the model's."""
     with tempfile.TemporaryDirectory() as folder:
         clip = probe_clip(panned.write(Path(folder, "source.mkv")))
         job = prepare_encode(clip, EncodeSettings(options.encoder, options.preset, audio=False))
         weights = panned.weights()
-        plans = plans_of(job, panned, [name for name in names if name != PLAIN] or list(DEFAULT_PLANS), options)
+        sidecar, _ = load_saliency_sidecar(clip, AnalysisSettings(model=options.model))
+        if curve is not None:
+            sidecar = replace(sidecar, track=replace(sidecar.track, attention=curve))
         for name in names:
+            # A plain encode takes the same path, with a channel that delivers no plan.
+            plan = plan_of(job, sidecar, panned, "balanced:0" if name == PLAIN else name)
             points = []
             for quality in options.crf:
                 output = Path(folder, "out" + job.spec.part_suffix)
                 own = replace(job, crf=quality)
-                # A plain encode takes the same path, with a channel that delivers no plan.
-                own = replace(own, channel=Plainly(job.channel)) if name == PLAIN else own
-                plan = next(iter(plans.values())) if name == PLAIN else plans[name]
-                run_saliency_encode(own, plan, output)
+                run_saliency_encode(replace(own, channel=Plainly(job.channel)) if name == PLAIN else own, plan, output)
                 points.append(GazePoint(quality, video_bytes(output, panned.frames), *weighted_psnr(clip, output, weights)))
             yield Measured(panned.name, name, settings_key(options), points)
 
 
 def settings_key(options: argparse.Namespace) -> str:
     """What two rows must share to be compared."""
-    models = f"{options.model.name}, {options.gaze_model_path.name if options.gaze_model_path else '-'}"
-    return f"{options.encoder} {options.preset or 'default'}, {options.crf}, {options.frames} frames, {models}"
+    curves = ", ".join(path.name for path in options.curves) if options.curves else "its own curve"
+    return (
+        f"{options.encoder} {options.preset or 'default'}, {options.crf}, {options.frames} frames, {options.model.stem}, {curves}"
+    )
 
 
 def load(path: Path | None, key: str) -> dict[tuple[str, str], Measured]:
@@ -163,9 +157,10 @@ def load(path: Path | None, key: str) -> dict[tuple[str, str], Measured]:
 def run(options: argparse.Namespace) -> dict[tuple[str, str], Measured]:
     rows = load(options.results, settings_key(options))
     pictures = load_panned(options.data, options.pictures, options.frames)
-    for panned in track(pictures, console=Console(stderr=True), description="pictures"):
+    curves = [AttentionCurve.parse(path.read_text()) for path in options.curves] if options.curves else [None]
+    for i, panned in enumerate(track(pictures, console=Console(stderr=True), description="pictures")):
         missing = [name for name in (PLAIN, *options.plan) if (panned.name, name) not in rows]
-        for row in measure(panned, missing, options) if missing else ():
+        for row in measure(panned, missing, curves[i % len(curves)], options) if missing else ():
             rows[row.picture, row.plan] = row
             if options.results:
                 with options.results.open("a") as file:
@@ -208,13 +203,10 @@ def main() -> None:
     parser.add_argument("--preset")
     parser.add_argument("--crf", type=lambda text: tuple(map(float, text.split(","))), default=(24.0, 30.0, 36.0, 42.0))
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--gaze-model", type=Path, dest="gaze_model_path", help="file with a gaze map and a curve, for attention")
+    parser.add_argument("--curves", type=Path, nargs=2, metavar="JSON", help="curves for even and odd pictures")
     parser.add_argument("--results", type=Path, help="JSON Lines; holds earlier results, new ones are appended")
     options = parser.parse_args()
     options.plan = options.plan or list(DEFAULT_PLANS)
-    if any(plan.startswith("attention") for plan in options.plan) and options.gaze_model_path is None:
-        parser.error("--plan attention: needs --gaze-model (a file made by publish_gaze.py and fit_attention.py)")
-    options.gaze_model = GazeModel(options.gaze_model_path) if options.gaze_model_path else None
     show(run(options), options, Console(width=130))
 
 

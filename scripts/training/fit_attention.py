@@ -1,6 +1,7 @@
 """Fit how much viewers look at a block, as a curve of what a model says of it, to recorded gaze.
 
-    python scripts/training/fit_attention.py --data DIR MODEL.onnx [--write OUTPUT.onnx] [--object C] [--floor F] [--beta B]
+    python scripts/training/fit_attention.py --data DIR MODEL.onnx [--write OUTPUT.onnx] [--half even|odd]
+        [--object C] [--floor F] [--beta B]
 
 DIR holds dev_eval.tar or dev_eval_pack/. Each photograph with recorded gaze goes through the model at the size that the product
 uses; maps and density are averaged over 16x16 blocks as if the photograph were ``--height`` pixels high. The curve is the mean
@@ -8,8 +9,8 @@ density, in multiples of the photograph's mean, at a given map value: piecewise 
 maximum likelihood of a Poisson rate, whose mean is right even where the density scatters widely around the curve. One curve is
 fitted for the gaze map (where the file has that output) and one for the saliency map.
 
-Prints each curve with the fits of two halves of the photographs and a bootstrap interval over photographs, then the JSON that
-``--write`` adds to the model's metadata as ``gpu_saliency.attention`` (gpu_saliency/model/attention.py reads it).
+Prints to stderr each curve with the fits of two halves of the photographs and a bootstrap interval over photographs, and to
+stdout the JSON that ``--write`` adds to the model's metadata as ``gpu_saliency.attention`` (gpu_saliency/model/attention.py).
 """
 
 from __future__ import annotations
@@ -115,19 +116,20 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--write", type=Path, metavar="ONNX", help="copy of the model with the curve in its metadata")
+    parser.add_argument("--half", choices=("even", "odd"), help="fit to photographs 0, 2, 4... or 1, 3, 5... alone")
     parser.add_argument("--height", type=int, default=480, help="pixels of the frame that the 16x16 blocks divide")
     parser.add_argument("--object", type=float, default=6.0, help="added to w for each unit of saliency")
     parser.add_argument("--floor", type=float, default=0.2, help="least w")
     parser.add_argument("--beta", type=float, default=0.5, help="exponent at the nominal strength")
     args = parser.parse_args()
     session = ort.InferenceSession(str(args.model), providers=["CPUExecutionProvider"])
-    pairs = load_dev_set(args.data).pairs["OSIE"]
+    pairs = load_dev_set(args.data).pairs["OSIE"][args.half == "odd" :: 2 if args.half else 1]
     curves: dict[str, tuple[tuple[float, float], ...]] = {}
     for output in session.get_outputs():
         blocks = blocks_of(session, output.name, pairs, args.height)
         curve = fit(blocks, KNOTS[output.name])
         curves[output.name] = tuple((knot, float(f"{w:.3g}")) for knot, w in zip(KNOTS[output.name], curve, strict=True))
-        Console(width=130).print(table_of(output.name, blocks, curve))
+        Console(width=130, stderr=True).print(table_of(output.name, blocks, curve))
     saliency = curves["saliency_map"]
     found = AttentionCurve(curves.get("gaze_map", saliency), saliency, args.object, args.floor, args.beta).to_json()
     print(json.dumps(found))
