@@ -34,7 +34,7 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
@@ -75,7 +75,7 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
     settings = EncodeSettings(encoder, preset, audio=False, roi_channel=forced or None)
     job = prepare_encode(clip, settings).timed_like(sidecar)
     assert job.channel is not None
-    policy = RoiPolicy(options.offset, segments=options.segments)
+    policy = RoiPolicy(options.offset, options.mapping, segments=options.segments)
     plans = {
         "model": job.plan(sidecar, policy),
         "truth": job.plan(with_truth(sidecar, object_blocks(masks, clip)), policy),
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--encoders", default=",".join(SETTINGS))
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--offset", type=int, default=DEFAULT_OFFSET)
+    parser.add_argument("--mapping", choices=MAPPINGS, default=DEFAULT_MAPPING)
     parser.add_argument("--segments", default=DEFAULT_SEGMENTS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -48,10 +48,10 @@ OBJECT_SHARE = 1 / 16
 
 
 def with_truth(sidecar: Sidecar, blocks: NDArray[np.float32]) -> Sidecar:
-    """Replace the saliency of ``sidecar`` by the truth: 1 for blocks that hold object in any frame that the map covers.
+    """Replace the maps of ``sidecar`` by the truth: saliency 1 where a block holds object in any frame of the map, no gaze.
 
     ``blocks`` ``[frames, rows, cols]`` are shares of object, as `object_blocks` returns.
     """
     is_object = (blocks > OBJECT_SHARE).astype(np.float32)
     truth = encode_saliency(np.maximum.reduceat(is_object, sidecar.track.sample_starts(), axis=0))
-    return replace(sidecar, track=replace(sidecar.track, saliency=truth))
+    return replace(sidecar, track=replace(sidecar.track, saliency=truth, gaze=None))

@@ -31,7 +31,7 @@ class CpuDevice:
 
 
 class CpuRun:
-    """The `Run` of one clip on the CPU. Memory grows by two bytes per block and sampled frame, three with gaze."""
+    """The analysis of one clip on the CPU, a `Run`. Memory grows by two bytes per block and sample, three with gaze."""
 
     notice = None
 
@@ -46,6 +46,7 @@ class CpuRun:
         return prefetch(decode_batches(self._clip, self._sampling, self._size.content, self._model.batch_size, self._tally))
 
     def infer(self, batch: FrameBatch) -> Maps:
+        """Compute the maps ``[N, H, W]`` in 0..1 of ``batch``, upright and padded."""
         return self._model(normalise(batch.rgb, self._size.padded))
 
     def add(self, batch: FrameBatch, maps: Maps) -> int:

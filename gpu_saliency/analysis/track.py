@@ -36,7 +36,7 @@ class Reducer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SaliencyTrack:
-    """Saliency, gaze and activity of each sampled frame, and the clip's time axis; lives on the host.
+    """Saliency, gaze and activity of each sample, and the clip's time axis; in host memory.
 
     Produced by `analyse_clip`, kept in the sidecar, consumed by `build_roi_plan`. It takes three bytes per block and map, two
     without gaze: an hour of 1080p at 4 maps a second takes 353 MB, of 480p 70 MB. Raises `ValueError` when its fields contradict
@@ -58,7 +58,7 @@ class SaliencyTrack:
     frame_pts: NDArray[np.int64] | None = None
     """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` if the source has none that rise."""
     time_base: Fraction = Fraction(1)
-    """Seconds."""
+    """Unit of ``frame_pts``, in seconds."""
     gaze: NDArray[np.uint8] | None = None
     """``[samples, rows, cols]``, mean gaze of each block as `encode_gaze` writes it; ``None`` where the model has no gaze map."""
     attention: AttentionCurve | None = None
@@ -124,7 +124,7 @@ class Samples:
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
-    """Join ``parts`` of one model, at least one and in the order of their frames."""
+    """Concatenate ``parts`` of one model, at least one, in the order of their frames."""
     gaze = [part.gaze for part in parts if part.gaze is not None]
     return Samples(
         sample_frame=np.concatenate([part.sample_frame for part in parts]),

@@ -25,7 +25,8 @@ class PlanOptions:
     saliency_offset: Annotated[
         int,
         typer.Option(
-            help="Strength: about the QP offset of salient blocks, -12 to 12; negative is better quality.", rich_help_panel=SALIENCY
+            help="Strength: about the QP offset of the most salient blocks, -12 to 12; negative is better quality.",
+            rich_help_panel=SALIENCY,
         ),
     ] = DEFAULT_OFFSET
     roi_mapping: Annotated[

@@ -1,6 +1,6 @@
 """The mappings from saliency alone to QP offsets (attention.py has the default).
 
-Let ``s`` be a block's saliency in 0..1 and ``o`` the asked offset.
+Let ``s`` be a block's saliency in 0..1 and ``o`` the policy's offset.
 
 ``symmetric``: ``q = round((2 s - 1) * o)``. Most of a picture is not salient, so the file becomes smaller.
 

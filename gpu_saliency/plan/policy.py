@@ -29,14 +29,14 @@ class RoiPolicy:
     """The settings from which a plan is made. Raises `UsageError` when a setting is out of range."""
 
     offset: int = DEFAULT_OFFSET
-    """QP offset of salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
+    """QP offset of the most salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
     mapping: str = DEFAULT_MAPPING
     aggregator: str = DEFAULT_AGGREGATOR
     """The rule that reduces the maps of a segment to one."""
     ema_alpha: float = DEFAULT_EMA_ALPHA
     """Weight of the current map in the aggregator ``ema``, (0, 1]."""
     segments: str = DEFAULT_SEGMENTS
-    """``auto``, ``clip``, or how many."""
+    """``auto``, ``clip`` (one segment), or the number of segments."""
     max_background_offset: float = DEFAULT_MAX_BACKGROUND_OFFSET
     """Most QP that ``attention`` takes from any block, 0..12; 0 is the plain encode."""
 

@@ -57,7 +57,7 @@ class CudaDevice:
 
 
 class CudaRun:
-    """The `Run` of one clip on one or more GPUs. Device memory grows by two bytes per block and sampled frame, three with gaze."""
+    """The analysis of one clip on GPUs, a `Run`. GPU memory grows by two bytes per block and sample, three with gaze."""
 
     def __init__(self, clip: Clip, model: CudaModel, sampling: Sampling, settings: GpuSettings, machine: GpuMachine) -> None:
         self._clip, self._model, self._sampling, self._machine = clip, model, sampling, machine

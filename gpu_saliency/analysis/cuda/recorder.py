@@ -35,7 +35,7 @@ class RangeSamples:
     saliency: list[Any] = field(default_factory=list)
     activity: list[Any] = field(default_factory=list)
     motion: list[Any] = field(default_factory=list)
-    """uint8 ``[n, rows, cols]``, the same, float32 ``[n]``; of each batch."""
+    """The arrays of each batch: saliency and activity uint8 ``[n, rows, cols]``, motion float32 ``[n]``."""
     gaze: list[Any] = field(default_factory=list)
     """uint8 ``[n, rows, cols]`` of each batch; empty where the model has no gaze map."""
     first_luma: Any = None

@@ -80,7 +80,7 @@ class ModelRecord:
 
     name: str
     sha256: str
-    """Of the ONNX file, hexadecimal."""
+    """Hash of the ONNX file, hexadecimal."""
     attention: AttentionCurve | None = None
     """The curve in its metadata; the track of the same sidecar holds it too."""
 

@@ -1,10 +1,10 @@
 """Converts a plan to a graph of ``addroi`` filters.
 
-Each filter adds a rectangle with a ``qoffset`` in -1..1, which ffmpeg's wrapper multiplies by the encoder's QP range (51 at 8 bit,
-6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and hands to adaptive quantisation as offsets of 16x16 blocks.
-Where rectangles overlap the first one wins. So rectangles may run over blocks that earlier ones have painted (rectangles.py), and
-the last filter is a rectangle of the whole frame; it also keeps a region on every frame, without which x265 4.3 crashes or lets old
-offsets stick.
+Each filter adds a rectangle with a ``qoffset`` in -1..1. ffmpeg's wrapper multiplies it by the encoder's QP range (51 at 8 bit,
+6 more for each further bit: libavcodec/libx264.c, ``setup_roi``) and passes offsets of 16x16 blocks to adaptive quantisation.
+Where rectangles overlap the first has priority. So rectangles may cover blocks that earlier ones have painted (rectangles.py), and
+the last filter is a rectangle of the whole frame. With it every frame has a region; otherwise x265 4.3 crashes, or applies old
+offsets to later frames.
 
 The filter's options cannot change over time, so each segment of the plan has its own chain; ``split`` and ``trim`` send each frame
 to one chain, and ``concat`` joins the chains again.
@@ -57,7 +57,7 @@ def addroi_graph(plan: RoiPlan, scale: Scale) -> str:
 
 
 def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
-    """The filters for one segment of ``plan``, at least one, the whole-frame rectangle last."""
+    """Build the filters for one segment of ``plan``, at least one; the last is the rectangle of the whole frame."""
     rectangles, rest = _rectangles(plan, segment)
     recentre = float(plan.recentre[segment])
     size = plan.block_size
@@ -75,12 +75,15 @@ def addroi_chain(plan: RoiPlan, segment: int, scale: Scale) -> list[str]:
 
 
 def filter_count(plan: RoiPlan, segment: int) -> int:
-    """The length of a segment's `addroi_chain`."""
+    """Number of filters in a segment's `addroi_chain`."""
     return len(_rectangles(plan, segment)[0]) + 1
 
 
 def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
-    """`paint_blocks` of a segment; a plan with more than `MAX_CHAIN` rectangles is made coarser."""
+    """Rectangles for the offsets of a segment, and the offset of all blocks that they leave out; see `paint_blocks`.
+
+    If there are more than `MAX_CHAIN` rectangles, the offsets are averaged over larger squares until there are fewer.
+    """
     grid = plan.qp_offset[segment]
     return _painted(grid.tobytes(), grid.shape)
 

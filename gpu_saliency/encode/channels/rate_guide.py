@@ -32,11 +32,11 @@ from gpu_saliency.plan.roi import RoiPlan
 FLOOR = 0.6
 """Ratio of wanted to estimated rate where the plan improves nothing: with the estimate's errors it stays below 1."""
 TOP = 2.0
-"""The same where the plan improves most, if that is by 3 QP; more in proportion."""
+"""The same ratio where the plan improves most, if that is by 3 QP; its excess over 1 is proportional to the improvement."""
 EDGE = 1 / 3
 """Offset above which a block asks for `FLOOR`, as a part of the best block's; then an offset of 0 asks for about the estimate."""
 SHIFT_PER_QP = 0.45
-"""Steps of CRF that pay for each QP of the best block's offset."""
+"""Quality shift in steps of CRF for each QP of the best block's offset; it keeps the size of a plain encode."""
 
 
 @dataclass(frozen=True, slots=True)
