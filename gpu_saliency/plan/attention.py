@@ -8,7 +8,7 @@ With ``beta = 1`` one more bit lowers the squared error weighted by ``w`` alike 
 saves. ``beta = 0`` is the plain encode, which does so for the unweighted error, and a negative one favours what viewers do not look
 at. ``c`` keeps the size as in
 mapping.py, ``sum rate_share * 2 ** (-q / 6) = 1``, with the limits applied. Offsets are rounded to whole QP, so that neighbouring
-blocks share one and a plan needs few regions; ``recentre`` takes the rest.
+blocks share one and a plan needs few regions; ``recentre`` takes the rest. `balancing_share` gives the rate shares.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ DEFAULT_CURVE = AttentionCurve(
 )
 """For models without a curve of their own: that of the shipped models, fitted to 70 photographs with recorded gaze."""
 
+RATE_SHARE_POWER = 0.6
+"""Exponent of the rate shares in the balance: activity overstates how much the bits of blocks differ."""
 _STEPS = 40
 """Bisection steps; 48 QP / 2 ** 40 is far below a float's rounding of the sum."""
 
@@ -63,6 +65,13 @@ def attention_offsets(
         # Rounding made the plan too large, and the recentre would lift the worst blocks over the limit: the others give way.
         shift = _first(fits, shift, _highest(asked))
     return rounded(shift)
+
+
+def balancing_share(activity: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rate shares for the balance, sum 1, from the ``activity`` of each block: in proportion to its power `RATE_SHARE_POWER`."""
+    weight = np.asarray(activity, np.float64) ** RATE_SHARE_POWER
+    share: NDArray[np.float64] = weight / weight.sum()
+    return share
 
 
 def balance(asked: NDArray[np.float64], rate_share: NDArray[np.floating], limit: float = MAX_OFFSET) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from gpu_saliency.analysis.reduce import HostReducer
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity
-from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets
+from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets, balancing_share
 from gpu_saliency.plan.mapping import balanced_offsets, symmetric_offsets
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -48,7 +48,7 @@ def plan_track(track: SaliencyTrack, size: tuple[int, int], policy: RoiPolicy | 
             offsets[i], recentre[i] = attention_offsets(
                 None if gaze is None else gaze[i],
                 saliency,
-                share,
+                balancing_share(weight),
                 curve,
                 curve.beta * policy.offset / DEFAULT_OFFSET,
                 policy.max_background_offset,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.track import SaliencyTrack, encode_activity, encode_gaze, encode_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, encode_activity, encode_gaze, encode_saliency
 from gpu_saliency.errors import UsageError
 from gpu_saliency.model.attention import AttentionCurve
-from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets
+from gpu_saliency.plan.attention import DEFAULT_CURVE, attention_offsets, balancing_share
 from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -116,11 +116,14 @@ def test_a_plan_takes_gaze_and_curve_from_the_track() -> None:
 
 def test_a_track_without_gaze_or_curve_is_planned_from_its_saliency() -> None:
     saliency, _ = blob()
-    plan = planned(track(saliency, None, None))
+    source = track(saliency, None, None)
+    busy = encode_activity(np.random.default_rng(2).uniform(0.05, 1, source.activity.shape))
+    source = replace(source, activity=busy)
+    plan = planned(source)
     offsets = plan.qp_offset[0]
     assert offsets[np.unravel_index(saliency.argmax(), saliency.shape)] == offsets.min() <= -3
     assert offsets.max() >= 1
-    share = plan.rate_share(0).astype(np.float64)
+    share = balancing_share(decode_activity(source.activity[0]))
     assert size_of(offsets, float(plan.recentre[0]), share) == pytest.approx(1, abs=0.01)
 
 
