@@ -39,7 +39,7 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
 
 
 def test_a_long_clip_is_planned_and_joined_exactly(tmp_path: Path) -> None:
-    """Six minutes, 8,640 frames, in more than 10 parts: every frame at its time, graphs within their bound, memory far below 1 GB."""
+    """Six minutes, 8,640 frames, over 10 parts: every frame at its time, graphs within their bound, memory far below 1 GB."""
     command = [sys.executable, str(ROOT / "benchmarks" / "long_clip.py"), "--hours", "0.1", "--json", str(tmp_path / "found.json")]
     subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads((tmp_path / "found.json").read_text())
