@@ -24,18 +24,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
 """Prints the peak resident MB of a process that analyses one clip and does nothing else."""
 
+MORE_MAPS = 3 * 68 * 120 * (2000 - 100) / 6 / 1e6
+"""MB of the maps of 1,900 frames: 3 bytes for each block of 1080p and each map, a map every 6 frames."""
+
 pytestmark = pytest.mark.slow
 
 
 def test_memory_does_not_grow(tmp_path: Path) -> None:
-    """1080p: below 500 MB, and no more for 2,000 frames than for 100 (5 % tolerance for the allocator)."""
+    """1080p: below 500 MB, and for 2,000 frames only the maps more than for 100 (5 % tolerance for the allocator)."""
     peaks = []
     for frames in (100, 2000):
         clip = make_clip(tmp_path / f"{frames}.mp4", size="1920x1080", seconds=frames / 24)
         command = [sys.executable, "-c", PEAK_OF_ANALYSIS, str(clip)]
         peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     assert peaks[0] < 500
-    assert peaks[1] < peaks[0] * 1.05
+    assert peaks[1] < peaks[0] * 1.05 + MORE_MAPS
 
 
 def test_a_long_clip_is_planned_and_joined_exactly(tmp_path: Path) -> None:
