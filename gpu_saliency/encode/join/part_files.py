@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.encode.join.stamps import Stamps
 from gpu_saliency.errors import EncodeError
+from gpu_saliency.source.clip import libav_reason
 
 _HEVC_SEI = (39, 40)
 _CURE = "try again, or use another encoder"
@@ -88,7 +89,9 @@ def open_part(part: Path) -> Iterator[av.container.InputContainer]:
                 raise EncodeError(f"ffmpeg wrote no video to {part.name}", cure=_CURE)
             yield container
     except (av.FFmpegError, FileNotFoundError) as error:
-        raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {part.name}: {reason_of(error)}", cure=_CURE) from error
+        raise EncodeError(
+            f"ffmpeg wrote a file that cannot be read back: {part.name}: {libav_reason(error)}", cure=_CURE
+        ) from error
 
 
 def video_packets(
@@ -107,7 +110,3 @@ def video_packets(
                 packet.pts, packet.dts = int(stamps.pts[shown]), int(stamps.dts[decoded])
                 packet.duration = int(stamps.duration[shown])
                 yield packet  # type: ignore[misc]
-
-
-def reason_of(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

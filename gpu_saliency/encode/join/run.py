@@ -19,11 +19,11 @@ import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.encode.join.part_files import decode_order, open_part, reason_of, video_packets
+from gpu_saliency.encode.join.part_files import decode_order, open_part, video_packets
 from gpu_saliency.encode.join.stamps import MICROSECOND, Stamps, last_duration, rescale, start_time
 from gpu_saliency.encode.join.streams import add_video, audio_packets, chapters_of, describe
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
-from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.clip import Clip, libav_reason, open_clip, video_stream_of
 
 # Metadata that ffmpeg does not copy either: they describe the source file, not its content.
 _NOT_COPIED = frozenset({"creation_time", "company_name", "product_name", "product_version"})
@@ -128,9 +128,9 @@ def _writing(output: Path) -> Iterator[None]:
     except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: PyAV raises it where a container cannot hold a codec
         if getattr(error, "errno", None) in _DISK_ERRORS:
             raise OutputError(
-                f"{output}: cannot be written: {reason_of(error)}", cure=f"give {setting('output')} another path"
+                f"{output}: cannot be written: {libav_reason(error)}", cure=f"give {setting('output')} another path"
             ) from error
-        raise EncodeError(f"{output}: the parts of the encode cannot be joined: {reason_of(error)}", cure="use .mkv") from error
+        raise EncodeError(f"{output}: the parts of the encode cannot be joined: {libav_reason(error)}", cure="use .mkv") from error
 
 
 def _decode_seconds(packet: av.Packet[av.stream.Stream]) -> float:

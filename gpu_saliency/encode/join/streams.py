@@ -12,10 +12,9 @@ import av.container
 import av.stream
 import av.video.stream
 
-from gpu_saliency.encode.join.part_files import reason_of
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
 from gpu_saliency.errors import EncodeError, setting
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.clip import Clip, libav_reason
 
 _CODEC_TAG_FORMATS = frozenset({"mp4", "mov", "ipod", "ismv", "3gp", "3g2", "f4v"})
 
@@ -98,5 +97,5 @@ def audio_packets(
             yield packet
     except av.FFmpegError as error:
         raise EncodeError(
-            f"{clip.path}: its audio cannot be copied: {reason_of(error)}", cure=f"give {setting('audio', False)}"
+            f"{clip.path}: its audio cannot be copied: {libav_reason(error)}", cure=f"give {setting('audio', False)}"
         ) from error

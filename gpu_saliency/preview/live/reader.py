@@ -14,7 +14,7 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.preview.live.opening import open_byte_source, open_container
 from gpu_saliency.preview.live.pace import Pacer
 from gpu_saliency.preview.live.source import check_source, clip_of, name_of, reconnects, video_of
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.clip import Clip, libav_reason
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 """Seconds before the first attempt to reconnect, doubled after each attempt, and their maximum."""
@@ -99,8 +99,7 @@ class LiveReader:
             except SourceError as error:
                 reason, cure = error.message.removeprefix(f"{self.name}: "), error.cure
             except (av.FFmpegError, OSError) as error:
-                text = str(getattr(error, "strerror", None) or error)
-                reason = "no data" if isinstance(error, av.error.ExitError) else text
+                reason = "no data" if isinstance(error, av.error.ExitError) else libav_reason(error)
             if self._latest is None:
                 self._fail(reason, cure)
                 return
