@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from collections.abc import Iterator
@@ -39,13 +40,23 @@ def check_folder(path: Path, *, cure: str | None = None) -> None:
 
 @contextmanager
 def writing(path: Path, *, cure: str | None = None) -> Iterator[None]:
-    """Convert an `OSError` of the block to an `OutputError` that names ``path``; errors of this package pass unchanged."""
+    """Convert an `OSError` of the block to an `OutputError` that names ``path``; errors of this package pass unchanged.
+
+    For a full disk the error names the folder, which the user knows, also where ``path`` is a temporary file.
+    """
     try:
         yield
     except OSError as error:
         if isinstance(error, GpuSaliencyError):
             raise
+        if error.errno == errno.ENOSPC:
+            raise OutputError(f"{visible_folder(path)}: {error.strerror}", cure=cure) from error
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}", cure=cure) from error
+
+
+def visible_folder(path: Path) -> Path:
+    """The folder of ``path`` that the user knows: without the hidden folders for temporary files inside it."""
+    return next((folder for folder in path.parents if "/." not in str(folder)), path.parent)
 
 
 @contextmanager

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
-from gpu_saliency.encode.run import run_saliency_encode
+from gpu_saliency.encode.run import part_folder, run_saliency_encode
+from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.verify import check_destination
+from gpu_saliency.encode.workers import Workers
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
@@ -18,8 +21,8 @@ from gpu_saliency.proof import Proof, prove_encode
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 
-EXCERPT_FRAMES = 48
-"""Number of frames, from the start of the clip, that the proof of an excerpt compares."""
+SAMPLE_THREADS = 3
+"""Number of a sample's encodes that run at once: each is too short to keep all cores busy from its start to its end."""
 
 
 def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> EncodeResult:
@@ -33,37 +36,50 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             raise
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
-    sidecar, reused = analyse_request(request, observer)
-    analysed = time.perf_counter()
-    job = job.timed_like(sidecar)
-    plan = job.plan(sidecar, request.policy)
-    proof: Proof | None = None
-    proof_started = 0.0
+    with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
+        corrects = request.equal_size and job.keeps_size(request.policy)
+        sampler = Sampler(job, folder, workers) if corrects or request.prove == "excerpt" else None
+        sidecar, reused = analyse_request(request, observer)
+        analysed = time.perf_counter()
+        job = job.timed_like(sidecar)
+        plan = job.plan(sidecar, request.policy)
+        sample = None
+        if sampler is not None and corrects:
+            with observer.stage("measuring the size on a sample") as advance:
+                sample = sampler.measure(job, plan, lambda done: advance(done, None))
+            job = replace(job, correction=sample.correction)
+        sampled = time.perf_counter()
+        proof: Proof | None = None
+        proof_started = 0.0
 
-    def prove_and_record(encode: Path) -> None:
-        nonlocal proof, proof_started
-        proof_started = time.perf_counter()
-        proof = _prove(request, job, plan, encode, observer)
-        record = job.record().to_json() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
-        save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
+        def prove_and_record(encode: Path) -> None:
+            nonlocal proof, proof_started
+            proof_started = time.perf_counter()
+            proof = _prove(request, job, plan, encode, sampler, observer)
+            record = job.record().to_json() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
+            save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
 
-    with observer.stage(f"encoding with {job.encoder}") as advance:
-        encoded = run_saliency_encode(
-            job,
-            plan,
-            request.output,
-            on_frame=lambda done: advance(done, sidecar.frame_count),
-            before_publishing=prove_and_record,
-        )
+        with observer.stage(f"encoding with {job.encoder}") as advance:
+            encoded = run_saliency_encode(
+                job,
+                plan,
+                request.output,
+                on_frame=lambda done: advance(done, sidecar.frame_count),
+                before_publishing=prove_and_record,
+            )
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),
-        roi=RoiFacts.of(job, plan, encoded.parts),
+        roi=RoiFacts.of(job, plan, encoded.parts, sample),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(
-            analysis=analysed - started, encode=encoded.seconds, proof=finished - proof_started, total=finished - started
+            analysis=analysed - started,
+            sample=None if sampler is None else sampled - analysed,
+            encode=encoded.seconds,
+            proof=finished - proof_started,
+            total=finished - started,
         ),
     )
 
@@ -82,13 +98,19 @@ def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool =
     return sidecar, reused
 
 
-def _prove(request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, observer: Observer) -> Proof | None:
-    """Compare ``encode`` with a plain encode; ``None`` if no proof is wanted. Raises `EncodeError` on the verdict "not moved"."""
+def _prove(
+    request: EncodeRequest, job: EncodeJob, plan: RoiPlan, encode: Path, sampler: Sampler | None, observer: Observer
+) -> Proof | None:
+    """Compare ``encode`` with a plain encode; ``None`` if no proof is wanted. Raises `EncodeError` on the verdict "not moved".
+
+    The proof of an excerpt compares it with the plain encode of ``sampler``.
+    """
     if request.prove == "none":
         return None
-    frames = EXCERPT_FRAMES if request.prove == "excerpt" else None
     with observer.stage("proving it against a plain encode") as advance:
-        proof = prove_encode(job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, None))
+        plain = sampler.plain(lambda done: advance(done, None)) if sampler is not None and request.prove == "excerpt" else None
+        frames = None if plain is None else proven_frames(plain, plan)
+        proof = prove_encode(job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, None), plain=plain)
     if proof.moved is False:
         raise EncodeError(
             f"{job.ffmpeg.path}: {job.encoder} did not follow the ROI plan: {proof.summary()}",

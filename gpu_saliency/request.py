@@ -32,6 +32,8 @@ class EncodeRequest:
     """Path of the sidecar: reused if the file exists, written otherwise. ``None``: written beside the output."""
     fallback_plain: bool = False
     """Whether to make a plain encode where no channel can bring an ROI to the encoder."""
+    equal_size: bool = True
+    """Whether a sample corrects the base quality so that the encode has the size of a plain encode (see `EncodeJob.keeps_size`)."""
     overwrite: bool = False
     prove: str = "excerpt"
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""

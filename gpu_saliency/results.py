@@ -11,6 +11,7 @@ from gpu_saliency._version import __version__
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob, EncodeRecord
 from gpu_saliency.encode.run import Encoded
+from gpu_saliency.encode.sample import SizeSample
 from gpu_saliency.encode.verify import OutputFacts
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import PlanStatistics, RoiPlan
@@ -84,21 +85,24 @@ class RoiFacts:
     channel: str
     passed_over: tuple[PassedOver, ...]
     crf_used: float | None
-    """Base quality given to the encoder: the user's plus the channel's quality shift."""
+    """Base quality given to the encoder: the user's plus the channel's quality shift and the correction."""
     policy: RoiPolicy
     plan: PlanStatistics
     parts: int
     """Number of parts, one run of the encoder each."""
+    size_sample: SizeSample | None = None
+    """The sample that corrected the base quality; ``None`` where none did, and in a dry run."""
 
     @classmethod
-    def of(cls, job: EncodeJob, plan: RoiPlan, parts: int) -> RoiFacts:
+    def of(cls, job: EncodeJob, plan: RoiPlan, parts: int, sample: SizeSample | None = None) -> RoiFacts:
         assert job.channel is not None
         passed_over = tuple(PassedOver(name, reason) for name, reason in job.passed_over)
-        return cls(job.channel.name, passed_over, job.quality(plan), plan.policy, plan.statistics(), parts)
+        return cls(job.channel.name, passed_over, job.quality(plan), plan.policy, plan.statistics(), parts, sample)
 
     def to_json(self) -> dict[str, Any]:
         facts = {"channel": self.channel, "passed_over": [asdict(one) for one in self.passed_over], "crf_used": self.crf_used}
-        return facts | self.policy.to_json() | self.plan.to_json() | {"parts": self.parts}
+        facts |= self.policy.to_json() | self.plan.to_json() | {"parts": self.parts}
+        return facts | {"size_sample": self.size_sample and asdict(self.size_sample)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class Seconds:
     """Wall-clock time of each stage in seconds; ``None`` for a stage that did not run."""
 
     analysis: float | None = None
+    sample: float | None = None
     encode: float | None = None
     proof: float | None = None
     total: float | None = None

@@ -7,6 +7,7 @@ analysis: one ffmpeg command makes the whole file.
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,9 @@ from gpu_saliency.encode.target import Params, format_params
 
 PIPE = "pipe:1"
 """Output name of an ffmpeg that feeds an encoder outside ffmpeg; the run replaces it with the number of its own pipe."""
-_SEEK_AHEAD = 1.0
-"""Seconds by which a seek aims before a part's first frame. Demuxers may land late by a rounded frame time, which is far less."""
 
 
-def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
+def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | None) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
     first = [_cut(job, part, seek=seek), count, job.conversion]
@@ -36,12 +35,12 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) ->
     return graph + "\n"
 
 
-def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
+def _cut(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
-    if not seek:
+    if seek is None:
         limits = [f"start_frame={part.start}"] if part.start else []
         limits += [] if is_last else [f"end_frame={part.end}"]
         return "trim=" + ":".join(limits) if limits else ""
@@ -52,24 +51,23 @@ def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
 
 def part_command(
     job: EncodeJob,
-    part: Part,
     delivery: Delivery,
     graph: Path,
     output: str,
     *,
-    seek: bool,
+    seek: float | None,
     crf: float | None,
     further: tuple[str, ...] = (),
 ) -> list[str]:
-    """Build the command that encodes ``part`` to ``output`` with the filters in the file ``graph``.
+    """Build the command that encodes to ``output`` what the filters in the file ``graph`` pass on.
 
-    ``further`` arguments go before the output.
+    ``further`` arguments go before the output. ``seek`` is the time in seconds to which ffmpeg seeks; ``None`` decodes from the
+    start.
     """
     command = _start(job)
-    if seek:
-        assert job.frame_pts is not None
-        time = max(0.0, float(job.frame_pts[part.start] * job.time_base) - _SEEK_AHEAD)
-        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{time:.6f}"]
+    if seek is not None:
+        # Rounded up: a seek to a key frame must not miss it by a part of a microsecond, or ffmpeg decodes from the one before.
+        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{math.ceil(seek * 1e6) / 1e6:.6f}"]
     command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
@@ -99,28 +97,28 @@ class PartRun:
         return [shlex.join(command) for command in self.commands]
 
 
-def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: bool) -> PartRun:
+def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: float | None) -> PartRun:
     """Build the run that encodes ``part`` with ``delivery`` at base quality ``quality``; it writes all its files to ``folder``."""
     graph_path = folder / "roi.graph"
     graph = part_graph(job, part, delivery, seek=seek)
     if delivery.program:
         output = folder / "part.ivf"
-        command = part_command(job, part, delivery, graph_path, PIPE, seek=seek, crf=quality)
+        command = part_command(job, delivery, graph_path, PIPE, seek=seek, crf=quality)
         return PartRun(graph, graph_path, (tuple(command),), (*delivery.program, str(output)), output)
     output = folder / f"part{job.spec.part_suffix}"
-    commands = pass_commands(job, part, delivery, graph_path, f"file:{output}", folder, seek=seek, crf=quality)
+    commands = pass_commands(job, delivery, graph_path, f"file:{output}", folder, seek=seek, crf=quality)
     return PartRun(graph, graph_path, tuple(map(tuple, commands)), (), output)
 
 
 def pass_commands(
-    job: EncodeJob, part: Part, delivery: Delivery, graph: Path, output: str, folder: Path, *, seek: bool, crf: float | None
+    job: EncodeJob, delivery: Delivery, graph: Path, output: str, folder: Path, *, seek: float | None, crf: float | None
 ) -> list[list[str]]:
-    """Build the commands that encode ``part`` to ``output``, to be run in order.
+    """Build the commands that encode to ``output`` (see `part_command`), to be run in order.
 
     There are two for two-pass encoding with a bit rate, else one. The first pass writes its statistics to ``folder``.
     """
     if job.bitrate is None or not job.spec.passes:
-        return [part_command(job, part, delivery, graph, output, seek=seek, crf=crf)]
+        return [part_command(job, delivery, graph, output, seek=seek, crf=crf)]
     log = str(folder / "pass.log")
     commands = []
     for number in ("1", "2"):
@@ -128,7 +126,7 @@ def pass_commands(
         further = () if params else ("-pass", number, "-passlogfile", log)
         target, own = (output, further) if number == "2" else ("-", (*further, "-f", "null"))
         passed = replace(delivery, params=delivery.params | params)
-        commands.append(part_command(job, part, passed, graph, target, seek=seek, crf=crf, further=own))
+        commands.append(part_command(job, passed, graph, target, seek=seek, crf=crf, further=own))
     return commands
 
 

@@ -11,13 +11,15 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
+from gpu_saliency.files import visible_folder
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
@@ -134,13 +136,19 @@ def ask_program(path: str, *arguments: str) -> str:
     return answer.stdout + answer.stderr
 
 
-def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = None, *, pass_fd: int | None = None) -> None:
+def run_ffmpeg(
+    command: Sequence[str],
+    on_frame: OnFrame | None = None,
+    *,
+    pass_fd: int | None = None,
+    processes: Processes | None = None,
+) -> None:
     """Run ``command``; calls ``on_frame`` with each frame count that ffmpeg prints with ``-progress pipe:1``.
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
-    ffmpeg runs. An exception that ends this call early (Ctrl-C, or one raised by ``on_frame``) ends ffmpeg too. Raises
-    `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full, `ToolMissingError` when ffmpeg cannot
-    be started.
+    ffmpeg runs. ``processes`` holds ffmpeg while it runs. An exception that ends this call early (Ctrl-C, or one raised by
+    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full,
+    `ToolMissingError` when ffmpeg cannot be started.
     """
     try:
         # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
@@ -180,10 +188,11 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
     listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
     listener.start()
     try:
-        for line in process.stdout:
-            if on_frame is not None and line.startswith("frame="):
-                on_frame(int(line[6:]))
-        code = process.wait()
+        with (processes or Processes()).holding(process):
+            for line in process.stdout:
+                if on_frame is not None and line.startswith("frame="):
+                    on_frame(int(line[6:]))
+            code = process.wait()
     finally:
         if process.poll() is None:
             process.terminate()
@@ -201,14 +210,12 @@ def run_ffmpeg(command: Sequence[str], on_frame: Callable[[int], None] | None = 
         evidence = {"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]}
         if any(word.endswith(_DISK_FULL) for word in said):
             cure = f"free some space, or give {setting('output')} another disk"
-            raise OutputError(f"{_folder_of(command)}: {_DISK_FULL}", cure=cure, evidence=evidence)
+            raise OutputError(f"{visible_folder(_output_of(command))}: {_DISK_FULL}", cure=cure, evidence=evidence)
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(
             f"ffmpeg failed ({ending}): {reason}", cure="check the source and the settings of the encoder", evidence=evidence
         )
 
 
-def _folder_of(command: Sequence[str]) -> str:
-    """The user's folder that ``command`` writes to, without the hidden part folders inside it."""
-    path = Path(command[-1].removeprefix("file:"))
-    return str(next((folder for folder in path.parents if "/." not in str(folder)), path.parent))
+def _output_of(command: Sequence[str]) -> Path:
+    return Path(command[-1].removeprefix("file:"))

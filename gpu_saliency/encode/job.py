@@ -25,7 +25,9 @@ class EncodeRecord:
     encoder: str
     preset: str | None
     crf: float | None
-    """Base quality, without the channel's quality shift."""
+    """Base quality, without the channel's quality shift and the correction."""
+    correction: float
+    """What a sample added to the base quality for an equal size."""
     bitrate: int | None
     """Bits per second of video."""
     encoder_params: str
@@ -46,6 +48,8 @@ class EncodeJob(EncodeTarget):
     audio: bool
     channel: Channel | None = None
     """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
+    correction: float = 0.0
+    """What a sample adds to the base quality of the encode with a plan, so that it has the size of the plain encode (sample.py)."""
     passed_over: tuple[tuple[str, str], ...] = ()
     """Better channels that cannot be used here, as (name, reason)."""
     frame_pts: NDArray[np.int64] | None = field(default=None, repr=False)
@@ -53,11 +57,11 @@ class EncodeJob(EncodeTarget):
     time_base: Fraction = Fraction(1)
 
     def quality(self, plan: RoiPlan | None) -> float | None:
-        """The base quality for an encode with ``plan``, on the encoder's scale: the user's plus the channel's quality shift.
+        """The base quality for an encode with ``plan``, on the encoder's scale.
 
-        A plain encode (``None``) has no shift.
+        It is the user's plus the channel's quality shift and the `correction`; a plain encode (``None``) has neither.
         """
-        shift = 0.0 if plan is None or self.channel is None else self.channel.quality_shift(self, plan)
+        shift = 0.0 if plan is None or self.channel is None else self.channel.quality_shift(self, plan) + self.correction
         return self.spec.shifted_quality(self.crf, shift)
 
     def plan(self, sidecar: Sidecar, policy: RoiPolicy | None = None) -> RoiPlan:
@@ -68,12 +72,18 @@ class EncodeJob(EncodeTarget):
         """Return a copy of this job with the time stamps of ``sidecar``."""
         return replace(self, frame_pts=sidecar.track.frame_pts, time_base=sidecar.track.time_base)
 
+    def keeps_size(self, policy: RoiPolicy) -> bool:
+        """Whether an encode by ``policy`` shall have the size of a plain encode, and a sample can correct it (sample.py)."""
+        has_scale = self.crf is not None and self.spec.quality is not None and self.spec.quality.per_octave is not None
+        return has_scale and bool(policy.offset) and policy.keeps_size and self.channel is not None and self.channel.has_offsets
+
     def record(self) -> EncodeRecord:
         """The settings from which this encode can be repeated; the sidecar stores them."""
         return EncodeRecord(
             encoder=self.encoder,
             preset=self.preset,
             crf=self.crf,
+            correction=self.correction,
             bitrate=self.bitrate,
             encoder_params=format_params(self.params),
             pix_fmt=self.pix_fmt,

@@ -7,20 +7,26 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
+from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, ToolMissingError, setting
 
 _LAST_WORDS = 12
 _COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
 
 
-def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: Callable[[int], None] | None = None) -> None:
+def run_piped(
+    ffmpeg_command: Sequence[str],
+    program: Sequence[str],
+    on_frame: OnFrame | None = None,
+    processes: Processes | None = None,
+) -> None:
     """Run ``program`` with its standard input from ``ffmpeg_command``, to which this function appends the output name.
 
-    When one of the two processes ends, the pipe breaks and the other ends too. Raises `EncodeError` with the last lines of the
-    process that failed, and `ToolMissingError` when one cannot be started.
+    When one of the two programs ends, the pipe breaks and the other ends too; ``processes`` holds both. Raises `EncodeError` with
+    the last lines of the one that failed, and `ToolMissingError` when one cannot be started.
     """
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -36,11 +42,12 @@ def run_piped(ffmpeg_command: Sequence[str], program: Sequence[str], on_frame: C
             os.close(read_end)
         failure: EncodeError | None = None
         try:
-            try:
-                run_ffmpeg([*ffmpeg_command, f"pipe:{write_end}"], on_frame, pass_fd=write_end)
-            except EncodeError as error:
-                failure = error
-            code = process.wait()
+            with (processes or Processes()).holding(process):
+                try:
+                    run_ffmpeg([*ffmpeg_command, f"pipe:{write_end}"], on_frame, pass_fd=write_end, processes=processes)
+                except EncodeError as error:
+                    failure = error
+                code = process.wait()
         finally:
             if process.poll() is None:
                 process.kill()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import av
@@ -21,12 +22,17 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.verify import OutputFacts, verify_output
+from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.seek import key_frame_before
 
-OnFrame = Callable[[int], None]
-"""Called with the number of frames encoded so far."""
+SEEK_AHEAD = 1.0
+"""Seconds by which a seek aims before a part's first frame. Demuxers may land late by a rounded frame time, which is far less."""
+OVERLAP_FRAMES = 48
+"""A part starts when the part before it has this many frames left: the start of an encoder and the filling of its lookahead leave
+cores idle, and so do its last frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +102,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
     assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
-        files = []
-        for number, part in enumerate(parts):
-            own = folder / f"{number:05d}"
-            own.mkdir()
-
-            def advance(done: int, before: int = part.start) -> None:
-                if on_frame is not None:
-                    on_frame(before + done)
-
-            files.append(encode_part(job, plan, part, own, advance))
+        files = _run_parts(job, plan, parts, folder, on_frame)
         join_parts(
             files,
             [part.frames for part in parts],
@@ -120,6 +117,23 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
     return len(parts)
 
 
+def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None) -> list[Path]:
+    """Encode ``parts`` in order, at most two at a time; returns their files."""
+    tasks: list[Task[Path]] = []
+    with Workers(2) as workers:
+        for number, part in enumerate(parts):
+            own = folder / f"{number:05d}"
+            own.mkdir()
+            if tasks:
+                workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]))
+            tasks.append(workers.start(partial(encode_part, job, plan, part, own)))
+        return workers.results(tasks, on_frame)
+
+
+def _nears_end(task: Task[Path], part: Part) -> bool:
+    return task.frames >= part.frames - OVERLAP_FRAMES
+
+
 @contextmanager
 def part_folder(output: Path) -> Iterator[Path]:
     """Create a hidden folder beside ``output``, on the disk that must have space for it anyway; removed after the block."""
@@ -127,7 +141,14 @@ def part_folder(output: Path) -> Iterator[Path]:
         yield Path(folder).absolute()
 
 
-def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, on_frame: OnFrame | None = None) -> Path:
+def encode_part(
+    job: EncodeJob,
+    plan: RoiPlan | None,
+    part: Part,
+    folder: Path,
+    on_frame: OnFrame | None = None,
+    processes: Processes | None = None,
+) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
     ffmpeg seeks to a part that does not begin at frame 0. If the file then has a wrong number of frames, a second run decodes the
@@ -135,20 +156,20 @@ def encode_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path, 
     `OutputError` or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
-    seek = seeks(job, part)
-    path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame)
+    seek = seek_time(job, part)
+    path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
     if job.spec.retry_params and _frames_of(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame)
-    if seek and _frames_of(path) != part.frames:
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=False), on_frame)
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+    if seek is not None and _frames_of(path) != part.frames:
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     return path
 
 
 def plan_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> PartRun:
     """Build the run that `encode_part` executes first for ``part``; writes the channel's files to ``folder``."""
     delivery, quality = deliver_part(job, plan, part, folder)
-    return part_run(job, part, delivery, folder, quality, seek=seeks(job, part))
+    return part_run(job, part, delivery, folder, quality, seek=seek_time(job, part))
 
 
 def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path) -> tuple[Delivery, float | None]:
@@ -157,19 +178,27 @@ def deliver_part(job: EncodeJob, plan: RoiPlan | None, part: Part, folder: Path)
     return (Delivery() if job.channel is None else job.channel.deliver(job, plan, part, folder, quality)), quality
 
 
-def seeks(job: EncodeJob, part: Part) -> bool:
-    """Whether ffmpeg seeks to ``part``; a clip without time stamps is decoded from its start."""
-    return part.start > 0 and job.frame_pts is not None
+def seek_time(job: EncodeJob, part: Part) -> float | None:
+    """The time in seconds to which ffmpeg seeks for ``part``; ``None``: it decodes the clip from its start.
+
+    It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
+    stamps has no times to seek to.
+    """
+    if part.start == 0 or job.frame_pts is None:
+        return None
+    pts = int(job.frame_pts[part.start])
+    ahead = 0.0 if key_frame_before(job.clip, pts) == pts else SEEK_AHEAD
+    return max(0.0, float(pts * job.time_base) - ahead)
 
 
-def run_part(run: PartRun, on_frame: OnFrame | None = None) -> Path:
+def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes | None = None) -> Path:
     """Execute ``run``; returns the path of its output. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
     run.graph_path.write_text(run.graph, encoding="utf-8")
     if run.program:
-        run_piped(run.commands[0][:-1], run.program, on_frame)
+        run_piped(run.commands[0][:-1], run.program, on_frame, processes)
     else:
         for command in run.commands:
-            run_ffmpeg(command, on_frame)
+            run_ffmpeg(command, on_frame, processes=processes)
     return run.output
 
 

@@ -51,6 +51,11 @@ class RoiPolicy:
         check_aggregator(self.aggregator, self.ema_alpha)
         check_segments(self.segments)
 
+    @property
+    def keeps_size(self) -> bool:
+        """Whether the mapping is meant to keep the size of a plain encode."""
+        return self.mapping != "symmetric"
+
     def to_json(self) -> dict[str, Any]:
         """The settings in the form that results and sidecars store."""
         return {

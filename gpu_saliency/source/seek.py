@@ -1,4 +1,4 @@
-"""Random access to the frames of a clip by their numbers, for the preview."""
+"""Random access to the frames of a clip by their numbers or time stamps."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ _NEAR = 48
 """Distance in frames up to which decoding forward is assumed to be no slower than a seek to a key frame."""
 _BACK = (0, 64, 512)
 """Distances in frames before the wanted frame; the seek tries them in turn, since some demuxers land too late."""
+
+
+def key_frame_before(clip: Clip, pts: int) -> int | None:
+    """Time stamp of the key frame that a seek to ``pts`` lands on, both in the stream's time base; ``None`` where it fails.
+
+    Reads packets and decodes nothing. Raises `SourceError` if the clip cannot be opened.
+    """
+    with open_clip(clip) as container:
+        video = video_stream_of(container)
+        try:
+            container.seek(pts, stream=video)
+            return next((packet.pts for packet in container.demux(video) if packet.is_keyframe), None)
+        except av.FFmpegError:
+            return None
 
 
 class FrameReader:

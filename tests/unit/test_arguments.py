@@ -52,12 +52,12 @@ def test_graph_of_a_plan() -> None:
 def test_graph_at_10_bit_has_the_longer_scale() -> None:
     deep = replace(JOB, pix_fmt="yuv420p10le")
     delivery = AddRoi().deliver(deep, plan_of([[-6]], width=16, height=16), Part(0, 24), Path(), 23.0)
-    graph = part_graph(deep, Part(0, 24), delivery, seek=False)
+    graph = part_graph(deep, Part(0, 24), delivery, seek=None)
     assert "format=yuv420p10le,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300,\n" in graph
 
 
 def test_command_of_a_part() -> None:
-    command = part_command(JOB, Part(0, 24), Delivery(), Path("roi.graph"), "part.mp4", seek=False, crf=21)
+    command = part_command(JOB, Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=21)
     assert command[0] == JOB.ffmpeg.path
     assert command[-1] == "part.mp4"
     joined = " ".join(command)
@@ -68,15 +68,15 @@ def test_command_of_a_part() -> None:
 
 
 def test_command_of_a_later_part() -> None:
-    """ffmpeg seeks to a second before the first frame and cuts by time stamp; an excerpt that starts at 0 is cut by counting."""
+    """ffmpeg seeks to the given time and cuts by time stamp; an excerpt that starts at 0 is cut by counting."""
     timed = replace(JOB, frame_pts=np.arange(24) * 512 + 100, time_base=Fraction(1, 256))
     later = Part(12, 18)
-    joined = " ".join(part_command(timed, later, Delivery(), Path("g"), "p.mp4", seek=True, crf=21))
-    assert f"-copyts -seek_timestamp 1 -ss {(12 * 512 + 100) / 256 - 1:.6f}" in joined
-    graph = part_graph(timed, later, Delivery(), seek=True)
+    joined = " ".join(part_command(timed, Delivery(), Path("g"), "p.mp4", seek=23 + 1 / 3, crf=21))
+    assert "-copyts -seek_timestamp 1 -ss 23.333334" in joined, "rounded up: a microsecond less would miss a key frame"
+    graph = part_graph(timed, later, Delivery(), seek=23.0)
     assert graph == f"settb=expr=1/256,trim=start_pts={12 * 512 + 100}:end_pts={17 * 512 + 101},\nsettb=expr=1/(24),setpts=N\n"
-    assert part_graph(timed, Part(0, 6), Delivery(), seek=False) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N\n"
-    assert part_graph(timed, Part(0, 24), Delivery(), seek=False) == "settb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 6), Delivery(), seek=None) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N\n"
+    assert part_graph(timed, Part(0, 24), Delivery(), seek=None) == "settb=expr=1/(24),setpts=N\n"
 
 
 @pytest.mark.parametrize(("avfilter", "option"), [((8, 44), "-filter_script:v"), ((10, 1), "-/filter:v"), ((11, 0), "-/filter:v")])

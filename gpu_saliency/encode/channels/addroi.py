@@ -17,11 +17,11 @@ from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
 from gpu_saliency.plan.roi import RoiPlan
 
-MAX_FILTERS = 3000
+MAX_FILTERS = 2000
 """Filters in one graph; each part of a clip has its own graph, and costs a key frame and a start of the encoder.
 
 Each activation of a filter scans the whole graph, so a frame costs ``4 ns * filters * filters in its chain`` and the set-up
-``25 ns * filters ** 2``, on an AMD EPYC: 3.4 ms a frame at 1500 filters of 1080p, 5.4 ms at 3000, 10 ms at 5000.
+``25 ns * filters ** 2``, on an AMD EPYC.
 """
 
 
@@ -43,6 +43,7 @@ class AddRoi(Channel):
     keep_regions: Callable[[EncodeTarget], Params] | None = None
     """Returns the encoder parameters with which it uses regions; raises `UsageError` for settings with which it drops them."""
     name: ClassVar[str] = "addroi"
+    has_offsets: ClassVar[bool] = True
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if "addroi" not in target.ffmpeg.filters:

@@ -37,6 +37,9 @@ class Channel(ABC):
     per_map: ClassVar[bool] = False
     """Whether new offsets cost no bits; automatic segments then give each map a segment of its own."""
 
+    has_offsets: ClassVar[bool] = False
+    """Whether it passes on offsets in QP; then the mapping decides the size, and not a measured quality shift."""
+
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         """The error why this channel cannot be used for ``target`` on this machine; ``None`` if it can."""
         return None

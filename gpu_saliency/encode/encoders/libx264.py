@@ -68,7 +68,7 @@ LIBX264 = EncoderSpec(
     params_option="-x264-params",
     presets=PRESETS,
     preset_default="medium",
-    quality=Quality("-crf", 0, 51, 23),
+    quality=Quality("-crf", 0, 51, 23, per_octave=5.0, same_size=31, octaves_per_step=0.0097),
     owned_params=OWNED,
     passes="ffmpeg",
 )

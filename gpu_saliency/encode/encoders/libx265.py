@@ -49,7 +49,7 @@ LIBX265 = EncoderSpec(
     params_option="-x265-params",
     presets=PRESETS,
     preset_default="medium",
-    quality=Quality("-crf", 0, 51, 28),
+    quality=Quality("-crf", 0, 51, 28, per_octave=4.4, same_size=29, octaves_per_step=0.0115),
     owned_params=OWNED,
     # QuickTime and Safari play HEVC only under this tag.
     codec_tags={".mp4": "hvc1", ".mov": "hvc1"},

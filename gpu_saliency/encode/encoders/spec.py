@@ -29,6 +29,16 @@ class Quality:
     """Whether the scale has whole numbers only."""
     extra: tuple[str, ...] = ()
     """Further ffmpeg arguments for constant quality; they are not given with a bit rate."""
+    per_octave: float | None = None
+    """Steps of the scale that halve the size, about; ``None`` where it has whole steps, too few for a correction, or is unknown."""
+    same_size: float = 0.0
+    """The quality at which a plan of the default strength usually keeps the size."""
+    octaves_per_step: float = 0.0
+    """How much a step changes the usual size ratio, in octaves: at low qualities blocks that lose quality have few bits to save."""
+
+    def usual_octaves(self, quality: float) -> float:
+        """The usual binary logarithm of the ratio of an ROI encode's size to a plain one's, at the default strength."""
+        return self.octaves_per_step * (quality - self.same_size)
 
 
 @dataclass(frozen=True, slots=True)

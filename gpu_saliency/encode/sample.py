@@ -1,0 +1,183 @@
+"""A sample of a clip, encoded with and without the plan before the encode: how much the plan changes the size, and by how much to
+correct the base quality so that it does not.
+
+The plan keeps the size by a model of the rate (plan/mapping.py, plan/attention.py). Real sizes differ from it by some per cent,
+more at low qualities, where most blocks send nothing. The sample measures that difference: a window at the start of the clip and
+further windows, one in the middle of each of some equal intervals. Each window is encoded twice. Key frames and other frames are
+counted apart, because every window begins with a key frame, and the clip has far fewer of them. A few windows are a rough measure
+of a long clip, so the estimate is a mean of theirs and the usual ratio, weighted by the inverse of their variances.
+
+The plain encode of the first window also serves the proof, so it starts before the plan is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.run import encode_part
+from gpu_saliency.encode.workers import OnFrame, Task, Workers
+from gpu_saliency.errors import EncodeError
+from gpu_saliency.plan.policy import DEFAULT_OFFSET
+from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.seek import key_frame_before
+
+PROVEN_FRAMES = 12
+"""Frames at the start of the first window that the proof compares."""
+FIRST_FRAMES = PROVEN_FRAMES + 8
+"""Frames of the first window. The last ones are the lookahead of those that the proof compares."""
+FURTHER_FRAMES = 12
+"""Frames of each further window."""
+CLIP_FRAMES_PER_WINDOW = 1000
+"""Frames of the clip for each further window, of which there are 1 to `MOST_WINDOWS`."""
+MOST_WINDOWS = 8
+SMALL_FRAMES = 300
+"""A clip of at most this many frames has two further windows: the time is short anyway."""
+SHORT_FRAMES = 72
+"""A clip of at most this many frames is one window."""
+KEY_FRAME_DISTANCE = 250
+"""Most frames between two key frames, in x264 and x265 (``keyint``)."""
+MAX_CORRECTION = 3.0
+"""Most steps of the quality scale by which a sample corrects it."""
+CLIP_VARIANCE = 0.07**2
+"""Variance, in octaves, of the size ratio between clips around the usual ratio: 5 %, of four DAVIS clips with two encoders."""
+WINDOW_VARIANCE = 0.07**2
+"""Variance, in octaves, of the size ratio between the windows of one clip: 5 %, of a film of 500 frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeSample:
+    """The measured change of the size by a plan, and its correction."""
+
+    frames: int
+    """Number of frames in the sample."""
+    size_ratio: float
+    """Size of the encodes with the plan divided by that of the plain encodes, at the same base quality."""
+    expected_ratio: float
+    """The estimate for the whole clip from that and from the usual ratio."""
+    correction: float
+    """What to add to the base quality of the encode with the plan, on the encoder's scale, so that the sizes are equal."""
+
+
+class Sampler:
+    """Encodes the sample of one encode in ``folder``; the plain encode of the first window starts at once."""
+
+    def __init__(self, job: EncodeJob, folder: Path, workers: Workers) -> None:
+        self._folder, self._workers = folder, workers
+        self._numbers = 0
+        known = job.clip.frame_count
+        self._first = Part(0, FIRST_FRAMES if known is None or known > SHORT_FRAMES else max(1, known))
+        self._plain = self._encode(job, None, self._first)
+
+    def plain(self, on_frame: OnFrame | None = None) -> Path:
+        """Wait for the plain encode of the first window; returns its file. Raises as `encode_part`."""
+        return self._workers.results([self._plain], on_frame)[0]
+
+    def measure(self, job: EncodeJob, plan: RoiPlan, on_frame: OnFrame | None = None) -> SizeSample:
+        """Encode the sample with ``plan``, the rest of it also plainly, and compare the sizes. Raises as `encode_part`."""
+        quality = job.spec.quality
+        assert quality is not None
+        assert quality.per_octave is not None
+        first = Part(0, min(self._first.end, plan.frame_count))
+        crf = job.crf if job.crf is not None else quality.default
+        further = [_from_key_frame(job, window, first.end) for window in further_windows(plan.frame_count, first.end)]
+        plain = [self._plain, *(self._encode(job, None, window) for window in further)]
+        ours = [self._encode(job, plan, window) for window in (first, *further)]
+        files = self._workers.results([*plain, *ours], on_frame)
+        key_frames = len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
+        sizes = [estimated_size(list(map(packet_sizes, some)), plan.frame_count, key_frames) for some in _halves(files)]
+        octaves = math.log2(sizes[1] / sizes[0])
+        frames = first.frames + sum(window.frames for window in further)
+        usual = quality.usual_octaves(crf) * plan.policy.offset / DEFAULT_OFFSET if plan.policy.mapping == "attention" else 0.0
+        trust = sample_weight(frames / plan.frame_count, 1 + len(further))
+        expected = trust * octaves + (1 - trust) * usual
+        correction = min(max(quality.per_octave * expected, -MAX_CORRECTION), MAX_CORRECTION)
+        return SizeSample(frames, round(2**octaves, 4), round(2**expected, 4), round(correction, 2))
+
+    def _encode(self, job: EncodeJob, plan: RoiPlan | None, window: Part) -> Task[Path]:
+        folder = self._folder / f"sample{self._numbers}"
+        folder.mkdir()
+        self._numbers += 1
+        return self._workers.start(partial(encode_part, replace(job, correction=0.0), plan, window, folder))
+
+
+def _halves(files: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
+    middle = len(files) // 2
+    return files[:middle], files[middle:]
+
+
+def further_windows(frame_count: int, first: int) -> list[Part]:
+    """The windows of a clip of ``frame_count`` frames after the first one, which has ``first`` frames.
+
+    The clip is divided into equal intervals, one for each window. The first window begins the first interval; each further one is
+    in the middle of its own.
+    """
+    if frame_count <= max(SHORT_FRAMES, first + FURTHER_FRAMES):
+        return []
+    count = 2 if frame_count <= SMALL_FRAMES else min(max(frame_count // CLIP_FRAMES_PER_WINDOW, 1), MOST_WINDOWS)
+    length = frame_count / (count + 1)
+    middles = (int((i + 1.5) * length) for i in range(count))
+    starts = (max(middle - FURTHER_FRAMES // 2, first) for middle in middles)
+    return [Part(start, start + FURTHER_FRAMES) for start in starts]
+
+
+def _from_key_frame(job: EncodeJob, window: Part, earliest: int) -> Part:
+    """Move ``window`` back to the source's key frame before it, so that no frame is decoded in vain.
+
+    It stays where it is if that key frame is before the frame ``earliest``, or cannot be found.
+    """
+    if job.frame_pts is None:
+        return window
+    pts = key_frame_before(job.clip, int(job.frame_pts[window.start]))
+    start = -1 if pts is None else int(np.searchsorted(job.frame_pts, pts))
+    return Part(start, start + window.frames) if earliest <= start < window.start else window
+
+
+def sample_weight(coverage: float, windows: int) -> float:
+    """The weight, 0..1, of the size ratio of ``windows`` that cover this share of the clip, against that of the usual ratio."""
+    variance = WINDOW_VARIANCE * max(0.0, 1 - coverage) / windows
+    return CLIP_VARIANCE / (CLIP_VARIANCE + variance)
+
+
+def estimated_size(windows: Sequence[Sequence[int]], frame_count: int, key_frames: int) -> float:
+    """Estimate the size in bytes of a clip of ``frame_count`` frames from the packet sizes of its ``windows``.
+
+    Each window begins with a key frame. The windows have equal weight, whatever their length. A window of the whole clip has its
+    size.
+    """
+    if len(windows[0]) == frame_count:
+        return float(sum(windows[0]))
+    key = sum(window[0] for window in windows) / len(windows)
+    longer = [window[1:] for window in windows if len(window) > 1]
+    other = sum(sum(window) / len(window) for window in longer) / len(longer) if longer else 0.0
+    return key * key_frames + other * max(0, frame_count - key_frames)
+
+
+def proven_frames(plain: Path, plan: RoiPlan) -> int:
+    """Number of frames, from the first, that a proof may compare with ``plain``, the plain encode of a first window.
+
+    Those without enough following frames in ``plain`` are left out: encoders choose a frame's quality by the frames that follow.
+    """
+    return plan.frame_count if len(packet_sizes(plain)) >= plan.frame_count else PROVEN_FRAMES
+
+
+def packet_sizes(path: Path) -> list[int]:
+    """The size in bytes of each video packet of a part's file, in decode order. Raises `EncodeError` for a file without one."""
+    try:
+        with av.open(f"file:{path}") as container:
+            sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise EncodeError(
+            f"ffmpeg wrote a sample that cannot be read: {error}", cure="check the settings of the encoder"
+        ) from error
+    if not sizes:
+        raise EncodeError("ffmpeg wrote a sample without a frame", cure="check the settings of the encoder")
+    return sizes
