@@ -61,6 +61,11 @@ class InputSize:
         return cls((width, height), (-(-width // multiple) * multiple, -(-height // multiple) * multiple))
 
 
+def default_input_size(aspect: float | Fraction) -> InputSize:
+    """The input size of a model without metadata, for a picture with the displayed width / height ``aspect``."""
+    return InputSize.fit(float(aspect), None, _DEFAULT_MULTIPLE, _DEFAULT_PIXELS)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelContract:
     """Names and sizes of a model that keeps the contract. Produced by `ModelContract.read`."""

@@ -98,7 +98,7 @@ def test_without_gaze(tmp_path: Path) -> None:
     track = replace(kept.track, gaze=None, attention=None)
     save_sidecar(replace(kept, track=track, model=replace(MODEL, attention=None)), tmp_path / "s.npz")
     found = read_sidecar(tmp_path / "s.npz")
-    assert (found.track.gaze, found.track.attention, found.model.attention) == (None, None, None)
+    assert (found.track.gaze, found.track.attention, found.origin.attention) == (None, None, None)
 
 
 def test_version_2_is_read(tmp_path: Path) -> None:
