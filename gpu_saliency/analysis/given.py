@@ -19,7 +19,7 @@ from gpu_saliency.errors import setting
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Layers
 from gpu_saliency.maps.read import hash_maps, read_maps
 from gpu_saliency.model.attention import AttentionCurve
-from gpu_saliency.model.contract import DEFAULT_BATCH_SIZE, TOLERANCE, default_input_size
+from gpu_saliency.model.contract import DEFAULT_BATCH_SIZE, TOLERANCE, shipped_input_size
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, decode_batches
 from gpu_saliency.source.prefetch import prefetch
@@ -90,7 +90,7 @@ def analyse_given(
     reader = _MapReader(clip, maps)
     reader.check_early()
     choice = sampling if reader.numbers is None else NearestFrames(sampling, reader.numbers)
-    size, tally = default_input_size(clip.upright_aspect), DecodeTally()
+    size, tally = shipped_input_size(clip.upright_aspect), DecodeTally()
     recorder = HostRecorder(clip, size, maps.attention)
     parts: list[Samples] = []
     with (

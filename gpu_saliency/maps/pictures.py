@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -31,7 +32,7 @@ def read_folder(setting: str, path: Path) -> GivenMaps:
     if not files:
         raise MapsError("holds no picture and no NPY file", setting=setting, value=path, cure=HOW_MANY)
     if len(files) == 1:
-        return read_picture(setting, files[0])
+        return replace(read_picture(setting, files[0]), path=path)
     return GivenMaps(
         setting,
         path,

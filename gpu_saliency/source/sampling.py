@@ -76,7 +76,8 @@ class NearestFrames:
         """Yield the chosen frame numbers, rising; after the last one a number that no clip has, without end."""
         before = -1
         for wanted in self.sampling.indices():
-            if before == self.frames[-1]:
+            # A sample stands for step / 2 frames on each side; from where it does not reach back to the last map, all are chosen.
+            if before == self.frames[-1] or wanted - self.frames[-1] > self.sampling.step / 2:
                 break
             nearest = self.frames[nearest_position(self.frames, wanted)]
             if nearest > before:
