@@ -114,7 +114,7 @@ def _given(
                 while is_single:
                     yield lambda layers=layers: layers  # type: ignore[misc]
 
-    return GivenMaps(setting, path, tuple(names), read, count, numbers, endless=is_single, on_grid=on_grid)
+    return GivenMaps(setting, path, tuple(names), read, count, numbers, endless=is_single, is_constant=is_single, on_grid=on_grid)
 
 
 def _names_of(setting: str, path: Path, members: list[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
-from gpu_saliency.grid import BLOCK_SIZE, block_mean, grid_shape
+from gpu_saliency.grid import BLOCK_SIZE, block_mean, grid_shape, pool_blocks
 from gpu_saliency.maps.fit import fit, has_shape_of
 from gpu_saliency.source.clip import Clip
 
@@ -44,6 +44,8 @@ class GivenMaps:
     """Whether ``numbers`` were found in file names, and are no frames where they do not lie within the clip."""
     endless: bool = False
     """Whether there is a map for every frame there may be, as of one picture for all."""
+    is_constant: bool = False
+    """Whether it is the same for all frames."""
     on_grid: bool = False
     """Whether the maps have a value for each 16x16 block of the coded picture, instead of lying on the upright one."""
 
@@ -67,6 +69,8 @@ class GivenMaps:
         """``[rows, cols]``: the mean of ``layer`` in each block of the coded picture of ``clip``."""
         if self.on_grid:
             return layer
+        if layer.shape == (clip.height, clip.width) and clip.rotation % 360 == 0:
+            return np.asarray(pool_blocks(layer, BLOCK_SIZE, "mean"), np.float32)  # the same, several times as fast
         return block_mean(np.rot90(layer, -(clip.rotation // 90)), clip.width, clip.height)
 
     def checked(self, layers: Layers, number: int, clip: Clip) -> Layers:

@@ -58,7 +58,7 @@ def read_picture(setting: str, path: Path) -> GivenMaps:
         found = _loader(setting, path)()
         return itertools.repeat(lambda: found)
 
-    return GivenMaps(setting, path, (UNNAMED,), read, count=1, endless=True)
+    return GivenMaps(setting, path, (UNNAMED,), read, count=1, endless=True, is_constant=True)
 
 
 def read_video(setting: str, path: Path) -> GivenMaps:

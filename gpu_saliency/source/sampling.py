@@ -79,7 +79,7 @@ class NearestFrames:
             # A sample stands for step / 2 frames on each side; from where it does not reach back to the last map, all are chosen.
             if before == self.frames[-1] or wanted - self.frames[-1] > self.sampling.step / 2:
                 break
-            nearest = self.frames[nearest_position(self.frames, wanted)]
+            nearest = self.frames[_nearest(self.frames, wanted)]
             if nearest > before:
                 before = nearest
                 yield nearest
@@ -87,7 +87,7 @@ class NearestFrames:
             yield sys.maxsize
 
 
-def nearest_position(frames: tuple[int, ...], frame: int) -> int:
+def _nearest(frames: tuple[int, ...], frame: int) -> int:
     """Which of ``frames``, rising, is nearest to ``frame``: its position, the earlier one of two."""
     after = bisect.bisect_left(frames, frame)
     if after == len(frames) or (after > 0 and frame - frames[after - 1] <= frames[after] - frame):

@@ -70,7 +70,8 @@ def test_every_form_of_the_same_maps_gives_the_same_track(clip: Clip, tmp_path: 
     (tmp_path / "boxes.json").write_text(json.dumps(spans))
     names = ("pictures", "bytes.npz", "floats.npy", "video.mkv", "limited.mp4", "boxes.json")
     found = [analyse(clip, tmp_path / name) for name in names]
-    expected = maps[SAMPLES].reshape(4, HEIGHT // 16, 16, WIDTH // 16, 16).mean(axis=(2, 4))
+    # Six frames are nearest to each sample.
+    expected = maps.reshape(4, 6, HEIGHT // 16, 16, WIDTH // 16, 16).mean(axis=(1, 3, 5))
     for name, sidecar in zip(names, found, strict=True):
         track = sidecar.track
         assert track.sample_frame.tolist() == SAMPLES, name
@@ -127,6 +128,21 @@ def test_maps_that_name_their_frames_are_the_samples(clip: Clip, tmp_path: Path)
         assert track.sample_starts().tolist() == [0, 4, 12]
     thinned = analyse(clip, pictures, every=12).track
     assert thinned.sample_frame.tolist() == [7, 16]
+    means = [tracks[0].saliency[:2].astype(float).mean(axis=0), tracks[0].saliency[2]]
+    np.testing.assert_allclose(thinned.saliency, np.stack(means), atol=1)
+
+
+def test_a_sample_takes_no_maps_of_another_scene(tmp_path: Path) -> None:
+    """A cut at frame 10, between the samples 9 and 15, whose maps meet at frame 12."""
+    inputs = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=24", "-f", "lavfi", "-i", "mandelbrot=s=160x96:r=24")
+    graph = "[0:v]trim=end_frame=10,format=yuv420p[a];[1:v]trim=end_frame=14,format=yuv420p[b];[a][b]concat=n=2"
+    ffmpeg(*inputs, "-filter_complex", graph, "-c:v", "libx264", "-preset", "ultrafast", tmp_path / "two.mkv")
+    maps = np.zeros((24, 96, 160), np.uint8)
+    maps[10:] = 255
+    np.savez(tmp_path / "m.npz", saliency=maps)
+    track = analyse(probe_clip(tmp_path / "two.mkv"), tmp_path / "m.npz").track
+    assert track.cuts == (10,)
+    assert [set(one.flat) for one in track.saliency] == [{0}, {0}, {255}, {255}]
 
 
 def test_a_limited_clip_takes_the_first_maps(clip: Clip, tmp_path: Path) -> None:

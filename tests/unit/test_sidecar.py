@@ -128,7 +128,7 @@ def test_a_sidecar_of_given_maps(tmp_path: Path) -> None:
     found = read_sidecar(path)
     assert (found.model, found.maps, found.track.attention) == (None, maps, CURVE)
     check_fresh(found, path, SOURCE, replace(maps, name="moved"))
-    others = {
+    others: dict[str, ModelRecord | MapsRecord] = {
         "maps masks .SHA-256 1., not from model m": MODEL,
         "not from gaze maps other": MapsRecord("other", "2", "gaze"),
         "gaze maps masks .SHA-256 1., not from saliency maps masks": replace(maps, kind="saliency"),
