@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
-from gpu_saliency.grid import BLOCK_SIZE, block_mean, grid_shape, pool_blocks
-from gpu_saliency.maps.fit import fit, has_shape_of
+from gpu_saliency.grid import BLOCK_SIZE, grid_shape
+from gpu_saliency.maps.fit import fit, fit_blocks, has_shape_of
 from gpu_saliency.source.clip import Clip
 
 Map = NDArray[np.float32]
@@ -69,9 +69,7 @@ class GivenMaps:
         """``[rows, cols]``: the mean of ``layer`` in each block of the coded picture of ``clip``."""
         if self.on_grid:
             return layer
-        if layer.shape == (clip.height, clip.width) and clip.rotation % 360 == 0:
-            return np.asarray(pool_blocks(layer, BLOCK_SIZE, "mean"), np.float32)  # the same, several times as fast
-        return block_mean(np.rot90(layer, -(clip.rotation // 90)), clip.width, clip.height)
+        return fit_blocks(np.rot90(layer, -(clip.rotation // 90)), clip.width, clip.height)
 
     def checked(self, layers: Layers, number: int, clip: Clip) -> Layers:
         """``layers``, the map ``number`` counted from 0. Raises `MapsError` for bad values or a shape other than the picture's."""

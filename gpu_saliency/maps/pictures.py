@@ -20,7 +20,17 @@ from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm"})
+_DECODERS = {
+    ".png": "png",
+    ".jpg": "mjpeg",
+    ".jpeg": "mjpeg",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".pgm": "pgm",
+}
+PICTURE_SUFFIXES = frozenset(_DECODERS)
 _GIVE_PICTURES = "give intact grey pictures: " + ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
 _COLOUR_TOLERANCE = 12
 """Codes of 255 by which R', G' and B' of a grey picture may differ; JPEG rounds them."""
@@ -92,8 +102,7 @@ def _read_file(setting: str, path: Path) -> Map:
                 raise MapsError(f"has shape {list(array.shape)}", setting=setting, value=path, cure="give [h, w]")
             return next(array.maps())
     try:
-        with av.open(f"file:{path}") as container:
-            frame = next(container.decode(video=0))
+        frame = _decode(path)
     except (av.FFmpegError, OSError, StopIteration, ValueError, IndexError) as error:
         problem = f"cannot be read: {libav_reason(error)}"
         raise MapsError(problem, setting=setting, value=path, cure=_GIVE_PICTURES) from error
@@ -101,6 +110,22 @@ def _read_file(setting: str, path: Path) -> Map:
         cure = "give grey pictures, white where viewers look; a heat map's colours have no order of brightness"
         raise MapsError("is a picture in colour", setting=setting, value=path, cure=cure)
     return _grey(frame)
+
+
+def _decode(path: Path) -> av.VideoFrame:
+    """The picture in ``path``, by the decoder of its suffix, or by what libavformat makes of a file with a wrong one."""
+    decoder = av.CodecContext.create(_DECODERS[path.suffix.lower()], "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1  # a container would start threads, and decode twice: four times the time for a picture of 1080p
+    try:
+        packet = av.Packet(path.read_bytes())
+        found = [*decoder.decode(packet), *decoder.decode(None)]
+    except av.FFmpegError:
+        found = []
+    if found:
+        return found[0]
+    with av.open(f"file:{path}") as container:
+        return next(container.decode(video=0))
 
 
 def _has_colours(frame: av.VideoFrame) -> bool:
@@ -114,7 +139,8 @@ def _grey(frame: av.VideoFrame) -> Map:
     """Grey of full range, 0..1; transparency is ignored."""
     deep = frame.format.components[0].bits > 8
     grey = frame.reformat(format="gray16le" if deep else "gray", dst_color_range=ColorRange.JPEG)
-    scaled: NDArray[np.float32] = grey.to_ndarray().astype(np.float32) / np.float32(65535 if deep else 255)
+    scaled: NDArray[np.float32] = grey.to_ndarray().astype(np.float32)
+    scaled /= 65535 if deep else 255
     return scaled
 
 

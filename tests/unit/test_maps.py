@@ -15,8 +15,9 @@ import pytest
 
 from gpu_saliency.draw.canvas import png_bytes
 from gpu_saliency.errors import MapsError, SourceMissingError
+from gpu_saliency.grid import block_mean
 from gpu_saliency.maps.boxes import Box, box_profile, parse_boxes
-from gpu_saliency.maps.fit import has_shape_of
+from gpu_saliency.maps.fit import fit_blocks, has_shape_of
 from gpu_saliency.maps.given import GivenMaps
 from gpu_saliency.maps.read import hash_maps, read_maps
 from gpu_saliency.source.clip import Clip
@@ -318,3 +319,10 @@ def test_samples_are_the_maps_nearest_to_those_of_the_analysis() -> None:
 
 def test_a_box_is_a_record() -> None:
     assert parse_boxes([{"x": 1, "y": 2, "w": 3, "h": 4, "start": 5}]).boxes == (Box(5, float("inf"), 1, 2, 3, 4),)
+
+
+@pytest.mark.parametrize("size", [(40, 50), (7, 9), (96, 128), (1, 1), (200, 160)])
+def test_blocks_are_averaged_as_those_of_models(size: tuple[int, int]) -> None:
+    """Partial blocks at the right and lower edge too."""
+    maps = np.random.default_rng(1).random(size).astype(np.float32)
+    np.testing.assert_allclose(fit_blocks(maps, 50, 40), block_mean(maps, 50, 40), rtol=1e-5)

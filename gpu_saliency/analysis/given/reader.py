@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.given.opened import MAX_DENSITY, OpenMaps
 from gpu_saliency.errors import setting
-from gpu_saliency.maps.given import HOW_MANY, Layers
+from gpu_saliency.maps.given import HOW_MANY, Load
 from gpu_saliency.model.contract import TOLERANCE
 from gpu_saliency.source.clip import Clip
 
 Blocks = NDArray[np.float32]
+_MAPS_PER_SAMPLE = 3
+"""Follow what moves between two samples, at three times the cost of one map: a map of 1080p takes 20 ms to decode and reduce."""
 _LABEL = 1.5 / 255
 """A brightest value up to this is one code of 255: the maps are masks of 0 and 1, not of black and white."""
 
@@ -39,7 +42,7 @@ class MapReader:
         self._loads = iter(self._given.read(clip))
         self._read = 0
         self._peak = 0.0
-        self._next: _FrameMaps | None = None
+        self._constant: _FrameMaps | None = None
 
     def close(self) -> None:
         """Close the file."""
@@ -60,8 +63,8 @@ class MapReader:
     def samples(self, index: NDArray[np.int64], end: int, cuts: Sequence[int]) -> tuple[Blocks, Blocks | None] | None:
         """Saliency and gaze ``[N, rows, cols]`` in 0..1 of the samples ``index``; ``None`` where the maps end before that.
 
-        A sample takes the mean of the maps that are nearer to it than to another sample; ``end`` is the first frame that belongs to
-        the next sample. Of those, maps of another scene than the sample's are left out.
+        Of the maps that are nearer to a sample than to another one, it takes the mean of `_MAPS_PER_SAMPLE` or a few more, at equal
+        distances; ``end`` is the first frame that belongs to the next sample. Maps of another scene than its own are left out.
         """
         frames = index.tolist()
         ends = [(before + after + 1) // 2 for before, after in itertools.pairwise(frames)] + [end]
@@ -87,29 +90,26 @@ class MapReader:
     def _until(self, end: int, sample: int) -> Iterator[_FrameMaps]:
         """The maps of frames before ``end`` that were not read yet; one that serves all frames is there for ``sample``."""
         if self._given.is_constant:
-            if self._next is None:
-                self._next = self._reduced(next(self._loads)(), sample, 0)
-            yield _FrameMaps(sample, self._next.saliency, self._next.gaze)
+            self._constant = self._constant or self._reduced(next(self._loads), sample, 0)
+            yield replace(self._constant, frame=sample)
             return
-        while True:
-            if self._next is None:
-                self._next = self._following()
-            if self._next is None or self._next.frame >= end:
+        first, own, last = self._read, self._position(sample), self._position(end)
+        stride = max(1, (last - first) // _MAPS_PER_SAMPLE)
+        for number in range(first, last):
+            load = next(self._loads, None)
+            if load is None:
                 return
-            yield self._next
-            self._next = None
+            self._read += 1
+            if (number - own) % stride == 0:
+                yield self._reduced(load, number if self.numbers is None else self.numbers[number], number)
 
-    def _following(self) -> _FrameMaps | None:
-        load = next(self._loads, None)
-        if load is None:
-            return None
-        number = self._read
-        self._read += 1
-        return self._reduced(load(), number if self.numbers is None else self.numbers[number], number)
+    def _position(self, frame: int) -> int:
+        """Number of maps of frames before ``frame``."""
+        return frame if self.numbers is None else bisect.bisect_left(self.numbers, frame)
 
-    def _reduced(self, layers: Layers, frame: int, number: int) -> _FrameMaps:
+    def _reduced(self, load: Load, frame: int, number: int) -> _FrameMaps:
         """The maps of ``frame``; ``number`` counts them, for errors. Raises `MapsError`."""
-        layers = self._given.checked(layers, number, self._clip)
+        layers = self._given.checked(load(), number, self._clip)
         saliency = None if self._maps.saliency is None else self._saliency(layers[self._maps.saliency], number)
         return _FrameMaps(frame, saliency, None if self._maps.gaze is None else self._density(layers[self._maps.gaze]))
 

@@ -27,7 +27,7 @@ def analyse_given(
 ) -> AnalysisResult:
     """Make the track of ``clip`` from ``maps``; the hooks are those of `analyse_clip`. Raises `SourceError` or `MapsError`.
 
-    A sample takes the mean of the maps that are nearer to it than to another sample, and in its scene.
+    A sample takes the mean of a few maps around it, see `MapReader.samples`.
     """
     reader = MapReader(clip, maps)
     reader.check_early()
