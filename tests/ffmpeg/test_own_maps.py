@@ -16,7 +16,7 @@ from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
 from program import leftovers, run
 
-from gpu_saliency import AnalysisSettings, Clip, Sidecar, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency import AnalysisSettings, Clip, Sidecar, build_roi_plan, export_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.analysis.given import MAX_DENSITY
 from gpu_saliency.analysis.sidecar import read_sidecar
 from gpu_saliency.analysis.track import decode_gaze
@@ -25,7 +25,7 @@ from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.model.contract import shipped_input_size
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.model.shipped import DEFAULT_MODEL
-from gpu_saliency.plan.export import GREY_AT_0, GREY_PER_QP, export_plan
+from gpu_saliency.plan.export import GREY_AT_0, GREY_PER_QP
 
 FRAMES, WIDTH, HEIGHT = 24, 320, 192
 SAMPLES = [3, 9, 15, 21]
