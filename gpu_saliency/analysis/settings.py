@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
@@ -102,6 +102,11 @@ class AnalysisSettings:
         for name in (name for name, given in unused.items() if given):
             cure = f"leave {setting('maps')} or {setting(name)} out"
             raise UsageError(f"contradicts {setting(name)}: no model runs", setting="maps", value=self.maps, cure=cure)
+
+    def check_output(self, output: Path, name: str) -> None:
+        """Raise `OutputError` if ``output``, the path of the setting ``name``, is the file of the given maps."""
+        if self.maps is not None and output.exists() and Path(self.maps).exists() and output.samefile(self.maps):
+            raise OutputError(f"{output}: is the file of the given maps", cure=f"give {setting(name)} another path")
 
     @property
     def model_path(self) -> Path:

@@ -46,7 +46,10 @@ def plan(
     clip = source.probe(src)
     path = sidecar or src.with_name(src.name + SUFFIX)
     check_output(path, src, overwrite=overwrite)
+    settings.check_output(path, "sidecar")
     exported = _export_path(export, export_to, src, path, overwrite=overwrite)
+    if exported is not None:
+        settings.check_output(exported, "export_to")
     reporter = report.reporter()
     with reporter.stage("finding saliency") as advance:
         found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)

@@ -107,6 +107,7 @@ def preview(
         return
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
+    display.analysis.check_output(show.output, "output")
     facts = write_preview(display, clip, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"

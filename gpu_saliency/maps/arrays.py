@@ -20,7 +20,7 @@ from gpu_saliency.maps.given import UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip
 
 _MAX_PIXELS = 1 << 26
-_MAX_MAPS = 1 << 24
+_MAX_MAPS = 1 << 22
 _CURE = "give numbers in 0..1, or uint8, of shape [frames, h, w] or [h, w]"
 _FULL = {"|u1": 255.0, "<u2": 65535.0, ">u2": 65535.0}
 """Value of white of an integer type; other types hold 0..1 themselves."""

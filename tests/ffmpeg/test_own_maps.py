@@ -325,3 +325,20 @@ def test_the_size_of_pictures_is_that_of_the_default_model(clip: Clip) -> None:
     model = SaliencyModel(DEFAULT_MODEL)
     for aspect in (clip.upright_aspect, 16 / 9, 9 / 16, 2.39, 4 / 3):
         assert shipped_input_size(aspect) == model.input_size(aspect)
+
+
+def test_no_output_replaces_the_maps(clip: Clip, tmp_path: Path) -> None:
+    maps = tmp_path / "maps.mkv"
+    ffmpeg("-i", clip.path, "-c", "copy", maps)
+    picture = grey_picture(tmp_path / "maps.png", 200, (WIDTH, HEIGHT))
+    before = (maps.read_bytes(), picture.read_bytes())
+    export = ("--sidecar", tmp_path / "s.npz", "--export", "npz", "--export-to", maps)
+    for command in (
+        ("encode", "--src", clip.path, "--maps", maps, "--output", maps),
+        ("plan", "--src", clip.path, "--maps", maps, "--sidecar", maps),
+        ("plan", "--src", clip.path, "--maps", maps, *export),
+        ("preview", clip.path, "--maps", picture, "--output", picture),
+    ):
+        refused = run(*command, "--overwrite")
+        assert (refused.code, "is the file of the given maps" in refused.errors[0]) == (73, True)
+    assert (maps.read_bytes(), picture.read_bytes()) == before
