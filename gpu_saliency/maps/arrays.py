@@ -50,13 +50,13 @@ class ArrayStream:
         for number in range(self.count):
             try:
                 data = self.file.read(size)
-            except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
-                raise _unusable(self, f"is damaged in map {number}: {error}") from error
-            except Exception as error:  # zlib, lzma and bz2 each raise a type of their own
+            except Exception as error:  # zipfile, zlib, lzma and bz2 each raise types of their own
                 raise _unusable(self, f"is damaged in map {number}: {error}") from error
             if len(data) != size:
                 raise _unusable(self, f"ends in map {number} of {self.count}")
-            yield np.frombuffer(data, self.dtype).reshape(height, width).astype(np.float32) / scale
+            with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is refused with the frame's number
+                one = np.frombuffer(data, self.dtype).reshape(height, width).astype(np.float32)
+            yield one / scale
 
     def values(self) -> NDArray[np.generic]:
         """The whole array."""
@@ -149,7 +149,7 @@ def _block_size(setting: str, path: Path, archive: zipfile.ZipFile) -> int:
 def _archive(setting: str, path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except Exception as error:  # as for members, below
         raise MapsError(f"is no NPZ file: {error}", setting=setting, value=path, cure=_CURE) from error
     with archive:
         yield archive

@@ -221,7 +221,7 @@ def test_frames_that_are_none(tmp_path: Path, frames: list[float]) -> None:
         read_maps("maps", tmp_path / "m.npz")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -0.5])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 1e300])
 def test_values_that_are_none(tmp_path: Path, value: float) -> None:
     np.savez(tmp_path / "m.npz", saliency=np.full((2, 4, 8), value))
     given = read_maps("maps", tmp_path / "m.npz")
