@@ -1,12 +1,14 @@
 """Measures BD-rate inside and outside the true masks for each encoder, with the model's plan and with the true plan.
 
-    python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3] [--json OUT]
+    python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3]
+        [--plans model,truth,masks] [--json OUT]
 
 DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: as a plain encode,
 with the model's plan, and with a plan made from the true masks at the frames of the model's maps, which shows the limit of the
 channel. ``ENCODER/CHANNEL`` forces a channel. BD-rate: change of the bits at equal luma PSNR over all pixels inside (or outside)
-the masks, in per cent; negative is fewer bits. ``--plans masks`` gives the masks as own maps (``encode --maps``) instead. Targets inside, with the true plan: libx264 and libx265 -25 %, libsvtav1 -15 %,
-libaom-av1 -10 %, libvvenc -8 %.
+the masks, in per cent; negative is fewer bits. ``--plans masks`` gives the masks as own maps instead, as
+``encode --maps`` does. Targets inside, with the true plan: libx264 and libx265 -25 %, libsvtav1 -15 %, libaom-av1 -10 %,
+libvvenc -8 %.
 """
 
 from __future__ import annotations
