@@ -1,12 +1,14 @@
 """Measures BD-rate inside and outside the true masks for each encoder, with the model's plan and with the true plan.
 
-    python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3] [--json OUT]
+    python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3]
+        [--plans model,truth,masks] [--json OUT]
 
 DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: as a plain encode,
 with the model's plan, and with a plan made from the true masks at the frames of the model's maps, which shows the limit of the
 channel. ``ENCODER/CHANNEL`` forces a channel. BD-rate: change of the bits at equal luma PSNR over all pixels inside (or outside)
-the masks, in per cent; negative is fewer bits. Targets inside, with the true plan: libx264 and libx265 -25 %, libsvtav1 -15 %,
-libaom-av1 -10 %, libvvenc -8 %.
+the masks, in per cent; negative is fewer bits. ``--plans masks`` gives the masks as own maps instead, as
+``encode --maps`` does. Targets inside, with the true plan: libx264 and libx265 -25 %, libsvtav1 -15 %, libaom-av1 -10 %,
+libvvenc -8 %.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Row:
     encoder: str
     channel: str
     saliency: str
-    """``model`` or ``truth``."""
+    """``model``, ``truth`` or ``masks``."""
     inside_percent: float
     outside_percent: float
     size_percent: float
@@ -76,11 +78,13 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
     job = prepare_encode(clip, settings).timed_like(sidecar)
     assert job.channel is not None
     policy = RoiPolicy(options.offset, options.mapping, segments=options.segments)
-    plans = {
-        "model": job.plan(sidecar, policy),
-        "truth": job.plan(with_truth(sidecar, object_blocks(masks, clip)), policy),
+    sidecars = {
+        "model": lambda: sidecar,
+        "truth": lambda: with_truth(sidecar, object_blocks(masks, clip)),
+        "masks": lambda: load_saliency_sidecar(clip, AnalysisSettings(maps=path.with_name(f"{path.stem}_masks")))[0],
     }
-    plain = curve(job, plans["truth"], masks, qualities, plain=True)
+    plans = {name: job.plan(sidecars[name](), policy) for name in options.plans}
+    plain = curve(job, next(iter(plans.values())), masks, qualities, plain=True)
     rows = []
     for saliency, plan in plans.items():
         roi = curve(job, plan, masks, qualities, plain=False)
@@ -158,8 +162,11 @@ def main() -> None:
     parser.add_argument("--offset", type=int, default=DEFAULT_OFFSET)
     parser.add_argument("--mapping", choices=MAPPINGS, default=DEFAULT_MAPPING)
     parser.add_argument("--segments", default=DEFAULT_SEGMENTS)
+    parser.add_argument("--plans", type=lambda text: text.split(","), default=["model", "truth"], metavar="model,truth,masks")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if unknown := set(options.plans) - {"model", "truth", "masks"}:
+        parser.error(f"--plans: {', '.join(sorted(unknown))} is none of model, truth, masks")
     paths = davis_clips(options.clips)
     if not paths:
         parser.error(f"--clips {options.clips}: no davis_*.mp4 found (give the folder that benchmarks/davis.py describes)")

@@ -18,6 +18,7 @@ from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.inspection import Inspection, inspect_encode
 from gpu_saliency.pipeline import encode_clip
 from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.export import export_plan
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Message, Observer, Progress
@@ -50,6 +51,7 @@ __all__ = [
     "build_roi_plan",
     "dry_run",
     "encode_clip",
+    "export_plan",
     "inspect_encode",
     "load_saliency_sidecar",
     "prepare_encode",

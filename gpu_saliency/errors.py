@@ -8,6 +8,7 @@
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
     │   └── SourceMissingError           66  the source does not exist
     ├── ModelError                       65  the saliency model is corrupt or breaks its contract
+    ├── MapsError                        65  the given maps are damaged, have other values or do not fit the clip
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
@@ -145,6 +146,11 @@ class SourceMissingError(SourceError, FileNotFoundError):
 class ModelError(GpuSaliencyError, ValueError):
     exit_code = 65
     kind = "model"
+
+
+class MapsError(GpuSaliencyError, ValueError):
+    exit_code = 65
+    kind = "maps"
 
 
 class SidecarError(GpuSaliencyError, ValueError):

@@ -56,6 +56,7 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written."""
     output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
+    request.analysis.check_output(output, "output")
     sidecar = request.sidecar_path  # after the check: the output "." has no file name, so no sidecar path can be derived from it
     if request.sidecar is None:
         if sidecar.exists() and not request.overwrite:

@@ -65,8 +65,8 @@ class AnalysisFacts:
     """Path of the sidecar; ``None`` in a dry run."""
 
     def to_json(self) -> dict[str, Any]:
-        facts = {"reused": self.reused, "frames": self.sidecar.frame_count, "model": self.sidecar.model.to_json()}
-        facts |= self.sidecar.analysis.to_json()
+        facts: dict[str, Any] = {"reused": self.reused, "frames": self.sidecar.frame_count}
+        facts |= self.sidecar.origin_json() | self.sidecar.analysis.to_json()
         return facts if self.path is None else facts | {"sidecar": str(self.path)}
 
 

@@ -35,6 +35,11 @@ class HostRecorder:
         Batches must be added in the order of their frames. The pictures are upright and have the size ``content`` of `InputSize`;
         the maps are upright and have the size ``padded``.
         """
+        gaze = None if maps.gaze is None else self._blocks(maps.gaze)
+        return self.add_blocks(batch, self._blocks(maps.saliency), gaze)
+
+    def add_blocks(self, batch: FrameBatch, saliency: NDArray[np.float32], gaze: NDArray[np.float32] | None) -> Samples:
+        """The same for maps that are on the block grid of the coded frame, ``[N, rows, cols]`` in 0..1."""
         activity, motion = [], []
         for luma in np.asarray(batch.rgb @ _LUMA, np.float32):
             activity.append(encode_activity(self._blocks(activity_map(luma, self._previous))))
@@ -42,10 +47,10 @@ class HostRecorder:
             self._previous = luma
         return Samples(
             sample_frame=batch.index,
-            saliency=encode_saliency(self._blocks(maps.saliency)),
+            saliency=encode_saliency(saliency),
             activity=np.stack(activity),
             motion=np.array(motion, np.float32),
-            gaze=None if maps.gaze is None else encode_gaze(self._blocks(maps.gaze)),
+            gaze=None if gaze is None else encode_gaze(gaze),
             attention=self._attention,
         )
 

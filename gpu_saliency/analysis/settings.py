@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
@@ -15,6 +15,8 @@ from gpu_saliency.source.sampling import Sampling
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """ONNX Runtime's name of a provider, by the name that users give."""
 DEVICE_NAMES = ("cpu", "cuda")
+MAP_KINDS = ("saliency", "gaze")
+"""What given maps can hold."""
 MAX_GPUS = 64
 MAX_DECODERS = 64
 
@@ -76,12 +78,35 @@ class AnalysisSettings:
     """``auto``, ``cpu`` or ``cuda``."""
     gpu: GpuSettings = field(default_factory=GpuSettings)
     """The settings of the device ``cuda``; other devices ignore them."""
+    maps: str | os.PathLike[str] | None = None
+    """Given maps, which replace the model: a folder, picture, video, NPZ, NPY or JSON file (docs/own-maps.md)."""
+    maps_kind: str | None = None
+    """What the maps hold, ``saliency`` or ``gaze``; ``None``: what an NPZ file names, else ``saliency``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", find_model(os.fspath(self.model)))
         check_device(self.device)
+        self._check_maps()
         # The legal values do not depend on the clip's frame rate, so any rate checks them.
         Sampling.choose(Fraction(1), analysis_fps=self.analysis_fps, every=self.every)
+
+    def _check_maps(self) -> None:
+        if self.maps_kind is not None and self.maps_kind not in MAP_KINDS:
+            raise UsageError("unknown", setting="maps_kind", value=self.maps_kind, cure="one of " + ", ".join(MAP_KINDS))
+        if self.maps is None:
+            if self.maps_kind is not None:
+                cure = f"give {setting('maps')}, or leave {setting('maps_kind')} out"
+                raise UsageError("has no effect without maps", setting="maps_kind", value=self.maps_kind, cure=cure)
+            return
+        unused = {"model": self.model_path != DEFAULT_MODEL, "device": self.device == "cuda", "gpu": self.gpu != GpuSettings()}
+        for name in (name for name, given in unused.items() if given):
+            cure = f"leave {setting('maps')} or {setting(name)} out"
+            raise UsageError(f"contradicts {setting(name)}: no model runs", setting="maps", value=self.maps, cure=cure)
+
+    def check_output(self, output: Path, name: str) -> None:
+        """Raise `OutputError` if ``output``, the path of the setting ``name``, is the file of the given maps."""
+        if self.maps is not None and output.exists() and Path(self.maps).exists() and output.samefile(self.maps):
+            raise OutputError(f"{output}: is the file of the given maps", cure=f"give {setting(name)} another path")
 
     @property
     def model_path(self) -> Path:

@@ -23,7 +23,7 @@ from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
 
 EXIT_CODES = """
-Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model or sidecar ·
+Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
 66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device · 70 internal error ·
 73 output not writable · 74 encode failed · 130 interrupted.
 """

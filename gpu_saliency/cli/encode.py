@@ -10,7 +10,7 @@ import typer
 from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
-from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions, PlanOptions
+from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_encode import encode_lines
 from gpu_saliency.dryrun import dry_run
 from gpu_saliency.pipeline import encode_clip
@@ -28,7 +28,7 @@ def encode(
     source: SourceOptions,
     plan: PlanOptions,
     settings: EncodeOptions,
-    analysis: AnalysisOptions,
+    analysis: MapsOptions,
     gpu: GpuOptions,
     sidecar: SidecarPath = None,
     prove: Annotated[

@@ -1,4 +1,4 @@
-"""``gpu-saliency plan``: analyses a clip and writes its sidecar."""
+"""``gpu-saliency plan``: analyses a clip, writes its sidecar, and exports the plan."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import SUFFIX
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, overwrite_option
-from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions, PlanOptions
+from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
+from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.files import check_output
 from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.export import EXPORTS, check_export, default_export, export_plan
 
 
 @with_groups
@@ -23,9 +25,17 @@ def plan(
     sidecar: Annotated[
         Path | None, typer.Option("--sidecar", "--output", help="Sidecar to write.", show_default=f"SRC{SUFFIX}")
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(help="Write the plan too, as one of " + ", ".join(EXPORTS) + ".", show_default=False),
+    ] = None,
+    export_to: Annotated[
+        Path | None,
+        typer.Option(help="File for --export, or folder for png.", show_default="SRC.plan.npz, SRC.plan.csv, SRC.plan/"),
+    ] = None,
     source: SourceOptions,
     plan: PlanOptions,
-    analysis: AnalysisOptions,
+    analysis: MapsOptions,
     gpu: GpuOptions,
     overwrite: Annotated[bool, overwrite_option("sidecar")] = False,
     report: RunOptions,
@@ -36,21 +46,43 @@ def plan(
     clip = source.probe(src)
     path = sidecar or src.with_name(src.name + SUFFIX)
     check_output(path, src, overwrite=overwrite)
+    settings.check_output(path, "sidecar")
+    exported = _export_path(export, export_to, src, path, overwrite=overwrite)
+    if exported is not None:
+        settings.check_output(exported, "export_to")
     reporter = report.reporter()
     with reporter.stage("finding saliency") as advance:
         found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
-    stats = build_roi_plan(found, policy).statistics()
+    made = build_roi_plan(found, policy)
+    stats = made.statistics()
+    if export is not None and exported is not None:
+        export_plan(made, found, export, exported, overwrite=overwrite)
     size = path.stat().st_size
     result = {
         "sidecar": str(path),
         "size_bytes": size,
         "frames": found.frame_count,
-        "model": found.model.to_json(),
+        **found.origin_json(),
         "analysis": found.analysis.to_json(),
         "roi": policy.to_json() | stats.to_json(),
+        "exported": exported and str(exported),
     }
     text = (
         f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
-    report.show(result, text)
+    report.show(result, text if exported is None else f"{text}\n{exported}: the plan as {export}")
+
+
+def _export_path(form: str | None, given: Path | None, src: Path, sidecar: Path, *, overwrite: bool) -> Path | None:
+    """The path to which the plan is exported, checked; ``None`` without an export. Raises `UsageError` or `OutputError`."""
+    if form is None:
+        if given is not None:
+            cure = f"give {setting('export')} too"
+            raise UsageError(f"has no effect without {setting('export')}", setting="export_to", value=given, cure=cure)
+        return None
+    path = given or default_export(src, form)
+    check_export(form, path, src, overwrite=overwrite)
+    if path.absolute() == sidecar.absolute():
+        raise OutputError(f"{path}: is the path of the sidecar too", cure=f"give {setting('export_to')} another path")
+    return path

@@ -10,7 +10,7 @@ import typer
 
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, overwrite_option
-from gpu_saliency.cli.saliency_options import AnalysisOptions, PlanOptions
+from gpu_saliency.cli.saliency_options import MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError
 from gpu_saliency.preview.live.source import is_live
@@ -86,7 +86,7 @@ def preview(
     show: ShowOptions,
     source: SourceOptions,
     plan: PlanOptions,
-    analysis: AnalysisOptions,
+    analysis: MapsOptions,
     sidecar: SidecarPath = None,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
@@ -107,15 +107,16 @@ def preview(
         return
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
+    display.analysis.check_output(show.output, "output")
     facts = write_preview(display, clip, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text)
 
 
-def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: AnalysisOptions) -> None:
+def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions) -> None:
     """Raise `UsageError` for an option that has no effect on a live source."""
-    given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every}
+    given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
     flags = [flag for flag, value in given.items() if value is not None] + [flag for flag, _ in changed_arguments(source)]
     if flags:
         raise UsageError(f"{flags[0]}: does not apply to a live source", cure=f"leave {flags[0]} out")

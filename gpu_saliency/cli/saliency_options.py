@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS, DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
-from gpu_saliency.analysis.settings import PROVIDERS, AnalysisSettings, GpuSettings, parse_gpus
+from gpu_saliency.analysis.settings import MAP_KINDS, PROVIDERS, AnalysisSettings, GpuSettings, parse_gpus
 from gpu_saliency.cli.options import SALIENCY
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
@@ -149,3 +149,32 @@ class AnalysisOptions:
             device=self.device,
             gpu=(gpu or GpuOptions()).settings(self.device),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsOptions(AnalysisOptions):
+    """Options for the analysis, and for given maps in place of the model."""
+
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Use given maps, not the model: a folder of pictures, a picture, a video, NPZ, or boxes as JSON.",
+            show_default=False,
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+    maps_kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Say what --maps holds: " + " or ".join(MAP_KINDS) + " (density of where viewers look).",
+            show_default=MAP_KINDS[0],
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+
+    def settings(self, gpu: GpuOptions | None = None) -> AnalysisSettings:
+        """Make the library's settings. Raises `UsageError`."""
+        if self.maps is not None and self.saliency_model is not None:
+            cure = f"leave one of {setting('maps')} and {setting('model')} out"
+            raise UsageError(f"contradicts {setting('model', self.saliency_model)}", setting="maps", value=self.maps, cure=cure)
+        return replace(super().settings(gpu), maps=self.maps, maps_kind=self.maps_kind)

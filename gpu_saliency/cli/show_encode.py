@@ -41,6 +41,10 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
 
 def _analysis_text(analysis: AnalysisFacts) -> str:
     record = analysis.sidecar.analysis
+    maps = analysis.sidecar.maps
+    if maps is not None:
+        how = f"given {maps.kind} {maps.name}" + (", reused" if analysis.reused else "")
+        return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
     how = "reused" if analysis.reused else f"{record.device} ({record.device_reason}), {record.provider}"
     if record.device == "cuda" and not analysis.reused:
         how += f", {record.facts['decoder']} ({record.facts['decoder_reason']})"

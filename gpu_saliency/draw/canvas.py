@@ -43,10 +43,11 @@ def draw_scale(canvas: Picture, colours: NDArray[np.float64], left: int, top: in
         write_text(canvas, text, left + round(at * (width - text_width(text))), below)
 
 
-def png_bytes(picture: Picture) -> bytes:
-    """Encode ``picture`` as PNG, with libavcodec."""
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """Encode ``picture``, a `Picture` or grey ``[height, width]``, as PNG, with libavcodec."""
+    pix_fmt = "rgb24" if picture.ndim == 3 else "gray"
     encoder = av.VideoCodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = picture.shape[1], picture.shape[0], "rgb24"
+    encoder.width, encoder.height, encoder.pix_fmt = picture.shape[1], picture.shape[0], pix_fmt
     encoder.framerate = Fraction(1)
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    frame = av.VideoFrame.from_ndarray(picture, format=pix_fmt)
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

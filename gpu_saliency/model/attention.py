@@ -84,8 +84,12 @@ class AttentionCurve:
 
     def weight(self, gaze: NDArray[np.floating] | None, saliency: NDArray[np.floating]) -> NDArray[np.float64]:
         """``w`` of each block, above 0; ``gaze`` and ``saliency`` in 0..1, both of one shape."""
-        looked_at = _interpolate(self.saliency, saliency) if gaze is None else _interpolate(self.gaze, gaze)
+        looked_at = _interpolate(self.saliency, saliency) if gaze is None else self.density(gaze)
         return np.maximum(looked_at + self.object * np.asarray(saliency, np.float64), self.floor)
+
+    def density(self, gaze: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Recorded gaze density where a gaze map has the values ``gaze``, as a multiple of the frame's mean; above 0."""
+        return _interpolate(self.gaze, gaze)
 
 
 def _points(name: str, raw: Any) -> Points:

@@ -29,6 +29,7 @@ TOLERANCE = 1e-3
 GAZE_OUTPUT = "gaze_map"
 _DEFAULT_PIXELS = 256 * 144
 _DEFAULT_MULTIPLE = 32
+_SHIPPED_MULTIPLE = 16
 _MAX_SQUASH = 1.06
 
 
@@ -59,6 +60,11 @@ class InputSize:
             return cls((width, height), (width, height))
         width, height = max(1, round(width_exact)), max(1, round(height_exact))
         return cls((width, height), (-(-width // multiple) * multiple, -(-height // multiple) * multiple))
+
+
+def shipped_input_size(aspect: float | Fraction) -> InputSize:
+    """The input size of the default model, without loading it, for a picture with the displayed width / height ``aspect``."""
+    return InputSize.fit(float(aspect), None, _SHIPPED_MULTIPLE, _DEFAULT_PIXELS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from gpu_saliency.progress import Advance
-from gpu_saliency.score.maps import Maps, inside
+from gpu_saliency.score.maps import ScoreMaps, inside
 from gpu_saliency.score.metric import Metric
 from gpu_saliency.score.pair import Pair
 from gpu_saliency.score.result import ScoreRegion
@@ -20,8 +20,8 @@ CIRCULAR = "plan"
 
 def measure_regions(
     pair: Pair,
-    masks: Maps | None,
-    maps: Mapping[str, Maps],
+    masks: ScoreMaps | None,
+    maps: Mapping[str, ScoreMaps],
     frames: int,
     vmaf: dict[str, Metric],
     *,
@@ -30,7 +30,7 @@ def measure_regions(
 ) -> tuple[ScoreRegion, ...]:
     """Score all regions of ``pair`` over ``frames`` frames; ``vmaf`` was measured with the pixels outside of ``masks`` replaced.
 
-    Raises `UsageError` unless there is a mask or map for each frame; with ``limited`` there may be more of them.
+    Raises `MapsError` unless there is a mask or map for each frame; with ``limited`` there may be more of them.
     """
     for own in filter(None, (masks, *maps.values())):
         if own.count is not None:
@@ -40,7 +40,7 @@ def measure_regions(
 
 
 def _weightings(
-    pair: Pair, masks: Maps | None, maps: Mapping[str, Maps], frames: int, *, limited: bool
+    pair: Pair, masks: ScoreMaps | None, maps: Mapping[str, ScoreMaps], frames: int, *, limited: bool
 ) -> Iterator[dict[str, Weights]]:
     """The weights of each frame: 1 everywhere, inside and outside of the masks, and each map with the mean 1."""
     clip = pair.reference
@@ -61,14 +61,14 @@ def _weightings(
         next(stream, None)
 
 
-def _exactly(maps: Maps, pair: Pair, frames: int, *, limited: bool) -> Iterator[Weights]:
-    """``frames`` maps; raises `UsageError` where there are fewer, or where a further one is asked for and there are more."""
+def _exactly(maps: ScoreMaps, pair: Pair, frames: int, *, limited: bool) -> Iterator[Weights]:
+    """``frames`` maps; raises `MapsError` where there are fewer, or where a further one is asked for and there are more."""
     stream = maps.frames(pair.reference)
     count = 0
     for one in islice(stream, frames):
         count += 1
         yield one
-    if count == frames and maps.count != 1 and not limited:
+    if count == frames and not maps.endless and not limited:
         count += sum(1 for _ in stream)
     maps.check_count(count, frames, limited=limited)
 

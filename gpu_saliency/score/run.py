@@ -12,7 +12,7 @@ from gpu_saliency.errors import UsageError
 from gpu_saliency.files import check_output
 from gpu_saliency.progress import Observer
 from gpu_saliency.score.graph import Measured
-from gpu_saliency.score.maps import Maps, read_maps, sidecar_maps
+from gpu_saliency.score.maps import ScoreMaps, region_maps, sidecar_maps
 from gpu_saliency.score.metric import Metric
 from gpu_saliency.score.pair import Pair, make_pair
 from gpu_saliency.score.plot import write_plot
@@ -59,8 +59,8 @@ def score_encode(
             raise UsageError("is no PNG", setting="plot", value=plot, cure="give a path that ends in .png")
         for clip in (pair.reference, pair.distorted):
             check_output(drawn, clip.path, overwrite=overwrite, name="plot")
-    region = None if masks is None else read_maps("masks", Path(masks))
-    maps = {} if gaze is None else {"gaze": read_maps("gaze", Path(gaze))}
+    region = None if masks is None else region_maps("masks", Path(masks))
+    maps = {} if gaze is None else {"gaze": region_maps("gaze", Path(gaze))}
     if sidecar is not None:
         maps["plan"] = sidecar_maps(Path(sidecar), pair.reference)
     result = _measure(pair, region, maps, frames, ffmpeg_bin, observer or Observer())
@@ -77,7 +77,9 @@ def _clip(given: Clip | StrPath) -> Clip:
     return clip
 
 
-def _measure(pair: Pair, masks: Maps | None, maps: dict[str, Maps], frames: int, ffmpeg_bin: str, observer: Observer) -> Score:
+def _measure(
+    pair: Pair, masks: ScoreMaps | None, maps: dict[str, ScoreMaps], frames: int, ffmpeg_bin: str, observer: Observer
+) -> Score:
     clip = pair.reference
     views = views_of(clip.width, clip.height, clip.frame_rate)
     ffmpeg, missing = choose_ffmpeg(ffmpeg_bin, views)

@@ -18,7 +18,7 @@ from gpu_saliency.errors import EncodeError, GpuSaliencyError, SourceError, sett
 from gpu_saliency.progress import Advance
 from gpu_saliency.score.graph import Measured, ScoreFiles, score_command, score_graph
 from gpu_saliency.score.logs import read_filters, read_vmaf
-from gpu_saliency.score.maps import Maps, inside
+from gpu_saliency.score.maps import ScoreMaps, inside
 from gpu_saliency.score.metric import Metric
 from gpu_saliency.score.pair import Pair
 
@@ -36,10 +36,10 @@ class Passed:
     """VMAF with the pixels outside the region replaced."""
 
 
-def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks: Maps | None, advance: Advance) -> Passed:
+def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks: ScoreMaps | None, advance: Advance) -> Passed:
     """Measure ``pair``, and with ``masks`` the views of the region. ``frames`` limits the comparison; 0 compares all.
 
-    Raises `SourceError` when ffmpeg cannot decode a file, or when the files have different numbers of frames, and `UsageError`
+    Raises `SourceError` when ffmpeg cannot decode a file, or when the files have different numbers of frames, and `MapsError`
     when the masks have another number.
     """
     with tempfile.TemporaryDirectory(prefix="gpu-saliency-") as folder:
@@ -70,7 +70,7 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
 
 
 @contextmanager
-def _feeding(masks: Maps | None, pair: Pair) -> Iterator[int | None]:
+def _feeding(masks: ScoreMaps | None, pair: Pair) -> Iterator[int | None]:
     """Write the region of each frame to a pipe in a thread; yields the end to read, which the reader closes.
 
     An error of ``masks`` ends the reader early, and is raised here in place of the reader's own.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
-from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.sampling import FrameChoice
 from gpu_saliency.source.scenes import SceneMeter
 from gpu_saliency.source.shrink import Shrinker
 
@@ -95,7 +95,7 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
 
 
 def decode_batches(
-    clip: Clip, sampling: Sampling, size: tuple[int, int], batch_size: int, tally: DecodeTally
+    clip: Clip, sampling: FrameChoice, size: tuple[int, int], batch_size: int, tally: DecodeTally
 ) -> Iterator[FrameBatch]:
     """Yield batches of the samples of ``clip``, shrunk to ``size`` (width, height in pixels, upright).
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import bisect
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 from gpu_saliency.errors import UsageError, setting
 
 DEFAULT_ANALYSIS_FPS = Fraction(4)
 """Maps per second of clip. A subject that crosses the picture in two seconds moves by an eighth of the width between two maps, less
 than its own size. At 24 fps five of six frames need no inference, so decoding remains the longest stage (`gpu-saliency bench`)."""
+
+
+class FrameChoice(Protocol):
+    """Chooses the samples of a clip."""
+
+    def indices(self) -> Iterator[int]:
+        """Yield the samples' frame numbers, rising, without end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +62,34 @@ class Sampling:
         while True:
             yield math.floor((i + Fraction(1, 2)) * self.step)
             i += 1
+
+
+@dataclass(frozen=True, slots=True)
+class NearestFrames:
+    """Chooses among ``frames`` those nearest to the samples of ``sampling``: at most as many, and none twice."""
+
+    sampling: Sampling
+    frames: tuple[int, ...]
+    """Rising; at least one."""
+
+    def indices(self) -> Iterator[int]:
+        """Yield the chosen frame numbers, rising; after the last one a number that no clip has, without end."""
+        before = -1
+        for wanted in self.sampling.indices():
+            # A sample stands for step / 2 frames on each side; from where it does not reach back to the last map, all are chosen.
+            if before == self.frames[-1] or wanted - self.frames[-1] > self.sampling.step / 2:
+                break
+            nearest = self.frames[_nearest(self.frames, wanted)]
+            if nearest > before:
+                before = nearest
+                yield nearest
+        while True:
+            yield sys.maxsize
+
+
+def _nearest(frames: tuple[int, ...], frame: int) -> int:
+    """Which of ``frames``, rising, is nearest to ``frame``: its position, the earlier one of two."""
+    after = bisect.bisect_left(frames, frame)
+    if after == len(frames) or (after > 0 and frame - frames[after - 1] <= frames[after] - frame):
+        return after - 1
+    return after

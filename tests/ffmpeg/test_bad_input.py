@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from bad_input import CASES, Case, save_model, stub_ffmpeg
+from bad_maps import CASES as MAP_CASES
 from clips import ffmpeg, make_clip
 from program import leftovers, run
 from waiting import HANG_SECONDS, wait_until
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *MAP_CASES], ids=lambda case: case.name)
 def test_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -284,24 +284,24 @@ def test_masks_and_maps_must_be_one_a_frame_or_one(folder: Path, tmp_path: Path)
 
     (tmp_path / "masks").mkdir()
     for number in range(FRAMES - 1):
-        white(tmp_path / "masks" / f"{number:05}.png", 255, (16, 8))
-    with pytest.raises(GpuSaliencyError, match=rf"masks=.* has {FRAMES - 1} maps, {FRAMES} frames are compared"):
+        white(tmp_path / "masks" / f"{number:05}.png", 255, (16, 10))
+    with pytest.raises(GpuSaliencyError, match=rf"masks=.* has {FRAMES - 1} maps for {FRAMES} frames"):
         score(masks=tmp_path / "masks")
     assert score(masks=tmp_path / "masks", frames=3).frames == 3
-    np.save(tmp_path / "gaze.npy", np.ones((FRAMES + 1, 4, 4)))
-    with pytest.raises(GpuSaliencyError, match=rf"gaze=.* has {FRAMES + 1} maps, {FRAMES} frames are compared"):
+    np.save(tmp_path / "gaze.npy", np.ones((FRAMES + 1, 3, 5)))
+    with pytest.raises(GpuSaliencyError, match=rf"gaze=.* has {FRAMES + 1} maps for {FRAMES} frames"):
         score(gaze=tmp_path / "gaze.npy")
-    np.save(tmp_path / "gaze.npy", -np.ones((4, 4)))
+    np.save(tmp_path / "gaze.npy", -np.ones((3, 5)))
     with pytest.raises(GpuSaliencyError, match="negative"):
         score(gaze=tmp_path / "gaze.npy")
     make_clip(tmp_path / "masks.mp4", seconds=(FRAMES + 2) / 24)
-    with pytest.raises(GpuSaliencyError, match=rf"has {FRAMES + 2} maps, {FRAMES} frames"):
+    with pytest.raises(GpuSaliencyError, match=rf"has {FRAMES + 2} maps for {FRAMES} frames"):
         score(masks=tmp_path / "masks.mp4")
 
 
 @pytest.mark.usefixtures("no_vmaf")
 def test_gaze_from_every_kind_of_file_is_the_same(folder: Path, tmp_path: Path) -> None:
-    ramp = np.tile(np.arange(16, dtype=np.uint8) * 17, (8, 1))
+    ramp = np.tile(np.arange(16, dtype=np.uint8) * 17, (10, 1))
     (tmp_path / "pictures").mkdir()
     (tmp_path / "arrays").mkdir()
     for number in range(2):

@@ -67,13 +67,13 @@ def test_the_gaze_map_of_the_model_is_kept(tmp_path: Path) -> None:
         assert track.attention == model.attention is not None
         mean = HostReducer().reduce_gaze(track, np.array([0]), "mean", 0.6)[0]
         np.testing.assert_allclose(mean, decode_gaze(track.gaze).mean(axis=0), rtol=1e-5)
-    assert read_sidecar(path).model.attention == model.attention
+    assert read_sidecar(path).origin.attention == model.attention
 
 
 def test_a_model_with_one_output_gives_a_track_without_gaze(tmp_path: Path) -> None:
     settings = AnalysisSettings(model=save_model(tmp_path / "model.onnx"), every=6, device="cpu")
     sidecar, _ = load_saliency_sidecar(probe_clip(make_clip(tmp_path / "in.mkv")), settings, tmp_path / "s.npz")
     for found in (sidecar, read_sidecar(tmp_path / "s.npz")):
-        assert (found.track.gaze, found.track.attention, found.model.attention) == (None, None, None)
+        assert (found.track.gaze, found.track.attention, found.origin.attention) == (None, None, None)
     with pytest.raises(ValueError, match="no gaze maps"):
         HostReducer().reduce_gaze(sidecar.track, np.array([0]), "mean", 0.6)

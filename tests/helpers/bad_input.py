@@ -27,8 +27,13 @@ def _clip(folder: Path, name: str = "clip.mkv") -> Path:
     return make_clip(folder / name, seconds=0.5, audio=True, extra=("-c:a", "pcm_s16le"))
 
 
+def clip_arguments(folder: Path) -> Arguments:
+    """The arguments for a good clip of 12 frames of 160x96."""
+    return ["--src", _clip(folder), "--output", folder / "out.mkv"]
+
+
 def _flags(*flags: object) -> Callable[[Path], Arguments]:
-    return lambda folder: ["--src", _clip(folder), "--output", folder / "out.mkv", *flags]
+    return lambda folder: [*clip_arguments(folder), *flags]
 
 
 def _source(make: Callable[[Path], Path], *flags: object) -> Callable[[Path], Arguments]:

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg
 from gpu_saliency.errors import SourceError
-from gpu_saliency.score.maps import fit, inside
+from gpu_saliency.maps.fit import fit
+from gpu_saliency.score.maps import inside
 from gpu_saliency.score.metric import Metric, psnr
 from gpu_saliency.score.pair import make_pair
 from gpu_saliency.score.plot import draw_plot

@@ -18,6 +18,7 @@ import pytest
 
 from gpu_saliency.analysis.sidecar import (
     AnalysisRecord,
+    MapsRecord,
     ModelRecord,
     Sidecar,
     SourceRecord,
@@ -98,7 +99,7 @@ def test_without_gaze(tmp_path: Path) -> None:
     track = replace(kept.track, gaze=None, attention=None)
     save_sidecar(replace(kept, track=track, model=replace(MODEL, attention=None)), tmp_path / "s.npz")
     found = read_sidecar(tmp_path / "s.npz")
-    assert (found.track.gaze, found.track.attention, found.model.attention) == (None, None, None)
+    assert (found.track.gaze, found.track.attention, found.origin.attention) == (None, None, None)
 
 
 def test_version_2_is_read(tmp_path: Path) -> None:
@@ -110,6 +111,31 @@ def test_version_2_is_read(tmp_path: Path) -> None:
     assert (found.track.gaze, found.track.attention, found.model) == (None, None, ModelRecord("m", "0"))
     np.testing.assert_array_equal(found.track.saliency, example().track.saliency)
     check_fresh(found, path, SOURCE, MODEL)
+
+
+def test_version_3_is_read(tmp_path: Path) -> None:
+    """It is always of a model."""
+    path = tmp_path / "s.npz"
+    rewrite(path, lambda h: {k: v for k, v in h.items() if k != "maps"} | {"version": 3})
+    found = read_sidecar(path)
+    assert (found.model, found.maps) == (MODEL, None)
+
+
+def test_a_sidecar_of_given_maps(tmp_path: Path) -> None:
+    """Its origin is the maps, with their curve; it is refused for a model, other maps, and the same maps of another kind."""
+    path, maps = tmp_path / "s.npz", MapsRecord("masks", "1", "gaze", CURVE)
+    save_sidecar(replace(example(), model=None, maps=maps), path)
+    found = read_sidecar(path)
+    assert (found.model, found.maps, found.track.attention) == (None, maps, CURVE)
+    check_fresh(found, path, SOURCE, replace(maps, name="moved"))
+    others: dict[str, ModelRecord | MapsRecord] = {
+        "maps masks .SHA-256 1., not from model m": MODEL,
+        "not from gaze maps other": MapsRecord("other", "2", "gaze"),
+        "gaze maps masks .SHA-256 1., not from saliency maps masks": replace(maps, kind="saliency"),
+    }
+    for words, other in others.items():
+        with pytest.raises(SidecarError, match=words):
+            check_fresh(found, path, SOURCE, other)
 
 
 def test_same_analysis_same_bytes(tmp_path: Path) -> None:
@@ -135,7 +161,7 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
     assert list(header["source"]) == [*source, "frame_rate", "duration"]
     curve = {"gaze": [[0.01, 0.2], [0.5, 9.0]], "saliency": [[0.01, 0.3], [0.5, 4.0]], "object": 6.0, "floor": 0.2, "beta": 0.5}
     assert header["model"] == {"name": "m", "sha256": "0", "attention": curve}
-    assert (header["version"], header["has_gaze"]) == (3, True)
+    assert (header["version"], header["has_gaze"], header["maps"]) == (4, True, None)
     assert header["analysis"] == analysis
     assert list(header["analysis"]) == list(analysis)
 
@@ -202,7 +228,12 @@ HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "deep": lambda _: b"[" * 100_000,
     "other format": lambda h: h | {"format": "x"},
     "version 1": lambda h: h | {"version": 1},
-    "version 4": lambda h: h | {"version": 4},
+    "version 5": lambda h: h | {"version": 5},
+    "no origin": lambda h: h | {"model": None},
+    "two origins": lambda h: h | {"maps": {"name": "m", "sha256": "0", "kind": "gaze", "attention": None}},
+    "no word on maps": lambda h: {k: v for k, v in h.items() if k != "maps"},
+    "maps without a kind": lambda h: h | {"model": None, "maps": {"name": "m", "sha256": "0"}},
+    "version 3 without a model": lambda h: h | {"version": 3, "model": None},
     "version of number": lambda h: h | {"version": 3.0},
     "version of list": lambda h: h | {"version": [3]},
     "no word on gaze": lambda h: {k: v for k, v in h.items() if k != "has_gaze"},

@@ -1,17 +1,18 @@
-"""The sidecar: a file with a clip's saliency track, its source, its model and the encodes made from it.
+"""The sidecar: a file with a clip's saliency track, its source, its model or given maps, and the encodes made from it.
 
 Format: docs/sidecar.md.
 """
 
 from gpu_saliency.analysis.sidecar.fresh import check_fresh
 from gpu_saliency.analysis.sidecar.read import read_sidecar
-from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord
+from gpu_saliency.analysis.sidecar.records import AnalysisRecord, MapsRecord, ModelRecord, SourceRecord
 from gpu_saliency.analysis.sidecar.sidecar import SUFFIX, Sidecar, sidecar_beside
 from gpu_saliency.analysis.sidecar.write import save_sidecar
 
 __all__ = [
     "SUFFIX",
     "AnalysisRecord",
+    "MapsRecord",
     "ModelRecord",
     "Sidecar",
     "SourceRecord",

@@ -6,19 +6,25 @@ from fractions import Fraction
 from pathlib import Path
 
 from gpu_saliency.analysis.sidecar.read import REPLACE_CURE
-from gpu_saliency.analysis.sidecar.records import ModelRecord, SourceRecord
+from gpu_saliency.analysis.sidecar.records import MapsRecord, ModelRecord, SourceRecord
 from gpu_saliency.analysis.sidecar.sidecar import Sidecar
 from gpu_saliency.errors import SidecarError
 
 
 def check_fresh(
-    sidecar: Sidecar, path: Path, source: SourceRecord, model: ModelRecord | None = None, step: Fraction | None = None
+    sidecar: Sidecar,
+    path: Path,
+    source: SourceRecord,
+    origin: ModelRecord | MapsRecord | None = None,
+    step: Fraction | None = None,
 ) -> None:
-    """Raise `SidecarError` if ``sidecar``, read from ``path``, was made from another source, by another model or with another step.
+    """Raise `SidecarError` if ``sidecar``, read from ``path``, was made from another source, model, maps or step.
 
-    ``None`` accepts any model or step.
+    ``None`` accepts any origin or step.
     """
-    reason = _other_source(sidecar.source, source) or _other_model(sidecar.model, model) or _other_step(sidecar.analysis.step, step)
+    reason = (
+        _other_source(sidecar.source, source) or _other_origin(sidecar.origin, origin) or _other_step(sidecar.analysis.step, step)
+    )
     if reason is not None:
         raise SidecarError(f"{path}: {reason}", cure=REPLACE_CURE)
 
@@ -43,10 +49,21 @@ def _extent(duration: float) -> str:
     return f"its first {duration:g} s" if duration else "the whole clip"
 
 
-def _other_model(then: ModelRecord, now: ModelRecord | None) -> str | None:
-    if now is None or then.sha256 == now.sha256:
+def _other_origin(then: ModelRecord | MapsRecord, now: ModelRecord | MapsRecord | None) -> str | None:
+    if now is None or _identity(then) == _identity(now):
         return None
-    return f"was made by model {then.name} (SHA-256 {then.sha256[:12]}), not by {now.name} ({now.sha256[:12]})"
+    if isinstance(then, ModelRecord) and isinstance(now, ModelRecord):
+        return f"was made by model {then.name} (SHA-256 {then.sha256[:12]}), not by {now.name} ({now.sha256[:12]})"
+    return f"was made from {_described(then)}, not from {_described(now)}"
+
+
+def _identity(origin: ModelRecord | MapsRecord) -> tuple[str, ...]:
+    return ("model", origin.sha256) if isinstance(origin, ModelRecord) else (origin.kind, origin.sha256)
+
+
+def _described(origin: ModelRecord | MapsRecord) -> str:
+    what = "model" if isinstance(origin, ModelRecord) else f"{origin.kind} maps"
+    return f"{what} {origin.name} (SHA-256 {origin.sha256[:12]})"
 
 
 def _other_step(then: Fraction, now: Fraction | None) -> str | None:

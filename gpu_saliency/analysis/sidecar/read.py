@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.sidecar.records import AnalysisRecord, ModelRecord, SourceRecord, parse_fraction
+from gpu_saliency.analysis.sidecar.records import AnalysisRecord, MapsRecord, ModelRecord, SourceRecord, parse_fraction
 from gpu_saliency.analysis.sidecar.sidecar import FORMAT, READABLE_VERSIONS, Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import SidecarError, setting
@@ -28,7 +28,7 @@ REPLACE_CURE = f"delete it, or give {setting('sidecar')} another path"
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 30
 _MAX_FRAMES = 1 << 27
-_HEADER_TYPES: dict[str, type] = {
+_HEADER_TYPES: dict[str, type | tuple[type, ...]] = {
     "frame_count": int,
     "samples": int,
     "cuts": list,
@@ -36,7 +36,8 @@ _HEADER_TYPES: dict[str, type] = {
     "has_frame_pts": bool,
     "has_gaze": bool,
     "source": dict,
-    "model": dict,
+    "model": (dict, type(None)),
+    "maps": (dict, type(None)),
     "analysis": dict,
     "encodes": dict,
     "block_size": int,
@@ -54,9 +55,16 @@ class _Header:
     has_frame_pts: bool
     has_gaze: bool
     source: SourceRecord
-    model: ModelRecord
+    model: ModelRecord | None
+    maps: MapsRecord | None
     analysis: AnalysisRecord
     encodes: dict[str, dict[str, Any]]
+
+    @property
+    def origin(self) -> ModelRecord | MapsRecord:
+        origin = self.model or self.maps
+        assert origin is not None
+        return origin
 
 
 def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
@@ -70,7 +78,7 @@ def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
         raise
     except Exception as error:  # zipfile raises a dozen types on damaged files, those of its decompressors among them
         raise SidecarError(f"{path}: is not a sidecar: {error}", cure=REPLACE_CURE) from error
-    return Sidecar(track, header.source, header.model, header.analysis, header.encodes)
+    return Sidecar(track, header.source, header.model, header.analysis, header.encodes, header.maps)
 
 
 def _unusable(path: Path, reason: str) -> SidecarError:
@@ -96,13 +104,17 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
         raise SidecarError(f"{path}: has version {str(version)[:40]}, this program reads {reads}", cure="delete it")
     if version == 2:
         header["has_gaze"] = False
+    if version < 4:
+        header["maps"] = None
     for key, kind in _HEADER_TYPES.items():
-        if not isinstance(header.get(key), kind):
+        if key not in header or not isinstance(header[key], kind):
             raise _unusable(path, f"its header has no {key}, or one of another type")
     if not all(isinstance(cut, int) for cut in header["cuts"]):
         raise _unusable(path, "its cuts are not whole numbers")
     if header["block_size"] != BLOCK_SIZE:
         raise _unusable(path, f"its blocks have {header['block_size']} pixels a side, not {BLOCK_SIZE}")
+    if (header["model"] is None) == (header["maps"] is None):
+        raise _unusable(path, "its maps need one origin, a model or given maps")
     if not 1 <= header["samples"] <= header["frame_count"] <= _MAX_FRAMES:
         raise _unusable(path, f"it claims {header['samples']} maps of {header['frame_count']} frames")
     return _Header(
@@ -113,7 +125,8 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
         has_frame_pts=header["has_frame_pts"],
         has_gaze=header["has_gaze"],
         source=_checked(path, "source", SourceRecord.from_json, header["source"]),
-        model=_checked(path, "model", ModelRecord.from_json, header["model"]),
+        model=None if header["model"] is None else _checked(path, "model", ModelRecord.from_json, header["model"]),
+        maps=None if header["maps"] is None else _checked(path, "maps", MapsRecord.from_json, header["maps"]),
         analysis=_checked(path, "analysis", AnalysisRecord.from_json, header["analysis"]),
         encodes=header["encodes"],
     )
@@ -147,7 +160,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: _Header) -> Salien
             frame_pts=None if pts is None else np.cumsum(pts),
             time_base=header.time_base,
             gaze=gaze,
-            attention=header.model.attention,
+            attention=header.origin.attention,
         )
     except ValueError as error:
         raise _unusable(path, str(error)) from error

@@ -100,6 +100,35 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsRecord:
+    """Identifies the given maps that took the place of a model."""
+
+    name: str
+    """Name of the file or folder."""
+    sha256: str
+    """Hash of the file, or of the names and contents in the folder, hexadecimal."""
+    kind: str
+    """``saliency``, ``gaze``, or ``saliency+gaze``."""
+    attention: AttentionCurve | None = None
+    """The curve of given gaze; ``None`` for saliency alone. The track of the same sidecar holds it too."""
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> MapsRecord:
+        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        attention = facts.get("attention")
+        curve = None if attention is None else _curve(attention)
+        return cls(_field(facts, "name", str), _field(facts, "sha256", str), _field(facts, "kind", str), curve)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "attention": None if self.attention is None else self.attention.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisRecord:
     """How the maps were made: the step, the device, and the decoder's findings about the clip."""
 

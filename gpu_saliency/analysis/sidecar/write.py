@@ -53,7 +53,7 @@ def _header_of(sidecar: Sidecar) -> dict[str, Any]:
         "has_frame_pts": track.frame_pts is not None,
         "has_gaze": track.gaze is not None,
         "source": sidecar.source.to_json(),
-        "model": sidecar.model.to_json(),
+        **sidecar.origin_json(),
         "analysis": sidecar.analysis.to_json(),
         "encodes": sidecar.encodes,
     }
