@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
@@ -47,7 +46,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         if sampler is not None and corrects:
             with observer.stage("measuring the size on a sample") as advance:
                 sample = sampler.measure(job, plan, lambda done: advance(done, None))
-            job = replace(job, correction=sample.correction)
+            job = job.corrected(sample.correction)
         sampled = time.perf_counter()
         proof: Proof | None = None
         proof_started = 0.0

@@ -33,8 +33,16 @@ def encode(
     sidecar: SidecarPath = None,
     prove: Annotated[
         str,
-        typer.Option(help="Prove the encode against a plain one: excerpt (first 48 frames), full or none.", rich_help_panel=RUN),
+        typer.Option(help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.", rich_help_panel=RUN),
     ] = "excerpt",
+    no_equal_size: Annotated[
+        bool,
+        typer.Option(
+            "--no-equal-size",
+            help="Leave --crf as it is; by default a sample corrects it so that the file has the size of a plain encode.",
+            rich_help_panel=ENCODE,
+        ),
+    ] = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the commands; encode nothing.", rich_help_panel=RUN)
     ] = False,
@@ -52,6 +60,7 @@ def encode(
         fallback_plain=settings.allows_plain(),
         overwrite=overwrite,
         prove=prove,
+        equal_size=not no_equal_size,
     )
     reporter = report.reporter()
     result: EncodeResult | DryRunResult = dry_run(request, reporter) if dry else encode_clip(request, reporter)

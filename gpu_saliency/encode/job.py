@@ -72,6 +72,10 @@ class EncodeJob(EncodeTarget):
         """Return a copy of this job with the time stamps of ``sidecar``."""
         return replace(self, frame_pts=sidecar.track.frame_pts, time_base=sidecar.track.time_base)
 
+    def corrected(self, correction: float) -> EncodeJob:
+        """Return a copy of this job that adds ``correction`` to the base quality of an encode with a plan."""
+        return replace(self, correction=correction)
+
     def keeps_size(self, policy: RoiPolicy) -> bool:
         """Whether an encode by ``policy`` shall have the size of a plain encode, and a sample can correct it (sample.py)."""
         has_scale = self.crf is not None and self.spec.quality is not None and self.spec.quality.per_octave is not None

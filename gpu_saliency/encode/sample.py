@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -43,8 +43,12 @@ SMALL_FRAMES = 300
 """A clip of at most this many frames has two further windows: the time is short anyway."""
 SHORT_FRAMES = 72
 """A clip of at most this many frames is one window."""
-KEY_FRAME_DISTANCE = 250
-"""Most frames between two key frames, in x264 and x265 (``keyint``)."""
+KEY_FRAME_DISTANCE = 60
+"""Frames of the clip for each key frame, beside those at its cuts. x264 and x265 allow 250 (``keyint``); but frames soon after a
+key frame, of which windows consist, change with it: a plan makes the key frame smaller and them larger."""
+SURE_CORRECTION = 0.5
+"""Steps of the quality scale. After a larger correction the sample is encoded again with it, to measure what a step saves: it is
+half as much in some clips, and twice as much in noise, as the `Quality` says."""
 MAX_CORRECTION = 3.0
 """Most steps of the quality scale by which a sample corrects it."""
 CLIP_VARIANCE = 0.07**2
@@ -92,26 +96,35 @@ class Sampler:
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
         files = self._workers.results([*plain, *ours], on_frame)
-        key_frames = len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
-        sizes = [estimated_size(list(map(packet_sizes, some)), plan.frame_count, key_frames) for some in _halves(files)]
-        octaves = math.log2(sizes[1] / sizes[0])
+        plain_size, size = (_size_of(some, plan) for some in (files[: len(plain)], files[len(plain) :]))
+        octaves = math.log2(size / plain_size)
         frames = first.frames + sum(window.frames for window in further)
         usual = quality.usual_octaves(crf) * plan.policy.offset / DEFAULT_OFFSET if plan.policy.mapping == "attention" else 0.0
         trust = sample_weight(frames / plan.frame_count, 1 + len(further))
         expected = trust * octaves + (1 - trust) * usual
-        correction = min(max(quality.per_octave * expected, -MAX_CORRECTION), MAX_CORRECTION)
+        correction = _limited(quality.per_octave * expected)
+        if abs(correction) > SURE_CORRECTION:
+            again = [self._encode(job.corrected(correction), plan, window) for window in (first, *further)]
+            saved = math.log2(size / _size_of(self._workers.results(again, on_frame), plan))
+            if saved * correction > 0:
+                correction = _limited(correction / saved * expected)
         return SizeSample(frames, round(2**octaves, 4), round(2**expected, 4), round(correction, 2))
 
     def _encode(self, job: EncodeJob, plan: RoiPlan | None, window: Part) -> Task[Path]:
         folder = self._folder / f"sample{self._numbers}"
         folder.mkdir()
         self._numbers += 1
-        return self._workers.start(partial(encode_part, replace(job, correction=0.0), plan, window, folder))
+        return self._workers.start(partial(encode_part, job, plan, window, folder))
 
 
-def _halves(files: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
-    middle = len(files) // 2
-    return files[:middle], files[middle:]
+def _limited(correction: float) -> float:
+    return min(max(correction, -MAX_CORRECTION), MAX_CORRECTION)
+
+
+def _size_of(windows: Sequence[Path], plan: RoiPlan) -> float:
+    """Estimate the size of the clip of ``plan`` from the files of its windows."""
+    key_frames = len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
+    return estimated_size([packet_sizes(window) for window in windows], plan.frame_count, key_frames)
 
 
 def further_windows(frame_count: int, first: int) -> list[Part]:

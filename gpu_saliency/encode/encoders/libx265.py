@@ -45,7 +45,7 @@ def _keep_regions(target: EncodeTarget) -> Params:
 LIBX265 = EncoderSpec(
     name="libx265",
     codec="hevc",
-    channels=(AddRoi(keep_regions=_keep_regions), Prefilter()),
+    channels=(AddRoi(keep_regions=_keep_regions, steps_per_qp=0.9), Prefilter()),
     params_option="-x265-params",
     presets=PRESETS,
     preset_default="medium",
