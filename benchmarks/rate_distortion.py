@@ -89,6 +89,20 @@ def bd_rate(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
     return float(100 * (np.exp(mean) - 1))
 
 
+def bd_quality(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
+    """Mean change of the quality at equal rate, in the unit of ``side``; positive is better.
+
+    The quality is interpolated over the logarithm of the rate by monotone cubics and averaged over the range that both curves
+    share. NaN if they share none.
+    """
+    curves = []
+    for points in (plain, other):
+        ordered = sorted((float(np.log(p.video_bytes)), getattr(p, side)) for p in points)
+        curves.append(PchipInterpolator(*map(np.array, zip(*ordered, strict=True))))
+    low, high = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
+    return float((curves[1].integrate(low, high) - curves[0].integrate(low, high)) / (high - low)) if high > low else float("nan")
+
+
 def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
     """Luma PSNR in dB inside and outside ``masks``, over as many frames as there are masks."""
     total, pixels = np.zeros(2), np.zeros(2)
