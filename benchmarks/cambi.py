@@ -12,8 +12,8 @@ sky rises from 96 at the top to 192 at the ground, over 240 rows, and its colour
 
 Each is encoded plainly and with PLAN (benchmarks/named_plans.py) at the base qualities, plainly also one step better and one worse.
 Ours is compared with the plain encode of equal size, interpolated over the logarithm of the size. The spread is what one step of
-the base quality to either side changes in the plain encode's CAMBI: the largest less the least of the three. Ours should not be higher
-by more. ``frames`` is the standard deviation from frame to frame of the plain encode's CAMBI, for comparison.
+the base quality to either side changes in the plain encode's CAMBI: the largest less the least of the three. Ours should not be
+higher by more. ``frames`` is the standard deviation from frame to frame of the plain encode's CAMBI, for comparison.
 """
 
 from __future__ import annotations
