@@ -1,7 +1,7 @@
 """Measures BD-rate weighted by recorded gaze, and of the whole frame, on photographs with eye fixations, panned.
 
     python benchmarks/gaze.py --data DIR [--plan PLAN]... [--pictures N] [--encoder libx264] [--crf 24,30,36,42]
-        [--model ONNX] [--curves EVEN.json ODD.json] [--results FILE.jsonl]
+        [--model ONNX] [--curves EVEN.json ODD.json] [--results FILE.jsonl] [--json OUT]
 
 DIR is dev_eval_pack/ (images/, masks/, index.csv). Each photograph with recorded gaze becomes a clip of 24 frames that pans one
 pixel a frame. It is analysed, planned and encoded by the product's own path at each base quality, and compared with a plain encode.
@@ -22,15 +22,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
+from facts import about_run, machine
 from numpy.typing import NDArray
 from panned import FRAMES, Panned, load_panned
 from rate_distortion import Plainly, bd_rate
@@ -184,8 +182,7 @@ def summary(rows: dict[tuple[str, str], Measured], plan: str) -> dict[str, tuple
 
 def show(rows: dict[tuple[str, str], Measured], options: argparse.Namespace, console: Console) -> None:
     pictures = len({picture for picture, _ in rows})
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    table = Table(title=f"{settings_key(options)}; {pictures} pictures; {date.today()}, {machine}", title_justify="left")
+    table = Table(title=f"{settings_key(options)}; {pictures} pictures; {machine()}", title_justify="left")
     for head in ("plan", "gaze-weighted BD-rate %", "whole-frame BD-rate %", "size at equal quality %"):
         table.add_column(head, justify="left" if head == "plan" else "right")
     for plan in options.plan:
@@ -205,9 +202,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--curves", type=Path, nargs=2, metavar="JSON", help="curves for even and odd pictures")
     parser.add_argument("--results", type=Path, help="JSON Lines; holds earlier results, new ones are appended")
+    parser.add_argument("--json", type=Path, help="mean and standard error of each plan")
     options = parser.parse_args()
     options.plan = options.plan or list(DEFAULT_PLANS)
-    show(run(options), options, Console(width=130))
+    rows = run(options)
+    show(rows, options, Console(width=130))
+    if options.json:
+        pictures = sorted({picture for picture, _ in rows})
+        plans = {plan: {name: list(pair) for name, pair in summary(rows, plan).items()} for plan in options.plan}
+        facts = about_run() | {"settings": settings_key(options), "pictures": pictures, "plans": plans}
+        options.json.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

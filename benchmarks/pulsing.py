@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from bd_rate import about_run
+from facts import about_run
 from named_plans import parse_plan
 from numpy.typing import NDArray
 from rich.console import Console
@@ -103,7 +103,7 @@ def main() -> None:
             rows.append(measure(path, encoder, options))
             print(f"{encoder} {path.stem}: {rows[-1].changes} changes", file=sys.stderr)
             if options.json:
-                facts = about_run(probe_clip(paths[0])) | {"plan": options.plan, "preset": PRESET, "seconds": options.seconds}
+                facts = about_run() | {"plan": options.plan, "preset": PRESET, "seconds": options.seconds}
                 options.json.write_text(json.dumps(facts | {"rows": [asdict(row) for row in rows]}, indent=1))
     show(rows, options.plan, Console(width=130))
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bd_rate import about_run
 from davis import davis_clips, masks_of
+from facts import about_run
 from named_plans import parse_plan
 from rate_distortion import bd_quality, bd_rate, psnr
 from rich.console import Console
@@ -240,7 +240,7 @@ def main() -> None:
                 file=sys.stderr,
             )
             if options.json:
-                facts = about_run(probe_clip(paths[0])) | {"model": options.model.stem, "preset": PRESET, "crf": options.crf}
+                facts = about_run() | {"model": options.model.stem, "preset": PRESET, "crf": options.crf}
                 facts |= {"averages": [asdict(row) for row in averages(rows)], "rows": [asdict(row) for row in rows]}
                 facts |= {"misses": misses(rows), "series": [asdict(series) for series in used]}
                 options.json.write_text(json.dumps(facts, indent=1))
