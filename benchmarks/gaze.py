@@ -29,9 +29,8 @@ from pathlib import Path
 
 import numpy as np
 from facts import about_run, machine
-from numpy.typing import NDArray
 from panned import FRAMES, Panned, load_panned
-from rate_distortion import Plainly, bd_rate
+from rate_distortion import Plainly, bd_rate, weighted_psnr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -48,11 +47,7 @@ from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.decode import DecodeTally, decode_frames
-from gpu_saliency.source.planes import luma
 from gpu_saliency.source.probe import probe_clip
 
 PLAIN = "plain"
@@ -82,19 +77,6 @@ class Measured:
     settings: str
     """Encoder, preset, base qualities, model and curve: rows of other settings are not reused."""
     points: list[GazePoint]
-
-
-def weighted_psnr(source: Clip, encode: Path, weights: NDArray[np.float32]) -> tuple[float, float]:
-    """Luma PSNR in dB weighted by ``weights`` ``[frames, height, width]`` of mean 1, and unweighted."""
-    weighted = whole = 0.0
-    clips = (source, probe_clip(encode))
-    streams = (decode_frames(clip, DecodeTally()) for clip in clips)
-    for (a, b), weight in zip(zip(*streams, strict=True), weights, strict=True):
-        peak = 2 ** b.format.components[0].bits - 1
-        square = (luma(match_format(a, b)).astype(np.float64) - luma(b)) ** 2 / peak**2
-        weighted += float((square * weight).mean())
-        whole += float(square.mean())
-    return tuple(-10 * float(np.log10(error / len(weights))) for error in (weighted, whole))  # type: ignore[return-value]
 
 
 def plan_of(job: EncodeJob, sidecar: Sidecar, panned: Panned, name: str) -> RoiPlan:

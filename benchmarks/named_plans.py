@@ -29,7 +29,7 @@ class NamedPlan:
     curve: dict[str, Any]
     """Fields of the attention curve to replace."""
     gaze: bool
-    """Whether the plan sees the gaze map."""
+    """Whether the plan uses the gaze map."""
 
     def make(self, job: EncodeJob, sidecar: Sidecar) -> RoiPlan:
         """The plan for ``job`` from the maps of ``sidecar``."""
