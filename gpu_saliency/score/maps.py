@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar
+from gpu_saliency.analysis.track import decode_gaze, decode_saliency
 from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError
 from gpu_saliency.grid import BLOCK_SIZE
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -35,6 +36,8 @@ class Maps:
     count: int | None
     """Maps in the file, where that is known before reading; 1 serves all frames."""
     read: Callable[[], Iterator[Map]]
+    kind: str | None = None
+    """Of a sidecar: ``gaze`` or ``saliency``."""
 
     def frames(self, clip: Clip) -> Iterator[NDArray[np.float32]]:
         """``[height, width]`` for each frame of ``clip``, as it is coded; a single map is repeated without end."""
@@ -103,23 +106,24 @@ def read_maps(setting: str, path: Path) -> Maps:
 
 
 def sidecar_maps(path: Path, reference: Clip) -> Maps:
-    """The saliency of the sidecar ``path`` for each frame of ``reference``: that of the nearest sample, as the plan has it.
+    """The gaze of the sidecar ``path``, or its saliency if it has none, for each frame of ``reference``.
 
-    Raises `SidecarError` where it is of another clip.
+    Each frame gets the map of the nearest sample, as in the plan. Raises `SidecarError` where it is of another clip.
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     sidecar = read_sidecar(path)
     check_fresh(sidecar, path, SourceRecord.of(reference))
-    return Maps("sidecar", path, sidecar.frame_count, lambda: _saliency(sidecar, reference))
+    kind = "saliency" if sidecar.track.gaze is None else "gaze"
+    return Maps("sidecar", path, sidecar.frame_count, lambda: _sidecar_frames(sidecar, reference), kind)
 
 
-def _saliency(sidecar: Sidecar, clip: Clip) -> Iterator[Map]:
+def _sidecar_frames(sidecar: Sidecar, clip: Clip) -> Iterator[Map]:
     track = sidecar.track
     of_frame = np.searchsorted(track.sample_starts(), np.arange(track.frame_count), side="right") - 1
-    maps = track.saliency_maps()
     for sample in of_frame:
-        pixels = maps[sample].repeat(BLOCK_SIZE, axis=0).repeat(BLOCK_SIZE, axis=1)[: clip.height, : clip.width]
+        one = decode_saliency(track.saliency[sample]) if track.gaze is None else decode_gaze(track.gaze[sample])
+        pixels = one.repeat(BLOCK_SIZE, axis=0).repeat(BLOCK_SIZE, axis=1)[: clip.height, : clip.width]
         # Blocks lie on the coded picture, other maps on the upright one.
         yield np.rot90(pixels, clip.rotation // 90)
 
