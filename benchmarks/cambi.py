@@ -6,9 +6,10 @@ The clips are made here and hold no noise but the stated dither: 640x368, 24 fra
 sky rises from 96 at the top to 192 at the ground, over 240 rows, and its colour goes from blue to grey; the ground and a bird, of
 1/f texture, move 4 pixels to the right a frame, and are what there is to look at.
 
-  sky       rounded to whole codes: steps of one code, 2.5 rows high; the sky rises 1/4 row a frame
-  dithered  the same with uniform noise of one code before rounding, new in each frame
-  fade      the sky at rest, everything fades to a quarter of its brightness above black
+  sky            rounded to whole codes: steps of one code, 2.5 rows high; the sky rises 1/4 row a frame
+  dithered       the same with uniform noise of one code before rounding, new in each frame
+  fade           the sky at rest, everything fades to a quarter of its brightness above black
+  dithered-fade  the same with that noise
 
 Each is encoded plainly and with PLAN (benchmarks/named_plans.py) at the base qualities, plainly also one step better and one worse.
 Ours is compared with the plain encode of equal size, interpolated over the logarithm of the size. The spread is what one step of
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -46,7 +48,7 @@ from gpu_saliency.source.probe import probe_clip
 
 WIDTH, HEIGHT, FRAMES, FPS = 640, 368, 48, 24
 SKY_ROWS, TOP, GROUND = 240, 96.0, 192.0
-KINDS = ("sky", "dithered", "fade")
+KINDS = ("sky", "dithered", "fade", "dithered-fade")
 CRF = {"libx264": (22.0, 28.0, 34.0, 40.0), "libx265": (24.0, 30.0, 36.0, 42.0)}
 
 
@@ -86,20 +88,20 @@ def rough(random: np.random.Generator) -> NDArray[np.float64]:
 def planes(kind: str) -> Iterator[list[NDArray[np.uint8]]]:
     """The three planes of each frame of a clip, as the module describes them."""
     random = np.random.default_rng(1)
-    texture = rough(random)
+    texture, fades, dithered = rough(random), kind.endswith("fade"), kind.startswith("dithered")
     rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
     for i in range(FRAMES):
-        height = rows + (i / 4 if kind != "fade" else 0)
+        height = rows + (0 if fades else i / 4)
         luma = TOP + (GROUND - TOP) * np.minimum(height / SKY_ROWS, 1)
         blue = 128 + 32 * (1 - np.minimum(height / SKY_ROWS, 1))
         red = 256 - blue
         ground = height >= SKY_ROWS
         bird = (columns - 80 - 4 * i) ** 2 / 4 + (rows - 90) ** 2 < 20**2
         sharp = ground | bird
-        brightness = 1 - 0.75 * i / (FRAMES - 1) if kind == "fade" else 1
+        brightness = 1 - 0.75 * i / (FRAMES - 1) if fades else 1
         luma = 16 + (np.where(sharp, np.roll(texture, 4 * i, axis=1), luma) - 16) * brightness
         chroma = [128 + (np.where(sharp, 128, plane)[::2, ::2] - 128) * brightness for plane in (blue, red)]
-        if kind == "dithered":
+        if dithered:
             luma = luma + np.where(sharp, 0, random.uniform(-0.5, 0.5, luma.shape))
         yield [np.rint(plane).astype(np.uint8) for plane in (luma, *chroma)]
 
@@ -144,6 +146,18 @@ def measure(kind: str, encoder: str, options: argparse.Namespace) -> Iterator[Ro
             yield Row(kind, encoder, quality, cambi, float(at(limited)), max(near) - min(near), plain[quality][2], source, ratio)
 
 
+def averages(rows: list[Row]) -> list[dict[str, Any]]:
+    """Means over the base qualities for each encoder and clip."""
+    found = []
+    for encoder, clip in dict.fromkeys((row.encoder, row.clip) for row in rows):
+        own = [row for row in rows if (row.encoder, row.clip) == (encoder, clip)]
+        means = {
+            name: float(np.mean([getattr(row, name) for row in own])) for name in ("cambi", "plain_at_size", "spread", "excess")
+        }
+        found.append({"encoder": encoder, "clip": clip} | means)
+    return found
+
+
 def show(rows: list[Row], plan: str, console: Console) -> None:
     table = Table(title=f"CAMBI (lower is better) on gradients, {plan} against plain encodes of equal size")
     for head in ("encoder", "clip", "crf", "source", "ours", "plain", "spread", "frames", "size %", ""):
@@ -153,6 +167,9 @@ def show(rows: list[Row], plan: str, console: Console) -> None:
         verdict = "" if row.excess <= 0 else f"higher by {row.cambi - row.plain_at_size:.2f}"
         table.add_row(row.encoder, row.clip, f"{row.crf:g}", *(f"{v:.2f}" for v in values), f"{row.size_percent:+.1f}", verdict)
     console.print(table)
+    for mean in averages(rows):
+        text = "{encoder} {clip}: ours {cambi:.2f}, plain {plain_at_size:.2f}, spread {spread:.2f} on average".format(**mean)
+        console.print(text, markup=False, highlight=False)
 
 
 def main() -> None:
@@ -175,7 +192,7 @@ def main() -> None:
     if options.json:
         facts = about_run() | {"plan": options.plan, "preset": PRESET}
         table = [asdict(row) | {"excess": row.excess} for row in rows]
-        options.json.write_text(json.dumps(facts | {"rows": table}, indent=1))
+        options.json.write_text(json.dumps(facts | {"averages": averages(rows), "rows": table}, indent=1))
 
 
 if __name__ == "__main__":

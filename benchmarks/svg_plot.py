@@ -22,7 +22,8 @@ class Line:
     name: str
     points: Sequence[Point]
     labels: Sequence[str] = ()
-    """Text beside each point."""
+    """Text beside each point: at its upper right, or with ``left`` at its lower left."""
+    left: bool = False
     dashed: bool = False
     colour: int = 0
     """Index into `COLOURS`."""
@@ -38,6 +39,8 @@ class Plot:
     y: str
     lines: Sequence[Line]
     log_x: bool = False
+    legend_top: bool = True
+    """Whether the legend is at the upper right, not at the lower right."""
 
 
 def draw(plots: Sequence[Plot], columns: int = 1, width: int = 720, height: int = 460) -> str:
@@ -79,7 +82,8 @@ def _panel(plot: Plot, width: int, height: int) -> list[str]:
     )
     for line in plot.lines:
         found += _line(line, [(at_x(x), at_y(y)) for x, y in line.points])
-    return found + _legend(plot.lines, width - _RIGHT - 10, _TOP + 18)
+    top = _TOP + 26 if plot.legend_top else height - _BOTTOM - 20 * len(plot.lines) - 2
+    return found + _legend(plot.lines, width - _RIGHT - 10, top)
 
 
 def _line(line: Line, places: list[Point]) -> list[str]:
@@ -89,12 +93,13 @@ def _line(line: Line, places: list[Point]) -> list[str]:
     found = [f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>']
     found += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in places]
     for (x, y), label in zip(places, line.labels, strict=False):
-        found.append(f'<text x="{x + 7:.1f}" y="{y - 6:.1f}" fill="{colour}" font-size="{_SIZE - 2}">{escape(label)}</text>')
+        place = f'x="{x - 8:.1f}" y="{y + 15:.1f}" text-anchor="end"' if line.left else f'x="{x + 7:.1f}" y="{y - 6:.1f}"'
+        found.append(f'<text {place} fill="{colour}" font-size="{_SIZE - 2}">{escape(label)}</text>')
     return found
 
 
 def _legend(lines: Sequence[Line], right: float, top: float) -> list[str]:
-    """The names of the lines, at the upper right, on white."""
+    """The names of the lines on white."""
     width = 50 + max(len(line.name) for line in lines) * _SIZE * 0.56
     box = f'x="{right - width:.1f}" y="{top - 16}" width="{width:.1f}" height="{20 * len(lines) + 8}"'
     found = [f'<rect {box} fill="#ffffff" stroke="{_GRID}"/>']
