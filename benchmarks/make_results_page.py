@@ -220,7 +220,7 @@ def _cambi(row: Facts, names: Sequence[str]) -> list[str]:
 def _pulsing(facts: Facts) -> str:
     rows = []
     for row in facts["rows"]:
-        steps = (_number(row[name], ".2f") for name in ("ours", "plain", "elsewhere", "gain"))
+        steps = (_number(row[name], ".2f") for name in ("ours", "plain", "elsewhere", "gain", "parts"))
         rows.append([f"`{row['encoder']}`", row["clip"], str(row["changes"]), *steps])
     changed = [row for row in facts["rows"] if row["ours"] is not None]
     worse = [row for row in changed if row["ours"] > max(row["plain"], row["elsewhere"])]
@@ -229,13 +229,13 @@ def _pulsing(facts: Facts) -> str:
         "The largest step of the whole frame's luma PSNR in dB, from one frame to the next, where the plan changes within "
         "a scene. *Plain*: the largest step of the plain encode at the same frames. *Elsewhere*: its largest step at any "
         "other frame but the first of a scene. *Gain*: the largest step of the difference of both, in which the steps of "
-        "frame types cancel."
+        "frame types cancel; *parts*: the same where a part begins within a scene, with a new run of the encoder."
     )
     end = _prose(
-        f"The largest step is {excess:+.2f} dB greater than plain's at the same frames on average. In {len(worse)} of "
-        f"{len(changed)} cases with such changes it is greater than any step of the plain encode."
+        f"Ours minus plain is {excess:+.2f} dB on average. In {len(worse)} of {len(changed)} rows with changes, ours is greater "
+        "than any step of the plain encode."
     )
-    table = _table(["Encoder", "Clip", "Changes", "Ours", "Plain", "Elsewhere", "Gain"], rows)
+    table = _table(["Encoder", "Clip", "Changes", "Ours", "Plain", "Elsewhere", "Gain", "Parts"], rows)
     return f"## Pulsing\n\n{text}\n{table}\n{end}\n{_about(facts, 'pulsing', 'pulsing.py --clips DIR')}"
 
 

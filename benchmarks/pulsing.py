@@ -9,6 +9,7 @@ changes there. Frame types alone make steps in a plain encode, so the table give
   ours, plain   the largest step at the segments' first frames
   elsewhere     the largest step of the plain encode at any other frame that is not a scene's first
   gain          the largest change of (ours minus plain), in which the frame types cancel, at the segments' first frames
+  parts         the same at the first frames of parts within a scene, which a new run of the encoder begins; not counted above
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ class Row:
     crf: float
     segments: int
     changes: int
-    """Segments that begin within a scene."""
+    """Segments that begin within a scene and not with a part."""
     ours: float | None
     plain: float | None
     elsewhere: float
     gain: float | None
+    parts: float | None
 
 
 def largest(values: NDArray[np.float64], frames: list[int]) -> float | None:
@@ -69,19 +71,21 @@ def measure(path: Path, encoder: str, options: argparse.Namespace) -> Row:
             output = encode_whole(job, plan, quality, Path(folder), plain=plainly)
             found.append(native_metrics(clip, output, vmaf=(), cambi=False, frames=plan.frame_count)["psnr_y"].frames)
     plain, ours = found
-    starts = [int(start) for start in plan.segment_start[1:] if int(start) not in plan.cuts]
-    others = [frame for frame in range(1, plan.frame_count) if frame not in starts and frame not in plan.cuts]
+    assert job.channel is not None
+    parts = [part.start for part in job.channel.split(plan)[1:] if part.start not in plan.cuts]
+    starts = [int(start) for start in plan.segment_start[1:] if int(start) not in (*plan.cuts, *parts)]
+    others = [frame for frame in range(1, plan.frame_count) if frame not in (*starts, *parts, *plan.cuts)]
     elsewhere = largest(plain, others) or 0.0
-    steps = (largest(ours, starts), largest(plain, starts), elsewhere, largest(ours - plain, starts))
+    steps = (largest(ours, starts), largest(plain, starts), elsewhere, largest(ours - plain, starts), largest(ours - plain, parts))
     return Row(path.stem, encoder, quality, len(plan.segment_start), len(starts), *steps)
 
 
 def show(rows: list[Row], plan: str, console: Console) -> None:
     table = Table(title=f"Largest step of PSNR, dB, where the plan {plan} changes within a scene")
-    for head in ("encoder", "clip", "segments", "changes", "ours", "plain", "elsewhere", "gain"):
+    for head in ("encoder", "clip", "segments", "changes", "ours", "plain", "elsewhere", "gain", "parts"):
         table.add_column(head, justify="left" if head in ("encoder", "clip") else "right", no_wrap=True)
     for row in rows:
-        steps = ("" if step is None else f"{step:.2f}" for step in (row.ours, row.plain, row.elsewhere, row.gain))
+        steps = ("" if step is None else f"{step:.2f}" for step in (row.ours, row.plain, row.elsewhere, row.gain, row.parts))
         table.add_row(row.encoder, row.clip, str(row.segments), str(row.changes), *steps)
     console.print(table)
 
