@@ -17,6 +17,8 @@ from svg_plot import Line, Plot, draw
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MEASURED, PICTURES, PAGE = DOCS / "measured", DOCS / "pictures", DOCS / "results.md"
 Facts = dict[str, Any]
+GAZE_RUNS = ("gaze",)
+"""Files with results of gaze.py, one for each encoder."""
 PLAN_KINDS = {
     "attention": "attention, gaze and objects",
     "saliency": "attention, saliency alone",
@@ -42,7 +44,7 @@ def make_page() -> str:
         "base qualities, by monotone cubics: **negative is fewer bits**. What the metrics are: [score.md](score.md). What the "
         "mappings are: [roi-mapping.md](roi-mapping.md)."
     )
-    sections = [_TITLE + introduction, _gaze(_read("gaze"), _read("gaze_x265")), _frontier(_read("frontier"))]
+    sections = [_TITLE + introduction, _gaze({name: _read(name) for name in GAZE_RUNS}), _frontier(_read("frontier"))]
     sections += [_objects(_read("bd_rate_attention")), _whole(_read("whole_frame")), _banding(_read("cambi"))]
     sections.append(_pulsing(_read("pulsing")))
     return "\n".join(sections)
@@ -77,22 +79,21 @@ def _number(value: float | None, form: str = "+.1f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def _gaze(*runs: Facts) -> str:
+def _gaze(runs: dict[str, Facts]) -> str:
     rows = []
-    for facts in runs:
+    for facts in runs.values():
         encoder = facts["settings"].split(" ")[0]
         for plan, found in facts["plans"].items():
             numbers = (f"{found[name][0]:+.1f} ± {found[name][1]:.1f}" for name in ("gaze", "frame", "size"))
             rows.append([f"`{encoder}`", str(len(facts["pictures"])), f"`{plan}`", *numbers])
     head = ["Encoder", "Photographs", "Mapping, offset", "BD-rate, weighted by gaze", "BD-rate, whole frame", "Size at equal CRF"]
     text = _prose(
-        "Photographs with recorded gaze, panned one pixel a frame, 24 frames, preset medium, CRF 24, 30, 36 and 42. The "
-        "luma error is weighted by the density of the recorded gaze, which no plan knows; each photograph is judged by a "
-        "curve that was fitted to the other half of them. Mean and standard error over the photographs, in per cent."
+        "Photographs with recorded gaze, panned one pixel a frame, 24 frames, preset medium, CRF 24, 30, 36 and 42. The luma "
+        "error is weighted by the density of the recorded gaze, which no plan knows; each photograph is judged by a curve that "
+        "was fitted to the other half of them (`scripts/training/fit_attention.py --half`). Mean and standard error over the "
+        "photographs, in per cent."
     )
-    about = "\n".join(
-        _about(facts, name, "gaze.py --data DIR --curves EVEN ODD") for facts, name in zip(runs, ("gaze", "gaze_x265"), strict=True)
-    )
+    about = "\n".join(_about(facts, name, "gaze.py --data DIR --curves EVEN ODD") for name, facts in runs.items())
     return f"## Where people look\n\n{text}\n{_table(head, rows)}\n{about}"
 
 
@@ -199,7 +200,7 @@ def _banding(facts: Facts) -> str:
         rows.append([f"`{row['encoder']}`", row["clip"], f"{row['crf']:g}", *numbers])
     text = _prose(
         "CAMBI (lower is better) on gradients with known content: a sky of whole codes that pans slowly (`sky`) and a slow "
-        "fade of it (`fade`), and both with dither of one code, each with a textured ground and a textured bird. *Plain*: a "
+        "fade of it (`fade`), both also with dither of one code (`dithered`, `dithered-fade`), each with a textured ground and a textured bird. *Plain*: a "
         "plain encode of the size of ours. *Spread*: what one step of CRF to either side changes in plain's CAMBI; ours should "
         "not be higher than plain by more. Mean over four base qualities, then each of them; **bold** is more than the spread. "
         "Skies without dither have steps in the source, which CAMBI counts too, and it counts coarse steps less: at CRF 40 the "
