@@ -200,7 +200,8 @@ def _banding(facts: Facts) -> str:
         rows.append([f"`{row['encoder']}`", row["clip"], f"{row['crf']:g}", *numbers])
     text = _prose(
         "CAMBI (lower is better) on gradients with known content: a sky of whole codes that pans slowly (`sky`) and a slow "
-        "fade of it (`fade`), both also with dither of one code (`dithered`, `dithered-fade`), each with a textured ground and a textured bird. *Plain*: a "
+        "fade of it (`fade`), both also with dither of one code (`dithered`, `dithered-fade`), each with a textured ground "
+        "and a textured bird. *Plain*: a "
         "plain encode of the size of ours. *Spread*: what one step of CRF to either side changes in plain's CAMBI; ours should "
         "not be higher than plain by more. Mean over four base qualities, then each of them; **bold** is more than the spread. "
         "Skies without dither have steps in the source, which CAMBI counts too, and it counts coarse steps less: at CRF 40 the "
