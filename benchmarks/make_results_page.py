@@ -17,7 +17,7 @@ from svg_plot import Line, Plot, draw
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MEASURED, PICTURES, PAGE = DOCS / "measured", DOCS / "pictures", DOCS / "results.md"
 Facts = dict[str, Any]
-GAZE_RUNS = ("gaze",)
+GAZE_RUNS = ("gaze", "gaze_x265")
 """Files with results of gaze.py, one for each encoder."""
 PLAN_KINDS = {
     "attention": "attention, gaze and objects",
