@@ -93,8 +93,14 @@ def _gaze(runs: dict[str, Facts]) -> str:
         "was fitted to the other half of them (`scripts/training/fit_attention.py --half`). Mean and standard error over the "
         "photographs, in per cent."
     )
-    about = "\n".join(_about(facts, name, "gaze.py --data DIR --curves EVEN ODD") for name, facts in runs.items())
+    about = "\n".join(_about(facts, name, _gaze_command(facts)) for name, facts in runs.items())
     return f"## Where people look\n\n{text}\n{_table(head, rows)}\n{about}"
+
+
+def _gaze_command(facts: Facts) -> str:
+    plans = " ".join(f"--plan {plan}" for plan in facts["plans"])
+    encoder = facts["settings"].split(" ")[0]
+    return f"gaze.py --data DIR --encoder {encoder} --pictures {len(facts['pictures'])} {plans} --curves EVEN ODD"
 
 
 def _frontier_lines(facts: Facts) -> dict[str, list[tuple[int, Facts]]]:
