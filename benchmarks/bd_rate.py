@@ -15,30 +15,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from davis import davis_clips, masks_of, object_blocks, with_truth
+from facts import about_run
 from rate_distortion import RatePoint, bd_rate, curve
 from rich.console import Console
 from rich.table import Table
 
-from gpu_saliency._version import __version__
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
-from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
 SETTINGS: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -134,19 +129,9 @@ def show(rows: list[Row], title: str, console: Console) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def about_run(clip: Clip) -> dict[str, Any]:
-    """Date, machine and versions of a run that encodes ``clip``, so that its figures can be reproduced."""
-    ffmpeg = prepare_encode(clip, EncodeSettings()).ffmpeg
-    return {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"gpu_saliency": __version__, "ffmpeg": ffmpeg.version, "av": av.__version__, "numpy": np.__version__},
-    }
-
-
 def about(options: argparse.Namespace) -> dict[str, Any]:
     """Date, machine, versions and options of the run."""
-    return about_run(probe_clip(davis_clips(options.clips)[0])) | {
+    return about_run() | {
         "model": options.model.name,
         "offset": options.offset,
         "segments": options.segments,

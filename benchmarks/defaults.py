@@ -16,7 +16,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bd_rate import SETTINGS, about_run
+from bd_rate import SETTINGS
+from facts import about_run
 from rich.console import Console
 from rich.table import Table
 
@@ -94,7 +95,7 @@ def main() -> None:
             print(f"{encoder} {path.stem}: {rows[-1].moved}", file=sys.stderr)
         if options.json:
             table = [asdict(row) for row in rows]
-            options.json.write_text(json.dumps(about_run(probe_clip(paths[0])) | {"rows": table}, indent=1))
+            options.json.write_text(json.dumps(about_run() | {"rows": table}, indent=1))
     show(rows, Console(width=140))
     if any(row.moved is False for row in rows):
         raise SystemExit(1)

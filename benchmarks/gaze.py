@@ -1,7 +1,7 @@
 """Measures BD-rate weighted by recorded gaze, and of the whole frame, on photographs with eye fixations, panned.
 
     python benchmarks/gaze.py --data DIR [--plan PLAN]... [--pictures N] [--encoder libx264] [--crf 24,30,36,42]
-        [--model ONNX] [--curves EVEN.json ODD.json] [--results FILE.jsonl]
+        [--model ONNX] [--curves EVEN.json ODD.json] [--results FILE.jsonl] [--json OUT]
 
 DIR is dev_eval_pack/ (images/, masks/, index.csv). Each photograph with recorded gaze becomes a clip of 24 frames that pans one
 pixel a frame. It is analysed, planned and encoded by the product's own path at each base quality, and compared with a plain encode.
@@ -22,18 +22,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from facts import about_run, machine
 from panned import FRAMES, Panned, load_panned
-from rate_distortion import Plainly, bd_rate
+from rate_distortion import Plainly, bd_rate, weighted_psnr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -50,11 +47,7 @@ from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.decode import DecodeTally, decode_frames
-from gpu_saliency.source.planes import luma
 from gpu_saliency.source.probe import probe_clip
 
 PLAIN = "plain"
@@ -84,19 +77,6 @@ class Measured:
     settings: str
     """Encoder, preset, base qualities, model and curve: rows of other settings are not reused."""
     points: list[GazePoint]
-
-
-def weighted_psnr(source: Clip, encode: Path, weights: NDArray[np.float32]) -> tuple[float, float]:
-    """Luma PSNR in dB weighted by ``weights`` ``[frames, height, width]`` of mean 1, and unweighted."""
-    weighted = whole = 0.0
-    clips = (source, probe_clip(encode))
-    streams = (decode_frames(clip, DecodeTally()) for clip in clips)
-    for (a, b), weight in zip(zip(*streams, strict=True), weights, strict=True):
-        peak = 2 ** b.format.components[0].bits - 1
-        square = (luma(match_format(a, b)).astype(np.float64) - luma(b)) ** 2 / peak**2
-        weighted += float((square * weight).mean())
-        whole += float(square.mean())
-    return tuple(-10 * float(np.log10(error / len(weights))) for error in (weighted, whole))  # type: ignore[return-value]
 
 
 def plan_of(job: EncodeJob, sidecar: Sidecar, panned: Panned, name: str) -> RoiPlan:
@@ -184,8 +164,7 @@ def summary(rows: dict[tuple[str, str], Measured], plan: str) -> dict[str, tuple
 
 def show(rows: dict[tuple[str, str], Measured], options: argparse.Namespace, console: Console) -> None:
     pictures = len({picture for picture, _ in rows})
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    table = Table(title=f"{settings_key(options)}; {pictures} pictures; {date.today()}, {machine}", title_justify="left")
+    table = Table(title=f"{settings_key(options)}; {pictures} pictures; {machine()}", title_justify="left")
     for head in ("plan", "gaze-weighted BD-rate %", "whole-frame BD-rate %", "size at equal quality %"):
         table.add_column(head, justify="left" if head == "plan" else "right")
     for plan in options.plan:
@@ -205,9 +184,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--curves", type=Path, nargs=2, metavar="JSON", help="curves for even and odd pictures")
     parser.add_argument("--results", type=Path, help="JSON Lines; holds earlier results, new ones are appended")
+    parser.add_argument("--json", type=Path, help="mean and standard error of each plan")
     options = parser.parse_args()
     options.plan = options.plan or list(DEFAULT_PLANS)
-    show(run(options), options, Console(width=130))
+    rows = run(options)
+    show(rows, options, Console(width=130))
+    if options.json:
+        pictures = sorted({picture for picture, _ in rows})
+        plans = {plan: {name: list(pair) for name, pair in summary(rows, plan).items()} for plan in options.plan}
+        facts = about_run() | {"settings": settings_key(options), "pictures": pictures, "plans": plans}
+        options.json.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

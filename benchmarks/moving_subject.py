@@ -24,8 +24,9 @@ from unittest.mock import patch
 import _paths  # noqa: F401
 import av
 import numpy as np
-from bd_rate import SETTINGS, about_run
+from bd_rate import SETTINGS
 from davis import Masks, object_blocks, with_truth
+from facts import about_run
 from make_demo_clip import FPS, ball_masks, write_clip
 from rate_distortion import bd_rate, curve
 from rich.console import Console
@@ -150,7 +151,7 @@ def main() -> None:
             print(f"{name}: done", file=sys.stderr)
         parts = [compare_parts(clip, sidecar, name) for name in names if name in ("libx264", "libx265")]
         if options.json:
-            facts: dict[str, Any] = about_run(clip) | {"seconds": options.seconds, "reach": REACH}
+            facts: dict[str, Any] = about_run() | {"seconds": options.seconds, "reach": REACH}
             tables = {"rows": [asdict(row) for row in rows], "parts": [asdict(part) for part in parts]}
             options.json.write_text(json.dumps(facts | tables, indent=1))
     show(rows, parts, Console(width=120))

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import av
 import numpy as np
 from davis import Masks
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from gpu_saliency.encode.channels.base import Channel, Delivery
@@ -89,6 +90,20 @@ def bd_rate(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
     return float(100 * (np.exp(mean) - 1))
 
 
+def bd_quality(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
+    """Mean change of the quality at equal rate, in the unit of ``side``; positive is better.
+
+    The quality is interpolated over the logarithm of the rate by monotone cubics and averaged over the range that both curves
+    share. NaN if they share none.
+    """
+    curves = []
+    for points in (plain, other):
+        ordered = sorted((float(np.log(p.video_bytes)), getattr(p, side)) for p in points)
+        curves.append(PchipInterpolator(*map(np.array, zip(*ordered, strict=True))))
+    low, high = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
+    return float((curves[1].integrate(low, high) - curves[0].integrate(low, high)) / (high - low)) if high > low else float("nan")
+
+
 def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
     """Luma PSNR in dB inside and outside ``masks``, over as many frames as there are masks."""
     total, pixels = np.zeros(2), np.zeros(2)
@@ -102,3 +117,16 @@ def psnr(source: Clip, encode: Path, masks: Masks) -> tuple[float, float]:
     peak = 2 ** av.VideoFormat(clips[1].pix_fmt).components[0].bits - 1
     inside_db, outside_db = 10 * np.log10(peak**2 * pixels / total)
     return float(inside_db), float(outside_db)
+
+
+def weighted_psnr(source: Clip, encode: Path, weights: NDArray[np.float32]) -> tuple[float, float]:
+    """Luma PSNR in dB weighted by ``weights`` ``[frames, height, width]`` of mean 1, and unweighted."""
+    weighted = whole = 0.0
+    clips = (source, probe_clip(encode))
+    streams = (decode_frames(clip, DecodeTally()) for clip in clips)
+    for (a, b), weight in zip(zip(*streams, strict=True), weights, strict=True):
+        peak = 2 ** b.format.components[0].bits - 1
+        square = (luma(match_format(a, b)).astype(np.float64) - luma(b)) ** 2 / peak**2
+        weighted += float((square * weight).mean())
+        whole += float(square.mean())
+    return tuple(-10 * float(np.log10(error / len(weights))) for error in (weighted, whole))  # type: ignore[return-value]

@@ -12,24 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from davis import davis_clips, masks_of, object_blocks, with_truth
+from facts import about_run
 from numpy.typing import NDArray
 from rate_distortion import psnr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gpu_saliency._version import __version__
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -181,11 +177,7 @@ def parse_crf(given: list[str], encoders: list[str]) -> dict[str, tuple[float, .
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
     """Date, machine, versions and options of the run, so that its figures can be reproduced."""
-    ffmpeg = prepare_encode(probe_clip(next(options.clips.glob("davis_*.mp4"))), EncodeSettings()).ffmpeg
-    return {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"gpu_saliency": __version__, "ffmpeg": ffmpeg.version, "av": av.__version__, "numpy": np.__version__},
+    return about_run() | {
         "saliency": "true masks" if options.truth else options.model.name,
         "mapping": options.mapping,
         "offset": options.offset,

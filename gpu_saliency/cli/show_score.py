@@ -41,7 +41,7 @@ def score_lines(score: Score) -> list[str]:
 def _region_rows(region: ScoreRegion) -> Rows:
     note = " of luma" if region.share is None else f" of luma, {100 * region.share:.1f} % of the frame"
     if region.circular:
-        note += ", CIRCULAR: weighted by the plan's own map"
+        note += f", CIRCULAR: weighted by the {region.map} that the plan was made from"
     rows = [
         (f"{_TITLES[name]} {region.name}", _values(region.metrics[name], note.removeprefix(" ")))
         for name in ("psnr_y", "ssim_y")

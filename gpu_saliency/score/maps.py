@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar
-from gpu_saliency.analysis.track import decode_saliency
+from gpu_saliency.analysis.track import decode_gaze, decode_saliency
 from gpu_saliency.errors import SidecarError
 from gpu_saliency.maps.given import GivenMaps, Load
 from gpu_saliency.maps.read import read_maps
@@ -26,6 +26,8 @@ class ScoreMaps:
 
     given: GivenMaps
     layer: str
+    kind: str | None = None
+    """Of a sidecar: ``gaze`` or ``saliency``."""
 
     @property
     def count(self) -> int | None:
@@ -59,20 +61,22 @@ def region_maps(setting: str, path: Path) -> ScoreMaps:
 
 
 def sidecar_maps(path: Path, reference: Clip) -> ScoreMaps:
-    """The saliency of the sidecar ``path`` for each frame of ``reference``: that of the nearest sample, as the plan has it.
+    """The gaze of the sidecar ``path``, or its saliency if it has none, for each frame of ``reference``.
 
-    Raises `SidecarError` where it is of another clip.
+    Each frame gets the map of the nearest sample, as in the plan. Raises `SidecarError` where it is of another clip.
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     sidecar = read_sidecar(path)
     check_fresh(sidecar, path, SourceRecord.of(reference))
-    given = GivenMaps("sidecar", path, ("saliency",), lambda _: _saliency(sidecar), count=sidecar.frame_count, on_grid=True)
-    return ScoreMaps(given, "saliency")
+    kind = "saliency" if sidecar.track.gaze is None else "gaze"
+    given = GivenMaps("sidecar", path, (kind,), lambda _: _frames_of(sidecar, kind), count=sidecar.frame_count, on_grid=True)
+    return ScoreMaps(given, kind, kind)
 
 
-def _saliency(sidecar: Sidecar) -> Iterator[Load]:
+def _frames_of(sidecar: Sidecar, kind: str) -> Iterator[Load]:
     track = sidecar.track
     of_frame = np.searchsorted(track.sample_starts(), np.arange(track.frame_count), side="right") - 1
     for sample in of_frame:
-        yield lambda sample=sample: {"saliency": decode_saliency(track.saliency[sample])}  # type: ignore[misc]
+        one = decode_saliency(track.saliency[sample]) if track.gaze is None else decode_gaze(track.gaze[sample])
+        yield lambda one=one: {kind: one}  # type: ignore[misc]

@@ -36,7 +36,8 @@ def measure_regions(
         if own.count is not None:
             own.check_count(own.count, frames, limited=limited)
     sums = weigh(pair, _weightings(pair, masks, maps, frames, limited=limited), frames, advance)
-    return tuple(_region(name, own, pair, vmaf if name == "inside" else {}) for name, own in sums.items())
+    kinds = {name: own.kind for name, own in maps.items()}
+    return tuple(_region(name, own, pair, vmaf if name == "inside" else {}, kinds.get(name)) for name, own in sums.items())
 
 
 def _weightings(
@@ -73,8 +74,8 @@ def _exactly(maps: ScoreMaps, pair: Pair, frames: int, *, limited: bool) -> Iter
     maps.check_count(count, frames, limited=limited)
 
 
-def _region(name: str, sums: WeightedSums, pair: Pair, vmaf: dict[str, Metric]) -> ScoreRegion:
+def _region(name: str, sums: WeightedSums, pair: Pair, vmaf: dict[str, Metric], kind: str | None) -> ScoreRegion:
     metrics = sums.metrics(pair.reference.width * pair.reference.height) | vmaf
     used = sum(weight > 0 for weight in sums.weight)
     share = float(np.mean(sums.weight)) if name in ("inside", "outside") else None
-    return ScoreRegion(name, name == CIRCULAR, used, share, metrics)
+    return ScoreRegion(name, name == CIRCULAR, used, share, metrics, kind)

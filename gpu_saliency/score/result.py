@@ -33,6 +33,8 @@ class ScoreRegion:
     """Mean part of the frame inside or outside of the masks, 0..1; ``None`` for ``whole`` and for maps."""
     metrics: dict[str, Metric]
     """By the names of `REGION_METRICS`."""
+    map: str | None = None
+    """Of ``plan``: the sidecar's map that weighs, ``gaze``, or ``saliency`` where it has no gaze; ``None`` for other regions."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -44,7 +46,8 @@ class ScoreRegion:
             name: self.metrics[name].to_json() if name in self.metrics else None for name in REGION_METRICS if name in self.names
         }
         share = None if self.share is None else finite(self.share)
-        return {"name": self.name, "circular": self.circular, "frames": self.frames, "share": share, "metrics": metrics}
+        facts = {"name": self.name, "circular": self.circular, "map": self.map, "frames": self.frames}
+        return facts | {"share": share, "metrics": metrics}
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,9 @@ def score_encode(
     """Score ``distorted`` against ``reference``, frame by frame; docs/score.md explains each number.
 
     ``masks`` (a folder of PNG files, or a video; white is inside) adds scores inside and outside of them, ``gaze`` (a folder of PNG
-    or NPY files, an NPZ file, or a video) one weighted by those maps. ``sidecar`` adds one weighted by the plan's own map, which
-    is circular. ``frames`` compares only so many frames from the start; 0 compares all. ``plot`` is the path of a PNG to write.
+    or NPY files, an NPZ file, or a video) one weighted by those maps. ``sidecar`` adds one weighted by its gaze, or by its saliency
+    where it has none, which is circular. ``frames`` compares only so many frames from the start; 0 compares all. ``plot`` is the
+    path of a PNG to write.
     Raises any `GpuSaliencyError`.
     """
     if frames < 0:

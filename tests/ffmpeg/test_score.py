@@ -221,7 +221,7 @@ def test_the_plans_own_map_is_labelled_circular(folder: Path) -> None:
     files = ("score", "--ref", folder / "ref.mkv", "--dist", folder / "dist.mp4", "--frames", 2)
     arguments = (*files, "--sidecar", folder / "ref.npz")
     plan = run(*arguments, "--json").json["regions"][-1]
-    assert (plan["name"], plan["circular"], plan["metrics"]["psnr_y"]["unit"]) == ("plan", True, "dB")
+    assert (plan["name"], plan["circular"], plan["map"], plan["metrics"]["psnr_y"]["unit"]) == ("plan", True, "gaze", "dB")
     assert "PSNR Y plan" in (text := run(*arguments).out)
     assert "CIRCULAR" in text
     assert "CIRCULAR" not in run(*files).out
