@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -105,12 +105,12 @@ def read_maps(setting: str, path: Path) -> Maps:
 def sidecar_maps(path: Path, reference: Clip) -> Maps:
     """The saliency of the sidecar ``path`` for each frame of ``reference``: that of the nearest sample, as the plan has it.
 
-    Raises `SidecarError` where it is of another clip.
+    A sidecar of the first seconds of ``reference`` has maps for these only. Raises `SidecarError` where it is of another clip.
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     sidecar = read_sidecar(path)
-    check_fresh(sidecar, path, SourceRecord.of(reference))
+    check_fresh(sidecar, path, SourceRecord.of(replace(reference, duration=sidecar.source.duration)))
     return Maps("sidecar", path, sidecar.frame_count, lambda: _saliency(sidecar, reference))
 
 

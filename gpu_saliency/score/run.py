@@ -109,6 +109,7 @@ def _measure(pair: Pair, masks: Maps | None, maps: dict[str, Maps], frames: int,
         metrics=passed.metrics,
         regions=regions,
         unavailable=_reasons(passed, regions, unavailable),
+        command=passed.command,
     )
 
 

@@ -1,0 +1,46 @@
+"""The page of blind pairs: frames of two encodes of equal size, on which a person votes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from html import escape
+from typing import Any
+
+from gpu_saliency.compare.album import Album, Pictures
+from gpu_saliency.compare.page import make_page
+from gpu_saliency.compare.result import CompareResult
+
+
+def make_blind_page(result: CompareResult, album: Album) -> str:
+    """The page's HTML. Which picture of a trial is the plain one is stored encoded, in an order that looks random."""
+    pictures = Pictures()
+    source = [pictures.add(picture) for picture in album.source]
+    identity = hashlib.sha256(b"".join(picture for pair in album.pairs for picture in (*pair.plain, *pair.roi))).hexdigest()
+    trials: list[dict[str, Any]] = []
+    key: list[dict[str, Any]] = []
+    for pair in album.pairs:
+        for i, number in enumerate(album.numbers):
+            plain_place = int(hashlib.sha256(f"{identity} {len(trials)}".encode()).hexdigest(), 16) % 2
+            both = (pair.plain[i], pair.roi[i])
+            numbers = [pictures.add(picture) for picture in (both if plain_place == 0 else both[::-1])]
+            trials.append({"pictures": numbers, "source": source[i]})
+            key.append(
+                {
+                    "plain": plain_place,
+                    "encoder": pair.encoder.encoder,
+                    "rate": pair.match.plain.label,
+                    "frame": number,
+                    "size_percent": round(pair.match.size_percent, 3),
+                }
+            )
+    data = {
+        "id": identity[:16],
+        "source": result.clip.path.name,
+        "trials": trials,
+        "key": base64.b64encode(json.dumps(key).encode()).decode(),
+        "pictures": pictures.data,
+    }
+    name = escape(result.clip.path.name)
+    return make_page("blind", data, title=f"Blind pairs: {name}", name=name, total=str(len(trials)))
