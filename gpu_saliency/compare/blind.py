@@ -38,6 +38,7 @@ def make_blind_page(result: CompareResult, album: Album) -> str:
     data = {
         "id": identity[:16],
         "source": result.clip.path.name,
+        "aspect": round(float(result.clip.upright_aspect), 4),
         "trials": trials,
         "key": base64.b64encode(json.dumps(key).encode()).decode(),
         "pictures": pictures.data,

@@ -36,8 +36,8 @@ def match_size(
 ) -> Match:
     """Search the ROI encode as large as ``plain``; ``known`` are those of the ladder, and ``encode`` makes further ones.
 
-    The logarithm of the size is interpolated linearly over the rate's coordinate between the two nearest known sizes, and the result
-    is encoded, up to `TRIES` times or until the sizes differ by less than `CLOSE`.
+    The logarithm of the size is interpolated linearly over the rate's coordinate between the two nearest known sizes. The result is
+    encoded, up to `TRIES` times or until the sizes differ by less than `CLOSE`.
     """
     points = list(known)
     tries = 0

@@ -96,9 +96,16 @@ def block_maps(clip: Clip, match: Match, plan: RoiPlan) -> list[BlockMap]:
     plain, roi, frames = match.plain.path, match.roi.path, plan.frame_count
     offsets = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
     error = compare_error(plan, clip, roi, plain, frames).change
+    note = "Dark blocks have no error in one of the encodes." if np.isnan(error).any() else ""
     maps = [
         BlockMap("Plan: QP offset", "QP", offsets, _end(offsets)),
-        BlockMap("Realised: change of squared error", "dB", error, _end(error)),
+        BlockMap(
+            "Realised: change of squared error",
+            "dB",
+            error,
+            _end(error),
+            note,
+        ),
     ]
     if exports_qp(roi) and exports_qp(plain):
         change = compare_qp(plan, roi, plain, frames).change

@@ -16,8 +16,8 @@ from gpu_saliency.plan.roi import RoiPlan
 class Plainly(Channel):
     """Encodes without a plan, in one part, by the same program as ``channel``.
 
-    A plain encode by ffmpeg alone would differ in more than the plan where the channel brings its own build of the encoder, or where
-    a bit rate is reached in two passes.
+    A plain encode by ffmpeg alone would differ in more than the plan where the channel brings its own build of the encoder, or
+    where a bit rate is reached in two passes.
     """
 
     channel: Channel | None

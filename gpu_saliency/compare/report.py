@@ -112,11 +112,14 @@ def _marked(points: Sequence[Point], name: str) -> list[Marked]:
 def _viewers(result: CompareResult, album: Album, pictures: Pictures) -> list[dict[str, Any]]:
     """The data of one viewer for each encoder with pairs."""
     source = [pictures.add(picture) for picture in album.source] if album.pairs else []
+    aspect = round(float(result.clip.upright_aspect), 4)
     found = []
     for one in result.encoders:
         pairs = [_pair(pair, pictures) for pair in album.pairs if pair.encoder is one]
         if pairs:
-            found.append({"encoder": one.encoder, "frames": list(album.numbers), "source": source, "pairs": pairs})
+            found.append(
+                {"encoder": one.encoder, "frames": list(album.numbers), "source": source, "pairs": pairs, "aspect": aspect}
+            )
     return found
 
 
@@ -172,11 +175,12 @@ def _commands(result: CompareResult) -> str:
         "folders; parts are then joined without an encode. A dry run of the encode prints the filter graphs.</p>"
     )
     for one in result.encoders:
-        text += "".join(
+        details = "".join(
             f"<details><summary>{escape(one.encoder)}: {'plain' if point.kind == 'plain' else 'ROI'}, {escape(point.label)}"
             f"</summary><div class=inner>{''.join(f'<pre>{escape(line)}</pre>' for line in point.commands)}</div></details>"
             for point in _points(one)
         )
+        text += f"<div class=log>{details}</div>"
     return text
 
 

@@ -39,7 +39,8 @@ def cards(one: EncoderResult) -> str:
 def delta_table(result: CompareResult, names: Iterable[str], caption: str) -> str:
     """Rows of metrics, two columns for each encoder. Empty if none of ``names`` was measured."""
     columns = [dict(one.deltas()) for one in result.encoders]
-    head = "".join(f'<th colspan=2 scope=colgroup style="text-align:center">{escape(one.encoder)}</th>' for one in result.encoders)
+    head = "".join(f"<th colspan=2 scope=colgroup class=of>{escape(one.encoder)}</th>" for one in result.encoders)
+    first = f"<tr><th></th>{head}</tr>" if len(columns) > 1 else ""
     second = "<th scope=col>Bits at equal quality</th><th scope=col>Quality at equal bits</th>" * len(columns)
     rows = []
     for name in names:
@@ -51,8 +52,8 @@ def delta_table(result: CompareResult, names: Iterable[str], caption: str) -> st
     if not rows:
         return ""
     return (
-        f"<div class=scroll tabindex=0><table><caption>{escape(caption)}</caption><thead><tr><th></th>{head}</tr><tr><th scope=col>Metric</th>{second}"
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"<div class=scroll tabindex=0><table class=deltas><caption>{escape(caption)}</caption><thead>{first}"
+        f"<tr><th scope=col>Metric</th>{second}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

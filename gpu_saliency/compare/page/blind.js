@@ -163,4 +163,5 @@ find("pair").addEventListener("pointermove", (event) => {
   find("pair").style.setProperty("--y", 100 * (event.clientY - box.top) / box.height + "%");
 });
 find("pair").addEventListener("click", (event) => { if (event.target.closest(".view")) actions.zoom(); });
+find("pair").style.setProperty("--aspect", data.aspect);
 show();

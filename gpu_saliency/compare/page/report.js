@@ -71,6 +71,7 @@ function viewer(root, data) {
   stage.addEventListener("pointerdown", follow);
   stage.addEventListener("pointermove", follow);
   stage.addEventListener("dragstart", (event) => event.preventDefault());
+  stage.style.setProperty("--aspect", data.aspect);
   moveTo(50);
   show();
 }
