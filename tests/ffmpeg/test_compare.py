@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,12 @@ def test_the_pages_need_nothing_else(first: Run, arguments: list[object], folder
 
 def small(clip: Path, output: Path, **settings: Any) -> CompareRequest:
     """Two rates of the fastest preset, without pairs."""
-    defaults = {"crf_ladder": (30.0, 40.0), "presets": {"": "veryfast"}, "pairs": 0, "analysis": AnalysisSettings(every=6)}
+    defaults: dict[str, Any] = {
+        "crf_ladder": (30.0, 40.0),
+        "presets": {"": "veryfast"},
+        "pairs": 0,
+        "analysis": AnalysisSettings(every=6),
+    }
     return CompareRequest(probe_clip(clip), output, **(defaults | settings))
 
 
@@ -218,17 +224,12 @@ def test_interrupted_and_resumed(clip: Path, tmp_path: Path) -> None:
 
 def test_the_first_seconds_only(clip: Path, tmp_path: Path) -> None:
     """Encodes and scores cover the same frames, also those weighted by the plan's map."""
-    request = small(clip, tmp_path / "out")
-    part = compare_encodes(CompareRequest(**{**fields_of(request), "clip": probe_clip(clip, duration=0.25)}))
+    part = compare_encodes(replace(small(clip, tmp_path / "out"), clip=probe_clip(clip, duration=0.25)))
     assert part.frame_count == 6
     for point in part.encodes():
         assert point.metric("plan.psnr_y") is not None
         score = json.loads(next(point.path.parent.glob(f"{point.path.stem}.score-*.json")).read_text())["score"]
         assert score["frames"] == 6
-
-
-def fields_of(request: CompareRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in CompareRequest.__dataclass_fields__}
 
 
 def test_bit_rates_in_two_passes(clip: Path, tmp_path: Path) -> None:
