@@ -55,8 +55,8 @@ class Ladder:
         return float(round(limited)) if quality.whole else round(limited, 2)
 
     def _error(self, problem: str) -> UsageError:
-        text = tuple(float(value) for value in self.values)
-        return UsageError(problem, setting=self.setting, value=text, cure=f"give rates such as {_EXAMPLE[self.setting]}")
+        given = tuple(int(value) if self.is_bitrate and math.isfinite(value) else float(value) for value in self.values)
+        return UsageError(problem, setting=self.setting, value=given, cure=f"give rates such as {_EXAMPLE[self.setting]}")
 
 
 def parse_ladder(text: str) -> tuple[float, ...]:

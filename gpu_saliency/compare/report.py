@@ -80,9 +80,10 @@ def _summary(result: CompareResult) -> str:
     several = len(result.encoders) > 1
     for one in result.encoders:
         text += (f"<h3>{escape(one.encoder)}</h3>" if several else "") + cards(one)
-    text += delta_table(result, MAIN, "BD-rate") + reasons(result)
-    others = delta_table(result, other_names(result), "Further metrics")
-    if others:
+    text += delta_table(result, MAIN, "BD-rate") + reasons(result, MAIN)
+    further = other_names(result)
+    if further:
+        others = delta_table(result, further, "BD-rate of further metrics") + reasons(result, further)
         text += f"<details><summary>Further metrics</summary><div class=inner>{others}</div></details>"
     if any(name.startswith("plan.") for one in result.encoders for name, _ in one.deltas()):
         text += (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import SUFFIX, Sidecar, SourceRecord
@@ -19,6 +21,8 @@ from gpu_saliency.compare.write import write_pages
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.errors import OutputError, SourceMissingError, setting
 from gpu_saliency.progress import Observer
+
+AnyPoint = TypeVar("AnyPoint")
 
 
 def compare_encodes(request: CompareRequest, observer: Observer | None = None) -> CompareResult:
@@ -108,7 +112,7 @@ def _compare(request: CompareRequest, encoder: str, sidecar: Sidecar, path: Path
     return EncoderResult(bench.job(first), bench.plan(first), ladder, tuple(curves["plain"]), tuple(curves["roi"]), tuple(matches))
 
 
-def chosen_pairs(plain: list[Point], count: int) -> list[Point]:
+def chosen_pairs(plain: Sequence[AnyPoint], count: int) -> list[AnyPoint]:
     """The ``count`` plain encodes to match in size: from the middle of the ladder to lower quality first, where eyes see more."""
     middle = len(plain) // 2
     order = [*range(middle, len(plain)), *reversed(range(middle))]

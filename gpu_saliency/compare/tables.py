@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from gpu_saliency.compare.bd import Delta
@@ -57,14 +57,15 @@ def delta_table(result: CompareResult, names: Iterable[str], caption: str) -> st
     )
 
 
-def reasons(result: CompareResult) -> str:
-    """Why deltas are missing, each reason once."""
+def reasons(result: CompareResult, names: Iterable[str]) -> str:
+    """Why deltas of ``names`` are missing, each reason once."""
+    wanted = set(names)
     found: dict[str, list[str]] = {}
     for one in result.encoders:
         for name, delta in one.deltas():
-            if delta.reason is not None:
+            if delta.reason is not None and name in wanted:
                 found.setdefault(f"{one.encoder}: {delta.reason}", []).append(title_of(name))
-    lines = [f"{reason} ({'all metrics' if len(names) > 8 else '; '.join(names)})." for reason, names in found.items()]
+    lines = [f"{reason} ({'; '.join(titles)})." for reason, titles in found.items()]
     return "".join(f"<p class=notice>No BD-rate for {escape(line)}</p>" for line in lines)
 
 
@@ -142,11 +143,7 @@ def _difference(name: str, plain: Point, roi: Point) -> str:
     return signed(b - a, digits_of(name))
 
 
-def other_names(result: CompareResult) -> Iterator[str]:
+def other_names(result: CompareResult) -> list[str]:
     """Measured metrics that are not in the first table."""
-    seen = set(MAIN)
-    for one in result.encoders:
-        for name, _ in one.deltas():
-            if name not in seen:
-                seen.add(name)
-                yield name
+    names = dict.fromkeys(name for one in result.encoders for name, _ in one.deltas())
+    return [name for name in names if name not in MAIN]

@@ -191,13 +191,8 @@ def test_the_pages_need_nothing_else(first: Run, arguments: list[object], folder
 
 def small(clip: Path, output: Path, **settings: Any) -> CompareRequest:
     """Two rates of the fastest preset, without pairs."""
-    defaults: dict[str, Any] = {
-        "crf_ladder": (30.0, 40.0),
-        "presets": {"": "veryfast"},
-        "pairs": 0,
-        "analysis": AnalysisSettings(every=6),
-    }
-    return CompareRequest(probe_clip(clip), output, **(defaults | settings))
+    defaults: dict[str, Any] = {"crf_ladder": (30.0, 40.0), "presets": {"": "veryfast"}, "pairs": 0}
+    return CompareRequest(probe_clip(clip), output, analysis=AnalysisSettings(every=6), **(defaults | settings))
 
 
 def test_interrupted_and_resumed(clip: Path, tmp_path: Path) -> None:
