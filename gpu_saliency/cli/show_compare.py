@@ -29,16 +29,19 @@ def _encoder_rows(one: EncoderResult) -> Iterator[tuple[str, str]]:
     preset = f" {one.job.preset}" if one.job.preset else ""
     yield one.encoder, f"{one.channel}{preset}, {rates}"
     deltas = dict(one.deltas())
+    reasons: dict[str, list[str]] = {}
     for name in MAIN:
         if name not in deltas:
             continue
         delta = deltas[name]
         note = "  CIRCULAR: weighted by the plan's own map" if is_circular(name) else ""
         if delta.rate_percent is None or delta.quality is None:
-            yield f"  {title_of(name)}", f"no BD-rate: {delta.reason}"
+            reasons.setdefault(str(delta.reason), []).append(title_of(name))
         else:
             unit = f" {unit_of(name)}" if unit_of(name) else ""
             quality = f"{delta.quality:+.{digits_of(name)}f}{unit}"
             yield f"  {title_of(name)}", f"{delta.rate_percent:+.1f} % bits at equal quality, {quality} at equal bits{note}"
+    for reason, titles in reasons.items():
+        yield "  no BD-rate", f"{reason} ({'; '.join(titles)})"
     for match in one.matches:
         yield f"  size of plain {match.plain.label}", f"ROI at {match.roi.label}: {match.size_percent:+.2f} %"

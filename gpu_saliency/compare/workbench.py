@@ -52,9 +52,10 @@ class Workbench:
         """The encode of ``kind``, ``plain`` or ``roi``, at one rate; not scored. Raises any error of an encode."""
         job = self.job(value)
         plan = job.plan(self.sidecar, self.request.policy)
+        channel = None if job.channel is None else job.channel.name
         if kind == "plain":
             job = replace(job, channel=Plainly(job.channel))
-        facts = self._facts(kind, job, plan)
+        facts = self._facts(kind, job, plan) | {"channel": channel}
         label = self.ladder.label(value)
         name = f"{self.encoder}-{kind}-{label.replace(' ', '').replace('/', 'p').lower()}-{key_of(facts)}"
         path = self.request.work_path / (name + _suffix(job))
