@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpu_saliency.compare.excerpt import excerpt_ffmpeg, excerpt_frames, make_excerpt
 from gpu_saliency.compare.match import Match
 from gpu_saliency.compare.pictures import COARSE, BlockMap, block_maps, chosen_frames, jpeg, map_picture, read_pictures
 from gpu_saliency.compare.result import CompareResult, EncoderResult
@@ -15,12 +16,12 @@ from gpu_saliency.progress import Observer
 
 @dataclass(slots=True)
 class Pictures:
-    """JPEG pictures in base64, by number."""
+    """Files in base64, by number."""
 
     data: list[str] = field(default_factory=list)
 
-    def add(self, picture: bytes) -> int:
-        self.data.append(base64.b64encode(picture).decode())
+    def add(self, file: bytes) -> int:
+        self.data.append(base64.b64encode(file).decode())
         return len(self.data) - 1
 
 
@@ -35,6 +36,8 @@ class PairFrames:
     roi: tuple[bytes, ...]
     drawn: tuple[tuple[bytes, ...], ...]
     """For each frame, each of ``maps`` over it."""
+    films: tuple[bytes, bytes] | None
+    """Excerpts of the plain and of the ROI encode; ``None`` where no ffmpeg can make them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Album:
     numbers: tuple[int, ...]
     """Frame numbers."""
     source: tuple[bytes, ...]
+    film: bytes | None
+    """The excerpt of the source."""
+    film_frames: tuple[int, int]
+    """Its first frame, and its end."""
     pairs: tuple[PairFrames, ...]
 
 
@@ -53,6 +60,8 @@ def make_album(result: CompareResult, frames: int, observer: Observer) -> Album:
     total = sum(len(one.matches) for one in result.encoders)
     source = read_pictures(result.clip, None, numbers)
     small = [map_picture(picture, result.clip) for picture in source]
+    ffmpeg, span = excerpt_ffmpeg() if total else None, excerpt_frames(result.clip, result.frame_count)
+    film = None if ffmpeg is None else make_excerpt(ffmpeg, result.clip, None, span)
     pairs = []
     with observer.stage("drawing pictures") as advance:
         for encoder in result.encoders:
@@ -63,9 +72,13 @@ def make_album(result: CompareResult, frames: int, observer: Observer) -> Album:
                     tuple(jpeg(one.draw(result.clip, picture, encoder.plan.segment_of(number)), COARSE) for one in maps)
                     for number, picture in zip(numbers, small, strict=True)
                 )
-                pairs.append(PairFrames(encoder, match, tuple(maps), plain, roi, drawn))
+                films = None
+                if ffmpeg is not None:
+                    a, b = (make_excerpt(ffmpeg, result.clip, point.path, span) for point in (match.plain, match.roi))
+                    films = a, b
+                pairs.append(PairFrames(encoder, match, tuple(maps), plain, roi, drawn, films))
                 advance(len(pairs), total)
-    return Album(tuple(numbers), tuple(map(jpeg, source)), tuple(pairs))
+    return Album(tuple(numbers), tuple(map(jpeg, source)), film, span, tuple(pairs))
 
 
 def _jpegs(result: CompareResult, path: Path, numbers: Sequence[int]) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from waiting import wait_until
 
 from gpu_saliency import AnalysisSettings, CompareRequest, CompareResult, compare_encodes, probe_clip
@@ -126,7 +127,7 @@ def test_both_pages_fit_a_phone(chrome: webdriver.Chrome, result: CompareResult,
 
 def test_votes_are_counted(blind: Page, tmp_path: Path) -> None:
     """Votes by key and by button survive a reload; the tally comes at the end, and agrees with the downloaded file."""
-    total = PAIRS * FRAMES
+    total = PAIRS * (FRAMES + 1)
     assert blind.text("count") == f"{total} pairs"
     blind.element("begin").click()
     assert blind.text("count") == f"Pair 1 of {total}"
@@ -143,11 +144,11 @@ def test_votes_are_counted(blind: Page, tmp_path: Path) -> None:
     body = blind.chrome.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.BACKSPACE)
     assert blind.data()["votes"] == "1"
-    for key in (Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN):
+    for key in (Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * (total - 2)):
         body.send_keys(key)
     assert blind.data()["state"] == "end"
     tally = {kind: int(blind.data()[kind]) for kind in ("roi", "same", "plain")}
-    assert tally["same"] == 2
+    assert tally["same"] == total - 2
     assert sum(tally.values()) == total
     assert blind.text("verdict").startswith(f"Of {total} pairs the ROI encode was preferred in {tally['roi']}")
     assert len(blind.chrome.find_elements(By.CSS_SELECTOR, "#rows tr")) == total
@@ -156,17 +157,42 @@ def test_votes_are_counted(blind: Page, tmp_path: Path) -> None:
     wait_until(lambda: len(list(tmp_path.glob("*.json"))) == 1, "the downloaded votes")
     kept = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert kept["tally"] == tally
-    assert [vote["choice"] for vote in kept["votes"]] == ["left", "right", "same", "same"]
+    assert [vote["choice"] for vote in kept["votes"]] == ["left", "right", *["same"] * (total - 2)]
     for vote in kept["votes"][:2]:
         assert vote["vote"] == ("plain" if vote["plain_side"] == vote["choice"] else "roi")
     blind.element("again").click()
     assert blind.text("count") == f"Pair 1 of {total}"
 
 
-def test_one_place_shows_one_picture(blind: Page) -> None:
-    """Space switches between A and B, which are the two encodes of one frame; S shows the source instead."""
+def go_to(blind: Page, kind: str) -> WebElement:
+    """Vote until the page shows a ``frame`` or a ``film``."""
     blind.element("begin").click()
     body = blind.chrome.find_element(By.TAG_NAME, "body")
+    while blind.data()["kind"] != kind:
+        body.send_keys(Keys.ARROW_DOWN)
+    return body
+
+
+def test_films_play_together(blind: Page) -> None:
+    """Both films of a pair are decoded and move, and show different encodes of the same frames."""
+    go_to(blind, "film")
+    state = "return [...document.querySelectorAll('#pair video')]"
+    state += ".map((one) => [one.currentTime, one.videoWidth, one.duration, one.src])"
+    blind.wait(lambda: all(time > 0 for time, _, _, _ in blind.run(state)))
+    (_, width, duration, first), (_, _, other_duration, second) = blind.run(state)
+    assert width == 256
+    assert duration == pytest.approx(8 / 24, abs=0.05)
+    assert duration == other_duration
+    assert first != second
+    assert not any(image.is_displayed() for image in blind.chrome.find_elements(By.CSS_SELECTOR, "#pair img"))
+    blind.element("reference").click()
+    (*_, first), (*_, second) = blind.run(state)
+    assert first == second
+
+
+def test_one_place_shows_one_picture(blind: Page) -> None:
+    """Space switches between A and B, which are the two encodes of one frame; S shows the source instead."""
+    body = go_to(blind, "frame")
 
     def shown() -> list[tuple[str, str]]:
         views = [view for view in blind.chrome.find_elements(By.CSS_SELECTOR, "#pair .view") if view.is_displayed()]
@@ -183,4 +209,4 @@ def test_one_place_shows_one_picture(blind: Page) -> None:
     assert shown()[0][1] not in [picture for _, picture in both]
     body.send_keys("s", Keys.ARROW_UP)
     assert shown() == both
-    assert blind.data()["votes"] == "0"
+    assert blind.data()["kind"] == "frame"

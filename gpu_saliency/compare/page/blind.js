@@ -3,6 +3,9 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const key = JSON.parse(atob(data.key));
 const picture = (number) => "data:image/jpeg;base64," + data.pictures[number];
+// Films are given to the browser as blobs: it can seek in them, which a loop needs.
+const films = data.films.map((film) => URL.createObjectURL(new Blob([Uint8Array.from(atob(film), (c) => c.charCodeAt(0))], { type: "video/mp4" })));
+data.films = null;
 const find = (name) => document.getElementById(name);
 const PLACE = "gpu-saliency-blind-" + data.id;
 let state = restore();
@@ -30,7 +33,7 @@ function keep() {
 
 const isDone = () => state.votes.length >= state.order.length;
 function sides(turn) {
-  const pictures = data.trials[state.order[turn]].pictures;
+  const pictures = data.trials[state.order[turn]].both;
   return state.swapped[turn] ? [pictures[1], pictures[0]] : pictures;
 }
 function show() {
@@ -46,10 +49,16 @@ function show() {
   Object.assign(document.body.dataset, { ready: "true", votes: turn, total, mode, shown, state: isDone() ? "end" : state.begun ? "trial" : "intro" });
 }
 function trial(turn) {
-  const numbers = sides(turn), pair = find("pair");
-  const views = [...pair.querySelectorAll(".view")];
+  const one = data.trials[state.order[turn]], numbers = sides(turn), pair = find("pair");
+  const views = [...pair.querySelectorAll(".view")], isFilm = one.kind === "film";
+  document.body.dataset.kind = one.kind;
   views.forEach((view, i) => {
-    view.querySelector("img").src = picture(reference ? data.trials[state.order[turn]].source : numbers[i]);
+    const number = reference ? one.source : numbers[i];
+    const img = view.querySelector("img"), video = view.querySelector("video");
+    img.classList.toggle("hide", isFilm);
+    video.classList.toggle("hide", !isFilm);
+    if (!isFilm) { video.removeAttribute("src"); img.src = picture(number); }
+    else if (video.src !== films[number]) { video.src = films[number]; together(); }
     view.querySelector(".tag").textContent = reference ? "Source" : "AB"[i];
     view.classList.toggle("hidden", i !== shown);
   });
@@ -61,6 +70,17 @@ function trial(turn) {
   find("undo").disabled = turn === 0;
   find("reference").setAttribute("aria-pressed", String(reference));
   find("zoom").setAttribute("aria-pressed", String(zoomed));
+}
+
+// Starts both films from the beginning once both can play, so that they show the same frame.
+function together() {
+  const videos = [...document.querySelectorAll("#pair video")];
+  Promise.all(videos.map((video) => new Promise((ready) => {
+    if (video.readyState > 2) ready(); else video.addEventListener("canplay", ready, { once: true });
+  }))).then(() => videos.forEach((video) => {
+    video.currentTime = 0;
+    video.play().catch(() => {}); // A film that was replaced meanwhile.
+  }));
 }
 
 function vote(name) {
@@ -85,7 +105,7 @@ function judged() {
     const trial = state.order[turn], about = key[trial];
     const place = state.swapped[turn] ? 1 - about.plain : about.plain; // 0: the plain encode was left
     const vote = one.choice === "same" ? "same" : (one.choice === "left") === (place === 0) ? "plain" : "roi";
-    return { encoder: about.encoder, rate: about.rate, frame: about.frame, size_percent: about.size_percent, plain_side: place === 0 ? "left" : "right", choice: one.choice, vote, seconds: one.seconds };
+    return { encoder: about.encoder, rate: about.rate, shown: about.shown, size_percent: about.size_percent, plain_side: place === 0 ? "left" : "right", choice: one.choice, vote, seconds: one.seconds };
   });
 }
 function count(votes) {
@@ -118,7 +138,7 @@ function tally() {
   find("chance").textContent = all.roi + all.plain ? `If both were equally liked, a split this uneven would come up by chance in ${Math.round(100 * odds)} % of such tests${odds > 0.05 ? ": these votes show no preference." : "."}` : "";
   find("rows").replaceChildren(...votes.map((one) => {
     const row = document.createElement("tr");
-    const cells = [one.encoder, one.rate, String(one.frame), `${one.size_percent >= 0 ? "+" : ""}${one.size_percent.toFixed(2)} %`, { roi: "ROI", plain: "Plain", same: "No difference" }[one.vote]];
+    const cells = [one.encoder, one.rate, one.shown, `${one.size_percent >= 0 ? "+" : ""}${one.size_percent.toFixed(2)} %`, { roi: "ROI", plain: "Plain", same: "No difference" }[one.vote]];
     for (const text of cells) row.insertCell().textContent = text;
     return row;
   }));
