@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const key = JSON.parse(atob(data.key));
 const picture = (number) => "data:image/jpeg;base64," + data.pictures[number];
-// Films are given to the browser as blobs: it can seek in them, which a loop needs.
+// Films are given to the browser as blobs, in which it can seek.
 const films = data.films.map((film) => URL.createObjectURL(new Blob([Uint8Array.from(atob(film), (c) => c.charCodeAt(0))], { type: "video/mp4" })));
 data.films = null;
 const find = (name) => document.getElementById(name);
@@ -72,9 +72,11 @@ function trial(turn) {
   find("zoom").setAttribute("aria-pressed", String(zoomed));
 }
 
-// Starts both films from the beginning once both can play, so that they show the same frame.
+// Starts both films from the beginning once both can play, so that they show the same frame; again when one has ended.
+const videos = [...document.querySelectorAll("#pair video")];
+let again = 0;
+for (const video of videos) video.addEventListener("ended", () => { clearTimeout(again); again = setTimeout(together, 250); });
 function together() {
-  const videos = [...document.querySelectorAll("#pair video")];
   Promise.all(videos.map((video) => new Promise((ready) => {
     if (video.readyState > 2) ready(); else video.addEventListener("canplay", ready, { once: true });
   }))).then(() => videos.forEach((video) => {
@@ -160,7 +162,12 @@ const actions = {
   begin: () => { state.begun = true; since = Date.now(); keep(); show(); },
   left: () => vote("left"), same: () => vote("same"), right: () => vote("right"),
   mode: () => { mode = mode === "flip" ? "side" : "flip"; shown = 0; show(); },
-  swap: () => { if (mode === "flip") { shown = 1 - shown; show(); } },
+  swap: () => {
+    if (mode !== "flip") return;
+    videos[1 - shown].currentTime = videos[shown].currentTime;
+    shown = 1 - shown;
+    show();
+  },
   reference: () => { reference = !reference; show(); },
   zoom: () => { zoomed = !zoomed; show(); },
   undo, download,
