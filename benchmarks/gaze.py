@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from facts import about_run, machine
 from panned import FRAMES, Panned, load_panned
-from rate_distortion import Plainly, bd_rate, weighted_psnr
+from rate_distortion import bd_rate, weighted_psnr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -39,6 +39,7 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import encode_gaze
+from gpu_saliency.compare.plain import Plainly
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.run import run_saliency_encode

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import av
 import numpy as np
@@ -15,11 +15,10 @@ from davis import Masks
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from gpu_saliency.encode.channels.base import Channel, Delivery
+from gpu_saliency.compare import bd
+from gpu_saliency.compare.plain import Plainly
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import run_saliency_encode
-from gpu_saliency.encode.target import EncodeTarget
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.block_error import match_format
 from gpu_saliency.proof.prove import video_bytes
@@ -39,17 +38,6 @@ class RatePoint:
     """Luma PSNR inside the masks."""
     outside_db: float
     """Luma PSNR outside the masks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plainly(Channel):
-    """Encodes without a plan, in one part, by the same program as ``channel``."""
-
-    channel: Channel | None
-    name: ClassVar[str] = "none"
-
-    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
-        return Delivery() if self.channel is None else self.channel.deliver_plain(target, quality)
 
 
 def curve(job: EncodeJob, plan: RoiPlan, masks: Masks, qualities: Sequence[float], *, plain: bool) -> list[RatePoint]:
@@ -75,19 +63,10 @@ class Sized(Protocol):
 def bd_rate(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:
     """Mean change of the rate at equal quality in per cent; negative is fewer bits.
 
-    The logarithm of the rate is interpolated over PSNR by monotone cubics and averaged over the PSNR range that both curves
-    share (Bjontegaard, VCEG-M33; interpolation of JCTVC-L1100). NaN if they share none.
+    By `gpu_saliency.compare.bd`; NaN if the curves share no quality.
     """
-    curves = []
-    for points in (plain, other):
-        ordered = sorted((getattr(p, side), float(np.log(p.video_bytes))) for p in points)
-        curves.append(PchipInterpolator(*map(np.array, zip(*ordered, strict=True))))
-    low = max(c.x[0] for c in curves)
-    high = min(c.x[-1] for c in curves)
-    if high <= low:
-        return float("nan")
-    mean = (curves[1].integrate(low, high) - curves[0].integrate(low, high)) / (high - low)
-    return float(100 * (np.exp(mean) - 1))
+    curves = ([(float(p.video_bytes), float(getattr(p, side))) for p in points] for points in (plain, other))
+    return bd.bd_rate(*curves)
 
 
 def bd_quality(plain: Sequence[Sized], other: Sequence[Sized], side: str) -> float:

@@ -21,12 +21,13 @@ from typing import ClassVar
 
 import numpy as np
 from davis import davis_clips, masks_of
-from rate_distortion import Plainly, bd_rate, curve
+from rate_distortion import bd_rate, curve
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.compare.plain import Plainly
 from gpu_saliency.encode.channels.base import Channel, Delivery
 from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.channels.rate_guide import wanted_rates

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rate_distortion import Plainly
-
+from gpu_saliency.compare.plain import Plainly
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.run import run_saliency_encode

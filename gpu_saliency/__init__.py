@@ -10,6 +10,7 @@ from gpu_saliency._version import __version__
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
 from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.compare import CompareRequest, CompareResult, compare_encodes
 from gpu_saliency.dryrun import dry_run
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -31,6 +32,8 @@ from gpu_saliency.source.probe import probe_clip
 __all__ = [
     "AnalysisSettings",
     "Clip",
+    "CompareRequest",
+    "CompareResult",
     "DryRunResult",
     "EncodeJob",
     "EncodeRequest",
@@ -49,6 +52,7 @@ __all__ = [
     "Sidecar",
     "__version__",
     "build_roi_plan",
+    "compare_encodes",
     "dry_run",
     "encode_clip",
     "export_plan",

@@ -26,7 +26,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
     plan = job.plan(sidecar, request.policy)
-    commands, graphs = _commands(job, plan)
+    commands, graphs = encode_commands(job, plan)
     return DryRunResult(
         **DryRunResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, None),
@@ -37,7 +37,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     )
 
 
-def _commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def encode_commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The shell lines of all parts, and the filter graph of each; ``partN/`` stands for the temporary folder of the encode."""
     assert job.channel is not None
     commands, graphs = [], []

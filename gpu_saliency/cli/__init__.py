@@ -12,6 +12,7 @@ import typer
 
 from gpu_saliency._version import __version__
 from gpu_saliency.cli.bench import bench
+from gpu_saliency.cli.compare import compare
 from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode
 from gpu_saliency.cli.inspect import inspect
@@ -42,6 +43,7 @@ app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")
 app.command(epilog=EXIT_CODES)(plan)
 app.command(epilog=EXIT_CODES)(inspect)
 app.command(epilog=EXIT_CODES)(score)
+app.command(epilog=EXIT_CODES)(compare)
 app.command(epilog=EXIT_CODES)(preview)
 app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(bench)

@@ -76,12 +76,12 @@ class EncodeOptions:
         return self.saliency_fallback_plain or any(value in ("1", "true", "yes", "on") for value in values)
 
 
-def parse_bitrate(text: str) -> int:
-    """Convert ``2M``, ``800k`` or ``1500000`` to bits per second. Raises `UsageError`."""
+def parse_bitrate(text: str, setting: str = "bitrate") -> int:
+    """Convert ``2M``, ``800k`` or ``1500000``, the value of ``setting``, to bits per second. Raises `UsageError`."""
     scale = {"k": 1000, "m": 1000_000}.get(text[-1:].lower(), 1)
     try:
         return round(float(text[:-1] if scale > 1 else text) * scale)
     except (ValueError, OverflowError):
         raise UsageError(
-            "is not a bit rate", setting="bitrate", value=text, cure="give bits per second, such as 2M or 800k"
+            "is not a bit rate", setting=setting, value=text, cure="give bits per second, such as 2M or 800k"
         ) from None

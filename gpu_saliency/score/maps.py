@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +63,13 @@ def region_maps(setting: str, path: Path) -> ScoreMaps:
 def sidecar_maps(path: Path, reference: Clip) -> ScoreMaps:
     """The gaze of the sidecar ``path``, or its saliency if it has none, for each frame of ``reference``.
 
-    Each frame gets the map of the nearest sample, as in the plan. Raises `SidecarError` where it is of another clip.
+    Each frame gets the map of the nearest sample, as in the plan. A sidecar of the first seconds of ``reference`` has maps for
+    these only. Raises `SidecarError` where it is of another clip.
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     sidecar = read_sidecar(path)
-    check_fresh(sidecar, path, SourceRecord.of(reference))
+    check_fresh(sidecar, path, SourceRecord.of(replace(reference, duration=sidecar.source.duration)))
     kind = "saliency" if sidecar.track.gaze is None else "gaze"
     given = GivenMaps("sidecar", path, (kind,), lambda _: _frames_of(sidecar, kind), count=sidecar.frame_count, on_grid=True)
     return ScoreMaps(given, kind, kind)

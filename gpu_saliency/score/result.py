@@ -73,6 +73,8 @@ class Score:
     unavailable: dict[str, str] = field(default_factory=dict)
     """Why a metric is missing, by its name; those of a region as ``inside.vmaf``."""
     plot: Path | None = None
+    command: tuple[str, ...] = ()
+    """ffmpeg's command line of the whole frame; not in `to_json`. Its filters wrote to a temporary folder, here named ``score``."""
 
     def region(self, name: str) -> ScoreRegion | None:
         """The region of that name; ``None`` where it was not measured."""

@@ -112,6 +112,7 @@ def _measure(
         metrics=passed.metrics,
         regions=regions,
         unavailable=_reasons(passed, regions, unavailable),
+        command=passed.command,
     )
 
 

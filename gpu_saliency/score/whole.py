@@ -34,6 +34,8 @@ class Passed:
     metrics: dict[str, Metric]
     region: dict[str, Metric]
     """VMAF with the pixels outside the region replaced."""
+    command: tuple[str, ...]
+    """ffmpeg's command line; the filters' files are in a folder named ``score``, which was temporary."""
 
 
 def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks: ScoreMaps | None, advance: Advance) -> Passed:
@@ -49,8 +51,8 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
         total = min(filter(None, (frames, pair.reference.frame_count, pair.distorted.frame_count)), default=None)
         with _feeding(masks if measured.region else None, pair) as mask_end:
             mask_input = None if mask_end is None else f"pipe:{mask_end}"
+            command = score_command(ffmpeg, pair, graph, outputs, mask_input)
             try:
-                command = score_command(ffmpeg, pair, graph, outputs, mask_input)
                 run_ffmpeg(command, lambda done: advance(done, total), pass_fd=mask_end)
             except EncodeError as error:
                 cure = "check that it and the reference play to the end"
@@ -66,7 +68,7 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
     for name, metric in metrics.items():
         if len(metric.frames) != count:
             raise GpuSaliencyError(f"{name}: ffmpeg measured {len(metric.frames)} of {count} frames")
-    return Passed(count, metrics, region)
+    return Passed(count, metrics, region, tuple(word.replace(folder, "score") for word in command))
 
 
 @contextmanager
