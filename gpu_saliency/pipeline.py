@@ -17,6 +17,7 @@ from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
+from gpu_saliency.trial import proven, resolve_intent
 
 EXCERPT_FRAMES = 48
 """Number of frames, from the start of the clip, that the proof of an excerpt compares."""
@@ -31,12 +32,16 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
+        request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
     sidecar, reused = analyse_request(request, observer)
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
-    plan = job.plan(sidecar, request.policy)
+    suffix = request.output_path.suffix
+    job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
+    found = time.perf_counter()
+    plan = job.plan(sidecar, policy)
     proof: Proof | None = None
     proof_started = 0.0
 
@@ -44,7 +49,9 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         nonlocal proof, proof_started
         proof_started = time.perf_counter()
         proof = _prove(request, job, plan, encode, observer)
-        record = job.record().to_json() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
+        record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
+        if intent is not None:
+            record["intent"] = intent.to_record()
         save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
 
     with observer.stage(f"encoding with {job.encoder}") as advance:
@@ -60,10 +67,15 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),
         roi=RoiFacts.of(job, plan, encoded.parts),
+        intent=proven(intent, sidecar, plan, proof),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(
-            analysis=analysed - started, encode=encoded.seconds, proof=finished - proof_started, total=finished - started
+            analysis=analysed - started,
+            trials=None if intent is None else found - analysed,
+            encode=encoded.seconds,
+            proof=finished - proof_started,
+            total=finished - started,
         ),
     )
 
@@ -114,6 +126,7 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         **EncodeResult.common(job),
         analysis=None,
         roi=None,
+        intent=None,
         proof=None,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),

@@ -15,6 +15,7 @@ from gpu_saliency.encode.verify import OutputFacts
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import PlanStatistics, RoiPlan
 from gpu_saliency.proof import Proof
+from gpu_saliency.trial import IntentReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Seconds:
     """Wall-clock time of each stage in seconds; ``None`` for a stage that did not run."""
 
     analysis: float | None = None
+    trials: float | None = None
     encode: float | None = None
     proof: float | None = None
     total: float | None = None
@@ -145,6 +147,8 @@ class _Result:
     encode: EncodeRecord
     analysis: AnalysisFacts | None
     roi: RoiFacts | None
+    intent: IntentReport | None
+    """What was found for the request's intent; ``None`` without one."""
     seconds: Seconds
 
     @classmethod
@@ -164,6 +168,7 @@ class _Result:
             **encode,
             "analysis": self.analysis and self.analysis.to_json(),
             "roi": self.roi and self.roi.to_json(),
+            "intent": self.intent and self.intent.to_json(),
             "seconds": self.seconds.to_json(),
         }
 

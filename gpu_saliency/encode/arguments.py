@@ -26,7 +26,7 @@ _SEEK_AHEAD = 1.0
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
-    first = [_cut(job, part, seek=seek), count, job.conversion]
+    first = [cut_filter(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
         # Filters that merge streams may drop the colour tags.
@@ -36,7 +36,7 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: bool) ->
     return graph + "\n"
 
 
-def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
+def cut_filter(job: EncodeJob, part: Part, *, seek: bool) -> str:
     """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
@@ -48,6 +48,13 @@ def _cut(job: EncodeJob, part: Part, *, seek: bool) -> str:
     assert pts is not None
     end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
     return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def seek_arguments(job: EncodeJob, part: Part) -> list[str]:
+    """Build the arguments before the input that let ffmpeg decode from shortly before ``part`` on; `cut_filter` goes with them."""
+    assert job.frame_pts is not None
+    time = max(0.0, float(job.frame_pts[part.start] * job.time_base) - _SEEK_AHEAD)
+    return ["-copyts", "-seek_timestamp", "1", "-ss", f"{time:.6f}"]
 
 
 def part_command(
@@ -67,9 +74,7 @@ def part_command(
     """
     command = _start(job)
     if seek:
-        assert job.frame_pts is not None
-        time = max(0.0, float(job.frame_pts[part.start] * job.time_base) - _SEEK_AHEAD)
-        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{time:.6f}"]
+        command += seek_arguments(job, part)
     command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]

@@ -1,0 +1,36 @@
+"""Chooses the frames that trial encodes encode: the whole of a short clip, else windows spread evenly over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gpu_saliency.encode.parts import Part
+
+WINDOW_SECONDS = 2
+LEAST_WINDOWS, MOST_WINDOWS = 6, 16
+SECONDS_PER_WINDOW = 30
+"""Seconds of clip for each window, between the least and the most number of windows."""
+WHOLE_UP_TO = 1.25
+"""A clip of up to this many times the frames of the windows is encoded whole: a trial then predicts the encode exactly."""
+_LEAST_FRAMES = 24
+
+
+def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Part, ...]:
+    """The parts of a clip that a trial encodes, in order; ``split`` are those of the whole encode.
+
+    A short clip is encoded in its own parts. A longer one is divided into equal stretches, and a window lies in the middle of each.
+    """
+    total = split[-1].end
+    length = max(_LEAST_FRAMES, round(WINDOW_SECONDS * frame_rate))
+    count = min(max(math.ceil(total / frame_rate / SECONDS_PER_WINDOW), LEAST_WINDOWS), MOST_WINDOWS)
+    if total <= WHOLE_UP_TO * count * length:
+        return tuple(split)
+    starts = [round((2 * i + 1) * total / (2 * count) - length / 2) for i in range(count)]
+    return tuple(Part(start, start + length) for start in starts)
+
+
+def covers(windows: Sequence[Part], frame_count: int) -> bool:
+    """Whether the windows hold every frame of the clip."""
+    return sum(window.frames for window in windows) == frame_count
