@@ -14,25 +14,27 @@ from gpu_saliency.trial.scoring import VmafTool
 from gpu_saliency.trial.search import Found, Grid, search_falling
 from gpu_saliency.trial.trial import Trial, Trials
 
-STEP = 0.25
-"""Of the base quality, where the encoder accepts fractions; one step changes VMAF by about 0.3 and the size by about 3 %."""
+VMAF_STEP, SIZE_STEP = 0.25, 0.1
+"""Of the base quality, where the encoder accepts fractions. They change VMAF by about 0.3, and the size by about 1 %."""
 VMAF_TOLERANCE = 0.15
 """VMAF; a trial this close to the target ends the search."""
 SIZE_TOLERANCE = 0.01
 """Of the video's bytes; a trial this close to the target ends the search."""
 _VMAF_SLOPE, _SIZE_SLOPE = -1.3, -math.log(2) / 6
 """Expected change for one step of a scale of 51 steps: of VMAF near 90, and of the natural logarithm of the size."""
+_VMAF_AT_DEFAULT = 98
+"""About the VMAF at an encoder's default quality, where the first trial's distance is counted from."""
 _SCALE = 51
 
 
-def quality_grid(job: EncodeJob, asked_by: str, value: object) -> Grid:
+def quality_grid(job: EncodeJob, asked_by: str, value: object, step: float = VMAF_STEP) -> Grid:
     """The base qualities that a search may try. Raises `UsageError` for an encoder of which the scale is not known."""
     quality = job.spec.quality
     if quality is None or job.spec.codec is None:
         problem = f"the quality scale of {job.encoder} is not known"
         raise UsageError(problem, setting=asked_by, value=value, cure="use an encoder that doctor lists")
     # 0 is lossless in some encoders, where offsets have no effect.
-    return Grid(max(quality.low, 1.0), quality.high, 1.0 if quality.whole else STEP)
+    return Grid(max(quality.low, 1.0), quality.high, 1.0 if quality.whole else step)
 
 
 def search_vmaf(
@@ -44,12 +46,13 @@ def search_vmaf(
     """
     grid = quality_grid(job, "target_vmaf", target)
     run = _runner(trials, job, sidecar, policy, vmaf)
+    slope = _VMAF_SLOPE * _SCALE / grid.high
     found = search_falling(
         lambda crf: _vmaf_of(run(crf)),
         target,
         grid,
-        guess=_guess(job, grid),
-        slope=_VMAF_SLOPE * _SCALE / grid.high,
+        guess=_guess(job, grid) + (target - _VMAF_AT_DEFAULT) / slope,
+        slope=slope,
         tolerance=VMAF_TOLERANCE,
         at_least=at_least,
     )
@@ -64,7 +67,7 @@ def search_size(trials: Trials, job: EncodeJob, sidecar: Sidecar, policy: RoiPol
 
     Raises `UsageError` where even the worst quality is larger. Where even the best is smaller, its trial is returned.
     """
-    grid = quality_grid(job, "target_size", asked)
+    grid = quality_grid(job, "target_size", asked, SIZE_STEP)
     run = _runner(trials, job, sidecar, policy, None)
     found: Found = search_falling(
         lambda crf: math.log(run(crf).video_bytes),

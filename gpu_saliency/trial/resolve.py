@@ -81,10 +81,10 @@ def _scored(report: IntentReport, tool: VmafTool) -> IntentReport:
 def _with_size(
     asked: int, budget: Budget, job: EncodeJob, sidecar: Sidecar, policy: RoiPolicy, trials: Trials, report: IntentReport
 ) -> tuple[EncodeJob, IntentReport]:
-    """Two passes at a bit rate, if the encoder has them and the channel works with one; else a search of the base quality."""
+    """A search of the base quality where trials cover the clip, which is exact; else two passes, if encoder and channel have them."""
     assert job.channel is not None
     rated = replace(job, crf=None, bitrate=budget.bitrate(sidecar.frame_count, job.clip.frame_rate))
-    if job.spec.passes and job.channel.obstacle(rated) is None:
+    if not trials.whole_clip and job.spec.passes and job.channel.obstacle(rated) is None:
         return rated, report.with_found(bitrate=rated.bitrate, video_bytes=budget.video, size_bytes=asked)
     trial = search_size(trials, job, sidecar, policy, budget.video, asked)
     size = budget.file_bytes(trial.video_bytes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.plan.attention import DEFAULT_CURVE
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, MAX_OFFSET, RoiPolicy
 from gpu_saliency.trial.quality import quality_grid
 from gpu_saliency.trial.scoring import VmafTool
@@ -43,6 +44,13 @@ class Baseline:
         return trial.vmaf - self.near.vmaf - self.slope * math.log(trial.video_bytes / self.near.video_bytes)
 
 
+def most_useful(sidecar: Sidecar) -> float:
+    """The strength of ``beta = 1`` (plan/attention.py): beyond it even the error where viewers look rises at equal size."""
+    beta = (sidecar.track.attention or DEFAULT_CURVE).beta
+    strength = -DEFAULT_OFFSET / beta if beta else MAX_OFFSET
+    return min(float(MAX_OFFSET), max(OFFSET_STEP, round(strength / OFFSET_STEP) * OFFSET_STEP))
+
+
 @dataclass(frozen=True, slots=True)
 class Strength:
     """The strength that `find_strength` found."""
@@ -57,7 +65,7 @@ def find_strength(
 ) -> Strength:
     """Find the most negative offset, in steps of `OFFSET_STEP`, with which the whole frame loses at most ``most_loss`` VMAF.
 
-    It is found at the base quality of ``job``. 0 means that already the weakest plan loses more.
+    It is found at the base quality of ``job``, down to `most_useful`. 0 means that already the weakest plan loses more.
     """
 
     def run(offset: float) -> Trial:
@@ -82,6 +90,6 @@ def find_strength(
         gains[strength] = baseline.gain(trial)
         return gains[strength]
 
-    offsets = Grid(0.0, float(MAX_OFFSET), OFFSET_STEP)
+    offsets = Grid(0.0, most_useful(sidecar), OFFSET_STEP)
     best = strongest(gain, offsets, start=-DEFAULT_OFFSET, least=-most_loss, most_calls=_MOST_TRIALS)
     return Strength(-best if best else 0.0, gains[best])
