@@ -3,8 +3,8 @@
     python benchmarks/intent.py vmaf --clips FOLDER [--encoder libx264] [--target 90]
     python benchmarks/intent.py auto --clips FOLDER [--encoder libx264] [--crf 30]
 
-``vmaf`` encodes each clip and then measures VMAF v1 of the whole file apart from the trials. ``auto`` compares, from its trials, the
-whole frame's VMAF at the size of a plain encode and the modelled share of the bits for the most looked-at quarter, with the
+``vmaf`` encodes each clip and then measures VMAF v1 of the whole file apart from the trials. ``auto`` compares, from its trials,
+the whole frame's VMAF at the size of a plain encode and the modelled share of the bits for the most looked-at quarter, with the
 strength found and with -3. ``--json FILE`` keeps the results of ``encode``, a line for each clip. FOLDER holds .mp4 files.
 """
 
@@ -50,7 +50,7 @@ def row_vmaf(clip: Path, output: Path, result: EncodeResult, target: float) -> l
     got = whole_vmaf(clip, output)
     sampled = "all" if report.whole_clip else str(report.frames)
     video = f"{report.video_bytes:,}"
-    times = [f"{seconds.trials:.0f}", f"{seconds.encode:.0f}"]
+    times = [f"{report.seconds:.0f}", f"{seconds.encode:.0f}"]
     assert report.vmaf is not None
     error = got - target
     return [clip.stem, sampled, tried, f"{report.crf:g}", f"{report.vmaf:.2f}", f"{got:.2f}", f"{error:+.2f}", video, *times]

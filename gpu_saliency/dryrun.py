@@ -31,7 +31,6 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     job = job.timed_like(sidecar)
     suffix = request.output_path.suffix
     job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
-    found = time.perf_counter()
     plan = job.plan(sidecar, policy)
     commands, graphs = _commands(job, plan)
     return DryRunResult(
@@ -41,7 +40,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
         intent=intent,
         commands=commands,
         graphs=graphs,
-        seconds=Seconds(analysis=analysed - started, trials=None if intent is None else found - analysed),
+        seconds=Seconds(analysis=analysed - started),
     )
 
 

@@ -40,7 +40,6 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     job = job.timed_like(sidecar)
     suffix = request.output_path.suffix
     job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
-    found = time.perf_counter()
     plan = job.plan(sidecar, policy)
     proof: Proof | None = None
     proof_started = 0.0
@@ -71,11 +70,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(
-            analysis=analysed - started,
-            trials=None if intent is None else found - analysed,
-            encode=encoded.seconds,
-            proof=finished - proof_started,
-            total=finished - started,
+            analysis=analysed - started, encode=encoded.seconds, proof=finished - proof_started, total=finished - started
         ),
     )
 

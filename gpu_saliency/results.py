@@ -123,7 +123,6 @@ class Seconds:
     """Wall-clock time of each stage in seconds; ``None`` for a stage that did not run."""
 
     analysis: float | None = None
-    trials: float | None = None
     encode: float | None = None
     proof: float | None = None
     total: float | None = None

@@ -81,7 +81,7 @@ def _scored(report: IntentReport, tool: VmafTool) -> IntentReport:
 def _with_size(
     asked: int, budget: Budget, job: EncodeJob, sidecar: Sidecar, policy: RoiPolicy, trials: Trials, report: IntentReport
 ) -> tuple[EncodeJob, IntentReport]:
-    """A search of the base quality where trials cover the clip, which is exact; else two passes, if encoder and channel have them."""
+    """A search of the base quality where trials cover the clip, which is exact; else two passes, if they are possible."""
     assert job.channel is not None
     rated = replace(job, crf=None, bitrate=budget.bitrate(sidecar.frame_count, job.clip.frame_rate))
     if not trials.whole_clip and job.spec.passes and job.channel.obstacle(rated) is None:
