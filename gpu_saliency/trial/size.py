@@ -14,9 +14,6 @@ LEAST_BITRATE = 1000
 _MP4, _MATROSKA = (".mp4", ".mov", ".m4v"), (".mkv", ".webm")
 _PER_FILE, _PER_PACKET, _PER_OTHER_PACKET = 2000, {_MP4: 14, _MATROSKA: 9}, 12
 """Bytes of a container: of each file, and for each packet. MP4 has tables of sizes, offsets and times, Matroska block headers."""
-_TS = (".ts", ".m2ts", ".mts")
-_TS_SHARE = Fraction(8, 100)
-"""Of the data: a packet of MPEG-TS has 4 bytes of header in 188, and a frame fills whole packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +39,8 @@ def size_budget(job: EncodeJob, frames: int, size: int, suffix: str) -> Budget:
     The source's audio packets, which the output copies, are read. Raises `SourceError`, or `UsageError` where too little is left.
     """
     audio, packets = _audio_of(job) if job.audio else (0, 0)
-    if suffix.lower() in _TS:
-        container = int(size * _TS_SHARE)
-    else:
-        each = next((cost for suffixes, cost in _PER_PACKET.items() if suffix.lower() in suffixes), _PER_OTHER_PACKET)
-        container = _PER_FILE + each * (frames + packets)
+    each = next((cost for suffixes, cost in _PER_PACKET.items() if suffix.lower() in suffixes), _PER_OTHER_PACKET)
+    container = _PER_FILE + each * (frames + packets)
     budget = Budget(size - audio - container, audio, container)
     if budget.video <= 0 or budget.bitrate(frames, job.clip.frame_rate) < LEAST_BITRATE:
         problem = f"leaves too little for the video: audio takes {audio:,} bytes, the container about {container:,}"
