@@ -17,7 +17,7 @@ class IntentReport:
     asked: Intent
     trials: tuple[Trial, ...] = ()
     frames: int | None = None
-    """Frames that one trial encodes."""
+    """Frames that one trial measures."""
     windows: int | None = None
     """Number of stretches in which these frames lie."""
     whole_clip: bool | None = None

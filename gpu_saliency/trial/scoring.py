@@ -35,7 +35,7 @@ class VmafTool:
         return self.view.models[METRIC]
 
     def score(self, job: EncodeJob, part: Part, encoded: Path, advance: Advance) -> float:
-        """Mean VMAF over the frames of ``part``, encoded as the file ``encoded``. Raises `SourceError`."""
+        """Mean VMAF over the frames of ``part``, with which the file ``encoded`` begins. Raises `SourceError`."""
         # The part is compared as coded; only the joined file gets the source's rotation.
         reference = replace(job.clip, rotation=0)
         distorted = replace(probe_clip(encoded), rotation=0, frame_rate=job.clip.frame_rate)
@@ -44,11 +44,11 @@ class VmafTool:
         if seeks(job, part):
             cut = replace(pair, arguments=tuple(seek_arguments(job, part)), cut=cut_filter(job, part, seek=True))
             try:
-                return run_pass(self.ffmpeg, cut, measured, 0, None, advance).metrics[METRIC].pooled
+                return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
             except SourceError:
                 pass  # As in `encode_part`: where a seek finds other frames, the clip is decoded from its start.
         cut = replace(pair, cut=cut_filter(job, part, seek=False))
-        return run_pass(self.ffmpeg, cut, measured, 0, None, advance).metrics[METRIC].pooled
+        return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
 
 
 def choose_vmaf(job: EncodeJob, asked_by: str, value: object) -> VmafTool:

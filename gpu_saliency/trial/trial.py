@@ -12,12 +12,11 @@ from typing import Any
 import av
 
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
 from gpu_saliency.trial.scoring import VmafTool
-from gpu_saliency.trial.windows import covers
+from gpu_saliency.trial.windows import Window, covers
 
 KEY_FRAME_EVERY = 250
 """Frames between key frames away from cuts, as x264 and x265 place them by default."""
@@ -51,7 +50,7 @@ class Trial:
 class Trials:
     """Makes trial encodes of a clip and keeps their results. Encodes that the encoder cannot tell apart are made once."""
 
-    def __init__(self, windows: Sequence[Part], frame_count: int, observer: Observer) -> None:
+    def __init__(self, windows: Sequence[Window], frame_count: int, observer: Observer) -> None:
         """``windows`` are the frames to encode, of a clip of ``frame_count`` frames; ``observer`` receives the progress."""
         self.windows = tuple(windows)
         self.done: list[Trial] = []
@@ -61,7 +60,7 @@ class Trials:
 
     @property
     def frames(self) -> int:
-        """Number of frames that one trial encodes."""
+        """Number of frames that one trial measures."""
         return sum(window.frames for window in self.windows)
 
     @property
@@ -86,7 +85,7 @@ class Trials:
 
     def _encode(self, job: EncodeJob, plan: RoiPlan | None, vmaf: VmafTool | None, offset: float | None) -> Trial:
         started = time.perf_counter()
-        total = self.frames * (1 if vmaf is None else 2)
+        total = sum(window.encoded.frames + (0 if vmaf is None else window.frames) for window in self.windows)
         done = 0
         sizes: list[tuple[int, int]] = []
         score = 0.0
@@ -102,11 +101,11 @@ class Trials:
             for number, window in enumerate(self.windows):
                 own = Path(folder) / f"{number:05d}"
                 own.mkdir()
-                path = encode_part(job, plan, window, own, after(done))
-                done += window.frames
-                sizes.append(packet_bytes(path))
+                path = encode_part(job, plan, window.encoded, own, after(done))
+                done += window.encoded.frames
+                sizes.append(packet_bytes(path, window.frames))
                 if vmaf is not None:
-                    score += vmaf.score(job, window, path, after(done)) * window.frames
+                    score += vmaf.score(job, window.measured, path, after(done)) * window.frames
                     done += window.frames
         return Trial(
             crf=job.crf,
@@ -117,14 +116,14 @@ class Trials:
         )
 
 
-def packet_bytes(path: Path) -> tuple[int, int]:
-    """Bytes of the first video packet of a part's file, which is a key frame, and of all others together."""
+def packet_bytes(path: Path, frames: int) -> tuple[int, int]:
+    """Bytes of the first video packet of a part's file, which is a key frame, and of the others of ``frames`` in decode order."""
     with av.open(f"file:{path}") as container:
         sizes: list[int] = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
-    return sizes[0], sum(sizes[1:])
+    return sizes[0], sum(sizes[1:frames])
 
 
-def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Part], frame_count: int) -> int:
+def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:
     """Bytes of the video of the whole clip, from those of its windows: of the first packet, and of the others, of each.
 
     Every window begins with a key frame, the whole clip has one in `KEY_FRAME_EVERY` frames; those at cuts are in the others.

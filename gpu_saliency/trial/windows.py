@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from gpu_saliency.encode.parts import Part
@@ -14,11 +15,37 @@ SECONDS_PER_WINDOW = 30
 """Seconds of clip for each window, between the least and the most number of windows."""
 WHOLE_UP_TO = 1.25
 """A clip of up to this many times the frames of the windows is encoded whole: a trial then predicts the encode exactly."""
+LOOKAHEAD_FRAMES = 40
+"""Frames that are encoded after those of a window, as many as x264 looks ahead by default; without them its end gets fewer bits."""
 _LEAST_FRAMES = 24
 
 
-def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Part, ...]:
-    """The parts of a clip that a trial encodes, in order; ``split`` are those of the whole encode.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Frames that a trial measures, and encodes with those after them."""
+
+    start: int
+    end: int
+    """The frame after the last measured one."""
+    encoded_end: int
+    """The frame after the last encoded one: encoders choose a frame's quality by the frames after it."""
+
+    @property
+    def frames(self) -> int:
+        """Number of measured frames."""
+        return self.end - self.start
+
+    @property
+    def measured(self) -> Part:
+        return Part(self.start, self.end)
+
+    @property
+    def encoded(self) -> Part:
+        return Part(self.start, self.encoded_end)
+
+
+def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Window, ...]:
+    """The windows of a clip that a trial encodes, in order; ``split`` are the parts of the whole encode.
 
     A short clip is encoded in its own parts. A longer one is divided into equal stretches, and a window lies in the middle of each.
     """
@@ -26,11 +53,11 @@ def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Part, .
     length = max(_LEAST_FRAMES, round(WINDOW_SECONDS * frame_rate))
     count = min(max(math.ceil(total / frame_rate / SECONDS_PER_WINDOW), LEAST_WINDOWS), MOST_WINDOWS)
     if total <= WHOLE_UP_TO * count * length:
-        return tuple(split)
+        return tuple(Window(part.start, part.end, part.end) for part in split)
     starts = [round((2 * i + 1) * total / (2 * count) - length / 2) for i in range(count)]
-    return tuple(Part(start, start + length) for start in starts)
+    return tuple(Window(start, start + length, min(start + length + LOOKAHEAD_FRAMES, total)) for start in starts)
 
 
-def covers(windows: Sequence[Part], frame_count: int) -> bool:
+def covers(windows: Sequence[Window], frame_count: int) -> bool:
     """Whether the windows hold every frame of the clip."""
     return sum(window.frames for window in windows) == frame_count

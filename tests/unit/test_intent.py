@@ -20,7 +20,7 @@ from gpu_saliency.trial import Intent
 from gpu_saliency.trial.bits import share_of
 from gpu_saliency.trial.strength import Baseline
 from gpu_saliency.trial.trial import Trial, predicted_bytes
-from gpu_saliency.trial.windows import covers, sample_windows
+from gpu_saliency.trial.windows import LOOKAHEAD_FRAMES, Window, covers, sample_windows
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_policy_takes_fractions() -> None:
 def test_a_short_clip_is_sampled_whole_in_its_own_parts(frames: int, rate: int) -> None:
     split = [Part(0, frames // 2), Part(frames // 2, frames)] if frames > 1 else [Part(0, 1)]
     windows = sample_windows(split, Fraction(rate))
-    assert list(windows) == split
+    assert [window.encoded for window in windows] == [window.measured for window in windows] == split
     assert covers(windows, frames)
 
 
@@ -111,7 +111,8 @@ def test_a_long_clip_is_sampled_evenly(frames: int, rate: int, count: int) -> No
     assert len(windows) == count
     assert all(window.frames == 2 * rate for window in windows)
     assert windows[0].start >= 0
-    assert windows[-1].end <= frames
+    assert windows[-1].encoded_end <= frames
+    assert all(window.encoded_end == min(window.end + LOOKAHEAD_FRAMES, frames) for window in windows)
     assert not covers(windows, frames)
     gaps = {b.start - a.end for a, b in itertools.pairwise(windows)}
     assert min(gaps) >= 0
@@ -119,12 +120,12 @@ def test_a_long_clip_is_sampled_evenly(frames: int, rate: int, count: int) -> No
 
 
 def test_a_whole_clip_has_the_bytes_of_its_parts() -> None:
-    assert predicted_bytes([(100, 900), (50, 450)], [Part(0, 10), Part(10, 20)], 20) == 1500
+    assert predicted_bytes([(100, 900), (50, 450)], [Window(0, 10, 10), Window(10, 20, 20)], 20) == 1500
 
 
 def test_key_frames_of_windows_are_counted_as_often_as_the_clip_has_them() -> None:
     """Key frames of 1000 bytes and others of 100: 1000 frames have 4 key frames."""
-    windows = [Part(0, 50), Part(500, 550)]
+    windows = [Window(0, 50, 90), Window(500, 550, 590)]
     assert predicted_bytes([(1000, 4900), (1000, 4900)], windows, 1000) == 4 * 1000 + 996 * 100
 
 
