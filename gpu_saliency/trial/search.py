@@ -10,6 +10,8 @@ _LONGEST_JUMP = 10.0
 """Steps beyond what is known are at most this long: curves bend."""
 _LEAST_SLOPE = 0.25
 """Of the expected slope: a flatter stretch between two measurements does not send the next one far away."""
+_PATIENCE = 4
+"""After this many calls twice the tolerance is close enough: some encodes do not follow the quality in order."""
 _INTERPOLATIONS = 3
 """After this many measurements between two bounds the middle is taken, which ends a search on a bent curve."""
 
@@ -51,15 +53,18 @@ def search_falling(
     """Find the ``x`` of ``grid`` at which ``measure``, which falls with ``x``, is nearest to ``target``.
 
     ``guess`` is tried first, ``slope`` (negative) is the expected change per unit of ``x``. The search ends at a value within
-    ``tolerance``, at two neighbours around the target, at an end of the grid, or after ``most_calls``. With ``at_least`` the
-    result is the largest measured ``x`` of which the value is ``target`` or more, if there is one.
+    ``tolerance`` (twice of it after `_PATIENCE` calls), at two neighbours around the target, at an end of the grid, or after
+    ``most_calls``. With ``at_least`` the result is the largest measured ``x`` of which the value is ``target`` or more, if there
+    is one.
     """
     tried: dict[float, float] = {}
-    inside = 0
+    inside, wanted = 0, tolerance
     x = grid.nearest(guess)
     while True:
         tried[x] = measure(x)
         above, below = _bounds(tried, target)
+        if len(tried) >= _PATIENCE and not at_least:
+            tolerance = 2 * wanted
         if len(tried) >= most_calls or _is_close(tried[x], target, tolerance, at_least=at_least):
             break
         if above is not None and below is not None:
