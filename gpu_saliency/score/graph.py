@@ -60,8 +60,11 @@ def score_graph(pair: Pair, measured: Measured, files: ScoreFiles, frames: int, 
     uses = {"r": compared + ["[rv]"] * bool(vmaf), "d": ["[d]"] * bool(compared) + ["[dv]"] * bool(vmaf)}
     lines: list[str] = []
     for number, (letter, which) in enumerate((("r", "reference"), ("d", "distorted"))):
-        limit = f"{pair.cut}," if pair.cut and which == "reference" else ""
-        limit += f"trim=end_frame={frames}," if frames else ""
+        limit = f"trim=end_frame={frames}," if frames else ""
+        if which == "reference" and pair.cut:
+            limit = f"{pair.cut},{limit}"
+        elif which == "distorted" and pair.skip:
+            limit = f"trim=start_frame={pair.skip}:end_frame={pair.skip + frames},"
         split = f"split={len(uses[letter]) + 1}[{letter}n]{''.join(uses[letter])}"
         lines.append(f"[{number}:V:0]{limit}{_number(pair)},{_convert(pair, pair.pix_fmt)},{split}")
         lines.append(f"[{letter}n]metadata=mode=add:key=n:value=1,{_print(files.counted(which))}[{which}]")

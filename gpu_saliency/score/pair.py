@@ -28,7 +28,9 @@ class Pair:
     arguments: tuple[str, ...] = ()
     """ffmpeg's arguments before the reference, such as a seek."""
     cut: str = ""
-    """Filter that passes only the frames of the reference that ``distorted`` has; empty passes all."""
+    """Filter that passes only the frames of the reference to compare; empty passes all."""
+    skip: int = 0
+    """Frames of ``distorted`` to leave out at its start."""
 
     @property
     def depth(self) -> int:

@@ -12,6 +12,8 @@ from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
 from gpu_saliency.trial.intent import Intent
 from gpu_saliency.trial.strength import Strength
 
+_LARGEST = 1000
+"""Beyond any strength and any VMAF; whole numbers in JSON may be too large for a float."""
 _SAME = ("encoder", "preset", "encoder_params", "pix_fmt", "roi_channel")
 _SAME_POLICY = ("mapping", "aggregator", "ema_alpha", "asked_segments", "max_background_offset")
 
@@ -37,4 +39,6 @@ def recorded_strength(sidecar: Sidecar, job: EncodeJob, policy: RoiPolicy, asked
 
 def _number(value: object) -> float | None:
     """``value`` if it is a finite number."""
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    if type(value) is int and abs(value) < _LARGEST:
+        return float(value)
+    return value if isinstance(value, float) and math.isfinite(value) else None

@@ -34,12 +34,12 @@ class VmafTool:
     def model(self) -> str:
         return self.view.models[METRIC]
 
-    def score(self, job: EncodeJob, part: Part, encoded: Path, advance: Advance) -> float:
-        """Mean VMAF over the frames of ``part``, with which the file ``encoded`` begins. Raises `SourceError`."""
+    def score(self, job: EncodeJob, part: Part, encoded: Path, advance: Advance, *, lead: int = 0) -> float:
+        """Mean VMAF over the frames of ``part``, which come after ``lead`` others in the file ``encoded``. Raises `SourceError`."""
         # The part is compared as coded; only the joined file gets the source's rotation.
         reference = replace(job.clip, rotation=0)
         distorted = replace(probe_clip(encoded), rotation=0, frame_rate=job.clip.frame_rate)
-        pair = make_pair(reference, distorted)
+        pair = replace(make_pair(reference, distorted), skip=lead)
         measured = Measured((), (self.view,), ())
         if seeks(job, part):
             cut = replace(pair, arguments=tuple(seek_arguments(job, part)), cut=cut_filter(job, part, seek=True))

@@ -103,9 +103,9 @@ class Trials:
                 own.mkdir()
                 path = encode_part(job, plan, window.encoded, own, after(done))
                 done += window.encoded.frames
-                sizes.append(packet_bytes(path, window.frames))
+                sizes.append(packet_bytes(path, window))
                 if vmaf is not None:
-                    score += vmaf.score(job, window.measured, path, after(done)) * window.frames
+                    score += vmaf.score(job, window.measured, path, after(done), lead=window.lead) * window.frames
                     done += window.frames
         return Trial(
             crf=job.crf,
@@ -116,11 +116,11 @@ class Trials:
         )
 
 
-def packet_bytes(path: Path, frames: int) -> tuple[int, int]:
-    """Bytes of the first video packet of a part's file, which is a key frame, and of the others of ``frames`` in decode order."""
+def packet_bytes(path: Path, window: Window) -> tuple[int, int]:
+    """Bytes of the first video packet of a window's file, a key frame, and of the others that are measured, in decode order."""
     with av.open(f"file:{path}") as container:
         sizes: list[int] = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
-    return sizes[0], sum(sizes[1:frames])
+    return sizes[0], sum(sizes[max(1, window.lead) : window.lead + window.frames])
 
 
 def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:
@@ -133,5 +133,5 @@ def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window],
     if frames == frame_count:
         return first + others
     keys = max(1, round(frame_count / KEY_FRAME_EVERY))
-    between = others / max(1, frames - len(windows))
+    between = others / max(1, frames - sum(not window.lead for window in windows))
     return round(first / len(windows) * keys + between * (frame_count - keys))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from plans import half_grid, make_plan
 
-from gpu_saliency import EncodeRequest, EncodeSettings, RoiPolicy
+from gpu_saliency import EncodeRequest, EncodeSettings, RoiPolicy, __version__
 from gpu_saliency.cli.intent_options import parse_share, parse_size
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.trial import Intent
 from gpu_saliency.trial.bits import share_of
-from gpu_saliency.trial.strength import Baseline
+from gpu_saliency.trial.reuse import recorded_strength
+from gpu_saliency.trial.strength import Baseline, Strength
 from gpu_saliency.trial.trial import Trial, predicted_bytes
-from gpu_saliency.trial.windows import LOOKAHEAD_FRAMES, Window, covers, sample_windows
+from gpu_saliency.trial.windows import LEAD_FRAMES, LOOKAHEAD_FRAMES, Window, covers, sample_windows
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,7 @@ def test_a_long_clip_is_sampled_evenly(frames: int, rate: int, count: int) -> No
     assert all(window.frames == 2 * rate for window in windows)
     assert windows[0].start >= 0
     assert windows[-1].encoded_end <= frames
+    assert all(window.lead == min(window.start, LEAD_FRAMES) for window in windows)
     assert all(window.encoded_end == min(window.end + LOOKAHEAD_FRAMES, frames) for window in windows)
     assert not covers(windows, frames)
     gaps = {b.start - a.end for a, b in itertools.pairwise(windows)}
@@ -120,13 +123,13 @@ def test_a_long_clip_is_sampled_evenly(frames: int, rate: int, count: int) -> No
 
 
 def test_a_whole_clip_has_the_bytes_of_its_parts() -> None:
-    assert predicted_bytes([(100, 900), (50, 450)], [Window(0, 10, 10), Window(10, 20, 20)], 20) == 1500
+    assert predicted_bytes([(100, 900), (50, 450)], [Window(0, 0, 10, 10), Window(10, 10, 20, 20)], 20) == 1500
 
 
 def test_key_frames_of_windows_are_counted_as_often_as_the_clip_has_them() -> None:
     """Key frames of 1000 bytes and others of 100: 1000 frames have 4 key frames."""
-    windows = [Window(0, 50, 90), Window(500, 550, 590)]
-    assert predicted_bytes([(1000, 4900), (1000, 4900)], windows, 1000) == 4 * 1000 + 996 * 100
+    windows = [Window(0, 0, 50, 90), Window(476, 500, 550, 590)]
+    assert predicted_bytes([(1000, 4900), (1000, 5000)], windows, 1000) == 4 * 1000 + 996 * 100
 
 
 def trial_of(vmaf: float, size: int) -> Trial:
@@ -164,3 +167,48 @@ def test_shares_count_frames() -> None:
     chosen = np.stack([grid < 0, grid < 0])
     assert share_of(plan, chosen) == pytest.approx((30 * 1 + 10 * 0.5) / (30 * 1.25 + 10))
     assert share_of(replace(plan, recentre=np.ones(2, np.float32)), chosen) == pytest.approx(share_of(plan, chosen))
+
+
+AUTO = Intent(auto_offset=True)
+SETTINGS = {
+    "encoder": "libx264",
+    "preset": "medium",
+    "encoder_params": "",
+    "pix_fmt": "yuv420p",
+    "roi_channel": "addroi",
+    **RoiPolicy().to_json(),
+}
+FOUND = {"version": __version__, "auto_offset": True, "max_vmaf_loss": 0.0, "offset_crf": 30.0, "offset": -4.5, "vmaf_gain": 0.1}
+
+
+def reused(*records: object, crf: float = 30, policy: RoiPolicy | None = None, asked: Intent = AUTO) -> Strength | None:
+    job: Any = SimpleNamespace(crf=crf, record=lambda: SimpleNamespace(to_json=lambda: dict(SETTINGS)))
+    sidecar: Any = SimpleNamespace(encodes={f"{i}.mp4": record for i, record in enumerate(records)})
+    return recorded_strength(sidecar, job, policy or RoiPolicy(), asked)
+
+
+def test_a_recorded_strength_is_reused() -> None:
+    """The record has the strength that was found; what was asked for then was the default."""
+    record = SETTINGS | {"offset": -4.5, "intent": FOUND}
+    assert reused(record) == Strength(-4.5, 0.1)
+    assert reused(record, SETTINGS | {"intent": FOUND | {"offset": -2}}) == Strength(-2, 0.1)
+    assert reused(record, SETTINGS) == Strength(-4.5, 0.1)
+
+
+def test_a_strength_of_other_settings_is_not_reused() -> None:
+    record = SETTINGS | {"intent": FOUND}
+    assert reused(record, crf=31) is None
+    assert reused(record, policy=RoiPolicy(max_background_offset=2)) is None
+    assert reused(record, asked=Intent(auto_offset=True, max_vmaf_loss=0.5)) is None
+    assert reused(SETTINGS | {"preset": "slow", "intent": FOUND}) is None
+    assert reused(SETTINGS | {"intent": FOUND | {"version": "0"}}) is None
+
+
+@pytest.mark.parametrize("offset", ["-4.5", None, 3, -13, float("nan"), float("-inf"), True, [-3], 10**400])
+def test_a_record_that_cannot_be_true_is_passed_over(offset: object) -> None:
+    assert reused(SETTINGS | {"intent": FOUND | {"offset": offset}}) is None
+    assert reused(SETTINGS | {"intent": FOUND}, SETTINGS | {"intent": FOUND | {"offset": offset}}) == Strength(-4.5, 0.1)
+
+
+def test_records_of_any_shape() -> None:
+    assert reused(None, [], "x", SETTINGS | {"intent": []}, {"intent": FOUND}) is None
