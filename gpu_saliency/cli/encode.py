@@ -38,7 +38,7 @@ def encode(
         typer.Option(help="Prove the encode against a plain one: excerpt (first 48 frames), full or none.", rich_help_panel=RUN),
     ] = "excerpt",
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and the commands; encode nothing.", rich_help_panel=RUN)
+        bool, typer.Option("--dry-run", help="Print the plan and the commands; write no file.", rich_help_panel=RUN)
     ] = False,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,

@@ -57,7 +57,7 @@ def search_vmaf(
         at_least=at_least,
     )
     if not found.reached and found.value < target:
-        problem = f"cannot be reached with {job.encoder}: its best quality, CRF {found.x:g}, gives {found.value:.2f}"
+        problem = f"cannot be reached with {job.encoder}: the best quality tried, CRF {found.x:g}, gives {found.value:.2f}"
         raise UsageError(problem, setting="target_vmaf", value=target, cure=f"give {math.floor(found.value)} or less")
     return run(found.x)
 
@@ -79,7 +79,7 @@ def search_size(trials: Trials, job: EncodeJob, sidecar: Sidecar, policy: RoiPol
     )
     if not found.reached and found.value > math.log(video_bytes):
         least = run(found.x).video_bytes + asked - video_bytes
-        problem = f"cannot be reached with {job.encoder}: its worst quality, CRF {found.x:g}, takes {least:,} bytes"
+        problem = f"cannot be reached with {job.encoder}: the worst quality tried, CRF {found.x:g}, takes {least:,} bytes"
         raise UsageError(problem, setting="target_size", value=asked, cure="give more, or scale the clip down first")
     return run(found.x)
 

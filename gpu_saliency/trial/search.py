@@ -10,6 +10,8 @@ _LONGEST_JUMP = 10.0
 """Steps beyond what is known are at most this long: curves bend."""
 _LEAST_SLOPE = 0.25
 """Of the expected slope: a flatter stretch between two measurements does not send the next one far away."""
+_GROWTH = 1.5
+"""Each further step beyond what is known is longer by this factor than the slope asks for: a curve may flatten."""
 _PATIENCE = 4
 """After this many calls twice the tolerance is close enough: some encodes do not follow the quality in order."""
 _INTERPOLATIONS = 3
@@ -58,7 +60,7 @@ def search_falling(
     is one.
     """
     tried: dict[float, float] = {}
-    inside, wanted = 0, tolerance
+    inside, outside, wanted = 0, 0, tolerance
     x = grid.nearest(guess)
     while True:
         tried[x] = measure(x)
@@ -79,7 +81,8 @@ def search_falling(
             assert edge is not None
             if edge == (grid.high if sign > 0 else grid.low):
                 break
-            jump = abs(tried[edge] - target) / abs(_slope(tried, edge, slope))
+            jump = _GROWTH**outside * abs(tried[edge] - target) / abs(_slope(tried, edge, slope))
+            outside += 1
             x = grid.nearest(edge + sign * min(max(jump, grid.step), _LONGEST_JUMP))
         if x in tried:
             break
