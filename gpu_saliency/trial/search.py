@@ -11,7 +11,7 @@ _LONGEST_JUMP = 10.0
 _LEAST_SLOPE = 0.25
 """Of the expected slope: a flatter stretch between two measurements does not send the next one far away."""
 _GROWTH = 1.5
-"""Each further step beyond what is known is longer by this factor than the slope asks for: a curve may flatten."""
+"""Each further step to smaller ``x`` is longer by this factor than the slope asks for: VMAF flattens there."""
 _PATIENCE = 4
 """After this many calls twice the tolerance is close enough: some encodes do not follow the quality in order."""
 _INTERPOLATIONS = 3
@@ -82,7 +82,7 @@ def search_falling(
             if edge == (grid.high if sign > 0 else grid.low):
                 break
             jump = _GROWTH**outside * abs(tried[edge] - target) / abs(_slope(tried, edge, slope))
-            outside += 1
+            outside += sign < 0
             x = grid.nearest(edge + sign * min(max(jump, grid.step), _LONGEST_JUMP))
         if x in tried:
             break
