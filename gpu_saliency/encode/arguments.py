@@ -132,7 +132,7 @@ def pass_commands(
         params: Params = {"pass": number, "stats": escape_param(log)} if job.spec.passes == "params" else {}
         further = () if params else ("-pass", number, "-passlogfile", log)
         target, own = (output, further) if number == "2" else ("-", (*further, "-f", "null"))
-        passed = replace(delivery, params=delivery.params | params)
+        passed = replace(delivery, params=delivery.params | dict(job.spec.pass_params) | params)
         commands.append(part_command(job, part, passed, graph, target, seek=seek, crf=crf, further=own))
     return commands
 

@@ -12,8 +12,10 @@ from gpu_saliency.source.clip import open_clip
 LEAST_BITRATE = 1000
 """Bits per second, the least that an encode accepts."""
 _MP4, _MATROSKA = (".mp4", ".mov", ".m4v"), (".mkv", ".webm")
-_PER_FILE, _PER_PACKET, _PER_OTHER_PACKET = 2000, {_MP4: 14, _MATROSKA: 9}, 12
-"""Bytes of a container: of each file, and for each packet. MP4 has tables of sizes, offsets and times, Matroska block headers."""
+_PER_FILE, _PER_PACKET, _PER_OTHER_PACKET = 2000, {_MP4: (14, 8), _MATROSKA: (9, 6)}, (12, 12)
+"""Bytes of a container: of each file, and for each packet of video and of audio.
+
+MP4 has tables of sizes, offsets and times, Matroska block headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ def size_budget(job: EncodeJob, frames: int, size: int, suffix: str) -> Budget:
     The source's audio packets, which the output copies, are read. Raises `SourceError`, or `UsageError` where too little is left.
     """
     audio, packets = _audio_of(job) if job.audio else (0, 0)
-    each = next((cost for suffixes, cost in _PER_PACKET.items() if suffix.lower() in suffixes), _PER_OTHER_PACKET)
-    container = _PER_FILE + each * (frames + packets)
+    of_video, of_audio = next((cost for suffixes, cost in _PER_PACKET.items() if suffix.lower() in suffixes), _PER_OTHER_PACKET)
+    container = _PER_FILE + of_video * frames + of_audio * packets
     budget = Budget(size - audio - container, audio, container)
     if budget.video <= 0 or budget.bitrate(frames, job.clip.frame_rate) < LEAST_BITRATE:
         problem = f"leaves too little for the video: audio takes {audio:,} bytes, the container about {container:,}"

@@ -71,4 +71,6 @@ LIBX264 = EncoderSpec(
     quality=Quality("-crf", 0, 51, 23),
     owned_params=OWNED,
     passes="ffmpeg",
+    # From the statistics of the first pass x264 chooses values of its parameter sets, and parts must agree in these.
+    pass_params={"stitchable": "1"},
 )
