@@ -118,7 +118,7 @@ def test_the_size_of_a_short_clip(grain_path: Path, tmp_path: Path, encoder: str
     result = succeed(grain_path, output, "--target-size", "200k", "--encoder", encoder)
     intent = result["intent"]
     assert result["output"]["size_bytes"] == output.stat().st_size == pytest.approx(200_000, rel=SIZE_TOLERANCE["whole"])
-    assert intent["size_bytes"] == pytest.approx(output.stat().st_size, rel=0.01)
+    assert intent["size_bytes"] == pytest.approx(output.stat().st_size, rel=0.02)
     assert (intent["target_size"], intent["bitrate"]) == (200_000, None)
     assert all(trial["vmaf"] is None for trial in intent["trials"])
     assert intent["vmaf_model"] is None
@@ -144,7 +144,7 @@ def test_a_long_clip_without_two_passes_is_sampled(long_path: Path, tmp_path: Pa
     ("size", "words"),
     [
         ("15k", "leaves too little for the video: audio takes 1"),
-        ("24k", "cannot be reached with libx264: the worst quality tried, CRF 51, takes "),
+        ("22500", "cannot be reached with libx264: the worst quality tried, CRF 51, takes "),
     ],
 )
 def test_a_size_out_of_reach(grain_path: Path, tmp_path: Path, size: str, words: str) -> None:
