@@ -75,7 +75,7 @@ class Point:
     encoder: str
     clip: str
     quality: float
-    offset: int
+    offset: float
     strength: float
     share: float
     size_ratio: float

@@ -15,22 +15,29 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
+from gpu_saliency.trial import resolve_intent
 
 
 def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunResult:
-    """Analyse and plan, and return the commands that `encode_clip` would run. Writes no file. Raises any `GpuSaliencyError`."""
+    """Analyse and plan, and return the commands that `encode_clip` would run.
+
+    Trial encodes for an intent are made in a temporary folder; no file is kept. Raises any `GpuSaliencyError`."""
     started = time.perf_counter()
     job = prepare_encode(request.clip, request.encode)
     check_destinations(job, request)
-    sidecar, reused = analyse_request(request, observer or Observer(), write=False)
+    observer = observer or Observer()
+    sidecar, reused = analyse_request(request, observer, write=False)
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
-    plan = job.plan(sidecar, request.policy)
+    suffix = request.output_path.suffix
+    job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
+    plan = job.plan(sidecar, policy)
     commands, graphs = encode_commands(job, plan)
     return DryRunResult(
         **DryRunResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, None),
         roi=RoiFacts.of(job, plan, len(graphs)),
+        intent=intent,
         commands=commands,
         graphs=graphs,
         seconds=Seconds(analysis=analysed - started),

@@ -134,7 +134,7 @@ def _job_of(
             bitrate=None if record["bitrate"] is None else int(record["bitrate"]),
         )
         policy = RoiPolicy(
-            int(record["offset"]),
+            float(record["offset"]),
             str(record["mapping"]),
             str(record["aggregator"]),
             float(record["ema_alpha"]),

@@ -19,6 +19,7 @@ from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
+from gpu_saliency.trial import proven, resolve_intent
 
 SAMPLE_THREADS = 3
 """Number of a sample's encodes that run at once: each is too short to keep all cores busy from its start to its end."""
@@ -33,15 +34,22 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
+        request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
     with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
-        corrects = request.equal_size and job.keeps_size(request.policy)
-        sampler = Sampler(job, folder, workers) if corrects or request.prove == "excerpt" else None
+        corrects = request.corrects_size(job)
+        # The plain sample needs no plan; but a target decides its quality first.
+        sampler = Sampler(job, folder, workers) if request.takes_sample(job) and request.intent.target is None else None
         sidecar, reused = analyse_request(request, observer)
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
-        plan = job.plan(sidecar, request.policy)
+        suffix = request.output_path.suffix
+        job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
+        plan = job.plan(sidecar, policy)
+        resolved = time.perf_counter()
+        if sampler is None and request.takes_sample(job):
+            sampler = Sampler(job, folder, workers)
         sample = None
         if sampler is not None and corrects:
             with observer.stage("measuring the size on a sample") as advance:
@@ -55,7 +63,9 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             nonlocal proof, proof_started
             proof_started = time.perf_counter()
             proof = _prove(request, job, plan, encode, sampler, observer)
-            record = job.record().to_json() | request.policy.to_json() | {"size_bytes": encode.stat().st_size}
+            record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
+            if intent is not None:
+                record["intent"] = intent.to_record()
             save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
 
         with observer.stage(f"encoding with {job.encoder}") as advance:
@@ -71,11 +81,12 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),
         roi=RoiFacts.of(job, plan, encoded.parts, sample),
+        intent=proven(intent, sidecar, plan, proof),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(
             analysis=analysed - started,
-            sample=None if sampler is None else sampled - analysed,
+            sample=None if sample is None else sampled - resolved,
             encode=encoded.seconds,
             proof=finished - proof_started,
             total=finished - started,
@@ -135,6 +146,7 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         **EncodeResult.common(job),
         analysis=None,
         roi=None,
+        intent=None,
         proof=None,
         output=WrittenFile.of(request.output_path, encoded),
         seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),

@@ -13,8 +13,9 @@ from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
 from gpu_saliency.files import check_folder
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.trial import Intent
 
 PROVE = ("excerpt", "full", "none")
 
@@ -28,6 +29,8 @@ class EncodeRequest:
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     policy: RoiPolicy = field(default_factory=RoiPolicy)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
+    intent: Intent = field(default_factory=Intent)
+    """What the encode shall reach: a quality, a size or a strength that trial encodes find."""
     sidecar: str | os.PathLike[str] | None = None
     """Path of the sidecar: reused if the file exists, written otherwise. ``None``: written beside the output."""
     fallback_plain: bool = False
@@ -41,6 +44,16 @@ class EncodeRequest:
     def __post_init__(self) -> None:
         if self.prove not in PROVE:
             raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
+        offset_is_given = self.policy.offset != DEFAULT_OFFSET
+        self.intent.check_with(crf=self.encode.crf, bitrate=self.encode.bitrate, offset_is_given=offset_is_given)
+
+    def corrects_size(self, job: EncodeJob) -> bool:
+        """Whether a sample shall correct the base quality of ``job``; a target decides the quality by itself."""
+        return self.equal_size and self.intent.target is None and job.keeps_size(self.policy)
+
+    def takes_sample(self, job: EncodeJob) -> bool:
+        """Whether the encode of ``job`` needs a plain sample, for its size or its proof."""
+        return self.prove == "excerpt" or self.corrects_size(job)
 
     @property
     def output_path(self) -> Path:

@@ -16,6 +16,7 @@ from gpu_saliency.encode.verify import OutputFacts
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import PlanStatistics, RoiPlan
 from gpu_saliency.proof import Proof
+from gpu_saliency.trial import IntentReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class _Result:
     encode: EncodeRecord
     analysis: AnalysisFacts | None
     roi: RoiFacts | None
+    intent: IntentReport | None
+    """What was found for the request's intent; ``None`` without one."""
     seconds: Seconds
 
     @classmethod
@@ -169,6 +172,7 @@ class _Result:
             **encode,
             "analysis": self.analysis and self.analysis.to_json(),
             "roi": self.roi and self.roi.to_json(),
+            "intent": self.intent and self.intent.to_json(),
             "seconds": self.seconds.to_json(),
         }
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.cli.encode_options import EncodeOptions
+from gpu_saliency.cli.intent_options import IntentOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
@@ -28,6 +29,7 @@ def encode(
     source: SourceOptions,
     plan: PlanOptions,
     settings: EncodeOptions,
+    intent: IntentOptions,
     analysis: MapsOptions,
     gpu: GpuOptions,
     sidecar: SidecarPath = None,
@@ -44,18 +46,19 @@ def encode(
         ),
     ] = False,
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and the commands; encode nothing.", rich_help_panel=RUN)
+        bool, typer.Option("--dry-run", help="Print the plan and the commands; write no file.", rich_help_panel=RUN)
     ] = False,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
 ) -> None:
     """Detect salient regions and encode the clip with more bits there."""
     request = EncodeRequest(
-        policy=plan.policy(),
+        policy=plan.policy(allows_auto=True),
         analysis=analysis.settings(gpu),
         clip=source.probe(src),
         output=output,
         encode=settings.settings(),
+        intent=intent.intent(auto_offset=plan.is_auto),
         sidecar=sidecar,
         fallback_plain=settings.allows_plain(),
         overwrite=overwrite,

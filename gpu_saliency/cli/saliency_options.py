@@ -14,8 +14,11 @@ from gpu_saliency.analysis.settings import MAP_KINDS, PROVIDERS, AnalysisSetting
 from gpu_saliency.cli.options import SALIENCY
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
-from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_MAX_BACKGROUND_OFFSET, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
+from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_MAX_BACKGROUND_OFFSET, DEFAULT_OFFSET, MAPPINGS, MAX_OFFSET, RoiPolicy
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
+
+AUTO = "auto"
+"""The strength that trial encodes find."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +26,13 @@ class PlanOptions:
     """Options for the plan: how saliency is converted to QP offsets."""
 
     saliency_offset: Annotated[
-        int,
+        str,
         typer.Option(
-            help="Strength: about the QP offset of the most salient blocks, -12 to 12; negative is better quality.",
+            help="Strength: about the QP offset of the most salient blocks, -12 to 12; negative is better quality. "
+            "With encode also auto: as strong as the whole frame allows.",
             rich_help_panel=SALIENCY,
         ),
-    ] = DEFAULT_OFFSET
+    ] = str(DEFAULT_OFFSET)
     roi_mapping: Annotated[
         str,
         typer.Option(
@@ -56,16 +60,32 @@ class PlanOptions:
         typer.Option(help="Weight of the current map in the aggregator ema; more than 0, at most 1.", rich_help_panel=SALIENCY),
     ] = DEFAULT_EMA_ALPHA
 
-    def policy(self) -> RoiPolicy:
-        """Make the library's settings. Raises `UsageError`."""
+    @property
+    def is_auto(self) -> bool:
+        """Whether trial encodes shall find the strength."""
+        return self.saliency_offset == AUTO
+
+    def policy(self, *, allows_auto: bool = False) -> RoiPolicy:
+        """Make the library's settings; for the strength ``auto`` they have the default. Raises `UsageError`."""
+        if self.is_auto and not allows_auto:
+            cure = "give a number, or find it with encode --dry-run"
+            raise UsageError("needs trial encodes, which only encode makes", setting="offset", value=AUTO, cure=cure)
         return RoiPolicy(
-            offset=self.saliency_offset,
+            offset=DEFAULT_OFFSET if self.is_auto else _parse_offset(self.saliency_offset),
             mapping=self.roi_mapping,
             aggregator=self.saliency_aggregator,
             ema_alpha=self.saliency_ema_alpha,
             segments=self.segments,
             max_background_offset=self.max_background_offset,
         )
+
+
+def _parse_offset(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        cure = f"give a number from -{MAX_OFFSET} to {MAX_OFFSET}, or {AUTO}"
+        raise UsageError("is not a number", setting="offset", value=text, cure=cure) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpu_saliency.cli.rows import format_rows
+from gpu_saliency.cli.show_intent import intent_rows
 from gpu_saliency.results import AnalysisFacts, DryRunResult, EncodeResult, RoiFacts
 
 
@@ -24,6 +25,8 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
         yield "channel", _channel_text(roi, encode.crf)
     else:
         yield "ROI plan", "none: a plain encode"
+    if result.intent is not None:
+        yield from intent_rows(result.intent)
     settings = {"preset": encode.preset, "crf": encode.crf, "bitrate": encode.bitrate}
     quality = "".join(f" {name} {value}" for name, value in settings.items() if value is not None)
     yield "encoder", f"{encode.encoder}{quality}, ffmpeg {ffmpeg.version} ({ffmpeg.origin}: {ffmpeg.path})"
@@ -33,10 +36,15 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
         yield "left out", ", ".join(source.left_out)
     if isinstance(result, EncodeResult):
         output = result.output
-        yield "output", f"{output.path}: {output.size_bytes:,} bytes, {output.facts.frames} frames"
+        yield "output", f"{output.path}: {output.size_bytes:,} bytes{_asked_size(result)}, {output.facts.frames} frames"
         yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         if result.proof is not None:
             yield "proof", result.proof.summary()
+
+
+def _asked_size(result: EncodeResult) -> str:
+    asked = None if result.intent is None else result.intent.asked.target_size
+    return "" if asked is None else f" ({result.output.size_bytes / asked - 1:+.1%} of the {asked:,} asked for)"
 
 
 def _analysis_text(analysis: AnalysisFacts) -> str:
@@ -54,7 +62,7 @@ def _analysis_text(analysis: AnalysisFacts) -> str:
 def _plan_text(roi: RoiFacts) -> str:
     policy, plan = roi.policy, roi.plan
     return (
-        f"{policy.mapping} {policy.offset:+d}, {plan.segments} segments by {policy.aggregator}, {plan.scenes} scenes: "
+        f"{policy.mapping} {policy.offset:+g}, {plan.segments} segments by {policy.aggregator}, {plan.scenes} scenes: "
         f"{plan.effective_min:+.2f} to {plan.effective_max:+.2f} QP, {plan.improved_blocks:.0%} of the blocks improved"
     )
 

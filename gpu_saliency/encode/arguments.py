@@ -25,7 +25,7 @@ PIPE = "pipe:1"
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | None) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
-    first = [_cut(job, part, seek=seek), count, job.conversion]
+    first = [cut_filter(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
         # Filters that merge streams may drop the colour tags.
@@ -35,7 +35,7 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | 
     return graph + "\n"
 
 
-def _cut(job: EncodeJob, part: Part, *, seek: float | None) -> str:
+def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
@@ -47,6 +47,12 @@ def _cut(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     assert pts is not None
     end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
     return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def seek_arguments(seconds: float) -> list[str]:
+    """Build the arguments before the input that let ffmpeg decode from the time ``seconds`` on; `cut_filter` goes with them."""
+    # Rounded up: a seek to a key frame must not miss it by a part of a microsecond, or ffmpeg decodes from the one before.
+    return ["-copyts", "-seek_timestamp", "1", "-ss", f"{math.ceil(seconds * 1e6) / 1e6:.6f}"]
 
 
 def part_command(
@@ -66,8 +72,7 @@ def part_command(
     """
     command = _start(job)
     if seek is not None:
-        # Rounded up: a seek to a key frame must not miss it by a part of a microsecond, or ffmpeg decodes from the one before.
-        command += ["-copyts", "-seek_timestamp", "1", "-ss", f"{math.ceil(seek * 1e6) / 1e6:.6f}"]
+        command += seek_arguments(seek)
     command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
@@ -125,7 +130,7 @@ def pass_commands(
         params: Params = {"pass": number, "stats": escape_param(log)} if job.spec.passes == "params" else {}
         further = () if params else ("-pass", number, "-passlogfile", log)
         target, own = (output, further) if number == "2" else ("-", (*further, "-f", "null"))
-        passed = replace(delivery, params=delivery.params | params)
+        passed = replace(delivery, params=delivery.params | dict(job.spec.pass_params) | params)
         commands.append(part_command(job, passed, graph, target, seek=seek, crf=crf, further=own))
     return commands
 

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from gpu_saliency.plan.policy import MAX_OFFSET
 
 
-def symmetric_offsets(saliency: NDArray[np.floating], offset: int) -> NDArray[np.int8]:
+def symmetric_offsets(saliency: NDArray[np.floating], offset: float) -> NDArray[np.int8]:
     """Offsets ``[rows, cols]`` by the mapping ``symmetric``: ``round((2 s - 1) * offset)``."""
     return _to_int8((2 * saliency - 1) * offset)
 
 
 def balanced_offsets(
-    saliency: NDArray[np.floating], rate_share: NDArray[np.floating], offset: int
+    saliency: NDArray[np.floating], rate_share: NDArray[np.floating], offset: float
 ) -> tuple[NDArray[np.int8], float]:
     """Offsets ``[rows, cols]`` by the mapping ``balanced``, and the ``recentre`` to add to all; see the module for the formula.
 

@@ -28,8 +28,10 @@ DEFAULT_MAX_BACKGROUND_OFFSET = 4.0
 class RoiPolicy:
     """The settings from which a plan is made. Raises `UsageError` when a setting is out of range."""
 
-    offset: int = DEFAULT_OFFSET
-    """QP offset of the most salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength."""
+    offset: float = DEFAULT_OFFSET
+    """QP offset of the most salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength.
+
+    Fractions are allowed: ``attention`` scales with them, the other mappings round each block's offset to whole QP."""
     mapping: str = DEFAULT_MAPPING
     aggregator: str = DEFAULT_AGGREGATOR
     """The rule that reduces the maps of a segment to one."""
@@ -59,7 +61,7 @@ class RoiPolicy:
     def to_json(self) -> dict[str, Any]:
         """The settings in the form that results and sidecars store."""
         return {
-            "offset": self.offset,
+            "offset": int(self.offset) if self.offset == int(self.offset) else self.offset,
             "mapping": self.mapping,
             "aggregator": self.aggregator,
             "ema_alpha": self.ema_alpha,

@@ -61,6 +61,10 @@ def score_graph(pair: Pair, measured: Measured, files: ScoreFiles, frames: int, 
     lines: list[str] = []
     for number, (letter, which) in enumerate((("r", "reference"), ("d", "distorted"))):
         limit = f"trim=end_frame={frames}," if frames else ""
+        if which == "reference" and pair.cut:
+            limit = f"{pair.cut},{limit}"
+        elif which == "distorted" and pair.skip:
+            limit = f"trim=start_frame={pair.skip}:end_frame={pair.skip + frames},"
         split = f"split={len(uses[letter]) + 1}[{letter}n]{''.join(uses[letter])}"
         lines.append(f"[{number}:V:0]{limit}{_number(pair)},{_convert(pair, pair.pix_fmt)},{split}")
         lines.append(f"[{letter}n]metadata=mode=add:key=n:value=1,{_print(files.counted(which))}[{which}]")
@@ -131,10 +135,10 @@ def _print(file: Path) -> str:
 def score_command(ffmpeg: Ffmpeg, pair: Pair, graph: str, outputs: Sequence[str], mask_input: str | None) -> list[str]:
     """The command line; ``mask_input`` is where the mask's raw frames come from."""
     command = [ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1"]
-    for clip in (pair.reference, pair.distorted):
+    for clip, before in ((pair.reference, pair.arguments), (pair.distorted, ())):
         raw = ["-f", "rawvideo"] if clip.is_raw else []
         options = [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]
-        command += ["-noautorotate", *raw, *options, "-i", clip.url]
+        command += ["-noautorotate", *before, *raw, *options, "-i", clip.url]
     if mask_input is not None:
         size = f"{pair.reference.width}x{pair.reference.height}"
         command += ["-f", "rawvideo", "-pixel_format", "yuv420p", "-video_size", size]

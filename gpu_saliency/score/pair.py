@@ -25,6 +25,12 @@ class Pair:
     pix_fmt: str
     """The format that PSNR, SSIM and XPSNR compare: the chroma sampling of ``distorted``, the greater depth of both."""
     full_range: bool
+    arguments: tuple[str, ...] = ()
+    """ffmpeg's arguments before the reference, such as a seek."""
+    cut: str = ""
+    """Filter that passes only the frames of the reference to compare; empty passes all."""
+    skip: int = 0
+    """Frames of ``distorted`` to leave out at its start."""
 
     @property
     def depth(self) -> int:

@@ -24,6 +24,7 @@ FORMS = {
     "an encode": ("encode", ["--src", "in.mp4", "--output", "out.mp4"]),
     "an encode without proof": ("encode", ["--src", "in.mp4", "--output", "out.mp4", "--prove", "none", "--no-audio"]),
     "an encode by bit rate": ("encode", ["--src", "in.mp4", "--output", "out.mp4", "--bitrate", "200k", "--prove", "none"]),
+    "an encode for a size": ("encode", ["--src", "in.mp4", "--output", "out.mp4", "--target-size", "60k", "--prove", "none"]),
     "a dry run": ("encode", ["--src", "in.mp4", "--output", "out.mp4", "--dry-run"]),
     "a plain fallback": (
         "encode",

@@ -11,7 +11,7 @@ import pytest
 from waiting import HANG_SECONDS
 
 from gpu_saliency.encode.encoders import ENCODERS
-from gpu_saliency.encode.sample import FIRST_FRAMES, FURTHER_FRAMES, estimated_size, further_windows, sample_weight
+from gpu_saliency.encode.sample import FIRST_FRAMES, FURTHER_FRAMES, SMALL_FRAMES, estimated_size, further_windows, sample_weight
 from gpu_saliency.encode.workers import OnFrame, Processes, Workers
 
 
@@ -22,10 +22,10 @@ def test_the_windows_of_a_clip(frames: int, windows: int) -> None:
     assert len(found) == windows
     end = FIRST_FRAMES
     for number, window in enumerate(found, 1):
-        assert window.frames == FURTHER_FRAMES
+        assert window.frames == (2 * FURTHER_FRAMES if frames <= SMALL_FRAMES else FURTHER_FRAMES)
         assert end <= window.start
         interval = frames / (windows + 1)
-        assert window.start + FURTHER_FRAMES / 2 == pytest.approx((number + 0.5) * interval, abs=1)
+        assert window.start + window.frames / 2 == pytest.approx((number + 0.5) * interval, abs=1)
         end = window.end
     assert end <= max(frames, FIRST_FRAMES)
 

@@ -71,4 +71,6 @@ LIBX264 = EncoderSpec(
     quality=Quality("-crf", 0, 51, 23, per_octave=5.0, same_size=31, octaves_per_step=0.0097),
     owned_params=OWNED,
     passes="ffmpeg",
+    # From the statistics of the first pass x264 chooses values of its parameter sets, and parts must agree in these.
+    pass_params={"stitchable": "1"},
 )

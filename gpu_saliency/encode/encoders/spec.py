@@ -72,6 +72,8 @@ class EncoderSpec:
     """The pixel formats that the encoder supports; empty takes ffmpeg's list."""
     passes: str = ""
     """How to request two passes: ``ffmpeg`` (-pass) or ``params`` (its own parameters pass= and stats=); empty: one pass only."""
+    pass_params: Mapping[str, str] = field(default_factory=dict)
+    """Its own parameters for both of two passes."""
     bitrate_param: str = ""
     """Its own parameter for a bit rate; empty uses ffmpeg's -b:v."""
     codec_tags: Mapping[str, str] = field(default_factory=dict)

@@ -63,7 +63,7 @@ def plan_summary(policy: RoiPolicy, moment: Moment) -> Text:
     """The policy, and the share of blocks that the plan improves in this frame."""
     improved = float((moment.effective < -0.5).mean())
     alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
-    return line(f"plan {policy.mapping} {policy.offset:+d} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved")
+    return line(f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved")
 
 
 def curve(means: NDArray[np.float64], sample: int, width: int) -> Text:

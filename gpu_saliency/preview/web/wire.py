@@ -51,7 +51,9 @@ def parse_command(text: str) -> Command:
     if kind == "policy":
         offset, alpha = message.get("offset"), message.get("ema_alpha")
         words = [message.get(key) for key in ("mapping", "aggregator", "segments")]
-        if type(offset) is not int or not isinstance(alpha, (int, float)) or not all(type(word) is str for word in words):
+        if not isinstance(offset, (int, float)) or isinstance(offset, bool):
+            raise ValueError("not an offset")
+        if not isinstance(alpha, (int, float)) or not all(type(word) is str for word in words):
             raise ValueError("not a policy")
         mapping, aggregator, segments = map(str, words)
         return Command(kind, policy=RoiPolicy(offset, mapping, aggregator, float(alpha), segments[:12]))

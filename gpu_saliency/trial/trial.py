@@ -1,0 +1,137 @@
+"""`Trials`: encodes the sampled windows of a clip with the real encoder, and measures size and VMAF."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.run import encode_part
+from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.progress import Observer
+from gpu_saliency.trial.scoring import VmafTool
+from gpu_saliency.trial.windows import Window, covers
+
+KEY_FRAME_EVERY = 250
+"""Frames between key frames away from cuts, as x264 and x265 place them by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One trial encode of the sampled frames."""
+
+    crf: float | None
+    """Base quality, without the channel's quality shift."""
+    offset: float | None
+    """Strength of its plan; ``None`` for a plain encode."""
+    vmaf: float | None
+    """Mean VMAF v1 of the sampled frames; ``None`` where it was not measured."""
+    video_bytes: int
+    """Predicted bytes of the video stream of the whole clip."""
+    seconds: float
+
+    def line(self) -> str:
+        """The trial as one line for the user."""
+        plan = "plain" if self.offset is None else f"offset {self.offset:+g}"
+        vmaf = "" if self.vmaf is None else f"VMAF {self.vmaf:.2f}, "
+        return f"trial: crf {self.crf:g}, {plan}: {vmaf}{self.video_bytes:,} bytes of video, {self.seconds:.1f} s"
+
+    def to_json(self) -> dict[str, Any]:
+        rounded = {"vmaf": None if self.vmaf is None else round(self.vmaf, 4), "seconds": round(self.seconds, 3)}
+        return asdict(self) | rounded
+
+
+class Trials:
+    """Makes trial encodes of a clip and keeps their results. Encodes that the encoder cannot tell apart are made once."""
+
+    def __init__(self, windows: Sequence[Window], frame_count: int, observer: Observer) -> None:
+        """``windows`` are the frames to encode, of a clip of ``frame_count`` frames; ``observer`` receives the progress."""
+        self.windows = tuple(windows)
+        self.done: list[Trial] = []
+        self._frame_count = frame_count
+        self._observer = observer
+        self._known: dict[tuple[float | None, float | None, str, bool], Trial] = {}
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that one trial measures."""
+        return sum(window.frames for window in self.windows)
+
+    @property
+    def whole_clip(self) -> bool:
+        return covers(self.windows, self._frame_count)
+
+    def run(self, job: EncodeJob, plan: RoiPlan | None, vmaf: VmafTool | None) -> Trial:
+        """Encode the windows with ``plan`` (``None``: plainly) at the base quality of ``job``, and score them with ``vmaf``.
+
+        Raises `EncodeError`, `OutputError`, `SourceError` or `ToolMissingError`.
+        """
+        offset = None if plan is None else plan.policy.offset
+        key = (job.quality(plan), offset, "" if plan is None else plan.policy.mapping, vmaf is not None)
+        if key in self._known:
+            # Steps finer than the encoder's own scale give the same file.
+            trial = replace(self._known[key], crf=job.crf, seconds=0.0)
+        else:
+            trial = self._known[key] = self._encode(job, plan, vmaf, offset)
+        self.done.append(trial)
+        self._observer.say(trial.line())
+        return trial
+
+    def _encode(self, job: EncodeJob, plan: RoiPlan | None, vmaf: VmafTool | None, offset: float | None) -> Trial:
+        started = time.perf_counter()
+        total = sum(window.encoded.frames + (0 if vmaf is None else window.frames) for window in self.windows)
+        done = 0
+        sizes: list[tuple[int, int]] = []
+        score = 0.0
+        what = "plain" if plan is None else f"offset {offset:g}"
+        with (
+            self._observer.stage(f"trial {len(self.done) + 1}: crf {job.crf:g}, {what}") as advance,
+            tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
+        ):
+
+            def after(before: int) -> Callable[..., None]:
+                return lambda frames, _total=None: advance(before + frames, total)
+
+            for number, window in enumerate(self.windows):
+                own = Path(folder) / f"{number:05d}"
+                own.mkdir()
+                path = encode_part(job, plan, window.encoded, own, after(done))
+                done += window.encoded.frames
+                sizes.append(packet_bytes(path, window))
+                if vmaf is not None:
+                    score += vmaf.score(job, window.measured, path, after(done), lead=window.lead) * window.frames
+                    done += window.frames
+        return Trial(
+            crf=job.crf,
+            offset=offset,
+            vmaf=None if vmaf is None else score / self.frames,
+            video_bytes=predicted_bytes(sizes, self.windows, self._frame_count),
+            seconds=time.perf_counter() - started,
+        )
+
+
+def packet_bytes(path: Path, window: Window) -> tuple[int, int]:
+    """Bytes of the first video packet of a window's file, a key frame, and of the others that are measured, in decode order."""
+    with av.open(f"file:{path}") as container:
+        sizes: list[int] = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    return sizes[0], sum(sizes[max(1, window.lead) : window.lead + window.frames])
+
+
+def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:
+    """Bytes of the video of the whole clip, from those of its windows: of the first packet, and of the others, of each.
+
+    Every window begins with a key frame, the whole clip has one in `KEY_FRAME_EVERY` frames; those at cuts are in the others.
+    """
+    first, others = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
+    frames = sum(window.frames for window in windows)
+    if frames == frame_count:
+        return first + others
+    keys = max(1, round(frame_count / KEY_FRAME_EVERY))
+    between = others / max(1, frames - sum(not window.lead for window in windows))
+    return round(first / len(windows) * keys + between * (frame_count - keys))
