@@ -46,8 +46,8 @@ SHORT_FRAMES = 72
 KEY_FRAME_DISTANCE = 250
 """Most frames between two key frames, in x264 and x265 (``keyint``)."""
 WINDOW_BIAS = 0.05
-"""Octaves by which the size ratio of windows is too large: soon after a key frame, which a plan makes smaller, it makes the other
-frames larger than later on. Measured as 0.05 on clips of 121 to 280 frames of which 36 to 20 % were in windows."""
+"""Octaves by which the size ratio of windows is too large where key frames are far larger than others: soon after a key frame, which
+a plan makes smaller, it makes the others larger than later on. Measured on clips of 121 to 247 frames, 36 to 20 % in windows."""
 SURE_CORRECTION = 0.5
 """Steps of the quality scale. After a larger correction the sample is encoded again with it, to measure what a step saves: it is
 half as much in some clips, and twice as much in noise, as the `Quality` says."""
@@ -98,13 +98,15 @@ class Sampler:
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
         files = self._workers.results([*plain, *ours], on_frame)
-        plain_size, size = (_size_of(some, plan) for some in (files[: len(plain)], files[len(plain) :]))
-        octaves = math.log2(size / plain_size)
+        plain_sizes = [packet_sizes(window) for window in files[: len(plain)]]
+        size = _size_of(files[len(plain) :], plan)
+        octaves = math.log2(size / estimated_size(plain_sizes, plan.frame_count, _key_frames(plan)))
         frames = first.frames + sum(window.frames for window in further)
         usual = quality.usual_octaves(crf) * plan.policy.offset / DEFAULT_OFFSET if plan.policy.mapping == "attention" else 0.0
         coverage = frames / plan.frame_count
         trust = sample_weight(coverage, 1 + len(further))
-        expected = trust * (octaves - WINDOW_BIAS * (1 - coverage)) + (1 - trust) * usual
+        bias = WINDOW_BIAS * (1 - coverage) * key_frame_excess(plain_sizes)
+        expected = trust * (octaves - bias) + (1 - trust) * usual
         correction = _limited(quality.per_octave * expected)
         if abs(correction) > SURE_CORRECTION:
             again = [self._encode(job.corrected(correction), plan, window) for window in (first, *further)]
@@ -126,8 +128,18 @@ def _limited(correction: float) -> float:
 
 def _size_of(windows: Sequence[Path], plan: RoiPlan) -> float:
     """Estimate the size of the clip of ``plan`` from the files of its windows."""
-    key_frames = len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
-    return estimated_size([packet_sizes(window) for window in windows], plan.frame_count, key_frames)
+    return estimated_size([packet_sizes(window) for window in windows], plan.frame_count, _key_frames(plan))
+
+
+def _key_frames(plan: RoiPlan) -> int:
+    return len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
+
+
+def key_frame_excess(windows: Sequence[Sequence[int]]) -> float:
+    """How much larger the key frame of a window is than the others, 0..1: one minus the ratio of their mean packet sizes."""
+    others = [size for window in windows for size in window[1:]]
+    key = sum(window[0] for window in windows) / len(windows)
+    return max(0.0, 1 - sum(others) / len(others) / key) if others else 0.0
 
 
 def further_windows(frame_count: int, first: int) -> list[Part]:

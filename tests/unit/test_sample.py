@@ -11,7 +11,15 @@ import pytest
 from waiting import HANG_SECONDS
 
 from gpu_saliency.encode.encoders import ENCODERS
-from gpu_saliency.encode.sample import FIRST_FRAMES, FURTHER_FRAMES, SMALL_FRAMES, estimated_size, further_windows, sample_weight
+from gpu_saliency.encode.sample import (
+    FIRST_FRAMES,
+    FURTHER_FRAMES,
+    SMALL_FRAMES,
+    estimated_size,
+    further_windows,
+    key_frame_excess,
+    sample_weight,
+)
 from gpu_saliency.encode.workers import OnFrame, Processes, Workers
 
 
@@ -42,6 +50,12 @@ def test_the_weight_of_a_sample() -> None:
     assert sample_weight(0, 1) == pytest.approx(1 / 2)
     assert sample_weight(0, 2) == pytest.approx(2 / 3)
     assert sample_weight(0.5, 2) == pytest.approx(4 / 5)
+
+
+def test_the_excess_of_key_frames() -> None:
+    assert key_frame_excess([[1000, 100, 100], [600, 100]]) == pytest.approx(1 - 100 / 800)
+    assert key_frame_excess([[100, 120]]) == 0, "noise: every frame is as large as a key frame"
+    assert key_frame_excess([[100]]) == 0
 
 
 def test_the_usual_size_rises_with_crf() -> None:
