@@ -38,6 +38,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
         analysis=AnalysisFacts(sidecar, reused, None),
         roi=RoiFacts.of(job, plan, len(graphs)),
         intent=intent,
+        corrects_size=request.corrects_size(job),
         commands=commands,
         graphs=graphs,
         seconds=Seconds(analysis=analysed - started),

@@ -195,6 +195,8 @@ class EncodeResult(_Result):
 class DryRunResult(_Result):
     """The plan of an encode and the commands that would run."""
 
+    corrects_size: bool
+    """Whether the encode would first correct the base quality of these commands by a sample."""
     commands: tuple[str, ...]
     """Shell lines, in order; ``partN/`` stands for the temporary folder of part N."""
     graphs: tuple[str, ...]
@@ -202,5 +204,5 @@ class DryRunResult(_Result):
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``encode --dry-run --json`` prints; docs/result.md describes it."""
-        own = {"dry_run": True, "commands": list(self.commands), "graphs": list(self.graphs)}
+        own = {"dry_run": True, "corrects_size": self.corrects_size, "commands": list(self.commands), "graphs": list(self.graphs)}
         return _Result.to_json(self) | own

@@ -30,6 +30,8 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
     settings = {"preset": encode.preset, "crf": encode.crf, "bitrate": encode.bitrate}
     quality = "".join(f" {name} {value}" for name, value in settings.items() if value is not None)
     yield "encoder", f"{encode.encoder}{quality}, ffmpeg {ffmpeg.version} ({ffmpeg.origin}: {ffmpeg.path})"
+    if isinstance(result, DryRunResult) and result.corrects_size:
+        yield "size", "the encode first corrects this crf by a sample, which --no-equal-size leaves out"
     if source.pix_fmt != encode.pix_fmt:
         yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} supports at this size"
     if source.left_out:

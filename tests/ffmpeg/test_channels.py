@@ -18,7 +18,7 @@ from program import run
 from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.encode.channels import addroi
-from gpu_saliency.encode.channels.addroi_graph import MAX_CHAIN, Scale, addroi_graph, coarsen
+from gpu_saliency.encode.channels.addroi_graph import MAX_CHAIN, MAX_CHAIN_LARGE, Scale, addroi_graph, coarsen
 from gpu_saliency.encode.channels.kvazaar_roi import write_roi
 from gpu_saliency.encode.channels.rate_guide import wanted_rates
 from gpu_saliency.encode.channels.rates import estimate_rates, quantiser_step
@@ -71,6 +71,8 @@ def test_a_fine_plan_is_made_coarser_rather_than_slow() -> None:
     grid = np.indices((60, 60)).sum(axis=0) % 2 * 4 - 4
     plan = make_plan([grid], [0], 1, 960, 960)
     assert addroi_graph(plan, Scale(51)).count("addroi=") <= MAX_CHAIN + 1
+    large = make_plan([np.random.default_rng(3).integers(-6, 6, (68, 120))], [0], 1, 1920, 1080)
+    assert addroi_graph(large, Scale(51)).count("addroi=") <= MAX_CHAIN_LARGE + 1
     rough = np.random.default_rng(2).integers(-6, 6, (60, 60))
     coarse = coarsen(rough.astype(np.int8), 4)
     np.testing.assert_allclose(coarse[::4, ::4], pool_blocks(rough, 4, "mean"), atol=0.5)

@@ -56,16 +56,21 @@ def test_off_a_terminal_results_go_to_stdout_and_nothing_to_stderr(clip: Path, t
 
 
 def test_dry_run_prints_what_the_encode_executes(clip: Path, tmp_path: Path) -> None:
-    """The printed command, with the printed graph in the file that it names, writes the same video packets as the encode."""
+    """The printed command, with the printed graph in the file that it names, writes the same video packets as the encode.
+
+    The encode corrects its base quality by a sample, unless it is told not to; the dry run says so.
+    """
     output = tmp_path / "out.mp4"
     dry = run("encode", "--src", clip, "--output", output, "--dry-run", "--json").json
     assert list(tmp_path.iterdir()) == []
+    assert dry["corrects_size"] is True
+    assert "--no-equal-size" in run("encode", "--src", clip, "--output", output, "--dry-run").out
     assert len(dry["commands"]) == len(dry["graphs"]) == dry["roi"]["parts"] == 1
     command = shlex.split(dry["commands"][0])
     (tmp_path / "part0").mkdir()
     (tmp_path / command[command.index("-/filter:v") + 1]).write_text(dry["graphs"][0])
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    run("encode", "--src", clip, "--output", output, "--prove", "none")
+    run("encode", "--src", clip, "--output", output, "--prove", "none", "--no-equal-size")
     assert video_bytes(output) == video_bytes(tmp_path / "part0" / "part.mp4")
 
 

@@ -22,11 +22,12 @@ from gpu_saliency.encode.channels.rectangles import Rectangle, paint_blocks
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 
-MAX_CHAIN = 160
-"""Most rectangles in one chain: enough for a plan of 854x480; larger pictures get even offsets, then larger squares. Each filter
-copies the frame's list of regions and scans the graph, so time grows with the square of the length. At 1080p the decoded frames of
-20 s of film took 5.6 s of CPU time more with chains of up to 600, and 1.4 s more with 160 (AMD EPYC, 2026-11-26)."""
-
+MAX_CHAIN = 256
+"""Most rectangles in one chain: enough for most plans of 854x480. Other plans get even offsets, then larger squares."""
+MAX_CHAIN_LARGE = 160
+"""The same for pictures of more than 1280x720. Each filter copies the frame's list of regions and scans the graph, so time grows
+with the square of the length: at 1080p 20 s of decoded film took 5.6 s of CPU time more with chains of up to 600, and 1.4 s more
+with 160 (AMD EPYC, 2026-11-26)."""
 _SMALL_GRID = 3600
 """Blocks of 1280x720."""
 
@@ -87,8 +88,8 @@ def filter_count(plan: RoiPlan, segment: int) -> int:
 def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
     """Rectangles for the offsets of a segment, and the offset of all blocks that they leave out; see `paint_blocks`.
 
-    If there are more than `MAX_CHAIN` rectangles, the offsets are rounded to even numbers, then averaged over larger and larger
-    squares until there are fewer.
+    If there are more than `MAX_CHAIN` (`MAX_CHAIN_LARGE`) rectangles, the offsets are rounded to even numbers, then averaged over
+    larger and larger squares until there are fewer.
     """
     grid = plan.qp_offset[segment]
     return _painted(grid.tobytes(), grid.shape)
@@ -98,10 +99,10 @@ def _rectangles(plan: RoiPlan, segment: int) -> tuple[list[Rectangle], int]:
 @lru_cache(maxsize=128)
 def _painted(offsets: bytes, shape: tuple[int, ...]) -> tuple[list[Rectangle], int]:
     whole = np.frombuffer(offsets, np.int8).reshape(shape)
-    # Plans of 720p and less may need few rectangles as they are; to try it for larger ones takes time in vain.
-    side, step = (1, 1) if whole.size <= _SMALL_GRID else (1, 2)
+    # Small plans may need few rectangles as they are; to try it for large ones takes time in vain.
+    side, step, most = (1, 1, MAX_CHAIN) if whole.size <= _SMALL_GRID else (1, 2, MAX_CHAIN_LARGE)
     grid = coarsen(whole, side, step)
-    while len((painted := paint_blocks(grid))[0]) > MAX_CHAIN:
+    while len((painted := paint_blocks(grid))[0]) > most:
         side, step = (side, 2) if step == 1 else (2 * side, step)
         grid = coarsen(whole, side, step)
     return painted
