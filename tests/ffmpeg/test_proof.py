@@ -237,7 +237,7 @@ def test_hevc_error_falls_inside(hevc: tuple[EncodeJob, RoiPlan, Path], tmp_path
     assert proof.inside_change is not None
     assert proof.inside_change < -1
     assert proof.correlation is not None
-    assert proof.correlation > 0.8
+    assert proof.correlation > 0.7
 
 
 def test_sent_qp() -> None:
