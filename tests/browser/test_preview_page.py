@@ -178,7 +178,7 @@ def test_a_value_out_of_range_is_reported_and_changes_nothing(page: Page) -> Non
     page.pause_at(FRAME)
     before = page.picture()
     assert page.element("error").get_attribute("role") == "alert"
-    for value in (13, 1.5):
+    for value in (13, -12.5):
         page.set("offset", value)
         page.wait(lambda: page.text("error").startswith("Offset, QP: "))
         page.set("offset", -3)
