@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Row:
     encoder: str
     preset: str
     seconds: float
+    repeats: int
     plain_wall: float
     ours_wall: float
     ratio: float
@@ -57,7 +59,7 @@ def make_source(source: Path, seconds: float, path: Path) -> None:
 def timed(command: list[str]) -> tuple[float, float, str]:
     """Run ``command``; returns its wall-clock time, its CPU time with child processes, and its standard output."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "SVT_LOG": "1"})
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
@@ -87,7 +89,7 @@ def measure(path: Path, encoder: str, preset: str, seconds: float, repeat: int, 
     cpus = [median(run[i][1] for run in runs) for i in (0, 1)]
     stages = json.loads(runs[-1][1][2])["seconds"]
     ratio, cpu = walls[1] / walls[0], cpus[1] / cpus[0]
-    return Row(encoder, preset, seconds, walls[0], walls[1], ratio, cpu, stages, plain.stat().st_size, ours.stat().st_size)
+    return Row(encoder, preset, seconds, repeat, walls[0], walls[1], ratio, cpu, stages, plain.stat().st_size, ours.stat().st_size)
 
 
 def main() -> int:
