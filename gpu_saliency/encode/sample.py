@@ -48,7 +48,7 @@ KEY_FRAME_DISTANCE = 250
 WINDOW_BIAS = 0.05
 """Octaves by which the size ratio of windows is too large where key frames are far larger than others: soon after a key frame,
 which a plan makes smaller, it makes the others larger than later on. Measured on clips of 121 to 247 frames."""
-SURE_CORRECTION = 0.5
+SURE_CORRECTION = 0.3
 """Steps of the quality scale. After a larger correction the sample is encoded again with it, to measure what a step saves: it is
 half as much in some clips, and twice as much in noise, as the `Quality` says."""
 MAX_CORRECTION = 3.0
