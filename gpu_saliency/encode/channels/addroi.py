@@ -17,7 +17,7 @@ from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
 from gpu_saliency.plan.roi import RoiPlan
 
-MAX_FILTERS = 2000
+MAX_FILTERS = 3000
 """Filters in one graph; each part of a clip has its own graph, and costs a key frame and a start of the encoder.
 
 Each activation of a filter scans the whole graph, so a frame costs ``4 ns * filters * filters in its chain`` and the set-up
