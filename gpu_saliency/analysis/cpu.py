@@ -6,8 +6,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, Model
-from gpu_saliency.analysis.recorder import HostRecorder
-from gpu_saliency.analysis.track import SaliencyTrack, Samples, join_samples
+from gpu_saliency.analysis.recorder import HostRecorder, finish_track
+from gpu_saliency.analysis.track import Samples
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.model.maps import Maps
 from gpu_saliency.model.onnx import SaliencyModel, normalise
@@ -60,18 +60,4 @@ class CpuRun:
         raise ToolMissingError(f"{self._clip.path}: the analysis is out of memory: {error}", cure="close other programs") from error
 
     def finish(self) -> AnalysisResult:
-        tally, samples = self._tally, join_samples(self._samples)
-        track = SaliencyTrack(
-            saliency=samples.saliency,
-            activity=samples.activity,
-            sample_frame=samples.sample_frame,
-            motion=samples.motion,
-            frame_count=tally.frames,
-            cuts=tally.scene.cuts(),
-            frame_pts=tally.frame_pts(),
-            time_base=tally.time_base,
-            gaze=samples.gaze,
-            attention=samples.attention,
-        )
-        facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
-        return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)
+        return finish_track(self._samples, self._tally)

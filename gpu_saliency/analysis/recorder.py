@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.activity import activity_map
-from gpu_saliency.analysis.track import Samples, encode_activity, encode_gaze, encode_saliency
+from gpu_saliency.analysis.device import AnalysisResult
+from gpu_saliency.analysis.track import SaliencyTrack, Samples, encode_activity, encode_gaze, encode_saliency, join_samples
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.model.maps import Maps
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.decode import FrameBatch
+from gpu_saliency.source.decode import DecodeTally, FrameBatch
 
 # BT.709 luma weights, on R'G'B'. Only differences of this luma are used, so the source's own matrix does not matter.
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32) / 255
@@ -59,3 +62,22 @@ class HostRecorder:
         width, height = self._size.content
         coded = np.rot90(maps[..., :height, :width], -self._clip.rotation // 90, axes=(-2, -1))
         return block_mean(coded, self._clip.width, self._clip.height)
+
+
+def finish_track(parts: Sequence[Samples], tally: DecodeTally) -> AnalysisResult:
+    """The result of an analysis on the host: the samples of all batches, in order, and what the decoder found."""
+    samples = join_samples(parts)
+    track = SaliencyTrack(
+        saliency=samples.saliency,
+        activity=samples.activity,
+        sample_frame=samples.sample_frame,
+        motion=samples.motion,
+        frame_count=tally.frames,
+        cuts=tally.scene.cuts(),
+        frame_pts=tally.frame_pts(),
+        time_base=tally.time_base,
+        gaze=samples.gaze,
+        attention=samples.attention,
+    )
+    facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
+    return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)

@@ -9,17 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import av
-
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.run import encode_part
+from gpu_saliency.encode.sample import KEY_FRAME_DISTANCE, packet_sizes
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
 from gpu_saliency.trial.scoring import VmafTool
 from gpu_saliency.trial.windows import Window, covers
-
-KEY_FRAME_EVERY = 250
-"""Frames between key frames away from cuts, as x264 and x265 place them by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,20 +114,19 @@ class Trials:
 
 def packet_bytes(path: Path, window: Window) -> tuple[int, int]:
     """Bytes of the first video packet of a window's file, a key frame, and of the others that are measured, in decode order."""
-    with av.open(f"file:{path}") as container:
-        sizes: list[int] = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    sizes = packet_sizes(path)
     return sizes[0], sum(sizes[max(1, window.lead) : window.lead + window.frames])
 
 
 def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:
     """Bytes of the video of the whole clip, from those of its windows: of the first packet, and of the others, of each.
 
-    Every window begins with a key frame, the whole clip has one in `KEY_FRAME_EVERY` frames; those at cuts are in the others.
+    Every window begins with a key frame, the whole clip has one in `KEY_FRAME_DISTANCE` frames; those at cuts are in the others.
     """
     first, others = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
     frames = sum(window.frames for window in windows)
     if frames == frame_count:
         return first + others
-    keys = max(1, round(frame_count / KEY_FRAME_EVERY))
+    keys = max(1, round(frame_count / KEY_FRAME_DISTANCE))
     between = others / max(1, frames - sum(not window.lead for window in windows))
     return round(first / len(windows) * keys + between * (frame_count - keys))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,6 @@ def test_the_exception_of_a_thread_is_passed_on() -> None:
 
     def last(on_frame: OnFrame, _processes: Processes) -> int:
         on_frame(7)
-        time.sleep(0.2)
         return 5
 
     frames: list[int] = []

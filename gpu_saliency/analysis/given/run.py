@@ -7,9 +7,9 @@ import contextlib
 from gpu_saliency.analysis.device import AnalysisResult
 from gpu_saliency.analysis.given.opened import OpenMaps
 from gpu_saliency.analysis.given.reader import MapReader
-from gpu_saliency.analysis.recorder import HostRecorder
+from gpu_saliency.analysis.recorder import HostRecorder, finish_track
 from gpu_saliency.analysis.run import ProgressHook, SamplesHook
-from gpu_saliency.analysis.track import SaliencyTrack, Samples, join_samples
+from gpu_saliency.analysis.track import Samples
 from gpu_saliency.model.contract import DEFAULT_BATCH_SIZE, shipped_input_size
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, FrameBatch, decode_batches
@@ -57,18 +57,4 @@ def analyse_given(
         assert waiting is not None  # a clip has a frame, and so a sample
         add(waiting, tally.frames)
         reader.check_end(tally.frames)
-    samples = join_samples(parts)
-    track = SaliencyTrack(
-        saliency=samples.saliency,
-        activity=samples.activity,
-        sample_frame=samples.sample_frame,
-        motion=samples.motion,
-        frame_count=tally.frames,
-        cuts=tally.scene.cuts(),
-        frame_pts=tally.frame_pts(),
-        time_base=tally.time_base,
-        gaze=samples.gaze,
-        attention=samples.attention,
-    )
-    facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
-    return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)
+    return finish_track(parts, tally)

@@ -87,9 +87,7 @@ class ModelRecord:
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> ModelRecord:
         """Raises `ValueError` where a fact is missing, of another type or out of range."""
-        attention = facts.get("attention")
-        curve = None if attention is None else _curve(attention)
-        return cls(_field(facts, "name", str), _field(facts, "sha256", str), curve)
+        return cls(_field(facts, "name", str), _field(facts, "sha256", str), _curve(facts.get("attention")))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -115,9 +113,9 @@ class MapsRecord:
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> MapsRecord:
         """Raises `ValueError` where a fact is missing, of another type or out of range."""
-        attention = facts.get("attention")
-        curve = None if attention is None else _curve(attention)
-        return cls(_field(facts, "name", str), _field(facts, "sha256", str), _field(facts, "kind", str), curve)
+        return cls(
+            _field(facts, "name", str), _field(facts, "sha256", str), _field(facts, "kind", str), _curve(facts.get("attention"))
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -170,7 +168,9 @@ class AnalysisRecord:
         } | self.facts
 
 
-def _curve(facts: Any) -> AttentionCurve:
+def _curve(facts: Any) -> AttentionCurve | None:
+    if facts is None:
+        return None
     try:
         return AttentionCurve.from_json(facts)
     except ValueError as error:
