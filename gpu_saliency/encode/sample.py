@@ -37,11 +37,11 @@ FIRST_FRAMES = PROVEN_FRAMES + 8
 FURTHER_FRAMES = 12
 """Frames of each further window."""
 SMALL_FRAMES = 300
-"""A clip of at most this many frames has two further windows of twice as many frames: its encode takes little time anyway."""
+"""A clip of at most this many frames has three further windows of twice as many frames: its encode takes little time anyway."""
 CLIP_FRAMES_PER_WINDOW = 1000
 """Frames of the clip for each further window, of which there are 1 to `MOST_WINDOWS`."""
 MOST_WINDOWS = 8
-SHORT_FRAMES = 72
+SHORT_FRAMES = 4 * 2 * FURTHER_FRAMES
 """A clip of at most this many frames is one window."""
 KEY_FRAME_DISTANCE = 250
 """Most frames between two key frames, in x264 and x265 (``keyint``)."""
@@ -151,7 +151,7 @@ def further_windows(frame_count: int, first: int) -> list[Part]:
     if frame_count <= max(SHORT_FRAMES, first + FURTHER_FRAMES):
         return []
     is_small = frame_count <= SMALL_FRAMES
-    count = 2 if is_small else min(max(frame_count // CLIP_FRAMES_PER_WINDOW, 1), MOST_WINDOWS)
+    count = 3 if is_small else min(max(frame_count // CLIP_FRAMES_PER_WINDOW, 1), MOST_WINDOWS)
     frames = 2 * FURTHER_FRAMES if is_small else FURTHER_FRAMES
     length = frame_count / (count + 1)
     middles = (int((i + 1.5) * length) for i in range(count))

@@ -45,7 +45,7 @@ def test_a_sample_corrects_the_size(busy: Path, tmp_path: Path, encoder: str, pr
     assert ours > 1.08 * plain
     with Workers(2) as workers:
         sample = Sampler(job, tmp_path, workers).measure(job, plan)
-    assert sample.frames == (48 if frames == 48 else 68)
+    assert sample.frames == (48 if frames == 48 else 92)
     assert sample.size_ratio == pytest.approx(ours / plain, abs=0.01 if frames == 48 else 0.06)
     corrected = size_of(job.corrected(sample.correction), plan, tmp_path / "corrected.mp4")
     assert corrected / plain == pytest.approx(1, abs=0.05)
@@ -58,7 +58,7 @@ def test_the_correction_of_an_encode(busy: Path, tmp_path: Path) -> None:
     sample = corrected["roi"]["size_sample"]
     assert corrected["roi"]["crf_used"] == pytest.approx(23 + sample["correction"])
     assert corrected["correction"] == sample["correction"]
-    assert sample["frames"] == 68
+    assert sample["frames"] == 92
     assert "sample" in corrected["seconds"]
     for options in (("--no-equal-size",), ("--roi-mapping", "symmetric"), ("--bitrate", "300k"), ("--saliency-offset", "0")):
         free = run(*wanted, "--output", tmp_path / f"{options[-1]}.mp4", *options).json

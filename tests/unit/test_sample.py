@@ -22,7 +22,7 @@ from gpu_saliency.encode.sample import (
 from gpu_saliency.encode.workers import OnFrame, Processes, Workers
 
 
-@pytest.mark.parametrize(("frames", "windows"), [(24, 0), (72, 0), (73, 2), (300, 2), (301, 1), (1999, 1), (4000, 4), (10**6, 8)])
+@pytest.mark.parametrize(("frames", "windows"), [(24, 0), (96, 0), (97, 3), (300, 3), (301, 1), (1999, 1), (4000, 4), (10**6, 8)])
 def test_the_windows_of_a_clip(frames: int, windows: int) -> None:
     """They follow the first window without overlap, inside the clip, one in the middle of each interval after the first."""
     found = further_windows(frames, FIRST_FRAMES)
