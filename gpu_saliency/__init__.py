@@ -6,28 +6,33 @@
 `encode_clip` runs `prepare_encode`, `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`, then the proof.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gpu_saliency._version import __version__
-from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
-from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.compare import CompareRequest, CompareResult, compare_encodes
-from gpu_saliency.dryrun import dry_run
-from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
-from gpu_saliency.encode.run import run_saliency_encode
-from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.inspection import Inspection, inspect_encode
-from gpu_saliency.pipeline import encode_clip
-from gpu_saliency.plan.build import build_roi_plan
-from gpu_saliency.plan.export import export_plan
-from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.progress import Message, Observer, Progress
-from gpu_saliency.request import EncodeRequest
-from gpu_saliency.results import DryRunResult, EncodeResult
-from gpu_saliency.score import Score, ScoreRegion, score_encode
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import probe_clip
+
+if TYPE_CHECKING:
+    from gpu_saliency.analysis.load import load_saliency_sidecar
+    from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
+    from gpu_saliency.analysis.sidecar import Sidecar
+    from gpu_saliency.compare import CompareRequest, CompareResult, compare_encodes
+    from gpu_saliency.dryrun import dry_run
+    from gpu_saliency.encode.job import EncodeJob
+    from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+    from gpu_saliency.encode.run import run_saliency_encode
+    from gpu_saliency.errors import GpuSaliencyError
+    from gpu_saliency.inspection import Inspection, inspect_encode
+    from gpu_saliency.pipeline import encode_clip
+    from gpu_saliency.plan.build import build_roi_plan
+    from gpu_saliency.plan.export import export_plan
+    from gpu_saliency.plan.policy import RoiPolicy
+    from gpu_saliency.plan.roi import RoiPlan
+    from gpu_saliency.progress import Message, Observer, Progress
+    from gpu_saliency.request import EncodeRequest
+    from gpu_saliency.results import DryRunResult, EncodeResult
+    from gpu_saliency.score import Score, ScoreRegion, score_encode
+    from gpu_saliency.source.clip import Clip
+    from gpu_saliency.source.probe import probe_clip
 
 __all__ = [
     "AnalysisSettings",
@@ -63,3 +68,49 @@ __all__ = [
     "run_saliency_encode",
     "score_encode",
 ]
+
+_MODULES = {
+    "AnalysisSettings": "analysis.settings",
+    "Clip": "source.clip",
+    "CompareRequest": "compare",
+    "CompareResult": "compare",
+    "DryRunResult": "results",
+    "EncodeJob": "encode.job",
+    "EncodeRequest": "request",
+    "EncodeResult": "results",
+    "EncodeSettings": "encode.prepare",
+    "GpuSaliencyError": "errors",
+    "GpuSettings": "analysis.settings",
+    "Inspection": "inspection",
+    "Message": "progress",
+    "Observer": "progress",
+    "Progress": "progress",
+    "RoiPlan": "plan.roi",
+    "RoiPolicy": "plan.policy",
+    "Score": "score",
+    "ScoreRegion": "score",
+    "Sidecar": "analysis.sidecar",
+    "build_roi_plan": "plan.build",
+    "compare_encodes": "compare",
+    "dry_run": "dryrun",
+    "encode_clip": "pipeline",
+    "export_plan": "plan.export",
+    "inspect_encode": "inspection",
+    "load_saliency_sidecar": "analysis.load",
+    "prepare_encode": "encode.prepare",
+    "probe_clip": "source.probe",
+    "run_saliency_encode": "encode.run",
+    "score_encode": "score",
+}
+"""The module of each name. It is imported at the first use, so that the program can handle signals before."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

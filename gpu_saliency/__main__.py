@@ -1,5 +1,18 @@
-"""Runs the command line for ``python -m gpu_saliency``."""
+"""Starts the program: handles signals before the other imports, which take most of a second, then runs the command line."""
 
-from gpu_saliency.cli import main
+from gpu_saliency.process import signals
 
-main()
+
+def main() -> None:
+    """Run ``gpu-saliency`` and exit."""
+    signals.install()
+    from gpu_saliency.process import streams
+
+    streams.open_missing()
+    from gpu_saliency.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

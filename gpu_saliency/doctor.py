@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.results import PassedOver
 from gpu_saliency.source.clip import Clip
@@ -112,9 +112,9 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python)
 
     ``spell`` spells the settings that the reported errors mention.
     """
-    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
-        clip = make_test_clip(Path(folder, "test.yuv"))
-        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, Path(folder), spell) for spec in ENCODERS.values()}
+    with temporary_folder() as folder:
+        clip = make_test_clip(folder / "test.yuv")
+        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, folder, spell) for spec in ENCODERS.values()}
     return DoctorReport(
         python=platform.python_version(),
         packages={**{name: _version(name) for name in _PACKAGES}, **installed_runtimes()},

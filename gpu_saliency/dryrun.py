@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from pathlib import Path
 
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import plan_part
 from gpu_saliency.pipeline import analyse_request
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
@@ -49,9 +48,9 @@ def encode_commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tup
     """The shell lines of all parts, and the filter graph of each; ``partN/`` stands for the temporary folder of the encode."""
     assert job.channel is not None
     commands, graphs = [], []
-    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+    with temporary_folder() as folder:
         for number, part in enumerate(job.channel.split(plan)):
-            run = plan_part(job, plan, part, Path(folder))
-            commands += [line.replace(folder + os.sep, f"part{number}/") for line in run.shell_lines()]
-            graphs.append(run.graph.replace(folder + os.sep, f"part{number}/"))
+            run = plan_part(job, plan, part, folder)
+            commands += [line.replace(str(folder) + os.sep, f"part{number}/") for line in run.shell_lines()]
+            graphs.append(run.graph.replace(str(folder) + os.sep, f"part{number}/"))
     return tuple(commands), tuple(graphs)

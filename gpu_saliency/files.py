@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gpu_saliency.errors import GpuSaliencyError, OutputError, setting
+from gpu_saliency.process.signals import held
+from gpu_saliency.process.temporary import temporary_folder
 
 
 def check_output(output: Path, source: Path | None, *, overwrite: bool, name: str = "output") -> None:
@@ -61,17 +64,15 @@ def visible_folder(path: Path) -> Path:
 
 @contextmanager
 def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]:
-    """Create an empty file beside ``output``, yield its path and remove it at the end of the block.
+    """Create an empty file in a hidden folder beside ``output``, yield its path and remove both at the end of the block.
 
     The file has the suffix of ``output``, from which ffmpeg chooses the container. Raises `OutputError` if it cannot be created.
     """
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
-    with writing(output, cure=cure), temporary.open("xb"):
-        pass
-    try:
+    with ExitStack() as stack:
+        with writing(output, cure=cure):
+            temporary = stack.enter_context(temporary_folder(output.parent)) / f"output{output.suffix}"
+            temporary.touch()
         yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -83,5 +84,14 @@ def publish(output: Path, *, cure: str | None = None) -> Iterator[Path]:
     """
     with temporary_output(output, cure=cure) as temporary:
         yield temporary
-        with writing(output, cure=cure):
+        with writing(output, cure=cure), held():
             temporary.replace(output)
+
+
+def check_regular(path: Path) -> None:
+    """Raise `OSError` unless ``path`` is a regular file: a FIFO, a terminal or ``/dev/zero`` would be read without end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))

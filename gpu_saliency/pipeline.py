@@ -15,6 +15,7 @@ from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.encode.workers import Workers
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.signals import finishing
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode
 from gpu_saliency.request import EncodeRequest, check_destinations
@@ -66,6 +67,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
             if intent is not None:
                 record["intent"] = intent.to_record()
+            finishing()
             save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
 
         with observer.stage(f"encoding with {job.encoder}") as advance:

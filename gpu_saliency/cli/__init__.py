@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import signal
 import sys
 import traceback
-from types import FrameType
 
 import typer
 
@@ -21,12 +20,14 @@ from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, UsageError
+from gpu_saliency.process import children, guard, signals, temporary
+from gpu_saliency.process.streams import StdoutClosed, guarded
 
 EXIT_CODES = """
 Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
 66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device · 70 internal error ·
-73 output not writable · 74 encode failed · 130 interrupted.
+73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 app = typer.Typer(
@@ -67,41 +68,56 @@ def main() -> None:
 
     An error is printed as one line on stderr, with ``--json`` also as an object on stdout, and determines the exit code.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    with guarded():
+        code = Interrupted.exit_code
+        # An interrupt while an error is reported ends the report.
+        with contextlib.suppress(KeyboardInterrupt), signals.working():
+            guard.start()
+            try:
+                code = _run()
+            finally:
+                signals.finishing()
+                children.kill_all()
+                temporary.remove_all()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; returns the exit code."""
     try:
         code = app(standalone_mode=False)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
+        sys.stdout.flush()
+    except StdoutClosed:
+        return 0
     except GpuSaliencyError as error:
-        code = _fail(error)
+        return _fail(Interrupted(signals.INTERRUPTED) if signals.interrupted() else error)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail(Interrupted("interrupted; temporary files were removed"))
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+        return _fail(Interrupted(signals.INTERRUPTED))
     except Exception as error:
+        if signals.interrupted():
+            return _fail(Interrupted(signals.INTERRUPTED))
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
-            code = _fail(UsageError(error.format_message(), cure="see --help"))
-        else:
-            traceback.print_exc()
-            code = _fail(
-                GpuSaliencyError(
-                    f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above"
-                )
-            )
-    sys.exit(code if isinstance(code, int) else 0)
+            return _fail(UsageError(error.format_message(), cure="see --help"))
+        traceback.print_exc()
+        return _fail(
+            GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
+        )
+    return code if isinstance(code, int) else 0
 
 
 def _fail(error: GpuSaliencyError) -> int:
-    if "--json" in sys.argv:
-        print(json.dumps({"error": error.to_json(spell_flag)}, indent=2))
+    signals.finishing()
     reporter = CliReporter()
+    if "--json" in sys.argv:
+        try:
+            print(json.dumps({"error": error.to_json(spell_flag)}, indent=2), flush=True)
+        except OutputError as second:
+            if not isinstance(second, StdoutClosed):
+                reporter.error(second.line(spell_flag))
     for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
         reporter.say(f"ffmpeg: {word}")
     reporter.error(error.line(spell_flag))
     return error.exit_code
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

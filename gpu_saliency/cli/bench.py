@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from gpu_saliency.cli.run_bench import MadeClips, run_bench
 from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import check_output, publish, writing
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.source.clip import MAX_SIDE
 from gpu_saliency.source.probe import probe_clip
 
@@ -51,7 +51,7 @@ def bench(
         if output is not None:
             check_output(output, None, overwrite=overwrite)
             temporary = kept.enter_context(publish(output))
-        folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="gpu_saliency-")))
+        folder = kept.enter_context(temporary_folder())
         reporter = report.reporter()
         clips = [probe_clip(path) for path in files or ()] or list(made.generate(folder, reporter))
         result, rows = run_bench(clips, settings, batches, rounds, reporter)

@@ -144,7 +144,7 @@ def compare(
         command=shlex.join(["gpu-saliency", *sys.argv[1:]]),
     )
     result = compare_encodes(request, report.reporter())
-    report.show(result.to_json(), "\n".join(compare_lines(result)))
+    report.show(result.to_json(), "\n".join(compare_lines(result)), has_output=True)
 
 
 def parse_presets(text: str | None) -> dict[str, str]:

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gpu_saliency.cli.reporter import CliReporter
+from gpu_saliency.cli.spelling import spell_flag
+from gpu_saliency.process.stalls import DEFAULT_SECONDS, set_stall_timeout
+from gpu_saliency.process.streams import StdoutClosed, StdoutError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 from gpu_saliency.source.probe import probe_clip
@@ -78,11 +81,31 @@ class RunOptions:
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
     quiet: Annotated[bool, typer.Option("--quiet", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    stall_timeout: Annotated[
+        float,
+        typer.Option(
+            help="End a program or a read that makes no progress for this many seconds; 0 never does.", rich_help_panel=RUN
+        ),
+    ] = DEFAULT_SECONDS
+
+    def __post_init__(self) -> None:
+        """Set the stall limit before the command begins. Raises `UsageError`."""
+        set_stall_timeout(self.stall_timeout)
 
     def reporter(self) -> CliReporter:
         """Make the reporter that shows progress on stderr."""
         return CliReporter(quiet=self.quiet)
 
-    def show(self, result: dict[str, Any], text: str) -> None:
-        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise."""
-        print(json.dumps(result, indent=2) if self.as_json else text)
+    def show(self, result: dict[str, Any], text: str, *, has_output: bool = False) -> None:
+        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise.
+
+        Raises `StdoutError` if stdout cannot be written; a warning where the command ``has_output``, which is complete.
+        """
+        try:
+            print(json.dumps(result, indent=2) if self.as_json else text, flush=True)
+        except StdoutClosed:
+            return
+        except StdoutError as error:
+            if not has_output:
+                raise
+            self.reporter().warn(f"{error.line(spell_flag)}; the output file is complete")

@@ -111,7 +111,7 @@ def preview(
     facts = write_preview(display, clip, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
-    report.show(facts, text)
+    report.show(facts, text, has_output=True)
 
 
 def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from gpu_saliency.compare.pictures import LONGEST_SIDE
 from gpu_saliency.draw.panel import panel_size
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, find_ffmpeg, run_ffmpeg
 from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.source.clip import Clip
 
 SECONDS = 2.0
@@ -38,8 +38,8 @@ def make_excerpt(ffmpeg: Ffmpeg, clip: Clip, file: Path | None, frames: tuple[in
 
     Raises `EncodeError` or `ToolMissingError`.
     """
-    with tempfile.TemporaryDirectory(prefix="gpu-saliency-") as folder:
-        output = Path(folder, "excerpt.mp4")
+    with temporary_folder() as folder:
+        output = folder / "excerpt.mp4"
         run_ffmpeg(excerpt_command(ffmpeg, clip, file, frames, output))
         return output.read_bytes()
 

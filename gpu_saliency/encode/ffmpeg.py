@@ -13,19 +13,23 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
 from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
 from gpu_saliency.files import visible_folder
+from gpu_saliency.process import children
+from gpu_saliency.process.stalls import STALL_CURE, StallWatch
 
 DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
 # Lines of ffmpeg's own stages that name the failure; they need not come last, because decoders of a damaged source print on.
 _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
 _PROBE_TIMEOUT = 30
+_PROGRESS = frozenset({"frame", "total_size", "out_time_us"})
+"""The lines of ``-progress`` that change when ffmpeg has written something."""
 _DISK_FULL = os.strerror(errno.ENOSPC)
 # libavfilter 10.1 belongs to FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
@@ -128,12 +132,10 @@ def ask_program(path: str, *arguments: str) -> str:
     """Run ``path`` with ``arguments``; returns its standard output, then its standard error. Raises `ToolMissingError`."""
     command = [path, *arguments]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_PROBE_TIMEOUT, stdin=subprocess.DEVNULL
-        )
+        answer = children.run(command, _PROBE_TIMEOUT, text=True, errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolMissingError(f"{path}: cannot be run: {error}", cure="install it again, or give another path") from error
-    return answer.stdout + answer.stderr
+    return str(answer.stdout + answer.stderr)
 
 
 def run_ffmpeg(
@@ -147,19 +149,18 @@ def run_ffmpeg(
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
     ffmpeg runs. ``processes`` holds ffmpeg while it runs. An exception that ends this call early (Ctrl-C, or one raised by
-    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full,
-    `ToolMissingError` when ffmpeg cannot be started.
+    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, and when it makes no progress
+    (stalls.py), `OutputError` when the disk is full, `ToolMissingError` when ffmpeg cannot be started.
     """
     try:
         # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
-        process = subprocess.Popen(
+        process = children.start(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,
             pass_fds=() if pass_fd is None else (pass_fd,),
         )
     except OSError as error:
@@ -188,22 +189,25 @@ def run_ffmpeg(
     listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
     listener.start()
     try:
-        with (processes or Processes()).holding(process):
+        with (processes or Processes()).holding(process), StallWatch(partial(children.kill, process)) as watch:
             for line in process.stdout:
-                if on_frame is not None and line.startswith("frame="):
-                    on_frame(int(line[6:]))
+                name, _, value = line.partition("=")
+                if name in _PROGRESS:
+                    watch.note(name, value)
+                if on_frame is not None and name == "frame":
+                    on_frame(int(value))
             code = process.wait()
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        children.end(process)
         listener.join(timeout=5)
         process.stdout.close()
         process.stderr.close()
+    if code and watch.stalled_seconds is not None:
+        raise EncodeError(
+            f"ffmpeg made no progress for {watch.stalled_seconds:g} s and was ended",
+            cure=STALL_CURE,
+            evidence={"ffmpeg_exit": code, "command": [os.fspath(c) for c in command]},
+        )
     if code:
         said = [word for word in words if word and "Last message repeated" not in word]
         reason = reasons[0] if reasons else said[-1] if said else "no output"

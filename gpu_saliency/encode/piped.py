@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, ToolMissingError, setting
+from gpu_saliency.process import children
+from gpu_saliency.process.stalls import STALL_CURE, StallWatch
 
 _LAST_WORDS = 12
 _COMPLAINT = re.compile(r"error|unprocessed|invalid|not supported|cannot|failed", re.IGNORECASE)
@@ -31,7 +33,7 @@ def run_piped(
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
-            process = subprocess.Popen(program, stdin=read_end, stdout=log, stderr=log, start_new_session=True)
+            process = children.start(program, stdin=read_end, stdout=log, stderr=log)
         except OSError as error:
             os.close(write_end)
             raise ToolMissingError(
@@ -47,13 +49,14 @@ def run_piped(
                     run_ffmpeg([*ffmpeg_command, f"pipe:{write_end}"], on_frame, pass_fd=write_end, processes=processes)
                 except EncodeError as error:
                     failure = error
-                code = process.wait()
+                with StallWatch(partial(children.kill, process)) as watch:
+                    code = process.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            children.end(process, patience=0)
         log.seek(0)
         said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
+    if code and watch.stalled_seconds is not None:
+        raise EncodeError(f"{program[0]} made no progress for {watch.stalled_seconds:g} s and was ended", cure=STALL_CURE)
     reason = _reason(said)
     # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0; its own output then names the cause.
     if code or (failure is not None and reason):

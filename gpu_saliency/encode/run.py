@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.source.seek import key_frame_before
 
 SEEK_AHEAD = 1.0
@@ -137,8 +137,8 @@ def _nears_end(task: Task[Path], part: Part) -> bool:
 @contextmanager
 def part_folder(output: Path) -> Iterator[Path]:
     """Create a hidden folder beside ``output``, on the disk that must have space for it anyway; removed after the block."""
-    with writing(output), tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem[:40]}.") as folder:
-        yield Path(folder).absolute()
+    with writing(output), temporary_folder(output.parent) as folder:
+        yield folder
 
 
 def encode_part(

@@ -10,12 +10,12 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from gpu_saliency.process import children
+
 T = TypeVar("T")
 OnFrame = Callable[[int], None]
 """Called with the number of frames done so far."""
 _POLL_SECONDS = 0.1
-_PATIENCE = 5.0
-"""Seconds that a program has to end after SIGTERM before it gets SIGKILL."""
 
 
 class Processes:
@@ -32,7 +32,7 @@ class Processes:
         with self._lock:
             self._running.add(process)
             if self._is_ended:
-                process.terminate()
+                children.terminate(process)
         try:
             yield
         finally:
@@ -44,13 +44,13 @@ class Processes:
         with self._lock:
             self._is_ended = True
             for process in self._running:
-                process.terminate()
+                children.terminate(process)
 
     def kill(self) -> None:
         """End the programs that run now even if they ignore SIGTERM."""
         with self._lock:
             for process in self._running:
-                process.kill()
+                children.kill(process)
 
 
 class Task(Generic[T]):
@@ -79,7 +79,7 @@ class Workers:
         if kind is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._processes.end()
-            wait(self._futures, timeout=_PATIENCE)
+            wait(self._futures, timeout=children.PATIENCE)
             self._processes.kill()
         self._pool.shutdown(wait=True)
 

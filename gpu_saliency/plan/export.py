@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.files import check_folder, check_output, publish, writing
 from gpu_saliency.plan.attention import DEFAULT_CURVE
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 
 EXPORTS = ("png", "npz", "csv")
 """Forms of an exported plan."""
@@ -112,21 +112,12 @@ def plan_picture(plan: RoiPlan, segment: int) -> NDArray[np.uint8]:
 
 def _write_pictures(plan: RoiPlan, folder: Path) -> None:
     """Write a picture for each segment to a temporary folder, and move them to ``folder`` when all are complete."""
-    with writing(folder, cure=_CURE):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.absolute().parent))
-        try:
-            for segment, start in enumerate(plan.segment_start.tolist()):
-                name = f"segment_{segment:04}_frame_{start:06}.png"
-                (temporary / name).write_bytes(png_bytes(plan_picture(plan, segment)))
-            temporary.chmod(0o777 & ~_umask())
-            if folder.is_dir():  # earlier pictures only, as check_export made sure
-                shutil.rmtree(folder)
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with writing(folder, cure=_CURE), temporary_folder(folder.absolute().parent) as holder:
+        temporary = holder / "pictures"
+        temporary.mkdir()
+        for segment, start in enumerate(plan.segment_start.tolist()):
+            name = f"segment_{segment:04}_frame_{start:06}.png"
+            (temporary / name).write_bytes(png_bytes(plan_picture(plan, segment)))
+        if folder.is_dir():  # earlier pictures only, as check_export made sure
+            shutil.rmtree(folder)
+        temporary.replace(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -16,6 +15,7 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
 from gpu_saliency.errors import SourceError, UsageError, setting
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
 from gpu_saliency.proof.verdict import Proof, judge
@@ -58,9 +58,9 @@ def prove_encode(
 
 @contextmanager
 def _plain_encode(job: EncodeJob, plan: RoiPlan, frames: int, on_frame: Callable[[int], None] | None) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder:
+    with temporary_folder() as folder:
         part = Part(0, min(frames + LOOKAHEAD_FRAMES, plan.frame_count))
-        yield encode_part(job, None, part, Path(folder), on_frame)
+        yield encode_part(job, None, part, folder, on_frame)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, candidates, probe_ffmpeg
 from gpu_saliency.errors import ToolMissingError, setting
+from gpu_saliency.process import children
 from gpu_saliency.score.views import View
 
 FILTERS = {
@@ -79,6 +80,6 @@ def _accepts(path: str, option: str) -> bool:
     graph = f"color=size={_TRY_SIZE}:rate=1:duration=1,format=yuv420p10le,split[a][b];[a][b]libvmaf={option}"
     command = [path, "-v", "error", "-nostdin", "-filter_complex", graph, "-frames:v", "1", "-f", "null", "-"]
     try:
-        return subprocess.run(command, capture_output=True, timeout=_TRY_TIMEOUT, stdin=subprocess.DEVNULL).returncode == 0
+        return children.run(command, _TRY_TIMEOUT).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False

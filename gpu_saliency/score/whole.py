@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg, run_ffmpeg
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, SourceError, setting
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Advance
 from gpu_saliency.score.graph import Measured, ScoreFiles, score_command, score_graph
 from gpu_saliency.score.logs import read_filters, read_vmaf
@@ -44,8 +43,8 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
     Raises `SourceError` when ffmpeg cannot decode a file, or when the files have different numbers of frames, and `MapsError`
     when the masks have another number.
     """
-    with tempfile.TemporaryDirectory(prefix="gpu-saliency-") as folder:
-        files = ScoreFiles(Path(folder))
+    with temporary_folder() as folder:
+        files = ScoreFiles(folder)
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         graph, outputs = score_graph(pair, measured, files, frames, threads)
         total = min(filter(None, (frames, pair.reference.frame_count, pair.distorted.frame_count)), default=None)
@@ -68,7 +67,7 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
     for name, metric in metrics.items():
         if len(metric.frames) != count:
             raise GpuSaliencyError(f"{name}: ffmpeg measured {len(metric.frames)} of {count} frames")
-    return Passed(count, metrics, region, tuple(word.replace(folder, "score") for word in command))
+    return Passed(count, metrics, region, tuple(word.replace(str(folder), "score") for word in command))
 
 
 @contextmanager

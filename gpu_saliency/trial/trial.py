@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.run import encode_part
 from gpu_saliency.encode.sample import KEY_FRAME_DISTANCE, packet_sizes
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer
 from gpu_saliency.trial.scoring import VmafTool
 from gpu_saliency.trial.windows import Window, covers
@@ -88,14 +88,14 @@ class Trials:
         what = "plain" if plan is None else f"offset {offset:g}"
         with (
             self._observer.stage(f"trial {len(self.done) + 1}: crf {job.crf:g}, {what}") as advance,
-            tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
+            temporary_folder() as folder,
         ):
 
             def after(before: int) -> Callable[..., None]:
                 return lambda frames, _total=None: advance(before + frames, total)
 
             for number, window in enumerate(self.windows):
-                own = Path(folder) / f"{number:05d}"
+                own = folder / f"{number:05d}"
                 own.mkdir()
                 path = encode_part(job, plan, window.encoded, own, after(done))
                 done += window.encoded.frames

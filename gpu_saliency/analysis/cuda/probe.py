@@ -17,6 +17,7 @@ from gpu_saliency.analysis.cuda.memory import cuda_error
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
 from gpu_saliency.errors import setting
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
+from gpu_saliency.process import children
 
 _SECONDS = 120
 """Timeout of the probe in seconds; the first start of eight sleeping GPUs takes tens of seconds."""
@@ -90,9 +91,7 @@ def probe() -> GpuMachine:
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     try:
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        done = children.run(command, _SECONDS, env=environment, text=True)
     except subprocess.TimeoutExpired:
         return GpuMachine(f"the NVIDIA driver did not respond within {_SECONDS} s")
     sections: dict[str, dict[str, Any]] = {}

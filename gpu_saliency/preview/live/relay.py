@@ -11,6 +11,7 @@ import time
 
 from gpu_saliency.encode.ffmpeg import ask_program, candidates
 from gpu_saliency.errors import SourceError, ToolMissingError
+from gpu_saliency.process import children
 
 RELAYED = frozenset({"srt"})
 OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
@@ -31,9 +32,7 @@ class Relay:
         command += ["-map", "0:V:0", "-c", "copy", "-flush_packets", "1", "-f", "mpegts", "pipe:1"]
         self._closing = closing
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `close`
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True, bufsize=0
-        )
+        self._process = children.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
         self._read = 0
 
     def read(self, size: int) -> bytes:
@@ -64,8 +63,7 @@ class Relay:
         return 0, 0
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        children.end(self._process, patience=0)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._log.close()

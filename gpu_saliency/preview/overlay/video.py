@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from gpu_saliency.errors import EncodeError, SourceError, setting
 from gpu_saliency.files import publish
 from gpu_saliency.preview.overlay.painter import STYLES
 from gpu_saliency.preview.overlay.source import OnFrame, OverlaySource
+from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.source.clip import ColorTags
 
 ENCODER, CODEC = "libx264", "h264"
@@ -35,11 +35,11 @@ def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on
     """
     clip, track = source.clip, source.track
     with (
-        tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
+        temporary_folder() as folder,
         publish(output, cure=f"give {setting('output')} another path") as temporary,
     ):
         # The frames are encoded at a constant rate, without audio; join_parts adds the source's time stamps and audio.
-        part = Path(folder) / "part.mp4"
+        part = folder / "part.mp4"
         painter = source.painter(_SIDE_AMONG if len(STYLES[source.style]) > 1 else _SIDE_ALONE)
         frames = _encode(source.pictures(painter), painter.size, clip.frame_rate, part, on_frame)
         if frames != track.frame_count:
