@@ -6,11 +6,9 @@
 `encode_clip` runs `prepare_encode`, `load_saliency_sidecar`, `build_roi_plan` and `run_saliency_encode`, then the proof.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from gpu_saliency._version import __version__
 
+TYPE_CHECKING = False  # as that of `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
     from gpu_saliency.analysis.load import load_saliency_sidecar
     from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
@@ -105,7 +103,9 @@ _MODULES = {
 """The module of each name. It is imported at the first use, so that the program can handle signals before."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    import importlib
+
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,10 +1,19 @@
 """Starts the program: handles signals before the other imports, which take most of a second, then runs the command line."""
 
-from gpu_saliency.process import signals
+import os
+import signal
+
+
+def _end_at_once(_number: int, _frame: object) -> None:
+    """End the process before anything has begun."""
+    os.write(2, b"ERROR: interrupted\n")
+    os._exit(130)
 
 
 def main() -> None:
     """Run ``gpu-saliency`` and exit."""
+    from gpu_saliency.process import signals
+
     signals.install()
     from gpu_saliency.process import streams
 
@@ -13,6 +22,11 @@ def main() -> None:
 
     run()
 
+
+# Imported only to run the program: by the interpreter for -m, or by the installed script.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is not signal.SIG_IGN:
+        signal.signal(_number, _end_at_once)
 
 if __name__ == "__main__":
     main()

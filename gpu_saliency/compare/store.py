@@ -12,7 +12,7 @@ import numpy as np
 
 from gpu_saliency.analysis.sidecar import SourceRecord
 from gpu_saliency.errors import OutputError, setting
-from gpu_saliency.files import check_folder, publish, writing
+from gpu_saliency.files import check_folder, check_regular, publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 
 MARK = ".gpu-saliency-compare.json"
@@ -77,6 +77,7 @@ def _claim(folder: Path, name: str, *, overwrite: bool) -> Json | None:
     with writing(folder, cure=another):
         folder.mkdir(exist_ok=True)
     try:
+        check_regular(folder / MARK)
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         mark = None
@@ -96,6 +97,7 @@ class Record:
     def read(self) -> Json | None:
         """The facts, or ``None`` where there are none yet; a damaged file counts as none."""
         try:
+            check_regular(self.path)
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None

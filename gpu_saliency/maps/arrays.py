@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
 from gpu_saliency.errors import setting as mark
+from gpu_saliency.files import check_regular
 from gpu_saliency.grid import BLOCK_SIZE
 from gpu_saliency.maps.given import UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip
@@ -86,6 +87,7 @@ def read_array_file(setting: str, path: Path) -> GivenMaps:
 def open_array(setting: str, path: Path) -> Iterator[ArrayStream]:
     """Open an NPY file. Raises `MapsError`."""
     try:
+        check_regular(path)
         file = path.open("rb")
     except OSError as error:
         raise MapsError(f"cannot be read: {error.strerror}", setting=setting, value=path, cure=_CURE) from error

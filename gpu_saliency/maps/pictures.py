@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
+from gpu_saliency.files import check_regular
 from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -118,6 +119,7 @@ def _decode(path: Path) -> av.VideoFrame:
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1  # a container would start threads, and decode twice: four times the time for a picture of 1080p
     try:
+        check_regular(path)
         packet = av.Packet(path.read_bytes())
         found = [*decoder.decode(packet), *decoder.decode(None)]
     except av.FFmpegError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from gpu_saliency.errors import MapsError, SourceMissingError
+from gpu_saliency.errors import GpuSaliencyError, MapsError, SourceMissingError
+from gpu_saliency.files import check_regular
 from gpu_saliency.maps.arrays import read_array_file
 from gpu_saliency.maps.boxes import read_boxes
 from gpu_saliency.maps.given import GivenMaps
@@ -24,6 +25,7 @@ def read_maps(setting: str, path: Path) -> GivenMaps:
     try:
         if path.is_dir():
             return read_folder(setting, path)
+        check_regular(path)
         suffix = path.suffix.lower()
         if suffix in (".npz", ".npy"):
             return read_array_file(setting, path)
@@ -32,6 +34,10 @@ def read_maps(setting: str, path: Path) -> GivenMaps:
         return read_picture(setting, path) if suffix in PICTURE_SUFFIXES else read_video(setting, path)
     except PermissionError as error:
         raise MapsError("cannot be read: permission denied", setting=setting, value=path, cure="check its permissions") from error
+    except OSError as error:
+        if isinstance(error, GpuSaliencyError):
+            raise
+        raise MapsError(f"cannot be read: {error.strerror}", setting=setting, value=path, cure="give a regular file") from error
 
 
 def hash_maps(setting: str, path: Path) -> str:
@@ -41,6 +47,7 @@ def hash_maps(setting: str, path: Path) -> str:
         for file in map_files(path) if path.is_dir() else [path]:
             if path.is_dir():
                 digest.update(f"{len(file.name.encode())} {file.name} {file.stat().st_size}\n".encode())
+            check_regular(file)
             with file.open("rb") as opened:
                 while chunk := opened.read(_CHUNK):
                     digest.update(chunk)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.errors import ModelError
+from gpu_saliency.files import check_regular
 from gpu_saliency.model.attention import ATTENTION_KEY, AttentionCurve
 
 # As in torchvision's reference transforms; R', G', B' in 0..1.
@@ -148,6 +149,7 @@ def _attention(path: Path, text: str | None) -> AttentionCurve | None:
 def describe_model(path: Path) -> dict[str, Any]:
     """Name and SHA-256 of a model file, for results and sidecars. Raises `ModelError` if it cannot be read."""
     try:
+        check_regular(path)
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(

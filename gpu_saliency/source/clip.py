@@ -16,6 +16,7 @@ import av.video.stream
 from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import SourceError
+from gpu_saliency.process.stalls import STALL_CURE, stall_timeout
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
@@ -120,14 +121,21 @@ class Clip:
 
 @contextmanager
 def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
-    """Open ``clip`` for demuxing, and for decoding with ``hwaccel``. Raises `SourceError` if libavformat cannot open it."""
+    """Open ``clip`` for demuxing, and for decoding with ``hwaccel``.
+
+    Raises `SourceError` if libavformat cannot open it, and if the block gets no data for as long as the stall limit.
+    """
+    form = "rawvideo" if clip.is_raw else None
     try:
-        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
+        container = av.open(clip.url, format=form, options=clip.demuxer_options, hwaccel=hwaccel, timeout=stall_timeout())
     except (av.FFmpegError, OSError) as error:
         on = "" if hwaccel is None else " with a hardware decoder"
         raise SourceError(f"{clip.path}: cannot be opened{on}: {libav_reason(error)}", cure=_OPEN_CURE) from error
     with container:
-        yield container
+        try:
+            yield container
+        except av.error.ExitError as error:
+            raise SourceError(f"{clip.path}: {libav_reason(error)}", cure=STALL_CURE) from error
 
 
 def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
@@ -137,4 +145,6 @@ def video_stream_of(container: av.container.InputContainer) -> av.video.stream.V
 
 def libav_reason(error: Exception) -> str:
     """The message of an error of libav or the operating system, without its number and path."""
+    if isinstance(error, av.error.ExitError):  # libav's name for the end by the stall limit
+        return f"nothing could be read for {stall_timeout():g} s"
     return str(getattr(error, "strerror", None) or error)

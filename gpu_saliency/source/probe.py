@@ -10,6 +10,7 @@ from pathlib import Path
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
+from gpu_saliency.process.stalls import stall_timeout
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
 from gpu_saliency.source.frame_rate import frames_before
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
@@ -55,7 +56,7 @@ def probe_clip(
 
 def _probe_container(path: Path, duration: float) -> Clip:
     try:
-        container = av.open(f"file:{path}")
+        container = av.open(f"file:{path}", timeout=stall_timeout())
     except (av.FFmpegError, OSError) as error:
         raise SourceError(
             f"{path}: is not a video that ffmpeg can read: {libav_reason(error)}",

@@ -19,6 +19,7 @@ from gpu_saliency.analysis.sidecar.records import AnalysisRecord, MapsRecord, Mo
 from gpu_saliency.analysis.sidecar.sidecar import FORMAT, READABLE_VERSIONS, Sidecar
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import SidecarError, setting
+from gpu_saliency.files import check_regular
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 
 Raw = TypeVar("Raw")
@@ -71,6 +72,7 @@ def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
     """Load the sidecar ``path``. Raises `SidecarError` if it is damaged, hostile or of another version."""
     path = Path(path)
     try:
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
             header = _read_header(path, archive)
             track = _read_track(path, archive, header)

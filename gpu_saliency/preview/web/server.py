@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,12 +22,11 @@ from gpu_saliency.preview.screen import ClipScreen, LiveScreen, Screen
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.web.app import make_app
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
+from gpu_saliency.preview.web.limits import LONGEST_MESSAGE, MAX_HEADER_BYTES, LimitedHttp, OneLine
 from gpu_saliency.preview.web.pictures import FrameStore, LatestPicture
 from gpu_saliency.preview.web.shared import Shared
+from gpu_saliency.process.signals import routed
 from gpu_saliency.progress import Reporter
-
-_LONGEST_MESSAGE = 1 << 16
-"""Longest message in bytes that is accepted from a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +98,13 @@ def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) 
     url = f"http://{shown}:{port}/" + (f"{token}/" if token else "")
     config = uvicorn.Config(
         make_app(shared, new_screen, own_hosts(host, port), token),
-        log_level="error",
+        http=LimitedHttp,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        log_config=None,
         access_log=False,
         lifespan="off",
         ws="websockets-sansio",
-        ws_max_size=_LONGEST_MESSAGE,
+        ws_max_size=LONGEST_MESSAGE,
         ws_per_message_deflate=False,  # JPEG does not compress further
         server_header=False,
         timeout_graceful_shutdown=1,
@@ -114,11 +115,24 @@ def _serve(shared: Shared, new_screen: Callable[[], Screen[bytes]], site: Site) 
         site.reporter.say(f"{warning}Press Ctrl-C to end.")
         if site.open_page:
             threading.Thread(target=_open, args=(url, site.reporter), daemon=True).start()
-        asyncio.run(_run(uvicorn.Server(config), site.listener, shared.session))
+        OneLine(site.reporter).attach()
+        asyncio.run(_run(_Server(config), site.listener, shared.session))
     except KeyboardInterrupt:  # the regular end
         pass
     finally:
         shared.close()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which a signal asks to end; uvicorn would raise the signal again after its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        def end() -> None:
+            self.should_exit = True
+
+        with routed(end, exit_code=0):
+            yield
 
 
 async def _run(server: uvicorn.Server, listener: socket.socket, session: Session) -> None:

@@ -8,6 +8,7 @@ sends JSON texts; `parse_command` validates them.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ _POINTS, _MARKS = 600, 2000
 """Most points of the mean saliency curve, and most marks on the time line. More would be too close together on the page."""
 
 
+_MAX_DIGITS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A message from the page."""
@@ -44,7 +48,7 @@ def parse_command(text: str) -> Command:
 
     Raises `ValueError` for an invalid message, and its subclass `UsageError` for a policy that is out of range.
     """
-    message = json.loads(text)
+    message = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_real)
     if not isinstance(message, dict):
         raise ValueError("not an object")
     kind = message.get("type")
@@ -63,6 +67,19 @@ def parse_command(text: str) -> Command:
     if kind not in ("ack", "step", "seek") or type(number) is not int or abs(number) > 1 << 40:
         raise ValueError("not a command")
     return Command(kind, number)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
 
 
 def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, live: bool) -> dict[str, Any]:

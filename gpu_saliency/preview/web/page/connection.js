@@ -5,6 +5,9 @@ import { setText } from "./state.js";
 const TOO_MANY_VIEWERS = 4001;
 let socket = null;
 
+const FIRST_WAIT = 1000, LONGEST_WAIT = 30000; // milliseconds between attempts to connect, doubled each time
+let wait = FIRST_WAIT;
+
 // Calls onMessage with each JSON message, and onPicture with {number, facts, heat, grid, bitmap} of each picture, in their order.
 export function connect(onMessage, onPicture) {
   const url = new URL("viewer", location.href);
@@ -14,6 +17,7 @@ export function connect(onMessage, onPicture) {
   let received = 0;
   let drawing = Promise.resolve();
   socket.onmessage = (event) => {
+    wait = FIRST_WAIT;
     if (typeof event.data === "string") {
       onMessage(JSON.parse(event.data), received);
       return;
@@ -25,9 +29,12 @@ export function connect(onMessage, onPicture) {
       .catch((error) => setText("error", `This frame cannot be shown: ${error}`));
   };
   socket.onclose = (event) => {
-    const reason = event.code === TOO_MANY_VIEWERS ? event.reason : "the server has ended or the connection was lost; reload to try again";
-    setText("state", `Not connected: ${reason}`);
+    const reason = event.code === TOO_MANY_VIEWERS ? event.reason : "the server has ended or the connection was lost";
+    setText("state", `Not connected: ${reason}; trying again every ${wait / 1000} s`);
     document.body.dataset.state = "closed";
+    // A random share keeps many pages from coming at once.
+    setTimeout(() => connect(onMessage, onPicture), wait * (0.75 + 0.5 * Math.random()));
+    wait = Math.min(2 * wait, LONGEST_WAIT);
   };
 }
 
