@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 
-from kills import NAMESPACE, kill_runs, missing_namespace  # noqa: E402 - found through the line above
+from kills import NAMESPACE, kill_runs, missing_namespace
 
 
 def main() -> None:
