@@ -12,15 +12,15 @@ from gpu_saliency.analysis.run import NoticeHook, ProgressHook, SamplesHook, ana
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import (
     AnalysisRecord,
+    DeviceFacts,
     MapsRecord,
     ModelRecord,
     Sidecar,
     SourceRecord,
-    check_fresh,
-    read_sidecar,
+    read_sidecar_of,
     save_sidecar,
 )
-from gpu_saliency.model.contract import describe_model
+from gpu_saliency.model.file import describe_model
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
@@ -48,9 +48,7 @@ def load_saliency_sidecar(
     source = SourceRecord.of(clip)
     if reuse and path is not None and path.exists():
         step_was_given = settings.analysis_fps is not None or settings.every is not None
-        sidecar = read_sidecar(path)
-        check_fresh(sidecar, path, source, _origin(settings), sampling.step if step_was_given else None)
-        return sidecar, True
+        return read_sidecar_of(path, clip, source, _origin(settings), sampling.step if step_was_given else None), True
     sidecar = _analyse(clip, settings, sampling, source, on_progress, on_samples, on_notice)
     if path is not None:
         save_sidecar(sidecar, path)
@@ -96,5 +94,5 @@ def _analysis_record(result: AnalysisResult, sampling: Sampling, device: str, re
         device=device,
         device_reason=reason,
         provider=provider,
-        facts=result.facts,
+        facts=DeviceFacts(**result.facts),
     )

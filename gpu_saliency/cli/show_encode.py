@@ -57,7 +57,7 @@ def _analysis_text(analysis: AnalysisFacts) -> str:
         return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
     how = "reused" if analysis.reused else f"{record.device} ({record.device_reason}), {record.provider}"
     if record.device == "cuda" and not analysis.reused:
-        how += f", {record.facts['decoder']} ({record.facts['decoder_reason']})"
+        how += f", {record.facts.decoder} ({record.facts.decoder_reason})"
     return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
 
 

@@ -54,7 +54,7 @@ def _header_of(sidecar: Sidecar) -> dict[str, Any]:
         "has_gaze": track.gaze is not None,
         "source": sidecar.source.to_json(),
         **sidecar.origin_json(),
-        "analysis": sidecar.analysis.to_json(),
+        "analysis": sidecar.analysis.to_file(),
         "encodes": sidecar.encodes,
     }
 
