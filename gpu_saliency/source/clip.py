@@ -14,7 +14,7 @@ from pathlib import Path
 import av.video.stream
 from av.codec.hwaccel import HWAccel
 
-from gpu_saliency.errors import SourceError
+from gpu_saliency.errors import Interrupted, OutputError, SourceError
 from gpu_saliency.source.identity import FileIdentity
 
 MAX_SIDE = 16384
@@ -115,6 +115,17 @@ class Clip:
         change = None if self.identity is None else self.identity.change(self.path)
         if change is not None:
             raise SourceError(f"{self.path}: {change}: it changed during the run", cure="run again when nothing writes to it")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turn an error of the block into one about the file if that has changed: a decoder's words would mislead."""
+        try:
+            yield
+        except (Interrupted, OutputError):
+            raise
+        except Exception:
+            self.check_unchanged()
+            raise
 
 
 @contextmanager

@@ -48,3 +48,12 @@ class FileIdentity:
         if now.size_bytes != self.size_bytes:
             return f"had {self.size_bytes:,} bytes, and has {now.size_bytes:,} now"
         return None if now == self else "was changed"
+
+
+def stat_of(path: Path) -> tuple[object, ...] | None:
+    """What a change of the file at ``path`` changes, without its content: device, inode, size and times; ``None``: no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
