@@ -20,7 +20,8 @@ _NOT_OPENED = re.compile(
 def try_encoder(job: EncodeJob, on_frame: OnFrame | None = None, processes: Processes | None = None) -> None:
     """Open the encoder of ``job`` with its settings and size. Raises `ToolMissingError` with ffmpeg's reason if that fails.
 
-    For 720p it takes 0.1 s with libx264 and 0.4 s with libx265, on two busy cores. Programs outside of ffmpeg are not tried; their channel has found them already.
+    For 720p it takes 0.1 s with libx264 and 0.4 s with libx265, on two busy cores. Programs outside of ffmpeg are not tried; their
+    channel has found them already.
     """
     plain = Delivery() if job.channel is None else job.channel.deliver_plain(job, job.crf)
     if plain.program:
