@@ -82,7 +82,8 @@ def measure(path: Path, encoder: str, preset: str, seconds: float, repeat: int, 
         "-crf",
         f"{job.crf:g}",
     ]
-    product = [sys.executable, "-m", "gpu_saliency", "encode", "--src", str(path), "--output", str(ours), "--overwrite", "--quiet"]
+    product = [sys.executable, "-m", "gpu_saliency", "encode", "--src", str(path), "--output", str(ours)]
+    product += ["--overwrite", "--quiet", "--no-cache"]
     product += ["--encoder", encoder, "--preset", preset, "--json"]
     runs = [(timed([*alone, str(plain)]), timed(product)) for _ in range(repeat)]
     walls = [median(run[i][0] for run in runs) for i in (0, 1)]

@@ -76,7 +76,7 @@ def compare(clip: Clip, decoders: str) -> Parity:
     facts = cuda.analysis.facts
     return Parity(
         clip=clip.path.name,
-        decoder=str(facts["decoder"]),
+        decoder=str(facts.decoder),
         saliency_max=int(saliency.max()),
         saliency_mean=float(saliency.mean()),
         activity_max=int(np.abs(a.activity.astype(int) - b.activity).max()),
@@ -84,8 +84,8 @@ def compare(clip: Clip, decoders: str) -> Parity:
         plan_share=float((differ > 0).mean()),
         plan_max=int(differ.max()),
         same_frames=bool(same),
-        bytes_to_host=int(facts["copied_to_host_bytes"]),
-        bytes_to_device=int(facts["copied_to_device_bytes"]),
+        bytes_to_host=facts.copied_to_host_bytes or 0,
+        bytes_to_device=facts.copied_to_device_bytes or 0,
         track_bytes=sum(one.nbytes for one in (b.saliency, b.gaze, b.activity, b.motion) if one is not None) + 4 * b.frame_count,
     )
 

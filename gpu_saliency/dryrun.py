@@ -6,6 +6,7 @@ import os
 import time
 
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import plan_part
 from gpu_saliency.pipeline import analyse_request
@@ -25,7 +26,9 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     job = prepare_encode(request.clip, request.encode)
     check_destinations(job, request)
     observer = observer or Observer()
-    sidecar, reused = analyse_request(request, observer, write=False)
+    try_encoder(job)
+    found = analyse_request(request, observer, write=False)
+    sidecar = found.sidecar
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
     suffix = request.output_path.suffix
@@ -34,7 +37,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     commands, graphs = encode_commands(job, plan)
     return DryRunResult(
         **DryRunResult.common(job),
-        analysis=AnalysisFacts(sidecar, reused, None),
+        analysis=AnalysisFacts(sidecar, found.reused, None, found.reused_from),
         roi=RoiFacts.of(job, plan, len(graphs)),
         intent=intent,
         corrects_size=request.corrects_size(job),

@@ -7,18 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar, sidecar_beside
+from gpu_saliency.analysis.sidecar import (
+    EncodeFacts,
+    Sidecar,
+    SourceRecord,
+    check_fresh,
+    read_header,
+    read_sidecar_of,
+    sidecar_beside,
+)
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import format_params, parse_params
-from gpu_saliency.errors import SidecarError, SourceMissingError, UsageError, setting
+from gpu_saliency.errors import SidecarError, SourceError, SourceMissingError, UsageError, setting
 from gpu_saliency.files import check_output
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, RoiPolicy
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
+from gpu_saliency.source.identity import FileIdentity
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.source.raw import RAW_SUFFIXES
 
@@ -55,10 +64,11 @@ def inspect_encode(
 ) -> Inspection:
     """Compare the encode ``file`` with its plan, block by block, against a plain encode.
 
-    ``sidecar`` is the file beside ``file`` by default; it records the path of the source, which ``src`` overrides. ``plain`` is a
-    plain encode with the same settings; by default a temporary one is made. ``picture`` is the path of a PNG to write. ``frames``
-    is the number of frames to compare, from the start; 0 compares all. ``encoder_params`` must repeat the value that was used for
-    the encode. Raises any `GpuSaliencyError`.
+    ``sidecar`` is the file beside ``file`` by default. The source is ``src``; by default the file of the recorded name in the
+    folder of ``file`` or of the sidecar, since a sidecar of any origin could name any path. ``plain`` is a plain encode with the
+    same settings; by default a temporary one is made. ``picture`` is the path of a PNG to write. ``frames`` is the number of
+    frames to compare, from the start; 0 compares all. ``encoder_params`` must repeat the value that was used for the encode.
+    Raises any `GpuSaliencyError`.
     """
     file = Path(file)
     if frames < 0:
@@ -71,8 +81,8 @@ def inspect_encode(
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
-    found = read_sidecar(path)
-    clip = _source_of(found, path, None if src is None else Path(src))
+    clip = _source_of(path, file, None if src is None else Path(src))
+    found = read_sidecar_of(path, clip)
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
     plan = job.plan(found, policy)
     with (observer or Observer()).stage("comparing with a plain encode") as advance:
@@ -89,10 +99,17 @@ def inspect_encode(
     return Inspection(file, path, drawn, proof)
 
 
-def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
-    """Probe the source of ``sidecar``, at ``src`` or at the recorded path. Raises `SidecarError` if its fingerprint differs."""
-    record = sidecar.source
-    source = src or Path(record.path)
+def _source_of(path: Path, file: Path, src: Path | None) -> Clip:
+    """Probe the source of the sidecar ``path``: ``src``, or the file of the recorded name beside the encode or the sidecar.
+
+    The fingerprint is compared before anything is decoded. Raises `SidecarError` if it differs.
+    """
+    header = read_header(path)
+    record = header.source
+    source = src or _beside(record, path, file)
+    if not source.exists():
+        raise SourceMissingError(f"{source}: no such file", cure=f"give {setting('src')} the path of the source")
+    _check_file(record, path, source)
     is_raw = source.suffix.lower() in RAW_SUFFIXES
     clip = probe_clip(
         source,
@@ -102,8 +119,33 @@ def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
         frame_rate=parse_frame_rate(str(record.frame_rate)) if is_raw else None,
         duration=record.duration,
     )
-    check_fresh(sidecar, path, SourceRecord.of(clip))
+    check_fresh(header, path, SourceRecord.of(clip))
     return clip
+
+
+def _beside(record: SourceRecord, path: Path, file: Path) -> Path:
+    """The file of the name that ``record`` has, in the folder of the encode or of the sidecar. Raises `SourceMissingError`."""
+    name = Path(record.path).name
+    folders = dict.fromkeys((file.parent, path.parent))
+    found = next((folder / name for folder in folders if name and (folder / name).is_file()), None)
+    if found is None:
+        where = " or ".join(str(folder) for folder in folders)
+        problem = f"{path}: was made from {name or 'a file without a name'}, which is not in {where}"
+        raise SourceMissingError(problem, cure=f"give {setting('src')} the path of the source")
+    return found
+
+
+def _check_file(record: SourceRecord, path: Path, source: Path) -> None:
+    """Raise `SidecarError` unless the bytes of ``source`` are those that ``record`` describes."""
+    try:
+        found = FileIdentity.of(source)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{source}: cannot be read: {reason}", cure="give the path of a video file") from error
+    if (found.size_bytes, found.fingerprint) != (record.size_bytes, record.fingerprint):
+        raise SidecarError(
+            f"{path}: was not made for {source}, which has other content", cure=f"give {setting('src')} the path of the source"
+        )
 
 
 def _job_of(
@@ -113,42 +155,33 @@ def _job_of(
 
     Every recorded value is checked like a user's input. Raises any `GpuSaliencyError`.
     """
-    record = sidecar.encodes.get(file.name)
-    if not isinstance(record, dict):
-        known = ", ".join(sidecar.encodes) or "none"
-        raise SidecarError(f"{file}: has no record in {path}", cure=f"give a file that the sidecar records: {known}")
-    if record.get("size_bytes") != file.stat().st_size:
-        raise SidecarError(
-            f"{path}: records {record.get('size_bytes')} bytes for {file.name}, which has {file.stat().st_size}",
-            cure="encode it again",
-        )
+    known = sidecar.encodes.get(file.name)
+    if known is None:
+        names = ", ".join(sidecar.encodes)[:300] or "none"
+        raise SidecarError(f"{file}: has no record in {path}", cure=f"give a file that the sidecar records: {names}")
     try:
+        record = EncodeFacts.from_json(known)
+        if record.size_bytes != file.stat().st_size:
+            raise ValueError(f"it records {record.size_bytes} bytes for {file.name}, which has {file.stat().st_size}")
         settings = EncodeSettings(
-            encoder=str(record["encoder"]),
-            preset=None if record["preset"] is None else str(record["preset"]),
-            crf=None if record["crf"] is None else float(record["crf"]),
+            encoder=record.encoder,
+            preset=record.preset,
+            crf=record.crf,
             encoder_params=encoder_params,
             audio=False,
             ffmpeg_bin=ffmpeg_bin,
-            roi_channel=str(record["roi_channel"]),
-            bitrate=None if record["bitrate"] is None else int(record["bitrate"]),
+            roi_channel=record.roi_channel,
+            bitrate=record.bitrate,
         )
-        policy = RoiPolicy(
-            float(record["offset"]),
-            str(record["mapping"]),
-            str(record["aggregator"]),
-            float(record["ema_alpha"]),
-            str(record["asked_segments"]),
-            # Records from before the mapping attention lack it, and no other mapping uses it.
-            float(record.get("max_background_offset", DEFAULT_MAX_BACKGROUND_OFFSET)),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        limit = DEFAULT_MAX_BACKGROUND_OFFSET if record.max_background_offset is None else record.max_background_offset
+        policy = RoiPolicy(record.offset, record.mapping, record.aggregator, record.ema_alpha, record.asked_segments, limit)
+    except ValueError as error:
         raise SidecarError(f"{path}: its record of {file.name} cannot be used: {error}", cure="encode it again") from error
     job = prepare_encode(clip, settings)
-    if job.record().encoder_params != record.get("encoder_params"):
+    if job.record().encoder_params != record.encoder_params:
         # Encoder parameters can name files to write, so they must come from the user and never from a sidecar.
         raise UsageError(
-            f"{file}: was encoded with parameters {format_params(parse_params(str(record.get('encoder_params'))))!r}",
+            f"{file}: was encoded with parameters {format_params(parse_params(record.encoder_params))!r}",
             cure=f"repeat the {setting('encoder_params')} of that encode",
         )
     return job.timed_like(sidecar), policy

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar
+from gpu_saliency.analysis.load import FoundSaliency, find_saliency
+from gpu_saliency.analysis.sidecar import record_encode, sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import part_folder, run_saliency_encode
 from gpu_saliency.encode.sample import Sampler, proven_frames
@@ -38,11 +41,14 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
-    with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
+    with request.clip.watched(), part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
         corrects = request.corrects_size(job)
         # The plain sample needs no plan; but a target decides its quality first.
         sampler = Sampler(job, folder, workers) if request.takes_sample(job) and request.intent.target is None else None
-        sidecar, reused = analyse_request(request, observer)
+        opening = workers.start(partial(try_encoder, job))
+        found = analyse_request(request, observer, while_waiting=partial(workers.check, [opening]))
+        workers.results([opening])
+        sidecar = found.sidecar
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
         suffix = request.output_path.suffix
@@ -67,8 +73,10 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
             if intent is not None:
                 record["intent"] = intent.to_record()
+            request.clip.check_unchanged()
             finishing()
-            save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
+            shared = request.sidecar is not None
+            record_encode(sidecar, request.sidecar_path, request.output_path.name, record, shared=shared)
 
         with observer.stage(f"encoding with {job.encoder}") as advance:
             encoded = run_saliency_encode(
@@ -81,7 +89,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
-        analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),
+        analysis=AnalysisFacts(sidecar, found.reused, request.sidecar_path, found.reused_from),
         roi=RoiFacts.of(job, plan, encoded.parts, sample),
         intent=proven(intent, sidecar, plan, proof),
         proof=proof,
@@ -96,18 +104,28 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     )
 
 
-def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool = True) -> tuple[Sidecar, bool]:
-    """Load or compute the saliency of the clip; returns its sidecar, and whether an existing file was reused.
+def analyse_request(
+    request: EncodeRequest, observer: Observer, *, write: bool = True, while_waiting: Callable[[], None] | None = None
+) -> FoundSaliency:
+    """Load or compute the saliency of the clip.
 
-    ``write=False`` reads an existing sidecar and writes none.
+    Without a sidecar of its own, the request takes the one that ``plan`` wrote beside the source, if it fits. ``write=False`` reads
+    an existing sidecar and writes none. ``while_waiting`` is called during the analysis; what it raises ends it.
     """
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
+    beside = sidecar_beside(request.clip.path) if request.sidecar is None else None
     with observer.stage("finding saliency") as advance:
-        sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
-    corrupt = sidecar.analysis.corrupt_packets
-    if corrupt and not reused:
+
+        def on_progress(done: int, total: int | None) -> None:
+            if while_waiting is not None:
+                while_waiting()
+            advance(done, total)
+
+        found = find_saliency(request.clip, request.analysis, path, beside=beside, on_progress=on_progress, on_notice=observer.say)
+    corrupt = found.sidecar.analysis.corrupt_packets
+    if corrupt and not found.reused:
         observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were skipped")
-    return sidecar, reused
+    return found
 
 
 def _prove(

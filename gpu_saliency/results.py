@@ -61,12 +61,15 @@ class AnalysisFacts:
 
     sidecar: Sidecar
     reused: bool
-    """Whether an existing sidecar was used."""
+    """Whether maps of an earlier analysis were used."""
     path: Path | None
     """Path of the sidecar; ``None`` in a dry run."""
+    reused_from: Path | None = None
+    """The sidecar or the entry of the cache whose maps were used; ``None`` after an analysis."""
 
     def to_json(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"reused": self.reused, "frames": self.sidecar.frame_count}
+        where = self.reused_from and str(self.reused_from)
+        facts: dict[str, Any] = {"reused": self.reused, "reused_from": where, "frames": self.sidecar.frame_count}
         facts |= self.sidecar.origin_json() | self.sidecar.analysis.to_json()
         return facts if self.path is None else facts | {"sidecar": str(self.path)}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +15,16 @@ from requirements import MISSING, need, required
 
 from gpu_saliency.doctor import make_test_clip
 
+_CACHE = "GPU_SALIENCY_CACHE_DIR"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ.pop(_CACHE, ""), ignore_errors=True)
+
 
 def pytest_configure() -> None:
+    # For fixtures that several tests share; the user's own cache is never touched.
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix="gpu_saliency-tests-")
     try:
         required()  # otherwise a misspelt name would have no effect
     except ValueError as error:
@@ -36,6 +47,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_cuda"):
         need("cuda")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has an empty cache folder, which it shares with no other test and not with the user."""
+    monkeypatch.setenv(_CACHE, str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,32 @@
-"""`load_saliency_sidecar`: reads a clip's saliency from a sidecar, else from given maps, else runs the model."""
+"""`find_saliency`: reads a clip's saliency from a sidecar or the cache, else from given maps, else runs the model."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpu_saliency.analysis.device import AnalysisResult
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.given import analyse_given, open_maps
+from gpu_saliency.analysis.kept import KeptMaps, map_cache
 from gpu_saliency.analysis.run import NoticeHook, ProgressHook, SamplesHook, analyse_clip
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import (
     AnalysisRecord,
+    DeviceFacts,
     MapsRecord,
     ModelRecord,
     Sidecar,
     SourceRecord,
-    check_fresh,
-    read_sidecar,
+    read_sidecar_of,
     save_sidecar,
+    store_sidecar,
 )
-from gpu_saliency.model.contract import describe_model
+from gpu_saliency.errors import GpuSaliencyError, MapsError, ModelError, SidecarError
+from gpu_saliency.model.file import describe_model
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.identity import stat_of
 from gpu_saliency.source.sampling import Sampling
 
 
@@ -42,19 +47,70 @@ def load_saliency_sidecar(
     ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. Raises `SidecarError`, `SourceError`,
     `ModelError`, `MapsError`, `ToolMissingError` or `OutputError`.
     """
+    found = find_saliency(clip, settings, path, reuse=reuse, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice)
+    return found.sidecar, found.reused
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSaliency:
+    """The saliency of a clip. Produced by `find_saliency`."""
+
+    sidecar: Sidecar
+    reused_from: Path | None = None
+    """The sidecar or the entry of the cache that it was read from; ``None`` after an analysis."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether no analysis ran."""
+        return self.reused_from is not None
+
+
+def find_saliency(
+    clip: Clip,
+    settings: AnalysisSettings | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    reuse: bool = True,
+    beside: Path | None = None,
+    on_progress: ProgressHook | None = None,
+    on_samples: SamplesHook | None = None,
+    on_notice: NoticeHook | None = None,
+) -> FoundSaliency:
+    """Find the saliency of ``clip`` as `load_saliency_sidecar` does, and say where.
+
+    Before an analysis it looks at the sidecar ``beside``, which the user did not name and which is passed over with a message where
+    it does not fit, and with ``settings.cache`` in the cache folder.
+    """
     settings = settings or AnalysisSettings()
     path = None if path is None else Path(path)
     sampling = settings.sampling(clip)
     source = SourceRecord.of(clip)
+    step_was_given = settings.analysis_fps is not None or settings.every is not None
+    step = sampling.step if step_was_given else None
     if reuse and path is not None and path.exists():
-        step_was_given = settings.analysis_fps is not None or settings.every is not None
-        sidecar = read_sidecar(path)
-        check_fresh(sidecar, path, source, _origin(settings), sampling.step if step_was_given else None)
-        return sidecar, True
-    sidecar = _analyse(clip, settings, sampling, source, on_progress, on_samples, on_notice)
+        return FoundSaliency(read_sidecar_of(path, clip, source, _origin(settings), step), path)
+    found: FoundSaliency | None = None
+    if beside is not None and beside.exists():
+        try:
+            found = FoundSaliency(read_sidecar_of(beside, clip, source, _origin(settings), step), beside)
+        except SidecarError as error:
+            if on_notice is not None:
+                on_notice(f"{error.message}; it is not used")
+    kept = KeptMaps(map_cache(), clip, settings, sampling, source, _origin(settings)) if settings.cache and not found else None
+    if kept is not None and (entry := kept.find(on_notice)) is not None:
+        found = FoundSaliency(*entry)
+    if found is None:
+        before = _origin_files(settings)
+        with clip.watched():
+            found = FoundSaliency(_analyse(clip, settings, sampling, source, on_progress, on_samples, on_notice))
+        clip.check_unchanged()
+        _check_origin(settings, before)
+        if kept is not None:
+            kept.keep(found.sidecar, on_notice)
     if path is not None:
-        save_sidecar(sidecar, path)
-    return sidecar, False
+        write = store_sidecar if reuse else save_sidecar
+        write(replace(found.sidecar, encodes={}), path)
+    return found
 
 
 def _origin(settings: AnalysisSettings) -> ModelRecord | MapsRecord:
@@ -62,6 +118,20 @@ def _origin(settings: AnalysisSettings) -> ModelRecord | MapsRecord:
     if settings.maps is None:
         return ModelRecord(**describe_model(settings.model_path))
     return open_maps(settings).record()
+
+
+def _origin_files(settings: AnalysisSettings) -> tuple[object, ...]:
+    """What tells a changed model file, or file or folder of maps, from what it was."""
+    file = settings.model_path if settings.maps is None else Path(settings.maps)
+    return tuple(stat_of(one) for one in [file, *(sorted(file.iterdir()) if file.is_dir() else ())])
+
+
+def _check_origin(settings: AnalysisSettings, before: tuple[object, ...]) -> None:
+    """Raise `ModelError` or `MapsError` where the model or the maps changed during the analysis."""
+    if _origin_files(settings) != before:
+        kind: type[GpuSaliencyError] = ModelError if settings.maps is None else MapsError
+        what = settings.model_path if settings.maps is None else settings.maps
+        raise kind(f"{what}: changed during the run", cure="run again when nothing writes to it")
 
 
 def _analyse(
@@ -96,5 +166,5 @@ def _analysis_record(result: AnalysisResult, sampling: Sampling, device: str, re
         device=device,
         device_reason=reason,
         provider=provider,
-        facts=result.facts,
+        facts=DeviceFacts(**result.facts),
     )

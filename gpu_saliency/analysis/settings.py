@@ -82,6 +82,8 @@ class AnalysisSettings:
     """Given maps, which replace the model: a folder, picture, video, NPZ, NPY or JSON file (docs/own-maps.md)."""
     maps_kind: str | None = None
     """What the maps hold, ``saliency`` or ``gaze``; ``None``: what an NPZ file names, else ``saliency``."""
+    cache: bool = False
+    """Whether to take the maps of an earlier analysis from the cache folder, and to keep new ones there (docs/cache.md)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", find_model(os.fspath(self.model)))

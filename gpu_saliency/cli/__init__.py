@@ -11,6 +11,7 @@ import typer
 
 from gpu_saliency._version import __version__
 from gpu_saliency.cli.bench import bench
+from gpu_saliency.cli.cache import cache
 from gpu_saliency.cli.compare import compare
 from gpu_saliency.cli.doctor import doctor
 from gpu_saliency.cli.encode import encode
@@ -48,6 +49,7 @@ app.command(epilog=EXIT_CODES)(compare)
 app.command(epilog=EXIT_CODES)(preview)
 app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(bench)
+app.command(epilog=EXIT_CODES)(cache)
 
 
 def _show_version(value: bool) -> None:

@@ -13,7 +13,7 @@ import typer
 from gpu_saliency.cli.encode_options import parse_bitrate
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, SALIENCY, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
-from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions, PlanOptions
+from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
 from gpu_saliency.cli.show_compare import compare_lines
 from gpu_saliency.compare import CompareRequest, compare_encodes
 from gpu_saliency.compare.ladder import parse_ladder
@@ -106,7 +106,7 @@ def compare(
     source: SourceOptions,
     rates: RateOptions,
     plan: PlanOptions,
-    analysis: AnalysisOptions,
+    analysis: CachedOptions,
     gpu: GpuOptions,
     sidecar: SidecarPath = None,
     results: ResultOptions,

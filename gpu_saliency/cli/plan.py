@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.sidecar import SUFFIX
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, overwrite_option
@@ -52,7 +52,8 @@ def plan(
         settings.check_output(exported, "export_to")
     reporter = report.reporter()
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
+        saliency = find_saliency(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
+    found = saliency.sidecar
     made = build_roi_plan(found, policy)
     stats = made.statistics()
     if export is not None and exported is not None:
@@ -61,6 +62,7 @@ def plan(
     result = {
         "sidecar": str(path),
         "size_bytes": size,
+        "reused_from": saliency.reused_from and str(saliency.reused_from),
         "frames": found.frame_count,
         **found.origin_json(),
         "analysis": found.analysis.to_json(),
@@ -71,6 +73,8 @@ def plan(
         f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
+    if saliency.reused:
+        text += f"\nthe maps were reused from {saliency.reused_from}"
     report.show(result, text if exported is None else f"{text}\n{exported}: the plan as {export}", has_output=True)
 
 

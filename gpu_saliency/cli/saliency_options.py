@@ -172,7 +172,21 @@ class AnalysisOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapsOptions(AnalysisOptions):
+class CachedOptions(AnalysisOptions):
+    """Options for the analysis, and for the cache of its maps."""
+
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Neither take maps from the cache nor keep new ones there.", rich_help_panel=SALIENCY),
+    ] = False
+
+    def settings(self, gpu: GpuOptions | None = None) -> AnalysisSettings:
+        """Make the library's settings. Raises `UsageError`."""
+        return replace(super().settings(gpu), cache=not self.no_cache)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsOptions(CachedOptions):
     """Options for the analysis, and for given maps in place of the model."""
 
     maps: Annotated[

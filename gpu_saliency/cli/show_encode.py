@@ -52,12 +52,13 @@ def _asked_size(result: EncodeResult) -> str:
 def _analysis_text(analysis: AnalysisFacts) -> str:
     record = analysis.sidecar.analysis
     maps = analysis.sidecar.maps
+    reused = f"reused from {analysis.reused_from}" if analysis.reused_from is not None else "reused"
     if maps is not None:
-        how = f"given {maps.kind} {maps.name}" + (", reused" if analysis.reused else "")
+        how = f"given {maps.kind} {maps.name}" + (f", {reused}" if analysis.reused else "")
         return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
-    how = "reused" if analysis.reused else f"{record.device} ({record.device_reason}), {record.provider}"
+    how = reused if analysis.reused else f"{record.device} ({record.device_reason}), {record.provider}"
     if record.device == "cuda" and not analysis.reused:
-        how += f", {record.facts['decoder']} ({record.facts['decoder_reason']})"
+        how += f", {record.facts.decoder} ({record.facts.decoder_reason})"
     return f"{record.sampled_frames} maps of {analysis.sidecar.frame_count} frames; {how}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
@@ -102,7 +102,10 @@ def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str,
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy = display.reporter, display.policy
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, on_progress=advance)
+        saliency = find_saliency(clip, display.analysis, display.sidecar, on_progress=advance, on_notice=reporter.say)
+    if saliency.reused:
+        reporter.say(f"saliency: reused {saliency.reused_from}")
+    found = saliency.sidecar
     plan = build_roi_plan(found, policy)
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:

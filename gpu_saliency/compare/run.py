@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.sidecar import SUFFIX, Sidecar, SourceRecord
 from gpu_saliency.compare.bd import LEAST_POINTS
 from gpu_saliency.compare.match import Match, match_size
@@ -18,6 +18,7 @@ from gpu_saliency.compare.result import CompareResult, EncoderResult
 from gpu_saliency.compare.store import claim_output, claim_work, file_identity, key_of, write_text
 from gpu_saliency.compare.workbench import Workbench
 from gpu_saliency.compare.write import write_pages
+from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.errors import OutputError, SourceMissingError, setting
 from gpu_saliency.progress import Observer
@@ -57,8 +58,8 @@ def _check(request: CompareRequest) -> None:
     """Check all that can fail before the first encode, and claim the folders."""
     for encoder in request.encoders:
         ladder = request.ladder(encoder)
-        for value in ladder.values:
-            prepare_encode(request.clip, request.settings(encoder, ladder, value))
+        jobs = [prepare_encode(request.clip, request.settings(encoder, ladder, value)) for value in ladder.values]
+        try_encoder(jobs[0])
     for name, given in (("masks", request.masks), ("gaze", request.gaze)):
         if given is not None and not Path(given).exists():
             raise SourceMissingError("no such file or folder", setting=name, value=given, cure="check the path")
@@ -81,10 +82,10 @@ def _analyse(request: CompareRequest, observer: Observer) -> tuple[Sidecar, Path
         }
         path = request.work_path / f"{request.clip.path.stem}-{key_of(facts)}{SUFFIX}"
     with observer.stage("finding saliency") as advance:
-        sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
-    if reused:
-        observer.say(f"saliency: reused {path}")
-    return sidecar, path
+        found = find_saliency(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
+    if found.reused:
+        observer.say(f"saliency: reused {found.reused_from}")
+    return found.sidecar, path
 
 
 def _compare(request: CompareRequest, encoder: str, sidecar: Sidecar, path: Path, observer: Observer) -> EncoderResult:

@@ -60,8 +60,9 @@ def run_saliency_encode(
     The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
     ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name. ``frame_count`` is the
     number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of frames encoded so
-    far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan of
-    another clip, or `ValueError` for a job without a channel; temporary files are removed, and an older ``output`` is unchanged.
+    far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `SourceError` if the source has changed since
+    it was probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel;
+    temporary files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
@@ -77,6 +78,7 @@ def run_saliency_encode(
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
         facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
+        job.clip.check_unchanged()
         if before_publishing is not None:
             before_publishing(temporary)
     return encoded

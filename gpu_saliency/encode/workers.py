@@ -90,6 +90,12 @@ class Workers:
         self._futures.append(task.future)
         return task
 
+    def check(self, tasks: Sequence[Task[Any]]) -> None:
+        """Raise the first exception of those ``tasks`` that have ended; waits for none."""
+        for task in tasks:
+            if task.future.done():
+                task.future.result()
+
     def wait(self, tasks: Sequence[Task[T]], on_frame: OnFrame | None = None, until: Callable[[], bool] | None = None) -> None:
         """Wait until all ``tasks`` have ended, or ``until`` returns true. Raises the first exception of a task.
 

@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
 from gpu_saliency.errors import setting as mark
-from gpu_saliency.files import check_regular
 from gpu_saliency.grid import BLOCK_SIZE
 from gpu_saliency.maps.given import UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.untrusted.archive import open_archive, open_member, read_npy_header
+from gpu_saliency.untrusted.regular import open_regular
 
 _MAX_PIXELS = 1 << 26
 _MAX_MAPS = 1 << 22
+_LARGER = 4
+"""By how much a map may have more pixels than the picture, or than `_SMALL`: a few bytes of a zip inflate to any number of them."""
+_SMALL = 1 << 20
 _CURE = "give numbers in 0..1, or uint8, of shape [frames, h, w] or [h, w]"
 _FULL = {"|u1": 255.0, "<u2": 65535.0, ">u2": 65535.0}
 """Value of white of an integer type; other types hold 0..1 themselves."""
@@ -43,9 +47,11 @@ class ArrayStream:
         """Number of maps."""
         return self.shape[0] if len(self.shape) == 3 else 1
 
-    def maps(self) -> Iterator[Map]:
-        """Each map, once. Raises `MapsError` where the file ends too early."""
+    def maps(self, clip: Clip | None = None) -> Iterator[Map]:
+        """Each map, once. Raises `MapsError` where the file ends too early, or maps are far larger than the picture of ``clip``."""
         height, width = self.shape[-2:]
+        if clip is not None and height * width > _LARGER * max(_SMALL, clip.width * clip.height):
+            raise _unusable(self, f"has maps of {width}x{height}, far larger than the picture of {clip.width}x{clip.height}")
         size = height * width * self.dtype.itemsize
         scale = np.float32(_FULL.get(self.dtype.str, 1.0))
         for number in range(self.count):
@@ -61,7 +67,11 @@ class ArrayStream:
 
     def values(self) -> NDArray[np.generic]:
         """The whole array."""
-        return np.frombuffer(self.file.read(math.prod(self.shape) * self.dtype.itemsize), self.dtype).reshape(self.shape)
+        try:
+            data = self.file.read(math.prod(self.shape) * self.dtype.itemsize)
+            return np.frombuffer(data, self.dtype).reshape(self.shape)
+        except Exception as error:  # as for maps
+            raise _unusable(self, f"is damaged: {error}") from error
 
 
 def read_array_file(setting: str, path: Path) -> GivenMaps:
@@ -87,10 +97,10 @@ def read_array_file(setting: str, path: Path) -> GivenMaps:
 def open_array(setting: str, path: Path) -> Iterator[ArrayStream]:
     """Open an NPY file. Raises `MapsError`."""
     try:
-        check_regular(path)
-        file = path.open("rb")
-    except OSError as error:
-        raise MapsError(f"cannot be read: {error.strerror}", setting=setting, value=path, cure=_CURE) from error
+        file = open_regular(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MapsError(f"cannot be read: {reason}", setting=setting, value=path, cure=_CURE) from error
     with file:
         yield _stream(setting, path, "the array", file, dimensions=(2, 3))
 
@@ -100,14 +110,14 @@ def _given(
 ) -> GivenMaps:
     is_single = count == 1 and numbers is None
 
-    def read(_: Clip) -> Iterator[Load]:
+    def read(clip: Clip) -> Iterator[Load]:
         with ExitStack() as stack:
             if path.suffix.lower() == ".npy":
-                streams = {name: stack.enter_context(open_array(setting, path)).maps() for name in names}
+                streams = {name: stack.enter_context(open_array(setting, path)).maps(clip) for name in names}
             else:
                 archive = stack.enter_context(_archive(setting, path))
                 streams = {
-                    name: stack.enter_context(_open_member(setting, path, archive, str(member))).maps()
+                    name: stack.enter_context(_open_member(setting, path, archive, str(member))).maps(clip)
                     for name, member in names.items()
                 }
             for _number in range(count):
@@ -144,16 +154,17 @@ def _frames(setting: str, path: Path, archive: zipfile.ZipFile, count: int) -> t
 
 def _block_size(setting: str, path: Path, archive: zipfile.ZipFile) -> int:
     with _open_member(setting, path, archive, "block_size", dimensions=(0, 1)) as array:
-        return int(array.values().reshape(-1)[0])
+        return int(array.values().reshape(-1)[0]) if math.prod(array.shape) == 1 and array.dtype.kind in "ui" else 0
 
 
 @contextmanager
 def _archive(setting: str, path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except Exception as error:  # as for members, below
-        raise MapsError(f"is no NPZ file: {error}", setting=setting, value=path, cure=_CURE) from error
-    with archive:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(open_archive(path))
+        except Exception as error:  # as for members, below
+            reason = (str(getattr(error, "strerror", None) or error).splitlines() or [type(error).__name__])[0][:200]
+            raise MapsError(f"is no NPZ file: {reason}", setting=setting, value=path, cure=_CURE) from error
         yield archive
 
 
@@ -162,7 +173,7 @@ def _open_member(
     setting: str, path: Path, archive: zipfile.ZipFile, name: str, dimensions: tuple[int, ...] = (2, 3)
 ) -> Iterator[ArrayStream]:
     try:
-        member = archive.open(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+        member = open_member(archive, f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
     except Exception as error:  # zipfile raises half a dozen types for members that it cannot read
         raise MapsError(f"its {name} cannot be read: {error}", setting=setting, value=path, cure=_CURE) from error
     with member:
@@ -172,12 +183,9 @@ def _open_member(
 def _stream(setting: str, path: Path, name: str, file: IO[bytes], dimensions: tuple[int, ...]) -> ArrayStream:
     """Read and check the header of an array; the file stands at its first value then."""
     try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-    except Exception as error:  # the header is parsed as Python, which fails in many ways
-        problem = f"{name} has no header of an array: {str(error)[:200]}"
-        raise MapsError(problem, setting=setting, value=path, cure=_CURE) from error
+        shape, fortran, dtype = read_npy_header(file)
+    except ValueError as error:
+        raise MapsError(f"{name} has {error}", setting=setting, value=path, cure=_CURE) from error
     found = ArrayStream(setting, path, name, file, shape, dtype)
     if dtype.kind not in "buif" or len(shape) not in dimensions or fortran or 0 in shape:
         order = " in Fortran's order" if fortran else ""

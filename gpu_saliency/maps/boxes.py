@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -17,9 +16,13 @@ from numpy.typing import NDArray
 from gpu_saliency.errors import MapsError
 from gpu_saliency.maps.given import GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.untrusted.regular import read_regular
+from gpu_saliency.untrusted.strict_json import parse_json
 
 _MAX_BYTES = 1 << 26
 _MAX_FRAME = 1 << 27
+_MAX_AT_ONCE = 1024
+"""Boxes in one frame; each is drawn on its own."""
 _UNITS = ("pixels", "fractions")
 _KEYS = {"unit", "width", "height", "soft_edge", "frames", "boxes"}
 _BOX_KEYS = {"frame", "start", "end", "x", "y", "w", "h", "weight", "label"}
@@ -58,10 +61,8 @@ class BoxFile:
 def read_boxes(setting: str, path: Path) -> GivenMaps:
     """The boxes of a JSON file as maps. Raises `MapsError`."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"is larger than {_MAX_BYTES >> 20} MiB")
-        found = parse_boxes(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, OverflowError) as error:
+        found = parse_boxes(parse_json(read_regular(path, _MAX_BYTES)))
+    except (OSError, ValueError, OverflowError) as error:
         cure = 'give {"boxes": [{"frame": 0, "x": 10, "y": 20, "w": 64, "h": 64}, ...]}; see docs/own-maps.md'
         problem = f"is no file of boxes: {_first_line(error)}"
         raise MapsError(problem, setting=setting, value=path, cure=cure) from error
@@ -163,6 +164,9 @@ def _frame(facts: dict[str, Any], key: str, where: str) -> int:
 def _maps(setting: str, path: Path, found: BoxFile, clip: Clip) -> Iterator[Load]:
     """The map of each examined frame, or of every frame without end."""
     draw = _drawer(setting, path, found, clip)
+    if _most_at_once(found.boxes) > _MAX_AT_ONCE:
+        problem = f"has more than {_MAX_AT_ONCE} boxes in one frame"
+        raise MapsError(problem, setting=setting, value=path, cure="give maps as pictures")
     if found.frames is not None:
         of_frame = defaultdict(list)
         for box in found.boxes:
@@ -177,6 +181,12 @@ def _maps(setting: str, path: Path, found: BoxFile, clip: Clip) -> Iterator[Load
         while waiting and waiting[-1].start <= frame:
             shown.append(waiting.pop())
         yield lambda boxes=tuple(shown): {"saliency": draw(boxes)}  # type: ignore[misc]
+
+
+def _most_at_once(boxes: tuple[Box, ...]) -> int:
+    """The largest number of boxes in one frame."""
+    changes = sorted([(box.start, 1) for box in boxes] + [(box.end, -1) for box in boxes])
+    return max(itertools.accumulate(change for _, change in changes), default=0)
 
 
 def _drawer(setting: str, path: Path, found: BoxFile, clip: Clip) -> Callable[[Any], Map]:

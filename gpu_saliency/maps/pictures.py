@@ -14,12 +14,12 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from gpu_saliency.errors import MapsError
-from gpu_saliency.files import check_regular
 from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.untrusted.regular import read_regular
 
 _DECODERS = {
     ".png": "png",
@@ -33,6 +33,8 @@ _DECODERS = {
 }
 PICTURE_SUFFIXES = frozenset(_DECODERS)
 _GIVE_PICTURES = "give intact grey pictures: " + ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
+_MAX_FILE, _MAX_PIXELS = 1 << 28, 1 << 26
+"""Largest file of a picture in bytes, and largest picture in pixels: 8192x8192."""
 _COLOUR_TOLERANCE = 12
 """Codes of 255 by which R', G' and B' of a grey picture may differ; JPEG rounds them."""
 
@@ -117,16 +119,16 @@ def _decode(path: Path) -> av.VideoFrame:
     """The picture in ``path``, by the decoder of its suffix, or by what libavformat makes of a file with a wrong one."""
     decoder = av.CodecContext.create(_DECODERS[path.suffix.lower()], "r")
     assert isinstance(decoder, av.VideoCodecContext)
+    decoder.options = {"max_pixels": str(_MAX_PIXELS)}
     decoder.thread_count = 1  # a container would start threads, and decode twice: four times the time for a picture of 1080p
     try:
-        check_regular(path)
-        packet = av.Packet(path.read_bytes())
+        packet = av.Packet(read_regular(path, _MAX_FILE))
         found = [*decoder.decode(packet), *decoder.decode(None)]
     except av.FFmpegError:
         found = []
     if found:
         return found[0]
-    with av.open(f"file:{path}") as container:
+    with av.open(f"file:{path}", options={"max_pixels": str(_MAX_PIXELS)}) as container:
         return next(container.decode(video=0))
 
 

@@ -11,6 +11,7 @@ from gpu_saliency.maps.arrays import read_array_file
 from gpu_saliency.maps.boxes import read_boxes
 from gpu_saliency.maps.given import GivenMaps
 from gpu_saliency.maps.pictures import PICTURE_SUFFIXES, map_files, read_folder, read_picture, read_video
+from gpu_saliency.untrusted.regular import open_regular
 
 _CHUNK = 1 << 20
 
@@ -47,12 +48,16 @@ def hash_maps(setting: str, path: Path) -> str:
         for file in map_files(path) if path.is_dir() else [path]:
             if path.is_dir():
                 digest.update(f"{len(file.name.encode())} {file.name} {file.stat().st_size}\n".encode())
-            check_regular(file)
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 while chunk := opened.read(_CHUNK):
                     digest.update(chunk)
     except FileNotFoundError as error:
         raise SourceMissingError("no such file or folder", setting=setting, value=path, cure="check the path") from error
-    except OSError as error:
-        raise MapsError(f"cannot be read: {error.strerror}", setting=setting, value=path, cure="check its permissions") from error
+    except (OSError, ValueError) as error:
+        raise MapsError(
+            f"cannot be read: {getattr(error, 'strerror', None) or error}",
+            setting=setting,
+            value=path,
+            cure="check its permissions",
+        ) from error
     return digest.hexdigest()

@@ -6,12 +6,13 @@ It travels in the ONNX metadata as ``gpu_saliency.attention`` and in the sidecar
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gpu_saliency.untrusted.strict_json import parse_json
 
 ATTENTION_KEY = "gpu_saliency.attention"
 Points = tuple[tuple[float, float], ...]
@@ -60,10 +61,7 @@ class AttentionCurve:
         """From the metadata entry `ATTENTION_KEY` of any origin. Raises `ValueError`."""
         if len(text) > _MAX_TEXT:
             raise ValueError(f"has {len(text)} characters, at most {_MAX_TEXT} are allowed")
-        try:
-            return cls.from_json(json.loads(text))
-        except RecursionError as error:
-            raise ValueError("is nested too deeply") from error
+        return cls.from_json(parse_json(text.encode("utf-8", "surrogatepass")))
 
     @classmethod
     def from_json(cls, facts: Any) -> AttentionCurve:

@@ -7,8 +7,8 @@ dynamic ones are multiples of the metadata entry ``gpu_saliency.size_multiple``,
 
 from __future__ import annotations
 
-import hashlib
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from gpu_saliency.errors import ModelError
-from gpu_saliency.files import check_regular
 from gpu_saliency.model.attention import ATTENTION_KEY, AttentionCurve
 
 # As in torchvision's reference transforms; R', G', B' in 0..1.
@@ -28,10 +27,12 @@ DEFAULT_BATCH_SIZE = 4
 TOLERANCE = 1e-3
 """By how much map values may lie outside 0..1."""
 GAZE_OUTPUT = "gaze_map"
-_DEFAULT_PIXELS = 256 * 144
+_DEFAULT_SIZE = (256, 144)
 _DEFAULT_MULTIPLE = 32
 _SHIPPED_MULTIPLE = 16
 _MAX_SQUASH = 1.06
+_MAX_SIDE = 4096
+_WHOLE = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class InputSize:
 
 def shipped_input_size(aspect: float | Fraction) -> InputSize:
     """The input size of the default model, without loading it, for a picture with the displayed width / height ``aspect``."""
-    return InputSize.fit(float(aspect), None, _SHIPPED_MULTIPLE, _DEFAULT_PIXELS)
+    return InputSize.fit(float(aspect), None, _SHIPPED_MULTIPLE, math.prod(_DEFAULT_SIZE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +113,15 @@ class ModelContract:
             raise breach(path, f"a batch fixed at {batch}")
         if isinstance(height, int) != isinstance(width, int):
             raise breach(path, f"an input with one fixed side: {shape}")
+        if isinstance(height, int) and not all(1 <= side <= _MAX_SIDE for side in (height, width)):
+            raise breach(path, f"an input of {width}x{height} pixels, sides are 1 to {_MAX_SIDE}")
+        for output in outputs:
+            if output.type != "tensor(float)":
+                raise breach(path, f"an output {output.name[:80]} of {output.type[:80]}")
         fixed = (int(width), int(height)) if isinstance(height, int) else None
         meta: dict[str, str] = session.get_modelmeta().custom_metadata_map
-        try:
-            multiple = int(meta.get("gpu_saliency.size_multiple", _DEFAULT_MULTIPLE))
-            width, height = (int(meta.get(f"gpu_saliency.default_{side}", 0)) for side in ("width", "height"))
-        except ValueError as error:
-            raise breach(path, f"metadata that is not numeric: {error}") from error
-        if not 1 <= multiple <= 512 or not 0 <= width * height <= 4096**2:
-            raise breach(path, f"metadata out of range: size multiple {multiple}, default size {width}x{height}")
+        multiple = _number(path, meta, "size_multiple", 1, 512) or _DEFAULT_MULTIPLE
+        width, height = (_number(path, meta, f"default_{side}", 1, _MAX_SIDE) for side in ("width", "height"))
         return cls(
             path=path,
             input_name=inputs[0].name,
@@ -129,7 +130,7 @@ class ModelContract:
             batch_size=1 if batch == 1 else DEFAULT_BATCH_SIZE,
             fixed=fixed,
             multiple=multiple,
-            pixels=width * height or _DEFAULT_PIXELS,
+            pixels=(width or _DEFAULT_SIZE[0]) * (height or _DEFAULT_SIZE[1]),
             gaze_name=gaze_name,
             attention=_attention(path, meta.get(ATTENTION_KEY)),
         )
@@ -139,23 +140,21 @@ class ModelContract:
         return InputSize.fit(float(aspect), self.fixed, self.multiple, self.pixels)
 
 
+def _number(path: Path, meta: dict[str, str], name: str, low: int, high: int) -> int | None:
+    """The whole number in the metadata entry ``gpu_saliency.NAME``; ``None`` where there is none. Raises `ModelError`."""
+    text = meta.get(f"gpu_saliency.{name}")
+    if text is None:
+        return None
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        raise breach(path, f"metadata gpu_saliency.{name} {text[:40]!r}, not {low} to {high}")
+    return int(text)
+
+
 def _attention(path: Path, text: str | None) -> AttentionCurve | None:
     try:
         return None if text is None else AttentionCurve.parse(text)
     except ValueError as error:
         raise breach(path, f"metadata {ATTENTION_KEY}: {first_line(error)}") from error
-
-
-def describe_model(path: Path) -> dict[str, Any]:
-    """Name and SHA-256 of a model file, for results and sidecars. Raises `ModelError` if it cannot be read."""
-    try:
-        check_regular(path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read: {error.strerror}", cure="give an ONNX file or the name of a shipped model"
-        ) from error
-    return {"name": path.stem, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def breach(path: Path, found: str) -> ModelError:

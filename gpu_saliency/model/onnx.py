@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,15 @@ from gpu_saliency.model.contract import (
     InputSize,
     ModelContract,
     breach,
-    describe_model,
     first_line,
 )
+from gpu_saliency.model.file import ModelFile
 from gpu_saliency.model.maps import Maps
 from gpu_saliency.model.runtime import import_onnxruntime
+from gpu_saliency.model.trial import try_model
 
+RUN_SECONDS = 120.0
+"""Longest inference of a batch by a model that does not come with the package; ONNX Runtime ends it between two nodes."""
 _GIVE_A_MODEL = "give a model that keeps docs/model-contract.md"
 
 
@@ -36,10 +42,14 @@ class SaliencyModel:
     ) -> None:
         """Load ``path`` and check it with one inference. ``threads`` 0 uses half the usable cores; the decoder uses the others.
 
-        Raises `ModelError`, or `ToolMissingError` without ONNX Runtime.
+        A model that does not come with the package is tried in a child process first (trial.py). Raises `ModelError`, or
+        `ToolMissingError` without ONNX Runtime.
         """
         self.path = Path(path)
-        self._facts = describe_model(self.path)
+        file = ModelFile.read(self.path)
+        self._facts, self._is_trusted = file.describe(), file.is_shipped
+        if not self._is_trusted:
+            try_model(file)
         ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or max(1, len(os.sched_getaffinity(0)) // 2)
@@ -47,7 +57,7 @@ class SaliencyModel:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         try:
-            self._session = ort.InferenceSession(str(self.path), options, providers=list(providers))
+            self._session = ort.InferenceSession(file.data, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
             raise ModelError(f"{self.path}: is not a usable ONNX model: {first_line(error)}", cure=_GIVE_A_MODEL) from error
         self.provider: str = self._session.get_providers()[0]
@@ -79,17 +89,37 @@ class SaliencyModel:
         """``[N, H, W]`` of each output of the contract."""
         names = self.contract.output_names
         try:
-            found = self._session.run(names, {self.contract.input_name: pixels})
+            with self._time_limit() as options:
+                found = self._session.run(names, {self.contract.input_name: pixels}, options)
         except Exception as error:  # as in the constructor
             problem = f"{self.path}: failed on input {list(pixels.shape)}: {first_line(error)}"
             raise ModelError(problem, cure=_GIVE_A_MODEL) from error
         return [self._checked(name, maps, pixels) for name, maps in zip(names, found, strict=True)]
 
+    @contextmanager
+    def _time_limit(self) -> Iterator[Any]:
+        """Options for a run that ends with an error after `RUN_SECONDS`; ``None`` for the shipped models.
+
+        What a model computes may depend on the pictures, so that the trial on zeros does not tell how long it takes.
+        """
+        if self._is_trusted:
+            yield None
+            return
+        options = import_onnxruntime().RunOptions()
+        timer = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield options
+        finally:
+            timer.cancel()
+
     def _checked(self, name: str, maps: Any, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output ``name`` as ``[N, H, W]``, clipped to 0..1. Raises `ModelError`."""
         expected = (len(pixels), 1, *pixels.shape[2:])
-        if maps.shape != expected or maps.dtype != np.float32:
-            raise breach(self.path, f"{name} of {maps.dtype} {list(maps.shape)} for an input of {list(pixels.shape)}")
+        if not isinstance(maps, np.ndarray) or maps.shape != expected or maps.dtype != np.float32:
+            found = f"{maps.dtype} {list(maps.shape)}" if isinstance(maps, np.ndarray) else type(maps).__name__
+            raise breach(self.path, f"{name} of {found} for an input of {list(pixels.shape)}")
         low, high = float(maps.min()), float(maps.max())
         if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also refuses nan
             raise breach(self.path, f"values of {name} in {low:g} .. {high:g}, not in 0 .. 1")

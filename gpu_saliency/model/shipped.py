@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gpu_saliency.errors import ModelError
 
-_SHIPPED = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
-DEFAULT_MODEL = _SHIPPED / "saliency_fast_v1.onnx"
+SHIPPED_FOLDER = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
+DEFAULT_MODEL = SHIPPED_FOLDER / "saliency_fast_v1.onnx"
 SHIPPED_MODELS = ("saliency_fast_v1", "saliency_best_v1")
 """Names that `find_model` accepts instead of a path."""
 WITHDRAWN_MODELS = frozenset(
@@ -35,4 +35,4 @@ def find_model(name: str | os.PathLike[str]) -> Path:
         return path
     if str(name) in WITHDRAWN_MODELS:
         raise ModelError(f"{name}: is no longer shipped", cure=f"use {' or '.join(SHIPPED_MODELS)}, or give an ONNX file")
-    return _SHIPPED / f"{name}.onnx" if str(name) in SHIPPED_MODELS else path
+    return SHIPPED_FOLDER / f"{name}.onnx" if str(name) in SHIPPED_MODELS else path

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.analysis.sidecar import Sidecar, SourceRecord, check_fresh, read_sidecar
+from gpu_saliency.analysis.sidecar import Sidecar, read_header, read_sidecar_of
 from gpu_saliency.analysis.track import decode_gaze, decode_saliency
 from gpu_saliency.errors import SidecarError
 from gpu_saliency.maps.given import GivenMaps, Load
@@ -68,8 +68,7 @@ def sidecar_maps(path: Path, reference: Clip) -> ScoreMaps:
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
-    sidecar = read_sidecar(path)
-    check_fresh(sidecar, path, SourceRecord.of(replace(reference, duration=sidecar.source.duration)))
+    sidecar = read_sidecar_of(path, replace(reference, duration=read_header(path).source.duration))
     kind = "saliency" if sidecar.track.gaze is None else "gaze"
     given = GivenMaps("sidecar", path, (kind,), lambda _: _frames_of(sidecar, kind), count=sidecar.frame_count, on_grid=True)
     return ScoreMaps(given, kind, kind)

@@ -5,7 +5,6 @@ Produced by `probe_clip`; consumed by the decoders, and by the encode, which kee
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from pathlib import Path
 import av.video.stream
 from av.codec.hwaccel import HWAccel
 
-from gpu_saliency.errors import SourceError
+from gpu_saliency.errors import Interrupted, OutputError, SourceError
 from gpu_saliency.process.stalls import STALL_CURE, stall_timeout
+from gpu_saliency.source.identity import FileIdentity
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
@@ -78,6 +78,8 @@ class Clip:
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
     size_bytes: int = 0
+    identity: FileIdentity | None = field(default=None, repr=False, compare=False)
+    """The file when it was probed; ``None`` for clips that `probe_clip` did not make."""
 
     @property
     def url(self) -> str:
@@ -105,18 +107,26 @@ class Clip:
         """A hash that identifies the file: SHA-256, hexadecimal, over its size and 64 evenly spread pieces of 64 KiB.
 
         Files of up to 4 MiB are hashed completely, so the cost does not grow with the file. The hash detects another file, a
-        shortened one and a re-encode, but not every changed byte in a larger file.
+        shortened one and a re-encode, but not every changed byte in a larger file. It is taken once, when the clip is probed.
         """
-        piece, pieces = 65536, 64
-        digest = hashlib.sha256(str(self.size_bytes).encode())
-        with self.path.open("rb") as file:
-            if self.size_bytes <= piece * pieces:
-                digest.update(file.read())
-            else:
-                for i in range(pieces):
-                    file.seek((self.size_bytes - piece) * i // (pieces - 1))
-                    digest.update(file.read(piece))
-        return digest.hexdigest()
+        return (self.identity or FileIdentity.of(self.path)).fingerprint
+
+    def check_unchanged(self) -> None:
+        """Raise `SourceError` unless the file is still the one that was probed. Costs a few milliseconds."""
+        change = None if self.identity is None else self.identity.change(self.path)
+        if change is not None:
+            raise SourceError(f"{self.path}: {change}: it changed during the run", cure="run again when nothing writes to it")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turn an error of the block into one about the file if that has changed: a decoder's words would mislead."""
+        try:
+            yield
+        except (Interrupted, OutputError):
+            raise
+        except Exception:
+            self.check_unchanged()
+            raise
 
 
 @contextmanager

@@ -54,10 +54,16 @@ class DecodeTally:
         ``None`` where a time stamp is missing or lower than the one before.
         """
         pts = np.array(self.pts, np.int64)
-        if len(pts) != self.frames or np.any(np.diff(pts) < 0):
-            return None
-        ticks = np.arange(len(pts))
-        return np.maximum.accumulate(pts - ticks) + ticks
+        return rising(pts) if len(pts) == self.frames else None
+
+
+def rising(pts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """``pts``, strictly rising: a repeated one is raised by a tick. ``None`` where one is lower than the one before."""
+    if np.any(np.diff(pts) < 0):
+        return None
+    ticks = np.arange(len(pts))
+    raised: NDArray[np.int64] = np.maximum.accumulate(pts - ticks) + ticks
+    return raised
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:

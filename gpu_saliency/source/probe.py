@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, set
 from gpu_saliency.process.stalls import stall_timeout
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
 from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.identity import FileIdentity
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
 _GIVE_A_VIDEO = "give the path of a video file"
@@ -47,11 +49,19 @@ def probe_clip(
     for name, value in (("width", width), ("height", height)):
         if value is not None and not 1 <= value <= MAX_SIDE:
             raise UsageError("out of range", setting=name, value=value, cure=f"1 to {MAX_SIDE}")
+    identity = _identify(path)  # first, so that a file that takes its place meanwhile is noticed
     if path.suffix.lower() in RAW_SUFFIXES:
-        return probe_raw(path, width, height, pix_fmt, frame_rate, duration)
-    clip = _probe_container(path, duration)
+        return replace(probe_raw(path, width, height, pix_fmt, frame_rate, duration), identity=identity)
+    clip = replace(_probe_container(path, duration), size_bytes=identity.size_bytes, identity=identity)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
+
+
+def _identify(path: Path) -> FileIdentity:
+    try:
+        return FileIdentity.of(path)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}", cure=_GIVE_A_VIDEO) from error
 
 
 def _probe_container(path: Path, duration: float) -> Clip:

@@ -124,7 +124,7 @@ def test_stale_sidecars_are_refused_with_the_reason(clip: Path, tmp_path: Path) 
 def test_plan_and_inspect(clip: Path, tmp_path: Path) -> None:
     output, picture = tmp_path / "out.mp4", tmp_path / "p.png"
     assert run("encode", "--src", clip, "--output", output, "--prove", "none").code == 0
-    done = run("inspect", output, "--picture", picture, "--json")
+    done = run("inspect", output, "--src", clip, "--picture", picture, "--json")
     assert done.code == 0, done.err
     assert done.json["frames"] == 48
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -137,12 +137,12 @@ def test_inspect_reads_records_from_before_the_limit_of_the_background(clip: Pat
     """Older records lack `max_background_offset`; the plan of their mapping is the same without it."""
     output, path = tmp_path / "out.mp4", tmp_path / "out.mp4.saliency.npz"
     assert run("encode", "--src", clip, "--output", output, "--roi-mapping", "balanced", "--prove", "none").code == 0
-    before = run("inspect", output, "--json")
+    before = run("inspect", output, "--src", clip, "--json")
     assert before.code == 0, before.err
     kept = read_sidecar(path)
     assert kept.encodes["out.mp4"].pop("max_background_offset") == 4
     save_sidecar(kept, path)
-    assert run("inspect", output, "--json").json == before.json
+    assert run("inspect", output, "--src", clip, "--json").json == before.json
 
 
 def test_a_limit_of_the_background_reaches_plan_record_and_inspection(clip: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_limit_of_the_background_reaches_plan_record_and_inspection(clip: Path
     assert done.json["roi"]["max_background_offset"] == 1
     assert 0 < done.json["roi"]["effective_max"] <= 1
     assert read_sidecar(tmp_path / "out.mp4.saliency.npz").encodes["out.mp4"]["max_background_offset"] == 1
-    inspected = run("inspect", output, "--json").json
+    inspected = run("inspect", output, "--src", clip, "--json").json
     assert inspected["inside_planned"] == done.json["proof"]["inside_planned"]
     assert run("encode", "--src", clip, "--output", output, "--max-background-offset", "13").code == 64
 
@@ -160,18 +160,18 @@ def test_a_limit_of_the_background_reaches_plan_record_and_inspection(clip: Path
 def test_inspect_refuses_files_that_do_not_belong_together(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--encoder-params", "keyint=30")
-    assert "in.mp4: has no record in " in run("inspect", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
-    assert "keyint=30" in run("inspect", output).errors[0]
-    assert run("inspect", output, "--encoder-params", "keyint=30").code == 0
+    assert "in.mp4: has no record in " in run("inspect", clip, "--src", clip, "--sidecar", f"{output}.saliency.npz").errors[0]
+    assert "keyint=30" in run("inspect", output, "--src", clip).errors[0]
+    assert run("inspect", output, "--src", clip, "--encoder-params", "keyint=30").code == 0
     assert run("inspect", tmp_path / "no.mp4").code == 66
     moved = clip.rename(clip.with_name("moved.mp4"))
     try:
-        assert run("inspect", output, "--encoder-params", "keyint=30").code == 66
+        assert run("inspect", output, "--src", clip, "--encoder-params", "keyint=30").code == 66
         assert run("inspect", output, "--encoder-params", "keyint=30", "--src", moved).code == 0
     finally:
         moved.rename(clip)
     output.write_bytes(output.read_bytes() + b"\0")
-    assert "bytes for out.mp4, which has " in run("inspect", output).errors[0]
+    assert "bytes for out.mp4, which has " in run("inspect", output, "--src", clip).errors[0]
 
 
 @pytest.mark.parametrize("name", ["saliency_student_v1", "saliency_student_v2"])

@@ -180,7 +180,7 @@ def test_the_strength_that_costs_nothing_is_found_once(grain_path: Path, tmp_pat
 def test_an_encode_of_a_found_strength_can_be_inspected(grain_path: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     succeed(grain_path, output, "--salient-bits", "30%")
-    done = run("inspect", output, "--json")
+    done = run("inspect", output, "--src", grain_path, "--json")
     assert done.code == 0, done.err
 
 

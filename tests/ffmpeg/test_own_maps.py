@@ -111,7 +111,7 @@ def test_true_masks_move_the_bits_and_need_no_onnx_runtime(clip: Clip, tmp_path:
     inside = (slice(48 // 16, 144 // 16), slice(64 // 16, 176 // 16))
     offsets = build_roi_plan(read_sidecar(tmp_path / "out.mp4.saliency.npz")).effective(0)
     assert offsets[inside].max() < -3 < 0 < np.delete(offsets.ravel(), np.flatnonzero(offsets.ravel() < -3)).min()
-    checked = run("inspect", output, "--json").json
+    checked = run("inspect", output, "--src", clip.path, "--json").json
     assert checked["moved"] is True
 
 

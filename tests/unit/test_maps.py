@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+import resource
+import warnings
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -106,7 +109,7 @@ BAD_BOXES: dict[str, tuple[object, str]] = {
     "box of text": (["x"], "box 0 is not an object"),
     "no position": ([{"x": 1}], "y of box 0 is 'None'"),
     "position of text": ([{"x": "1", "y": 1, "w": 1, "h": 1}], "x of box 0 is '1', not a number"),
-    "position of nan": ([{"x": float("nan"), "y": 1, "w": 1, "h": 1}], "x of box 0 is 'nan'"),
+    "position of nan": ([{"x": float("nan"), "y": 1, "w": 1, "h": 1}], "NaN is not JSON"),
     "no area": ([{"x": 1, "y": 1, "w": 0, "h": 1}], "box 0 has no area"),
     "negative width": ([{"x": 1, "y": 1, "w": -5, "h": 1}], "w of box 0 is '-5'"),
     "weight": ([{"x": 1, "y": 1, "w": 1, "h": 1, "weight": 100}], "weight of box 0 is '100', not a number from 0 to 1"),
@@ -326,3 +329,94 @@ def test_blocks_are_averaged_as_those_of_models(size: tuple[int, int]) -> None:
     """Partial blocks at the right and lower edge too."""
     maps = np.random.default_rng(1).random(size).astype(np.float32)
     np.testing.assert_allclose(fit_blocks(maps, 50, 40), block_mean(maps, 50, 40), rtol=1e-5)
+
+
+def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of members that are there twice
+        for name, data in members.items():
+            archive.writestr(name.rstrip("+"), data)
+    return path
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_npz_of_another_compression_is_refused(tmp_path: Path, method: int) -> None:
+    """Members of bzip2 and LZMA of 3 kB inflate to gigabytes."""
+    path = zipped(tmp_path / "m.npz", {"saliency.npy": npy_bytes(np.zeros((1, 4, 8), np.uint8))}, method)
+    with pytest.raises(MapsError, match=f"is compressed by method {method}"):
+        read_maps("maps", path)
+
+
+def test_an_npz_with_a_member_twice_is_refused(tmp_path: Path) -> None:
+    one = npy_bytes(np.zeros((1, 4, 8), np.uint8))
+    with pytest.raises(MapsError, match="a member is there twice"):
+        read_maps("maps", zipped(tmp_path / "m.npz", {"saliency.npy": one, "saliency.npy+": one}))
+
+
+@pytest.mark.parametrize("shape", [(1, 8000, 8000), (400, 4000, 8000)])
+def test_maps_far_larger_than_the_picture_are_not_inflated(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """The header claims them; the values are never read."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    given = read_maps("maps", zipped(tmp_path / "m.npz", {"saliency.npy": header.getvalue() + bytes(1 << 20)}))
+    with pytest.raises(MapsError, match="far larger than the picture"):
+        next(iter(given.read(CLIP)))
+
+
+@pytest.mark.parametrize("member", ["frames", "block_size"])
+def test_a_bomb_beside_the_maps(tmp_path: Path, member: str) -> None:
+    """A member of another size than a map needs is not read."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (1 << 26,)})
+    path = zipped(
+        tmp_path / "m.npz",
+        {"saliency.npy": npy_bytes(np.zeros((2, 4, 8), np.uint8)), f"{member}.npy": header.getvalue() + bytes(1 << 20)},
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if member == "frames":
+        with pytest.raises(MapsError, match="its frames are not so many rising whole numbers"):
+            read_maps("maps", path)
+    else:
+        assert not read_maps("maps", path).on_grid
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m.npy", "m.json", "m.png"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_maps_that_are_no_file(tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(MapsError, match="is not a regular file"):
+        next(iter(read_maps("maps", path).read(CLIP)))()
+    with pytest.raises(MapsError, match="is not a regular file"):
+        hash_maps("maps", path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"boxes": [], "boxes": []}',
+        '{"boxes": [{"x": Infinity}]}',
+        '{"boxes": [{"x": 1e999}]}',
+        '{"boxes": ' + "[" * 20 + "]" * 20 + "}",
+    ],
+)
+def test_json_that_another_reader_would_read_differently(tmp_path: Path, text: str) -> None:
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(MapsError, match=r"b\.json: is no file of boxes"):
+        read_maps("maps", tmp_path / "b.json")
+
+
+def test_boxes_without_number_in_one_frame(tmp_path: Path) -> None:
+    many = boxes(tmp_path / "b.json", [{"x": 0, "y": 0, "w": 4, "h": 4}] * 1025)
+    with pytest.raises(MapsError, match="more than 1024 boxes in one frame"):
+        drawn(many)

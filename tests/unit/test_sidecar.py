@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import resource
+import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,9 +21,11 @@ import pytest
 
 from gpu_saliency.analysis.sidecar import (
     AnalysisRecord,
+    DeviceFacts,
     MapsRecord,
     ModelRecord,
     Sidecar,
+    SidecarHeader,
     SourceRecord,
     check_fresh,
     read_sidecar,
@@ -29,6 +34,7 @@ from gpu_saliency.analysis.sidecar import (
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import OutputError, SidecarError
 from gpu_saliency.model.attention import AttentionCurve
+from gpu_saliency.results import AnalysisFacts
 
 SOURCE = SourceRecord(
     path="/x", size_bytes=9, fingerprint="f", width=50, height=40, pix_fmt="yuv420p", frame_rate=Fraction(30000, 1001), duration=0.0
@@ -43,7 +49,8 @@ ANALYSIS = AnalysisRecord(
     device="cpu",
     device_reason="asked for",
     provider="p",
-    facts={"decoder": "d", "newer": [1]},
+    facts=DeviceFacts(decoder="d"),
+    further={"newer": [1]},
 )
 
 
@@ -156,7 +163,8 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
         header = json.loads(archive.read("header.json"))
     source = {"path": "/x", "size_bytes": 9, "fingerprint": "f", "width": 50, "height": 40, "pix_fmt": "yuv420p"}
     analysis = {"step": "5", "sampled_frames": 2, "corrupt_packets": None, "variable_frame_rate": False}
-    analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p", "decoder": "d", "newer": [1]}
+    analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p", "decoder": "d"}
+    analysis = {"newer": [1]} | analysis
     assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0}
     assert list(header["source"]) == [*source, "frame_rate", "duration"]
     curve = {"gaze": [[0.01, 0.2], [0.5, 9.0]], "saliency": [[0.01, 0.3], [0.5, 4.0]], "object": 6.0, "floor": 0.2, "beta": 0.5}
@@ -222,6 +230,14 @@ def array_bytes(array: np.ndarray, pickle: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def nested(levels: int) -> Any:
+    """A list in a list, ``levels`` times."""
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "not JSON": lambda _: b"{",
     "a list": lambda _: [1],
@@ -273,6 +289,30 @@ HOSTILE_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no model": lambda h: {k: v for k, v in h.items() if k != "model"},
     "encodes of text": lambda h: h | {"encodes": "x"},
     "other blocks": lambda h: h | {"block_size": 8},
+    "deep encodes": lambda h: h | {"encodes": {"o": {"a": nested(40)}}},
+    "deep facts": lambda h: h | {"analysis": h["analysis"] | {"newer": nested(100)}},
+    "a key twice": lambda h: json.dumps(h).replace('"samples": 2', '"samples": 9, "samples": 2').encode(),
+    "duration of nan": lambda h: h | {"source": h["source"] | {"duration": float("nan")}},
+    "duration of infinity": lambda h: h | {"source": h["source"] | {"duration": float("inf")}},
+    "duration beyond floats": lambda h: json.dumps(h).replace('"duration": 0.0', '"duration": 1e400').encode(),
+    "negative duration": lambda h: h | {"source": h["source"] | {"duration": -1}},
+    "negative size": lambda h: h | {"source": h["source"] | {"size_bytes": -9}},
+    "nan in an encode": lambda h: h | {"encodes": {"o.mp4": {"crf": float("nan")}}},
+    "nan in a new fact": lambda h: h | {"analysis": h["analysis"] | {"newer": float("inf")}},
+    "an encode of text": lambda h: h | {"encodes": {"o.mp4": "x"}},
+    "a path with a NUL": lambda h: h | {"source": h["source"] | {"path": "/x\0y"}},
+    "a path of half a character": lambda h: h | {"source": h["source"] | {"path": "/\ud800"}},
+    "a path of a megabyte": lambda h: h | {"source": h["source"] | {"path": "/x" * 300_000}},
+    "a decoder of a list": lambda h: h | {"analysis": h["analysis"] | {"decoder": ["d"]}},
+    "GPUs of numbers": lambda h: h | {"analysis": h["analysis"] | {"gpus": [1]}},
+    "decoders of text": lambda h: h | {"analysis": h["analysis"] | {"decoders": "many"}},
+    "negative packets": lambda h: h | {"analysis": h["analysis"] | {"corrupt_packets": -1}},
+    "analysis of a list": lambda h: h | {"analysis": []},
+    "time base 1e99999999": lambda h: h | {"time_base": "1e99999999"},
+    "time base of 99999999 digits": lambda h: h | {"time_base": "1/" + "9" * 100_000},
+    "time base 1/00": lambda h: h | {"time_base": "1/00"},
+    "rate of a float": lambda h: h | {"source": h["source"] | {"frame_rate": 24.0}},
+    "UTF-16": lambda h: json.dumps(h).encode("utf-16"),
 }
 
 
@@ -292,6 +332,13 @@ HOSTILE_ARRAYS: dict[str, bytes | None] = {
     "other shape": array_bytes(np.zeros((2, 4, 3), np.uint8)),
     "fortran": array_bytes(np.asfortranarray(np.ones((2, 3, 4), np.uint8))),
     "short": array_bytes(np.ones((2, 3, 4), np.uint8))[:-8],
+    "pickle of a function": b"\x80\x04cos\nsystem\n(Vtrue\ntR." * 20,
+    "pickled inside": array_bytes(np.array([{"a": 1}] * 24, object), pickle=True),
+    "structured": array_bytes(np.zeros((2, 3, 4), [("a", np.uint8)])),
+    "text": array_bytes(np.full((2, 3, 4), "ab")),
+    "code as a header": b"\x93NUMPY\x01\x00v\x00" + b"__import__('os').abort()".ljust(117) + b"\n" + bytes(24),
+    "negative shape": array_bytes(np.ones((2, 3, 4), np.uint8)).replace(b"(2, 3, 4)", b"(2,-3,-4)"),
+    "version 9": array_bytes(np.ones((2, 3, 4), np.uint8)).replace(b"NUMPY\x01", b"NUMPY\x09"),
     "claims more": array_bytes(np.ones((2, 3, 4), np.uint8)).replace(b"(2, 3, 4)", b"(9, 9, 9)"),
 }
 
@@ -338,6 +385,126 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with pytest.raises(SidecarError, match="claims 600000000 bytes"):
         read_sidecar(bomb)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def repacked(path: Path, method: int, names: set[str] | None = None) -> None:
+    """The example, with the members ``names`` (``None``: all) compressed by ``method``."""
+    rewrite(path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data, method if names is None or name in names else zipfile.ZIP_DEFLATED)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("names", [None, {"saliency.npy"}, {"header.json"}, {"frame_pts.npy"}])
+def test_other_compressions_are_refused(tmp_path: Path, method: int, names: set[str] | None) -> None:
+    repacked(tmp_path / "s.npz", method, names)
+    with pytest.raises(SidecarError, match=f"is compressed by method {method}, only stored and deflated are read"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+def test_stored_members_are_read(tmp_path: Path) -> None:
+    repacked(tmp_path / "s.npz", zipfile.ZIP_STORED)
+    np.testing.assert_array_equal(read_sidecar(tmp_path / "s.npz").track.saliency, example().track.saliency)
+
+
+@pytest.mark.parametrize("name", ["header.json", "saliency.npy", "other"])
+def test_a_member_that_is_there_twice(tmp_path: Path, name: str) -> None:
+    rewrite(tmp_path / "s.npz")
+    with zipfile.ZipFile(tmp_path / "s.npz", "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            archive.writestr(name, b"{}")
+    with pytest.raises(SidecarError, match="a member is there twice"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+@pytest.mark.parametrize("name", ["header.json", "saliency.npy", "motion.npy"])
+def test_an_encrypted_member(tmp_path: Path, name: str) -> None:
+    """Bit 0 of the flags in the member's two headers says that it is encrypted."""
+    path = tmp_path / "s.npz"
+    rewrite(path)
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = 30 if flags == 6 else 46
+        at = next(i for i in range(len(data)) if data[i : i + 4] == mark and data[i + start :].startswith(name.encode()))
+        data[at + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(SidecarError, match="is encrypted"):
+        read_sidecar(path)
+
+
+def test_a_checksum_that_is_wrong(tmp_path: Path) -> None:
+    """A flipped bit in the values of a stored member."""
+    path = tmp_path / "s.npz"
+    repacked(path, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"saliency.npy") + 12 + 128] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SidecarError, match="CRC"):
+        read_sidecar(path)
+
+
+def test_a_directory_of_a_million_members(tmp_path: Path) -> None:
+    """Its 46 MB would become a gigabyte of objects; it is refused by its size."""
+    path = tmp_path / "s.npz"
+    entry = b"PK\x01\x02" + bytes(42)
+    directory = entry * 1_000_000
+    end = b"PK\x05\x06" + bytes(4) + struct.pack("<HHIIH", 65535, 65535, len(directory), 0, 0)
+    path.write_bytes(directory + end)
+    with pytest.raises(SidecarError, match="directory has more than"):
+        read_sidecar(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "s.npz"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(SidecarError, match=r"not a regular file|Is a directory"):
+        read_sidecar(path)
+
+
+def test_the_header_is_checked_before_any_array(tmp_path: Path) -> None:
+    """The arrays are damaged, and the caller's refusal of the header comes first."""
+    path = tmp_path / "s.npz"
+    rewrite(path, None, saliency=b"junk", detail=b"junk", frame_pts=b"junk")
+
+    def refuse(header: SidecarHeader) -> None:
+        raise SidecarError(f"other source {header.source.path}")
+
+    with pytest.raises(SidecarError, match=r"^other source /x$"):
+        read_sidecar(path, refuse)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [7, 3, 3, 4, 3, -3, 4, 3, 3],
+        [7, 3, 3, 4, 3, 0, 4, 3, 3],
+        [7, *[1 << 61] * 8],
+        [-(1 << 63), *[1 << 62] * 8],
+        [(1 << 63) - 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    ],
+)
+def test_time_stamps_that_fall_or_overflow(tmp_path: Path, steps: list[int]) -> None:
+    rewrite(tmp_path / "s.npz", None, frame_pts=array_bytes(np.array(steps, np.int64)))
+    with pytest.raises(SidecarError, match="a time stamp after the one before"):
+        read_sidecar(tmp_path / "s.npz")
+
+
+def test_facts_of_a_newer_version_are_kept_and_never_shown() -> None:
+    """A key such as ``reused`` or ``frames`` of the file could otherwise replace a value of the result."""
+    facts = ANALYSIS.to_file() | {"reused": False, "frames": 1, "sidecar": "/etc/passwd", "model": None}
+    record = AnalysisRecord.from_json(facts)
+    assert record.to_json() == ANALYSIS.to_json()
+    assert record.to_file() == facts
+    shown = AnalysisFacts(replace(example(), analysis=record), True, Path("/s.npz")).to_json()
+    assert (shown["reused"], shown["frames"], shown["sidecar"], shown["model"]) == (True, 9, "/s.npz", MODEL.to_json())
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04" + b"\0" * 50])

@@ -17,8 +17,10 @@ from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
 from gpu_saliency.errors import ModelError
 from gpu_saliency.model.attention import AttentionCurve
-from gpu_saliency.model.contract import InputSize, ModelContract, describe_model, first_line
+from gpu_saliency.model.contract import InputSize, ModelContract, first_line
+from gpu_saliency.model.file import ModelFile
 from gpu_saliency.model.runtime import import_onnxruntime
+from gpu_saliency.model.trial import try_model
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -29,7 +31,10 @@ class CudaModel:
     def __init__(self, path: Path, settings: GpuSettings) -> None:
         """Load and check ``path``, on every GPU of ``settings``. Raises `ModelError` or `ToolMissingError`."""
         self.path, self._settings = path, settings
-        self._facts = describe_model(path)
+        file = ModelFile.read(path)
+        self._facts = file.describe()
+        if not file.is_shipped:
+            try_model(file)
         self._ort = import_onnxruntime()
         # Errors are raised as one line; ONNX Runtime's log would repeat them in many lines.
         self._ort.set_default_logger_severity(4)

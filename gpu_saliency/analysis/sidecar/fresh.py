@@ -5,14 +5,39 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from gpu_saliency.analysis.sidecar.read import REPLACE_CURE
+from gpu_saliency.analysis.sidecar.read import REPLACE_CURE, SidecarHeader, read_sidecar
 from gpu_saliency.analysis.sidecar.records import MapsRecord, ModelRecord, SourceRecord
 from gpu_saliency.analysis.sidecar.sidecar import Sidecar
+from gpu_saliency.analysis.sidecar.times import TimesCheck
 from gpu_saliency.errors import SidecarError
+from gpu_saliency.source.clip import Clip
+
+
+def read_sidecar_of(
+    path: Path,
+    clip: Clip,
+    source: SourceRecord | None = None,
+    origin: ModelRecord | MapsRecord | None = None,
+    step: Fraction | None = None,
+) -> Sidecar:
+    """Load the sidecar ``path`` of ``clip``: header, source and number of frames are checked before any array is inflated.
+
+    ``source`` is the record of ``clip`` where it is known; ``None`` accepts any origin or step. Raises `SidecarError`.
+    """
+    now = source or SourceRecord.of(clip)
+    times = TimesCheck(path, clip)
+
+    def check(header: SidecarHeader) -> None:
+        check_fresh(header, path, now, origin, step)
+        times.check_header(header)
+
+    found = read_sidecar(path, check)
+    times.check_track(found.track)
+    return found
 
 
 def check_fresh(
-    sidecar: Sidecar,
+    sidecar: Sidecar | SidecarHeader,
     path: Path,
     source: SourceRecord,
     origin: ModelRecord | MapsRecord | None = None,

@@ -1,34 +1,42 @@
-"""The provenance in a sidecar's header, as typed records that convert to and from JSON objects (docs/sidecar.md)."""
+"""The provenance in a sidecar's header, as typed records that convert to and from JSON objects (docs/sidecar.md).
+
+The annotations are the schema: `check_shape` converts a JSON object to a record, or refuses it.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
+from gpu_saliency.untrusted.strict_json import check_shape
 
-# The text is checked before it is parsed: Fraction("1e999999999") would compute a number of a billion digits.
-_FRACTION = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+Text = Annotated[str, Meta(max_length=4096)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+Positive = Annotated[int, Meta(ge=1, lt=1 << 31)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
     """Identifies the clip that a sidecar was made from."""
 
-    path: str
+    path: Text
     """Absolute path when the sidecar was made; used to find the source, not to identify it."""
-    size_bytes: int
-    fingerprint: str
-    width: int
+    size_bytes: Count
+    fingerprint: Text
+    width: Side
     """Pixels, as coded, before the rotation that a player applies; ``height`` likewise."""
-    height: int
-    pix_fmt: str
+    height: Side
+    pix_fmt: Text
     frame_rate: Fraction
     """Frames per second."""
-    duration: float
+    duration: Seconds
     """Length of the analysed part in seconds, from the start; 0 is the whole clip."""
 
     @classmethod
@@ -45,21 +53,9 @@ class SourceRecord:
         )
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> SourceRecord:
-        """Parse the JSON object. Raises `ValueError` where a value is missing, of another type or out of range."""
-        sides = _field(facts, "width", int), _field(facts, "height", int)
-        if not all(1 <= side <= MAX_SIDE for side in sides):
-            raise ValueError(f"{sides[0]}x{sides[1]} pixels are out of range")
-        return cls(
-            path=_field(facts, "path", str),
-            size_bytes=_field(facts, "size_bytes", int),
-            fingerprint=_field(facts, "fingerprint", str),
-            width=sides[0],
-            height=sides[1],
-            pix_fmt=_field(facts, "pix_fmt", str),
-            frame_rate=parse_fraction(_field(facts, "frame_rate", str)),
-            duration=float(_field(facts, "duration", int, float)),
-        )
+    def from_json(cls, facts: Any) -> SourceRecord:
+        """From parsed JSON. Raises `ValueError` where a value is missing, of another type or out of range."""
+        return check_shape(facts, cls)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -78,16 +74,16 @@ class SourceRecord:
 class ModelRecord:
     """Identifies the model that made the maps."""
 
-    name: str
-    sha256: str
+    name: Text
+    sha256: Text
     """Hash of the ONNX file, hexadecimal."""
     attention: AttentionCurve | None = None
     """The curve in its metadata; the track of the same sidecar holds it too."""
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> ModelRecord:
+    def from_json(cls, facts: Any) -> ModelRecord:
         """Raises `ValueError` where a fact is missing, of another type or out of range."""
-        return cls(_field(facts, "name", str), _field(facts, "sha256", str), _curve(facts.get("attention")))
+        return check_shape(facts, cls)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -101,21 +97,19 @@ class ModelRecord:
 class MapsRecord:
     """Identifies the given maps that took the place of a model."""
 
-    name: str
+    name: Text
     """Name of the file or folder."""
-    sha256: str
+    sha256: Text
     """Hash of the file, or of the names and contents in the folder, hexadecimal."""
-    kind: str
+    kind: Text
     """``saliency``, ``gaze``, or ``saliency+gaze``."""
     attention: AttentionCurve | None = None
     """The curve of given gaze; ``None`` for saliency alone. The track of the same sidecar holds it too."""
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> MapsRecord:
+    def from_json(cls, facts: Any) -> MapsRecord:
         """Raises `ValueError` where a fact is missing, of another type or out of range."""
-        return cls(
-            _field(facts, "name", str), _field(facts, "sha256", str), _field(facts, "kind", str), _curve(facts.get("attention"))
-        )
+        return check_shape(facts, cls)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -127,36 +121,51 @@ class MapsRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What the device reports about its decoding; the last five on ``cuda`` only."""
+
+    decoder: Text | None = None
+    decoder_reason: Text | None = None
+    decoders: Positive | None = None
+    gpus: list[Text] | None = None
+    batch_size: Positive | None = None
+    copied_to_device_bytes: Count | None = None
+    copied_to_host_bytes: Count | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts that are there."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisRecord:
     """How the maps were made: the step, the device, and the decoder's findings about the clip."""
 
     step: Fraction
     """Source frames per sample."""
-    sampled_frames: int
-    corrupt_packets: int | None
+    sampled_frames: Count
+    corrupt_packets: Count | None
     """Packets that could not be decoded; ``None`` where the decoder does not report them."""
     variable_frame_rate: bool
-    device: str
-    device_reason: str
-    provider: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Further facts that the device reports: ``decoder``, ``decoder_reason``, and more on ``cuda``."""
+    device: Text
+    device_reason: Text
+    provider: Text
+    facts: DeviceFacts = field(default_factory=DeviceFacts)
+    further: dict[str, Any] = field(default_factory=dict)
+    """Facts of a newer version, kept in the file and never part of a result, of which they could replace a value."""
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> AnalysisRecord:
-        """Raises `ValueError` where a fact is missing or of another type."""
-        known = {
-            "step": parse_fraction(_field(facts, "step", str)),
-            "sampled_frames": _field(facts, "sampled_frames", int),
-            "corrupt_packets": _field(facts, "corrupt_packets", int, type(None)),
-            "variable_frame_rate": _field(facts, "variable_frame_rate", bool),
-            "device": _field(facts, "device", str),
-            "device_reason": _field(facts, "device_reason", str),
-            "provider": _field(facts, "provider", str),
-        }
-        return cls(**known, facts={key: value for key, value in facts.items() if key not in known})
+    def from_json(cls, facts: Any) -> AnalysisRecord:
+        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        if not isinstance(facts, dict):
+            raise ValueError("is not an object")
+        own = {key: value for key, value in facts.items() if key in _OWN}
+        device = {key: value for key, value in facts.items() if key in _DEVICE}
+        further = {key: value for key, value in facts.items() if key not in _OWN | _DEVICE}
+        return check_shape(own | {"facts": device, "further": further}, cls)
 
     def to_json(self) -> dict[str, Any]:
+        """The documented facts, as results have them."""
         return {
             "step": str(self.step),
             "sampled_frames": self.sampled_frames,
@@ -165,30 +174,37 @@ class AnalysisRecord:
             "device": self.device,
             "device_reason": self.device_reason,
             "provider": self.provider,
-        } | self.facts
+        } | self.facts.to_json()
+
+    def to_file(self) -> dict[str, Any]:
+        """The object of the sidecar: those of `to_json`, and the `further` ones."""
+        return self.further | self.to_json()
 
 
-def _curve(facts: Any) -> AttentionCurve | None:
-    if facts is None:
-        return None
-    try:
-        return AttentionCurve.from_json(facts)
-    except ValueError as error:
-        raise ValueError(f"attention: {error}") from error
+@dataclass(frozen=True, slots=True)
+class EncodeFacts:
+    """The record of an encode in a sidecar, as far as `inspect_encode` repeats it; other keys are not read."""
+
+    encoder: Text
+    preset: Text | None
+    crf: Annotated[float, Meta(ge=-1000, le=1000)] | None
+    bitrate: Count | None
+    encoder_params: Text
+    roi_channel: Text
+    offset: Annotated[float, Meta(ge=-100, le=100)]
+    mapping: Text
+    aggregator: Text
+    ema_alpha: Annotated[float, Meta(ge=0, le=1)]
+    asked_segments: Text
+    size_bytes: Count
+    max_background_offset: Annotated[float, Meta(ge=0, le=100)] | None = None
+    """Records from before the mapping attention lack it, and no other mapping uses it."""
+
+    @classmethod
+    def from_json(cls, facts: Any) -> EncodeFacts:
+        """Raises `ValueError` where a fact is missing, of another type or out of range."""
+        return check_shape(facts, cls)
 
 
-def parse_fraction(text: str) -> Fraction:
-    """Parse ``24`` or ``30000/1001``, a number above 0. Raises `ValueError`."""
-    if not _FRACTION.fullmatch(text) or text.endswith("/0") or (value := Fraction(text)) <= 0:
-        raise ValueError(f"{text[:40]!r} is not a fraction above 0")
-    return value
-
-
-def _field(facts: dict[str, Any], key: str, *kinds: type) -> Any:
-    """The value of ``key``, which must have exactly one of ``kinds``: JSON's true is not an int. Raises `ValueError`."""
-    if key not in facts:
-        raise ValueError(f"{key} is missing")
-    value = facts[key]
-    if type(value) not in kinds:
-        raise ValueError(f"{key} is {str(value)[:40]!r}, not {' or '.join(kind.__name__ for kind in kinds)}")
-    return value
+_DEVICE = {one.name for one in fields(DeviceFacts)}
+_OWN = {one.name for one in fields(AnalysisRecord)} - {"facts", "further"}

@@ -1,0 +1,78 @@
+"""Models of any origin: bounds before they are loaded, limits of time and memory while they are tried, one line of error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
+pytest.importorskip("onnx", reason="needs onnx, which the extra `dev` brings")
+
+from hostile_models import ENDLESS_MODELS, HOSTILE_MODELS, simple
+
+from gpu_saliency.errors import ModelError
+from gpu_saliency.model import onnx as model_module
+from gpu_saliency.model import trial
+from gpu_saliency.model.file import ModelFile, describe_model
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_FOLDER
+
+
+@pytest.mark.parametrize("name", HOSTILE_MODELS)
+def test_a_hostile_model_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    make, words = HOSTILE_MODELS[name]
+    path = make(tmp_path)
+    with pytest.raises(ModelError, match=words) as caught:
+        SaliencyModel(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ENDLESS_MODELS)
+def test_a_model_that_does_not_end_is_ended(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the limit of computing time, or of memory where it grows; no child remains."""
+    monkeypatch.setattr(trial, "CPU_SECONDS", 2)
+    with pytest.raises(ModelError, match=r"takes more than 2 s of computing time|failed on input"):
+        SaliencyModel(ENDLESS_MODELS[name](tmp_path))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_model_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "WALL_SECONDS", 0.0)
+    (tmp_path / "model.onnx").write_bytes(simple().SerializeToString())
+    with pytest.raises(ModelError, match="did not answer within 0 s"):
+        SaliencyModel(tmp_path / "model.onnx")
+
+
+def test_an_inference_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial may pass where real pictures need endless time; here it is left out."""
+    monkeypatch.setattr(model_module, "RUN_SECONDS", 0.5)
+    monkeypatch.setattr(model_module, "try_model", lambda _: None)
+    with pytest.raises(ModelError, match="failed on input"):
+        SaliencyModel(ENDLESS_MODELS["a loop of 2^62"](tmp_path))
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
+
+
+def test_a_good_model_passes_the_trial(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(simple().SerializeToString())
+    assert SaliencyModel(path)(np.zeros((2, 3, 32, 64), np.float32)).saliency.shape == (2, 32, 64)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_FOLDER.glob("*.onnx")), ids=lambda path: path.stem)
+def test_shipped_models_need_no_trial(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "try_model", lambda _: pytest.fail("a child was started"))
+    model = SaliencyModel(path)
+    assert model.describe() == describe_model(path)
+
+
+def test_a_copy_of_a_shipped_model_is_tried(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(DEFAULT_MODEL.read_bytes())
+    assert ModelFile.read(DEFAULT_MODEL).is_shipped
+    assert not ModelFile.read(copy).is_shipped
