@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncode
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.signals import finishing
 from gpu_saliency.progress import Observer
-from gpu_saliency.proof import Proof, prove_encode
+from gpu_saliency.proof import Proof, prove_encode, prove_places
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 from gpu_saliency.trial import proven, resolve_intent
@@ -41,6 +42,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
+    for note in job.notes():
+        observer.say(f"{request.clip.path}: {note}")
     with request.clip.watched(), part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
         corrects = request.corrects_size(job)
         # The plain sample needs no plan; but a target decides its quality first.
@@ -86,6 +89,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 on_frame=lambda done: advance(done, sidecar.frame_count),
                 before_publishing=prove_and_record,
             )
+    for lost in encoded.facts.lost:
+        observer.warn(f"{request.output}: {lost}")
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
@@ -141,6 +146,8 @@ def _prove(
         plain = sampler.plain(lambda done: advance(done, None)) if sampler is not None and request.prove == "excerpt" else None
         frames = None if plain is None else proven_frames(plain, plan)
         proof = prove_encode(job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, None), plain=plain)
+        if sampler is not None and request.prove == "excerpt":
+            proof = replace(proof, places=prove_places(job, plan, sampler.pairs))
     if proof.moved is False:
         raise EncodeError(
             f"{job.ffmpeg.path}: {job.encoder} did not follow the ROI plan: {proof.summary()}",
@@ -162,6 +169,8 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
+    for lost in encoded.facts.lost:
+        observer.warn(f"{request.output}: {lost}")
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=None,

@@ -17,8 +17,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
+from gpu_saliency.encode.complaints import complaint_of
 from gpu_saliency.encode.workers import OnFrame, Processes
-from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, ToolMissingError, setting
 from gpu_saliency.files import visible_folder
 from gpu_saliency.process import children
 from gpu_saliency.process.stalls import STALL_CURE, StallWatch
@@ -150,7 +151,8 @@ def run_ffmpeg(
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
     ffmpeg runs. ``processes`` holds ffmpeg while it runs. An exception that ends this call early (Ctrl-C, or one raised by
     ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, and when it makes no progress
-    (stalls.py), `OutputError` when the disk is full, `ToolMissingError` when ffmpeg cannot be started.
+    (stalls.py), the error of `complaint_of` when the encoder drops a parameter or regions, `OutputError` when the disk is full,
+    `ToolMissingError` when ffmpeg cannot be started.
     """
     try:
         # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
@@ -174,12 +176,16 @@ def run_ffmpeg(
     assert process.stdout is not None
     assert process.stderr is not None
     reasons: list[str] = []
+    complaints: list[GpuSaliencyError] = []
     encoder = command[command.index("-c:v") + 1] if "-c:v" in command else None
 
     def listen(stderr: IO[str]) -> None:
         of_encoder = ""
         for line in map(str.rstrip, stderr):
             words.append(line)
+            complaint = None if encoder is None or complaints else complaint_of(line)
+            if complaint is not None:
+                complaints.append(complaint)
             if encoder is not None and line.startswith(f"[{encoder} @ "):
                 of_encoder = line
             if not reasons and _REASON.search(line):
@@ -191,12 +197,14 @@ def run_ffmpeg(
     try:
         with (processes or Processes()).holding(process), StallWatch(partial(children.kill, process)) as watch:
             for line in process.stdout:
+                if complaints:
+                    break
                 name, _, value = line.partition("=")
                 if name in _PROGRESS:
                     watch.note(name, value)
                 if on_frame is not None and name == "frame":
                     on_frame(int(value))
-            code = process.wait()
+            code = 0 if complaints else process.wait()
     finally:
         children.end(process)
         listener.join(timeout=5)
@@ -208,6 +216,8 @@ def run_ffmpeg(
             cure=STALL_CURE,
             evidence={"ffmpeg_exit": code, "command": [os.fspath(c) for c in command]},
         )
+    if complaints:
+        raise complaints[0]
     if code:
         said = [word for word in words if word and "Last message repeated" not in word]
         reason = reasons[0] if reasons else said[-1] if said else "no output"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 
+from gpu_saliency.encode.complaints import complaint_of
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, ToolMissingError, setting
@@ -57,6 +58,9 @@ def run_piped(
         said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
     if code and watch.stalled_seconds is not None:
         raise EncodeError(f"{program[0]} made no progress for {watch.stalled_seconds:g} s and was ended", cure=STALL_CURE)
+    complaint = next(filter(None, map(complaint_of, said)), None)
+    if complaint is not None:
+        raise complaint
     reason = _reason(said)
     # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0; its own output then names the cause.
     if code or (failure is not None and reason):
