@@ -26,6 +26,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     job = prepare_encode(request.clip, request.encode)
     check_destinations(job, request)
     observer = observer or Observer()
+    earlier = len(observer.warnings)
     try_encoder(job)
     found = analyse_request(request, observer, write=False)
     sidecar = found.sidecar
@@ -43,6 +44,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
         corrects_size=request.corrects_size(job),
         commands=commands,
         graphs=graphs,
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(analysis=analysed - started),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpu_saliency.analysis.load import FoundSaliency, find_saliency
 from gpu_saliency.analysis.sidecar import record_encode, sidecar_beside
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
@@ -33,14 +34,14 @@ SAMPLE_THREADS = 3
 def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> EncodeResult:
     """Analyse, plan, encode and prove; ``observer`` receives the progress and can cancel. Raises any `GpuSaliencyError`."""
     observer = observer or Observer()
-    started = time.perf_counter()
+    started, earlier = time.perf_counter(), len(observer.warnings)
     try:
         job = prepare_encode(request.clip, request.encode)
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
         request.intent.refuse_plain(request.encode.encoder)
-        return _encode_plainly(request, error, observer, started)
+        return _encode_plainly(request, error, observer, started, earlier)
     check_destinations(job, request)
     for note in job.notes():
         observer.say(f"{request.clip.path}: {note}")
@@ -54,6 +55,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sidecar = found.sidecar
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
+        if sampler is not None and job.scaled:
+            sampler.restart(job)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
         plan = job.plan(sidecar, policy)
@@ -99,6 +102,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         intent=proven(intent, sidecar, plan, proof),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(
             analysis=analysed - started,
             sample=sampled - resolved,
@@ -126,10 +130,16 @@ def analyse_request(
                 while_waiting()
             advance(done, total)
 
-        found = find_saliency(request.clip, request.analysis, path, beside=beside, on_progress=on_progress, on_notice=observer.say)
-    corrupt = found.sidecar.analysis.corrupt_packets
-    if corrupt and not found.reused:
-        observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were skipped")
+        found = find_saliency(
+            request.clip,
+            request.analysis,
+            path,
+            beside=beside,
+            strict=request.strict,
+            on_progress=on_progress,
+            on_notice=observer.say,
+        )
+    report_source(request.clip, found.sidecar, observer)
     return found
 
 
@@ -159,7 +169,9 @@ def _prove(
     return proof
 
 
-def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float) -> EncodeResult:
+def _encode_plainly(
+    request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float, earlier: int
+) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output_path, overwrite=request.overwrite)
     observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
@@ -178,5 +190,6 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         intent=None,
         proof=None,
         output=WrittenFile.of(request.output_path, encoded),
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),
     )

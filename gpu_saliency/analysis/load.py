@@ -23,6 +23,7 @@ from gpu_saliency.analysis.sidecar import (
     save_sidecar,
     store_sidecar,
 )
+from gpu_saliency.analysis.source_notes import check_complete
 from gpu_saliency.errors import GpuSaliencyError, MapsError, ModelError, SidecarError
 from gpu_saliency.model.file import describe_model
 from gpu_saliency.source.clip import Clip
@@ -36,6 +37,7 @@ def load_saliency_sidecar(
     path: str | os.PathLike[str] | None = None,
     *,
     reuse: bool = True,
+    strict: bool = False,
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
@@ -44,10 +46,19 @@ def load_saliency_sidecar(
 
     A file at ``path`` is loaded and must belong to this clip and model or maps; ``reuse=False`` replaces it instead. Without a file
     the model runs or the given maps are read, and the sidecar is written to ``path`` (``None``: it stays in memory).
-    ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. Raises `SidecarError`, `SourceError`,
-    `ModelError`, `MapsError`, `ToolMissingError` or `OutputError`.
+    ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. ``strict`` refuses a clip that is damaged or
+    incomplete. Raises `SidecarError`, `SourceError`, `ModelError`, `MapsError`, `ToolMissingError` or `OutputError`.
     """
-    found = find_saliency(clip, settings, path, reuse=reuse, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice)
+    found = find_saliency(
+        clip,
+        settings,
+        path,
+        reuse=reuse,
+        strict=strict,
+        on_progress=on_progress,
+        on_samples=on_samples,
+        on_notice=on_notice,
+    )
     return found.sidecar, found.reused
 
 
@@ -71,6 +82,7 @@ def find_saliency(
     path: str | os.PathLike[str] | None = None,
     *,
     reuse: bool = True,
+    strict: bool = False,
     beside: Path | None = None,
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
@@ -88,7 +100,10 @@ def find_saliency(
     step_was_given = settings.analysis_fps is not None or settings.every is not None
     step = sampling.step if step_was_given else None
     if reuse and path is not None and path.exists():
-        return FoundSaliency(read_sidecar_of(path, clip, source, _origin(settings), step), path)
+        asked = FoundSaliency(read_sidecar_of(path, clip, source, _origin(settings), step), path)
+        if strict:
+            check_complete(clip, asked.sidecar)
+        return asked
     found: FoundSaliency | None = None
     if beside is not None and beside.exists():
         try:
@@ -107,6 +122,8 @@ def find_saliency(
         _check_origin(settings, before)
         if kept is not None:
             kept.keep(found.sidecar, on_notice)
+    if strict:
+        check_complete(clip, found.sidecar)
     if path is not None:
         write = store_sidecar if reuse else save_sidecar
         write(replace(found.sidecar, encodes={}), path)
@@ -167,4 +184,7 @@ def _analysis_record(result: AnalysisResult, sampling: Sampling, device: str, re
         device_reason=reason,
         provider=provider,
         facts=DeviceFacts(**result.facts),
+        clock=result.track.clock,
+        shortfall=result.shortfall,
+        frame_formats=result.frame_formats,
     )

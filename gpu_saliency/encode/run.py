@@ -26,6 +26,7 @@ from gpu_saliency.errors import EncodeError, UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
+from gpu_saliency.source.clip import METADATA_ERRORS
 from gpu_saliency.source.seek import key_frame_before
 
 SEEK_AHEAD = 1.0
@@ -113,6 +114,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             frame_pts=job.frame_pts,
             time_base=job.time_base,
             audio=job.audio,
+            damaged=job.is_damaged,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
             field_order=None if job.fields is None else job.fields.number,
         )
@@ -193,7 +195,7 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
     stamps has no times to seek to.
     """
-    if part.start == 0 or job.frame_pts is None:
+    if part.start == 0 or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])
     ahead = 0.0 if key_frame_before(job.clip, pts) == pts else SEEK_AHEAD
@@ -214,7 +216,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes
 def _frames_of(path: Path) -> int:
     """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     except (av.FFmpegError, OSError, IndexError):
         return 0

@@ -13,7 +13,7 @@ import av.container
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.errors import EncodeError, OutputError, setting
 from gpu_saliency.files import check_output, temporary_output
-from gpu_saliency.source.clip import Clip, ColorTags
+from gpu_saliency.source.clip import METADATA_ERRORS, Clip, ColorTags
 from gpu_saliency.source.fields import Fields, order_of
 
 _LIMITED = 1
@@ -79,7 +79,7 @@ def verify_output(
     and not treated as errors. ``fields`` is the source's field order; where the file lacks it, `OutputFacts.lost` says so.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
             video = container.streams.video[0]
             context = video.codec_context
             color = ColorTags.of(context)

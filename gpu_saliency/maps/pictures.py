@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpu_saliency.errors import MapsError
 from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
-from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.clip import METADATA_ERRORS, Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.untrusted.regular import read_regular
@@ -89,7 +89,7 @@ def _video_frames(setting: str, clip: Clip) -> Iterator[Load]:
 
 
 def _check_intact(setting: str, clip: Clip, tally: DecodeTally) -> None:
-    if tally.corrupt_packets:  # skipped frames would shift all maps after them
+    if tally.damage.failed_packets or tally.damage.ended_by:  # skipped frames would shift all maps after them
         problem = f"cannot be decoded after frame {max(tally.frames - 1, 0)}"
         raise MapsError(problem, setting=setting, value=clip.path, cure="give an intact video")
 
@@ -128,7 +128,7 @@ def _decode(path: Path) -> av.VideoFrame:
         found = []
     if found:
         return found[0]
-    with av.open(f"file:{path}", options={"max_pixels": str(_MAX_PIXELS)}) as container:
+    with av.open(f"file:{path}", options={"max_pixels": str(_MAX_PIXELS)}, metadata_errors=METADATA_ERRORS) as container:
         return next(container.decode(video=0))
 
 

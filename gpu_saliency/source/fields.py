@@ -57,7 +57,7 @@ def fields_of(clip: Clip) -> Fields | None:
     if clip.is_raw:
         return None
     with open_clip(clip) as container:
-        video = video_stream_of(container)
+        video = video_stream_of(container, clip.stream)
         number = int(video.codec_context.field_order)
         stated = order_of(number)
         flagged = None

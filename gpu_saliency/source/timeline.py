@@ -30,7 +30,7 @@ def read_timeline(clip: Clip) -> Timeline:
     stamps: list[int] = []
     packets, last, ordered = 0, None, True
     with open_clip(clip) as container:
-        video = video_stream_of(container)
+        video = video_stream_of(container, clip.stream)
         time_base = video.time_base or Fraction(1)
         try:
             for packet in container.demux(video):

@@ -162,6 +162,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: SidecarHeader) -> 
             frame_pts=pts,
             time_base=header.time_base,
             gaze=found.get("gaze"),
+            clock=header.analysis.clock if header.has_frame_pts else "counted",
             attention=header.origin.attention,
         )
     except ValueError as error:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
+from gpu_saliency.source.shortfall import Shortfall
 from gpu_saliency.untrusted.strict_json import check_shape
 
 Text = Annotated[str, Meta(max_length=4096)]
@@ -38,6 +39,8 @@ class SourceRecord:
     """Frames per second."""
     duration: Seconds
     """Length of the analysed part in seconds, from the start; 0 is the whole clip."""
+    stream: Count = 0
+    """Number of the video stream, cover pictures not counted."""
 
     @classmethod
     def of(cls, clip: Clip) -> SourceRecord:
@@ -50,6 +53,7 @@ class SourceRecord:
             pix_fmt=clip.pix_fmt,
             frame_rate=clip.frame_rate,
             duration=clip.duration,
+            stream=clip.stream,
         )
 
     @classmethod
@@ -67,6 +71,7 @@ class SourceRecord:
             "pix_fmt": self.pix_fmt,
             "frame_rate": str(self.frame_rate),
             "duration": self.duration,
+            "stream": self.stream,
         }
 
 
@@ -150,6 +155,12 @@ class AnalysisRecord:
     device: Text
     device_reason: Text
     provider: Text
+    clock: Text = "source"
+    """Where the frames' time stamps come from, one of `CLOCKS`."""
+    shortfall: Shortfall | None = None
+    """Why the clip is incomplete or damaged; ``None`` if nothing shows that, and in sidecars of older programs."""
+    frame_formats: tuple[Text, ...] = ()
+    """Size and pixel format of the frames, such as ``1280x720 yuv420p``, each that occurs; empty where they were not looked at."""
     facts: DeviceFacts = field(default_factory=DeviceFacts)
     further: dict[str, Any] = field(default_factory=dict)
     """Facts of a newer version, kept in the file and never part of a result, of which they could replace a value."""
@@ -174,11 +185,19 @@ class AnalysisRecord:
             "device": self.device,
             "device_reason": self.device_reason,
             "provider": self.provider,
+            "clock": self.clock,
+            "shortfall": self.shortfall and self.shortfall.to_json(),
+            "frame_formats": list(self.frame_formats),
         } | self.facts.to_json()
 
     def to_file(self) -> dict[str, Any]:
         """The object of the sidecar: those of `to_json`, and the `further` ones."""
         return self.further | self.to_json()
+
+    @property
+    def changes_size(self) -> bool:
+        """Whether size or pixel format of the frames change within the clip."""
+        return len(self.frame_formats) > 1
 
 
 @dataclass(frozen=True, slots=True)

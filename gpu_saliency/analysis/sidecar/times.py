@@ -11,7 +11,8 @@ from gpu_saliency.analysis.sidecar.read import SidecarHeader, unusable
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.decode import DecodeTally, decode_frames, rising
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.stamps import raised
 from gpu_saliency.source.timeline import Timeline, read_timeline
 
 
@@ -39,10 +40,8 @@ class TimesCheck:
         """Raise `SidecarError` unless the time stamps of ``track`` are those of the clip; after `check_header`."""
         found = self._timeline
         assert found is not None
-        if found.is_complete and track.frame_pts is not None and track.time_base == found.time_base:
-            stamps = rising(found.stamps)
-            if stamps is not None and np.array_equal(track.frame_pts, stamps):
-                return
+        if found.is_complete and track.time_base == found.time_base and _same(track.frame_pts, raised(found.stamps)):
+            return
         tally = DecodeTally()
         try:
             for _ in decode_frames(self._clip, tally):
@@ -51,7 +50,7 @@ class TimesCheck:
             raise unusable(self._path, error.message) from error
         if track.frame_count != tally.frames:
             raise unusable(self._path, f"it has {track.frame_count} frames, {self._clip.path} has {tally.frames}")
-        stamps = tally.frame_pts()
+        stamps, _ = tally.stamps()
         if not _same(stamps, track.frame_pts) or (stamps is not None and track.time_base != tally.time_base):
             raise unusable(self._path, f"its time stamps are not those of {self._clip.path}")
 
