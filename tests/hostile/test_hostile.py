@@ -14,9 +14,9 @@ SEED = 1
 CASES = {
     "source": 160,
     "options": 60,
-    "sidecar": 40,
+    "sidecar": 60,
     "model": 26,
-    "playlist": 18,
+    "playlist": 36,
     "signal": 8,
     "kill": 4,
     "disk": 6,

@@ -44,7 +44,7 @@ class Fault:
     again: bool = False
     """Whether the same command must succeed afterwards and leave nothing else behind."""
     stop_child: bool = False
-    """Whether the program's child process is stopped (SIGSTOP) before the signal."""
+    """Whether the ffmpeg that the program runs is stopped (SIGSTOP) before the signal."""
     disk: tuple[tuple[str, int], ...] = ()
     """Folders of the case on a file system of this many KiB each; 0 KiB makes it read-only."""
     limits: tuple[tuple[str, int], ...] = ()
@@ -69,6 +69,8 @@ class Case:
     """Number of frames before the damage."""
     cut: str = ""
     """Where the file was cut, if inside a packet or box: a fact that the harness knows and no reader may report."""
+    memory_mib: float = 1500.0
+    """A run that needs more is ended and fails: inputs of some kB do not need it."""
     whole: bool = True
     """Whether a success must have all frames of the source."""
     forbidden: str = ""

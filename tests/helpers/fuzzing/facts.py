@@ -19,8 +19,10 @@ from fuzzing.isolated import Lost, isolated
 
 # Demuxers that take the duration from a header. Others estimate it from what is there, which declares nothing.
 _DECLARING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf", "mxf", "ivf"}
-# Errors of ffmpeg's null muxer and of its encoder stage, which are no faults of the file.
-_NOT_OF_THE_FILE = re.compile(r"monoton|null @|Error while filtering|Error (muxing|submitting)|wrapped_avframe|Conversion failed")
+# Errors of ffmpeg's null muxer and of its encoder stage, and of its search for the last time stamp: no faults of the file.
+_NOT_OF_THE_FILE = re.compile(
+    r"monoton|read_timestamp failed|null @|Error while filtering|Error (muxing|submitting)|wrapped_avframe|Conversion failed"
+)
 _DAMAGE_IN_WARNINGS = re.compile(r"corrupt|partial file|truncat|premature", re.IGNORECASE)
 _MOST_FRAMES = 2000
 

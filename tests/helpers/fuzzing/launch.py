@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -27,9 +28,8 @@ from fuzzing.system import (
     resident_mib,
 )
 
-MEMORY_MIB = 4000.0
-"""A run that needs more is ended and fails: inputs of some kB do not need it."""
 _POLL = 0.01
+_ENCODER = re.compile(r"\S*(ffmpeg|SvtAv1EncApp)[^/ ]* ")
 
 
 def run_case(case: Case, folder: Path, usual: float, limit: float) -> Run:
@@ -98,8 +98,8 @@ def _watch(case: Case, folder: Path, usual: float, limit: float) -> Run:
             break
         if fault.signal and not sent and now >= moment:
             if fault.stop_child and not stopped:
-                # Stop a child first; where there is none yet, wait for one.
-                below = [one for one in descendants(target) if not is_zombie(one)]
+                # Stop the encoder first; where there is none yet, wait for one.
+                below = [one for one in descendants(target) if _ENCODER.match(command_of(one))]
                 if below:
                     for one in below:
                         _kill(one, signal.SIGSTOP)
@@ -110,7 +110,7 @@ def _watch(case: Case, folder: Path, usual: float, limit: float) -> Run:
         if now >= next_look:
             peak = max(peak, sum(map(resident_mib, [pid, *descendants(pid)])))
             next_look = now + 0.1
-            if peak > MEMORY_MIB:
+            if peak > case.memory_mib:
                 over_memory = True
                 _kill_all(pid)
         if now - started > limit and not hung:

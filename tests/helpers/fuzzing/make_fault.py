@@ -31,13 +31,13 @@ def _encode(nursery: Nursery, folder: Path, random: Random) -> Case:
 
 
 def make_signal(name: Name, nursery: Nursery, folder: Path) -> Case:
-    """SIGTERM, SIGINT or SIGHUP at a random moment; sometimes a child of the program was stopped before."""
+    """SIGTERM, SIGINT or SIGHUP at a random moment; sometimes its ffmpeg was stopped before."""
     random = name.random()
     case = _encode(nursery, folder, random)
     number = _ENDING[name.index % len(_ENDING)]
     stop = name.index % 4 == 3
     case.fault = Fault(number, 0.2 if stop else random.uniform(0.02, 1.3), stop_child=stop)
-    case.what = f"{number.name} at {case.fault.moment:.2f} of a run{', its child stopped' if stop else ''}"
+    case.what = f"{number.name} at {case.fault.moment:.2f} of a run{', its ffmpeg stopped' if stop else ''}"
     return case
 
 

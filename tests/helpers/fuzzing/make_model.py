@@ -32,7 +32,7 @@ def make(name: Name, nursery: Nursery, folder: Path) -> Case:
     arguments = ["encode", "--src", str(source), "--output", str(output), "--preset", "ultrafast", "--no-equal-size"]
     arguments += ["--prove", "none", "--saliency-model", str(model)]
     allowed = [output.with_name("o.mkv.saliency.npz")]
-    return Case(f"model: {text}", arguments, source, output, allowed, FRAMES, fresh=name.index % 16 == 0)
+    return Case(f"model: {text}", arguments, source, output, allowed, FRAMES, memory_mib=4000.0, fresh=name.index % 16 == 0)
 
 
 def _edited(change: Callable[..., None]) -> Callable[[Path, Path, Random], None]:

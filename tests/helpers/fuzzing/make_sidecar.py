@@ -7,6 +7,7 @@ import json
 import shutil
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -130,6 +131,8 @@ def _arrays(data: bytes, random: Random, path: Path) -> str:
         "twice": lambda: np.concatenate([array, array]),
         "one fewer": lambda: array[:-1],
         "reversed": lambda: array[::-1],
+        "times two": lambda: array * 2,
+        "plus one": lambda: array + 1,
         "big endian": lambda: array.astype(array.dtype.newbyteorder(">")),
         "Fortran order": lambda: np.asfortranarray(array),
         "negative": lambda: -array.astype(np.int64),
@@ -171,7 +174,9 @@ def _archive(data: bytes, random: Random, path: Path) -> str:
     elif what == "renamed":
         members[random.choice(["../" + name, "/etc/x.npy", name.upper(), "a" * 300])] = members.pop(name)
     elif what == "bomb":
-        members[name] = members[name] + b"\0" * 60_000_000
+        _write(path, {key: content for key, content in members.items() if key != name})
+        _add_bomb(path, name, members[name])
+        return f"{name} inflates to 2 GiB"
     elif what == "extra":
         members["other.npy"] = b"\x93NUMPY"
     elif what == "folder":
@@ -187,6 +192,37 @@ def _archive(data: bytes, random: Random, path: Path) -> str:
                 archive.filelist.append(archive.filelist[0])
                 archive._didModify = True  # type: ignore[attr-defined]
     return f"{name} {what}"
+
+
+def _add_bomb(path: Path, name: str, start: bytes) -> None:
+    """Add a member to the archive at ``path`` that holds ``start`` and then 2 GiB of zeros, in 2 MB of deflate.
+
+    The stream repeats one compressed MiB, since a full flush lets a piece stand by itself.
+    """
+    piece, times = bytes(1 << 20), 2048
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+    body = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    stream = head + body + again * (times - 1) + packer.flush()
+    check = zlib.crc32(start)
+    for _ in range(times):
+        check = zlib.crc32(piece, check)
+    with zipfile.ZipFile(path, "a") as archive:
+        entry = zipfile.ZipInfo(name)
+        entry.compress_type, entry.CRC, entry.compress_size, entry.file_size = (
+            8,
+            check,
+            len(stream),
+            len(start) + times * len(piece),
+        )
+        entry.header_offset = archive.start_dir
+        assert archive.fp is not None
+        archive.fp.seek(archive.start_dir)
+        archive.fp.write(entry.FileHeader() + stream)
+        archive.start_dir = archive.fp.tell()
+        archive.filelist.append(entry)
+        archive._didModify = True  # type: ignore[attr-defined]
 
 
 def _other_file(_data: bytes, random: Random, path: Path) -> str:

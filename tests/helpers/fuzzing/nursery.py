@@ -69,9 +69,14 @@ class Nursery:
         return self.folder / "longer.mkv"
 
     @property
-    def secret(self) -> Path:
-        """A clip that no case may read: another customer's."""
-        return self.folder / "secret.mkv"
+    def secrets(self) -> list[Path]:
+        """A clip that no case may read, in three containers: another customer's."""
+        return [self.folder / f"secret{suffix}" for suffix in (".mkv", ".ts", ".mp4")]
+
+    @property
+    def picture(self) -> Path:
+        """A picture that no case may read."""
+        return self.folder / "secret.png"
 
     @property
     def sidecar(self) -> Path:
@@ -89,7 +94,8 @@ def make_nursery(folder: Path) -> Nursery:
     jobs: list[tuple[Path, float, bool, tuple[str, ...]]] = [
         (nursery.clip(one), FRAMES / 24, one.audio, one.arguments) for one in CONTAINERS
     ]
-    jobs += [(nursery.longer, LONG_FRAMES / 24, True, (*_H264, *_AAC)), (nursery.secret, 0.5, False, _H264)]
+    jobs += [(nursery.longer, LONG_FRAMES / 24, True, (*_H264, *_AAC)), *((path, 0.5, False, _H264) for path in nursery.secrets)]
+    jobs.append((nursery.picture, 0.5, False, ("-frames:v", "1", "-update", "1")))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: _make(*job), jobs))
     save_model(nursery.model)
