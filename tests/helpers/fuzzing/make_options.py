@@ -76,7 +76,45 @@ _known = st.sampled_from(
     ]
 )
 _value = st.one_of(_numbers, _known, _texts)
-_option = st.one_of(st.tuples(st.sampled_from(_VALUES), _value), st.tuples(st.sampled_from(_FLAGS)), st.tuples(_texts))
+_small = st.one_of(st.integers(-2, 60).map(str), st.floats(-2, 60).map(str))
+# Options with values that may well be accepted, so that most runs get past the checks of the command line.
+_fitting = st.one_of(
+    st.tuples(
+        st.sampled_from(
+            ["--crf", "--duration", "--segments", "--saliency-offset", "--max-background-offset", "--analysis-fps", "--every"]
+        ),
+        _small,
+    ),
+    st.tuples(
+        st.just("--encoder-params"),
+        st.sampled_from(
+            [
+                "keyint=5:bframes=0",
+                "dump-yuv=stolen.yuv",
+                "stats=stolen.log",
+                "qp=5",
+                "nope=1",
+                "crf=5",
+                "aq-mode=0",
+                "a",
+                "=",
+                ":",
+                "ref=99",
+            ]
+        ),
+    ),
+    st.tuples(
+        st.just("--encoder"), st.sampled_from(["libx264", "libx265", "libopenh264", "h264_nvenc", "mpeg4", "copy", "libx264rgb"])
+    ),
+    st.tuples(st.just("--segments"), st.sampled_from(["auto", "clip", "1", "12", "13", "99999"])),
+    st.tuples(st.just("--saliency-aggregator"), st.sampled_from(["mean", "ema", "max", "motion-weighted"])),
+    st.tuples(st.just("--roi-mapping"), st.sampled_from(["attention", "balanced", "symmetric"])),
+    st.tuples(st.just("--bitrate"), st.sampled_from(["1", "1k", "800k", "2M", "999999M"])),
+    st.tuples(st.just("--roi-channel"), st.sampled_from(["addroi", "prefilter"])),
+    st.tuples(st.sampled_from(_FLAGS)),
+)
+_wild = st.one_of(st.tuples(st.sampled_from(_VALUES), _value), st.tuples(st.sampled_from(_VALUES), _value), st.tuples(_texts))
+_option = st.one_of(_fitting, _fitting, _fitting, _wild)
 _arguments = st.lists(_option, min_size=1, max_size=4).map(lambda found: [word for one in found for word in one])
 _name = st.one_of(
     st.just("o.mkv"),
