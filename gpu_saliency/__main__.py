@@ -10,14 +10,24 @@ def _end_at_once(_number: int, _frame: object) -> None:
     os._exit(130)
 
 
+def _open_missing() -> None:
+    """Open ``/dev/null`` for each standard descriptor that is closed, before anything else gets its number."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+
+
 def main() -> None:
     """Run ``gpu-saliency`` and exit."""
+    _open_missing()
     from gpu_saliency.process import signals
 
     signals.install()
     from gpu_saliency.process import streams
 
-    streams.open_missing()
+    streams.replace_missing()
     from gpu_saliency.cli import main as run
 
     run()

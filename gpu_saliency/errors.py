@@ -13,7 +13,7 @@
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
     ├── EncodeError                      74  ffmpeg failed, or its output is not as requested
-    └── Interrupted                     130  Ctrl-C or SIGTERM
+    └── Interrupted                     130  Ctrl-C, SIGTERM or SIGHUP
 """
 
 from __future__ import annotations

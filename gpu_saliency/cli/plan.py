@@ -71,7 +71,7 @@ def plan(
         f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
-    report.show(result, text if exported is None else f"{text}\n{exported}: the plan as {export}")
+    report.show(result, text if exported is None else f"{text}\n{exported}: the plan as {export}", has_output=True)
 
 
 def _export_path(form: str | None, given: Path | None, src: Path, sidecar: Path, *, overwrite: bool) -> Path | None:

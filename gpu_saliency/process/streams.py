@@ -1,7 +1,7 @@
 """The standard streams: closed ones are opened, characters that they cannot encode are escaped, and failures end no job.
 
-- A descriptor 0, 1 or 2 that is closed at the start gets ``/dev/null``; otherwise the first opened file would become the standard
-  output or error of this program and of its libraries.
+- A descriptor 0, 1 or 2 that is closed at the start gets ``/dev/null`` (__main__.py); otherwise the first opened file would become
+  the standard output or error of this program and of its libraries.
 - What cannot be written to stderr is dropped.
 - What cannot be written to stdout raises `StdoutError`, or `StdoutClosed` where the reader has gone.
 """
@@ -27,17 +27,9 @@ class StdoutClosed(StdoutError):  # noqa: N818 - the reader wants no more, which
     """The reader of stdout has gone."""
 
 
-def open_missing() -> None:
-    """Open ``/dev/null`` for each standard descriptor that is closed."""
+def replace_missing() -> None:
+    """Make the stream objects that Python leaves out for descriptors that were closed at its start."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != descriptor:
-                os.dup2(opened, descriptor)
-                os.close(opened)
-            os.set_inheritable(descriptor, True)
         if getattr(sys, name) is None:
             mode = "r" if descriptor == 0 else "w"
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115

@@ -56,7 +56,8 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _remove(folder)
+        if folder in _own:  # not in a fork
+            _remove(folder)
 
 
 def sweep(parent: Path) -> None:

@@ -33,7 +33,9 @@ class LimitedHttp(H11Protocol):
             if not others:
                 transport.abort()
             else:
-                min(others, key=lambda one: one._since).transport.abort()
+                oldest = min(others, key=lambda one: one._since)
+                self.connections.discard(oldest)  # at once: it is lost only in the next round of the event loop
+                oldest.transport.abort()
         super().connection_made(transport)
         self._since = self.loop.time()
         self._age = self.loop.call_later(HTTP_SECONDS, transport.abort)

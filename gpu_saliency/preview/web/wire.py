@@ -30,7 +30,7 @@ _POINTS, _MARKS = 600, 2000
 """Most points of the mean saliency curve, and most marks on the time line. More would be too close together on the page."""
 
 
-_MAX_DIGITS = 20
+_MAX_DIGITS, _MAX_WORD = 20, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ def parse_command(text: str) -> Command:
         words = [message.get(key) for key in ("mapping", "aggregator", "segments")]
         if not isinstance(offset, (int, float)) or isinstance(offset, bool):
             raise ValueError("not an offset")
-        if not isinstance(alpha, (int, float)) or not all(type(word) is str for word in words):
+        if not isinstance(alpha, (int, float)) or not all(type(word) is str and len(word) <= _MAX_WORD for word in words):
             raise ValueError("not a policy")
         mapping, aggregator, segments = map(str, words)
-        return Command(kind, policy=RoiPolicy(offset, mapping, aggregator, float(alpha), segments[:12]))
+        return Command(kind, policy=RoiPolicy(offset, mapping, aggregator, float(alpha), segments))
     if kind == "toggle":
         return Command(kind)
     number = message.get("number")
