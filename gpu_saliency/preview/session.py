@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
-from gpu_saliency.analysis.track import SaliencyTrack, Samples
+from gpu_saliency.analysis.track import Samples
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
@@ -28,10 +29,13 @@ class _Closed(Exception):  # noqa: N818 - it cancels the analysis and is no erro
 class PreviewSession:
     """The analysis of one clip, shared by all its viewers. A context manager: the analysis ends with the block."""
 
-    def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None) -> None:
-        """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it."""
-        self.clip, self.name = clip, clip.path.name
-        self.planner = Planner(clip)
+    def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None, *, per_map: bool = False) -> None:
+        """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it.
+
+        ``per_map`` is that of the encode's channel (`plan_track`).
+        """
+        self.clip, self.name, self.origin = clip, clip.path.name, _origin(settings)
+        self.planner = Planner(clip, per_map=per_map)
         self._settings, self._sidecar = settings, sidecar
         self._growing: GrowingTrack | None = GrowingTrack()
         self._lock = threading.Lock()
@@ -62,17 +66,18 @@ class PreviewSession:
         except _Closed:
             return
         except GpuSaliencyError as error:
-            self._end(growing.track(), error)
+            self._end(View(0, growing.track(), finished=False, error=error))
         except Exception as error:
             problem = f"a defect of this program: {type(error).__name__}: {error}"
-            self._end(growing.track(), GpuSaliencyError(problem, cure="report it with this message"))
+            failure = GpuSaliencyError(problem, cure="report it with this message")
+            self._end(View(0, growing.track(), finished=False, error=failure))
         else:
-            self._end(found.track, None)
+            self._end(View(0, found.track, finished=True, sidecar=found))
 
-    def _end(self, track: SaliencyTrack | None, error: GpuSaliencyError | None) -> None:
+    def _end(self, last: View) -> None:
         with self._lock:
             self._growing = None
-            self._view = View(self._view.version + 1, track, finished=error is None, error=error)
+            self._view = replace(last, version=self._view.version + 1)
 
     def view(self) -> View:
         """The current snapshot; while the analysis runs, a new one at most every half second."""
@@ -85,3 +90,9 @@ class PreviewSession:
                     self._view = View(self._view.version + 1, self._growing.track(), finished=False)
                 self._refreshed = now
             return self._view
+
+
+def _origin(settings: AnalysisSettings) -> str:
+    if settings.maps is None:
+        return f"model {settings.model_path.stem}"
+    return f"given maps {Path(settings.maps).resolve().name}"
