@@ -50,15 +50,15 @@ class Estimate:
         """The measured frames as text."""
         if not self.whole_clip:
             return f"frames {self.first} to {self.first + self.frames - 1}"
-        return f"whole clip, from {self.frames} sampled frames" if self.sampled else "whole clip"
+        return f"clip by {self.frames} sampled frames" if self.sampled else "whole clip"
 
     def line(self) -> str:
         """The estimate as one line of text."""
-        text = f"{self.extent()}, crf {self.crf:g}: {self.plain_bytes:,} bytes plain, {self.planned_bytes:,} with the plan "
-        text += f"({self.size_change:+.1%})"
-        if self.plain_vmaf is None or self.planned_vmaf is None:
-            return f"{text}; no VMAF: {self.vmaf_missing}"
-        return f"{text}; VMAF {self.plain_vmaf:.2f} plain, {self.planned_vmaf:.2f} with the plan"
+        sizes = [f"{size / 1000:.1f} kB" for size in (self.plain_bytes, self.planned_bytes)]
+        scores = ["" if vmaf is None else f", VMAF {vmaf:.2f}" for vmaf in (self.plain_vmaf, self.planned_vmaf)]
+        text = f"{self.extent()}, crf {self.crf:g}: plain {sizes[0]}{scores[0]}; "
+        text += f"planned {sizes[1]} ({self.size_change:+.1%}){scores[1]}"
+        return text if self.vmaf_missing is None else f"{text}; no VMAF: {self.vmaf_missing}"
 
     def to_json(self) -> dict[str, Any]:
         """The facts that the page shows."""

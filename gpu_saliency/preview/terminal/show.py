@@ -31,7 +31,7 @@ from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
 SHOWN_FPS = 5.0
-_TEXT_LINES = 9
+_TEXT_LINES = 10
 _LEAST = (40, 16)
 """Columns and lines of the smallest usable terminal."""
 _RATE_SECONDS = 2.0
@@ -206,7 +206,8 @@ class _Player:
             text.plan_summary(drawing.planned, moment),
             text.measurement(self._measuring, self._to_measure, drawing.planned.policy, self._spell),
             text.curve(drawing.means, moment.sample, drawing.window[0]),
-            text.line(f"{state}, {self._frame_rate():.1f} frames per second   {keys}"),
+            text.line(f"{state}, {self._frame_rate():.1f} frames per second"),
+            text.line(keys),
         )
 
     def _frame_rate(self) -> float:

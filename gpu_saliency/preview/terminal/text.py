@@ -19,8 +19,8 @@ from gpu_saliency.preview.terminal.half_blocks import GAP
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _SCALE_COLUMNS = 24
-CLIP_KEYS = "space pause  arrows frame, second  +- strength  e, m estimate clip, moment  a auto  c cancel  q end"
-LIVE_KEYS = "space pause  +- strength  q end"
+CLIP_KEYS = "q end  space pause  arrows move  +- strength  e m estimate clip, moment  a auto  c cancel"
+LIVE_KEYS = "q end  space pause  +- strength"
 
 
 def line(text: str) -> Text:
@@ -66,9 +66,9 @@ def plan_summary(planned: Planned, moment: Moment) -> Text:
     policy = planned.policy
     improved = float((moment.effective < -0.5).mean())
     alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
-    bits = f"most looked-at quarter gets {planned.share:.1%} of the modelled bits (plain {planned.plain_share:.1%})"
+    bits = f"salient bits {planned.share:.1%} (plain {planned.plain_share:.1%})"
     return line(
-        f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved; {bits}"
+        f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of blocks improved; {bits}"
     )
 
 

@@ -26,7 +26,7 @@ export function showEncoder(hello) {
   autoIsDue = hello.auto;
   if (!hello.quality) return; // a live source
   const { name, low, high, step, crf } = hello.quality;
-  setText("encoder", name);
+  setText("encoder", `with ${name}`);
   Object.assign($("crf"), { min: low, max: high, step: step ?? "any", required: crf !== null });
   if (crf !== null) $("crf").value = crf;
   enableEstimates();
@@ -92,7 +92,7 @@ export function markStale() {
   $("result").classList.toggle("stale", isStale);
   const { extent, crf, correction } = estimate;
   const used = correction ? `${+crf.toFixed(2)}, with the plan ${+(crf + correction).toFixed(2)}` : +crf.toFixed(2);
-  setText("extent", `${isStale ? "Stale, the settings have changed: " : ""}${extent}; offset ${estimate.policy.offset}, CRF ${used}`);
+  setText("extent", `${isStale ? "Stale, the settings have changed: " : ""}${extent}; offset ${String(estimate.policy.offset).replace("-", "\u2212")}, CRF ${used}`);
   document.body.dataset.stale = isStale;
 }
 
