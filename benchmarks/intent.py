@@ -22,13 +22,13 @@ from rich.table import Table
 from gpu_saliency import EncodeRequest, EncodeResult, EncodeSettings, RoiPolicy, encode_clip, probe_clip
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.plan.build import build_roi_plan
+from gpu_saliency.plan.share import looked_at, share_of
 from gpu_saliency.score.graph import Measured
 from gpu_saliency.score.pair import make_pair
 from gpu_saliency.score.tools import choose_ffmpeg
 from gpu_saliency.score.views import views_of
 from gpu_saliency.score.whole import run_pass
 from gpu_saliency.trial import Intent
-from gpu_saliency.trial.bits import looked_at, share_of
 from gpu_saliency.trial.strength import Baseline
 
 FIXED = -3.0
@@ -68,7 +68,7 @@ def row_auto(clip: Path, result: EncodeResult) -> list[str]:
     shares = {}
     for offset in (0.0, FIXED, report.offset):
         plan = build_roi_plan(result.analysis.sidecar, replace(result.roi.policy, offset=offset))
-        shares[offset] = share_of(plan, looked_at(result.analysis.sidecar, plan))
+        shares[offset] = share_of(plan, looked_at(result.analysis.sidecar.track, plan))
     values = [f"{plain[0].vmaf:.2f}", f"{gains[FIXED]:+.2f}", f"{report.offset:+g}", f"{gains[report.offset]:+.2f}"]
     values += [f"{shares[0.0]:.1%}", f"{shares[FIXED]:.1%}", f"{shares[report.offset]:.1%}"]
     return [clip.stem, *values, str(len(report.trials)), f"{report.seconds:.0f}"]

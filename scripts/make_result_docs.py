@@ -30,7 +30,7 @@ def make_page() -> str:
     sections = [_INTRODUCTION]
     for name in ("encode", "plan", "inspect", "score", "compare", "preview", "bench", "doctor", "cache"):
         sections += _sections(_read(name), 2)
-    for name in ("analysis", "roi", "proof", "gpu"):
+    for name in ("analysis", "roi", "intent", "proof", "gpu"):
         sections += _sections(common[name], 2)
     error = _read("error")
     sections += [*_sections(error, 2), _kinds(error["properties"]["error"]["oneOf"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -18,8 +18,8 @@ _FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_O
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeOptions:
-    """Options for the encoder and its settings."""
+class EncoderOptions:
+    """Options for the encoder and its settings at constant quality."""
 
     encoder: Annotated[str, typer.Option(help="One of " + ", ".join(ENCODERS) + ".", rich_help_panel=ENCODE)] = "libx264"
     preset: Annotated[
@@ -30,28 +30,11 @@ class EncodeOptions:
         float | None,
         typer.Option(help="Base quality, on the encoder's own scale.", show_default="the encoder's", rich_help_panel=ENCODE),
     ] = None
-    bitrate: Annotated[
-        str | None,
-        typer.Option(
-            help="Video bits per second, such as 2M; replaces --crf; two passes where the encoder supports them.",
-            show_default=False,
-            rich_help_panel=ENCODE,
-        ),
-    ] = None
     encoder_params: Annotated[
         str,
         typer.Option(help="Pass key=value:... to the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE),
     ] = ""
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
-    saliency_fallback_plain: Annotated[
-        bool,
-        typer.Option(
-            "--saliency-fallback-plain",
-            help="Encode without ROI where the encoder has no ROI channel; also GPU_SALIENCY_FALLBACK_OK=1.",
-            rich_help_panel=ENCODE,
-        ),
-    ] = False
     roi_channel: Annotated[
         str | None,
         typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
@@ -64,11 +47,37 @@ class EncodeOptions:
             preset=self.preset,
             crf=self.crf,
             encoder_params=self.encoder_params,
-            audio=not self.no_audio,
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
-            bitrate=None if self.bitrate is None else parse_bitrate(self.bitrate),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions(EncoderOptions):
+    """Options for an encode."""
+
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Video bits per second, such as 2M; replaces --crf; two passes where the encoder supports them.",
+            show_default=False,
+            rich_help_panel=ENCODE,
+        ),
+    ] = None
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
+    saliency_fallback_plain: Annotated[
+        bool,
+        typer.Option(
+            "--saliency-fallback-plain",
+            help="Encode without ROI where the encoder has no ROI channel; also GPU_SALIENCY_FALLBACK_OK=1.",
+            rich_help_panel=ENCODE,
+        ),
+    ] = False
+
+    def settings(self) -> EncodeSettings:
+        """Make the library's settings. Raises `UsageError`."""
+        bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
+        return replace(super().settings(), audio=not self.no_audio, bitrate=bitrate)
 
     def allows_plain(self) -> bool:
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""

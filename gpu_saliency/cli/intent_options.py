@@ -15,7 +15,32 @@ _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2*
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntentOptions:
+class StrengthOptions:
+    """Options that are turned into a strength of the plan."""
+
+    salient_bits: Annotated[
+        str | None,
+        typer.Option(
+            help="Find the strength that gives the most looked-at quarter of the picture this share of the modelled bits, "
+            "such as 40%.",
+            show_default=False,
+            rich_help_panel=SALIENCY,
+        ),
+    ] = None
+    max_vmaf_loss: Annotated[
+        float,
+        typer.Option(
+            help="Most VMAF v1 that --saliency-offset auto may take from the whole frame at equal size.", rich_help_panel=SALIENCY
+        ),
+    ] = 0.0
+
+    def share(self) -> float | None:
+        """The value of ``--salient-bits``, 0..1. Raises `UsageError`."""
+        return None if self.salient_bits is None else parse_share(self.salient_bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntentOptions(StrengthOptions):
     """Options that trial encodes turn into a quality or a strength."""
 
     target_vmaf: Annotated[
@@ -38,21 +63,6 @@ class IntentOptions:
             rich_help_panel=ENCODE,
         ),
     ] = None
-    salient_bits: Annotated[
-        str | None,
-        typer.Option(
-            help="Find the strength that gives the most looked-at quarter of the picture this share of the modelled bits, "
-            "such as 40%.",
-            show_default=False,
-            rich_help_panel=SALIENCY,
-        ),
-    ] = None
-    max_vmaf_loss: Annotated[
-        float,
-        typer.Option(
-            help="Most VMAF v1 that --saliency-offset auto may take from the whole frame at equal size.", rich_help_panel=SALIENCY
-        ),
-    ] = 0.0
 
     def intent(self, *, auto_offset: bool) -> Intent:
         """Make the library's settings; ``auto_offset``: ``--saliency-offset auto`` is given. Raises `UsageError`."""
@@ -62,7 +72,7 @@ class IntentOptions:
             target_size=None if self.target_size is None else parse_size(self.target_size),
             auto_offset=auto_offset,
             max_vmaf_loss=self.max_vmaf_loss,
-            salient_bits=None if self.salient_bits is None else parse_share(self.salient_bits),
+            salient_bits=self.share(),
         )
 
 

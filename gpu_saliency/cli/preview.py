@@ -8,14 +8,19 @@ from typing import Annotated
 
 import typer
 
+from gpu_saliency.cli.encode_options import EncoderOptions
+from gpu_saliency.cli.intent_options import StrengthOptions
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
-from gpu_saliency.cli.saliency_options import MapsOptions, PlanOptions
+from gpu_saliency.cli.saliency_options import AUTO, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
-from gpu_saliency.errors import OutputError, SidecarError, UsageError
+from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
+from gpu_saliency.estimate import ClipEstimator
+from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
 from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
+from gpu_saliency.trial import Intent
 
 DEFAULT_HOST = "127.0.0.1"
 
@@ -86,44 +91,79 @@ def preview(
     show: ShowOptions,
     source: SourceOptions,
     plan: PlanOptions,
+    strength: StrengthOptions,
+    encoder: EncoderOptions,
     analysis: MapsOptions,
     strict: StrictSource = False,
     sidecar: SidecarPath = None,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
 ) -> None:
-    """Show the salient regions of a clip and its plan in a browser, a terminal or a file; no encode is made."""
+    """Show the salient regions of a clip and its plan in a browser, a terminal or a file; only trial encodes are made."""
     show.check(overwrite=overwrite, as_json=report.as_json)
-    display = PreviewDisplay(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter(), strict)
+    policy, encode = plan.policy(allows_auto=True), encoder.settings()
+    # Without auto, the loss is for the search that the page or a key starts.
+    loss = strength.max_vmaf_loss if plan.is_auto or show.output is not None else 0.0
+    wanted = Intent(auto_offset=plan.is_auto, salient_bits=strength.share(), max_vmaf_loss=loss)
+    wanted.check_with(crf=encode.crf, bitrate=None, offset_is_given=policy.offset != DEFAULT_OFFSET)
+    display = PreviewDisplay(policy, wanted, analysis.settings(), sidecar, show.page(report), report.reporter(), strict)
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
-        _refuse_for_live(show.output, sidecar, source, analysis, strict=strict)
+        _refuse_for_live(show.output, sidecar, source, analysis, encoder, strength, is_auto=plan.is_auto, strict=strict)
         display.show_live(file)
         return
     clip = source.probe(Path(file))
+    estimator = ClipEstimator(clip, encode, max_vmaf_loss=strength.max_vmaf_loss)
+    chosen = changed_arguments(encoder)
+    if chosen or plan.is_auto:
+        estimator.prepare()  # so that its errors come before the analysis
     if show.output is None:
-        arguments = changed_arguments(source) + changed_arguments(analysis)
+        arguments = changed_arguments(source) + changed_arguments(analysis) + [pair for pair in chosen if pair[0] != "--crf"]
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, [word for pair in arguments for word in pair])
+        display.show_clip(clip, estimator, [word for pair in arguments for word in pair])
         return
+    if not plan.is_auto:
+        _refuse_for_file(encoder)
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
     display.analysis.check_output(show.output, "output")
-    facts = write_preview(display, clip, show.output, style, audio=audio)
+    facts = write_preview(display, clip, estimator, show.output, style, audio=audio)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text, has_output=True)
 
 
 def _refuse_for_live(
-    output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions, *, strict: bool
+    output: Path | None,
+    sidecar: Path | None,
+    source: SourceOptions,
+    analysis: MapsOptions,
+    encoder: EncoderOptions,
+    strength: StrengthOptions,
+    *,
+    is_auto: bool,
+    strict: bool,
 ) -> None:
     """Raise `UsageError` for an option that has no effect on a live source."""
+    if is_auto:
+        cure = "give a number"
+        raise UsageError("needs trial encodes of a file, not of a live source", setting="offset", value=AUTO, cure=cure)
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
-    given["--strict"] = strict or None
-    flags = [flag for flag, value in given.items() if value is not None] + [flag for flag, _ in changed_arguments(source)]
+    flags = [flag for flag, value in given.items() if value is not None]
+    flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group)]
+    flags += ["--strict"] if strict else []
+    flags += ["--max-vmaf-loss"] if strength.max_vmaf_loss else []
     if flags:
         raise UsageError(f"{flags[0]}: does not apply to a live source", cure=f"leave {flags[0]} out")
+
+
+def _refuse_for_file(encoder: EncoderOptions) -> None:
+    """Raise `UsageError` for an option that has an effect on trial encodes only; the encoder decides the plan too."""
+    given = {"crf": encoder.crf, "preset": encoder.preset, "encoder_params": encoder.encoder_params or None}
+    for name, value in given.items():
+        if value is not None:
+            problem = f"has no effect without {setting('offset', AUTO)}: no trial encodes are made"
+            raise UsageError(problem, setting=name, value=value, cure=f"leave {setting(name)} out")
 
 
 def _check_sidecar(sidecar: Path | None) -> None:

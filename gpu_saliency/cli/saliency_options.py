@@ -29,7 +29,7 @@ class PlanOptions:
         str,
         typer.Option(
             help="Strength: about the QP offset of the most salient blocks, -12 to 12; negative is better quality. "
-            "With encode also auto: as strong as the whole frame allows.",
+            "With encode and preview also auto: as strong as the whole frame allows.",
             rich_help_panel=SALIENCY,
         ),
     ] = str(DEFAULT_OFFSET)
@@ -69,7 +69,7 @@ class PlanOptions:
         """Make the library's settings; for the strength ``auto`` they have the default. Raises `UsageError`."""
         if self.is_auto and not allows_auto:
             cure = "give a number, or find it with encode --dry-run"
-            raise UsageError("needs trial encodes, which only encode makes", setting="offset", value=AUTO, cure=cure)
+            raise UsageError("needs trial encodes, which this command does not make", setting="offset", value=AUTO, cure=cure)
         return RoiPolicy(
             offset=DEFAULT_OFFSET if self.is_auto else _parse_offset(self.saliency_offset),
             mapping=self.roi_mapping,

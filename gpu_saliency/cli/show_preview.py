@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +15,11 @@ from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import ToolMissingError, UsageError
+from gpu_saliency.estimate import ClipEstimator
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.preview.dials import Dials
 from gpu_saliency.preview.live.source import check_source, name_of
 from gpu_saliency.preview.overlay.output import is_sheet
 from gpu_saliency.preview.overlay.sheet import write_sheet
@@ -27,6 +29,7 @@ from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS
+from gpu_saliency.trial import Intent, resolve_intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class PreviewDisplay:
     """Shows clips and live sources, in a browser if there is a ``page`` and in the terminal otherwise."""
 
     policy: RoiPolicy
+    wanted: Intent
+    """A strength to find: by trial encodes, or from a share of the bits."""
     analysis: AnalysisSettings
     sidecar: Path | None
     page: Page | None
@@ -51,21 +56,36 @@ class PreviewDisplay:
     strict: bool = False
     """Whether a source that is damaged or incomplete is refused."""
 
-    def show_clip(self, clip: Clip, arguments: list[str]) -> None:
+    @property
+    def start(self) -> Dials:
+        """The dials at the start, without a base quality."""
+        return Dials(self.policy, self.wanted.salient_bits)
+
+    def show_clip(self, clip: Clip, estimator: ClipEstimator, arguments: list[str]) -> None:
         """Show ``clip`` until the user ends the preview; ``arguments`` are added to the page's ``encode`` command."""
+        start, auto, default_crf = replace(self.start, crf=estimator.quality.crf), self.wanted.auto_offset, estimator.default_crf
+
+        def command(dials: Dials) -> str:
+            crf = None if dials.crf == default_crf else dials.crf
+            return encode_command(clip, dials.policy, arguments, salient_bits=dials.salient_bits, crf=crf)
+
         if self.page is not None:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=self.strict) as session,
+                self._session(clip, estimator) as session,
             ):
-                server.serve_clip(session, self.policy, site, lambda policy: encode_command(clip, policy, arguments), spell_flag)
+                server.serve_clip(session, start, site, command, estimator, spell_flag, auto=auto)
             return
         from gpu_saliency.preview.terminal.show import check_terminal, show_clip
 
         console = check_terminal(Console())
-        with PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=self.strict) as session:
-            show_clip(session, self.policy, console, spell_flag)
+        with self._session(clip, estimator) as session:
+            show_clip(session, start, console, estimator, spell_flag, auto=auto)
+
+    def _session(self, clip: Clip, estimator: ClipEstimator) -> PreviewSession:
+        strict, per_map = self.strict, estimator.per_map
+        return PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=strict, per_map=per_map)
 
     def show_live(self, source: str) -> None:
         """Show a live ``source`` until the user ends the preview.
@@ -92,18 +112,20 @@ class PreviewDisplay:
                 LiveReader(source) as reader,
                 LiveSession(reader, model, rate) as session,
             ):
-                server.serve_live(session, self.policy, site, spell_flag)
+                server.serve_live(session, self.start, site, spell_flag)
             return
         from gpu_saliency.preview.terminal.show import check_terminal, show_live
 
         console = check_terminal(Console())
         with LiveReader(source) as reader, LiveSession(reader, model, rate) as session:
-            show_live(session, self.policy, console, spell_flag)
+            show_live(session, self.start, console, spell_flag)
 
 
-def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str, *, audio: bool) -> dict[str, Any]:
+def write_preview(
+    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool
+) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
-    reporter, policy = display.reporter, display.policy
+    reporter, policy, report = display.reporter, display.policy, None
     with reporter.stage("finding saliency") as advance:
         saliency = find_saliency(
             clip, display.analysis, display.sidecar, strict=display.strict, on_progress=advance, on_notice=reporter.say
@@ -112,7 +134,10 @@ def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str,
         reporter.say(f"saliency: reused {saliency.reused_from}")
     found = saliency.sidecar
     report_source(clip, found, reporter)
-    plan = build_roi_plan(found, policy)
+    if display.wanted.is_given:
+        job = estimator.prepare().timed_like(found)
+        _, policy, report = resolve_intent(display.wanted, job, found, policy, reporter, suffix=output.suffix)
+    plan = build_roi_plan(found, policy, per_map=estimator.per_map)
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
@@ -122,7 +147,8 @@ def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str,
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts
-        | {"roi": policy.to_json() | plan.statistics().to_json(), "warnings": reporter.warnings}
+        | {"roi": policy.to_json() | plan.statistics().to_json(), "intent": report and report.to_json()}
+        | {"warnings": reporter.warnings}
     )
 
 

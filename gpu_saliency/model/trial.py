@@ -22,6 +22,7 @@ from gpu_saliency.model import trial_child
 from gpu_saliency.model.contract import ModelContract
 from gpu_saliency.model.file import ModelFile
 from gpu_saliency.model.runtime import import_onnxruntime
+from gpu_saliency.process import children
 
 CPU_SECONDS = 30
 """Computing time that loading and one inference may take. The shipped models take less than one second."""
@@ -71,13 +72,12 @@ def try_model(model: ModelFile) -> None:
         limits = [str(CPU_SECONDS), str(_BASE_BYTES + _BYTES_PER_BYTE * len(model.data)), str(data)]
         script = str(Path(str(trial_child.__file__)))
         command = [sys.executable, "-P", script, *limits, json.dumps([path for path in sys.path if path])]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(data,)
-        ) as child:
+        pipe = subprocess.PIPE
+        with children.start(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pass_fds=(data,)) as child:
             try:
                 _converse(model.path, child)
             finally:
-                child.kill()
+                children.end(child, patience=0)
     finally:
         os.close(data)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
-from gpu_saliency.analysis.track import SaliencyTrack, Samples
+from gpu_saliency.analysis.track import Samples
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
@@ -38,14 +39,15 @@ class PreviewSession:
         observer: Observer | None = None,
         *,
         strict: bool = False,
+        per_map: bool = False,
     ) -> None:
         """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it.
 
         ``observer`` receives what the analysis found about the source, in the thread of the analysis. ``strict`` refuses a source
-        that is damaged or incomplete.
+        that is damaged or incomplete. ``per_map`` is that of the encode's channel (`plan_track`).
         """
-        self.clip, self.name = clip, clip.path.name
-        self.planner = Planner(clip)
+        self.clip, self.name, self.origin = clip, clip.path.name, _origin(settings)
+        self.planner = Planner(clip, per_map=per_map)
         self._settings, self._sidecar = settings, sidecar
         self._observer, self._strict = observer or Observer(), strict
         self._growing: GrowingTrack | None = GrowingTrack()
@@ -78,17 +80,18 @@ class PreviewSession:
         except _Closed:
             return
         except GpuSaliencyError as error:
-            self._end(growing.track(), error)
+            self._end(View(0, growing.track(), finished=False, error=error))
         except Exception as error:
             problem = f"a defect of this program: {type(error).__name__}: {error}"
-            self._end(growing.track(), GpuSaliencyError(problem, cure="report it with this message"))
+            failure = GpuSaliencyError(problem, cure="report it with this message")
+            self._end(View(0, growing.track(), finished=False, error=failure))
         else:
-            self._end(found.track, None)
+            self._end(View(0, found.track, finished=True, sidecar=found))
 
-    def _end(self, track: SaliencyTrack | None, error: GpuSaliencyError | None) -> None:
+    def _end(self, last: View) -> None:
         with self._lock:
             self._growing = None
-            self._view = View(self._view.version + 1, track, finished=error is None, error=error)
+            self._view = replace(last, version=self._view.version + 1)
 
     def view(self) -> View:
         """The current snapshot; while the analysis runs, a new one at most every half second."""
@@ -101,3 +104,9 @@ class PreviewSession:
                     self._view = View(self._view.version + 1, self._growing.track(), finished=False)
                 self._refreshed = now
             return self._view
+
+
+def _origin(settings: AnalysisSettings) -> str:
+    if settings.maps is None:
+        return f"model {settings.model_path.stem}"
+    return f"given maps {Path(settings.maps).resolve().name}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.plan.share import find_share, looked_at, share_of
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof
-from gpu_saliency.trial.bits import find_share, looked_at, share_of
 from gpu_saliency.trial.intent import Intent
 from gpu_saliency.trial.quality import search_size, search_vmaf
 from gpu_saliency.trial.report import IntentReport
@@ -40,7 +41,7 @@ def resolve_intent(
     started = time.perf_counter()
     report = IntentReport(asked=asked)
     if asked.salient_bits is not None:
-        shares = find_share(job, sidecar, policy, asked.salient_bits)
+        shares = find_share(partial(job.plan, sidecar), sidecar.track, policy, asked.salient_bits)
         policy = replace(policy, offset=shares.offset)
         report = report.with_found(offset=shares.offset, plain_share=shares.plain, modelled_share=shares.modelled)
     split = job.channel.split(job.plan(sidecar, policy))
@@ -95,6 +96,6 @@ def proven(report: IntentReport | None, sidecar: Sidecar, plan: RoiPlan, proof: 
     """Return ``report`` with the share of the bits as realised, if a share was asked for and ``proof`` read QP from the encode."""
     if report is None or report.asked.salient_bits is None or proof is None or proof.unit != "QP":
         return report
-    chosen = looked_at(sidecar, plan)
+    chosen = looked_at(sidecar.track, plan)
     realised = share_of(plan, chosen, proof.change, proof.frames)
     return report.with_found(realised_share=realised, realised_share_modelled=share_of(plan, chosen, None, proof.frames))

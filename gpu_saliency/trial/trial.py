@@ -29,7 +29,7 @@ class Trial:
     vmaf: float | None
     """Mean VMAF v1 of the sampled frames; ``None`` where it was not measured."""
     video_bytes: int
-    """Predicted bytes of the video stream of the whole clip."""
+    """Predicted bytes of the video stream of the whole clip; or the bytes of the measured frames (see `Trials`)."""
     seconds: float
 
     def line(self) -> str:
@@ -46,8 +46,11 @@ class Trial:
 class Trials:
     """Makes trial encodes of a clip and keeps their results. Encodes that the encoder cannot tell apart are made once."""
 
-    def __init__(self, windows: Sequence[Window], frame_count: int, observer: Observer) -> None:
-        """``windows`` are the frames to encode, of a clip of ``frame_count`` frames; ``observer`` receives the progress."""
+    def __init__(self, windows: Sequence[Window], frame_count: int | None, observer: Observer) -> None:
+        """``windows`` are the frames to encode, of a clip of ``frame_count`` frames; ``observer`` receives the progress.
+
+        With ``None`` sizes are those of the measured frames, and no prediction for a whole clip.
+        """
         self.windows = tuple(windows)
         self.done: list[Trial] = []
         self._frame_count = frame_count
@@ -61,7 +64,7 @@ class Trials:
 
     @property
     def whole_clip(self) -> bool:
-        return covers(self.windows, self._frame_count)
+        return self._frame_count is not None and covers(self.windows, self._frame_count)
 
     def run(self, job: EncodeJob, plan: RoiPlan | None, vmaf: VmafTool | None) -> Trial:
         """Encode the windows with ``plan`` (``None``: plainly) at the base quality of ``job``, and score them with ``vmaf``.
@@ -107,7 +110,9 @@ class Trials:
             crf=job.crf,
             offset=offset,
             vmaf=None if vmaf is None else score / self.frames,
-            video_bytes=predicted_bytes(sizes, self.windows, self._frame_count),
+            video_bytes=measured_bytes(sizes, self.windows)
+            if self._frame_count is None
+            else predicted_bytes(sizes, self.windows, self._frame_count),
             seconds=time.perf_counter() - started,
         )
 
@@ -116,6 +121,11 @@ def packet_bytes(path: Path, window: Window) -> tuple[int, int]:
     """Bytes of the first video packet of a window's file, a key frame, and of the others that are measured, in decode order."""
     sizes = packet_sizes(path)
     return sizes[0], sum(sizes[max(1, window.lead) : window.lead + window.frames])
+
+
+def measured_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window]) -> int:
+    """Bytes of the measured frames of ``windows``, from `packet_bytes` of each; its first packet counts if it is measured."""
+    return sum(others + (0 if window.lead else first) for (first, others), window in zip(sizes, windows, strict=True))
 
 
 def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:

@@ -59,15 +59,27 @@ def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Window,
     A short clip is encoded in its own parts. A longer one is divided into equal stretches, and a window lies in the middle of each.
     """
     total = split[-1].end
-    length = max(_LEAST_FRAMES, round(WINDOW_SECONDS * frame_rate))
+    length = _window_frames(frame_rate)
     count = min(max(math.ceil(total / frame_rate / SECONDS_PER_WINDOW), LEAST_WINDOWS), MOST_WINDOWS)
     if total <= WHOLE_UP_TO * count * length:
         return tuple(Window(part.start, part.start, part.end, part.end) for part in split)
     starts = [round((2 * i + 1) * total / (2 * count) - length / 2) for i in range(count)]
-    return tuple(
-        Window(max(0, start - LEAD_FRAMES), start, start + length, min(start + length + LOOKAHEAD_FRAMES, total))
-        for start in starts
-    )
+    return tuple(_window(start, start + length, total) for start in starts)
+
+
+def window_around(frame: int, frame_count: int, frame_rate: Fraction) -> Window:
+    """The window of usual length with ``frame`` in its middle, or as near to it as the clip's ends allow."""
+    length = min(_window_frames(frame_rate), frame_count)
+    start = min(max(0, frame - length // 2), frame_count - length)
+    return _window(start, start + length, frame_count)
+
+
+def _window_frames(frame_rate: Fraction) -> int:
+    return max(_LEAST_FRAMES, round(WINDOW_SECONDS * frame_rate))
+
+
+def _window(start: int, end: int, frame_count: int) -> Window:
+    return Window(max(0, start - LEAD_FRAMES), start, end, min(end + LOOKAHEAD_FRAMES, frame_count))
 
 
 def covers(windows: Sequence[Window], frame_count: int) -> bool:

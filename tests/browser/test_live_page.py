@@ -23,8 +23,11 @@ def test_the_page_of_a_live_source(chrome: webdriver.Chrome, tmp_path: Path) -> 
         page.wait(lambda: page.data().get("state") == "live" and "policy" in page.data())
         page.wait(lambda: page.text("state") == "Live")
         assert page.text("name") == receiver
-        for name in ("seek", "first", "back", "forward", "command"):
+        for name in ("seek", "first", "back", "forward", "command", "auto", "crf", "clip-estimate", "moment-estimate"):
             assert not page.element(name).is_displayed()
+        assert "a live source cannot be encoded twice" in page.text("estimates")
+        page.set("share", 35)
+        page.wait(lambda: page.text("error") != "" or float(str(page.element("offset").get_property("value"))) != -3)
         page.set("heat", 0)
         page.set("grid", 100)
         before = page.picture()

@@ -15,6 +15,7 @@ from packets import audio_bytes, video_times
 from program import leftovers, run
 
 from gpu_saliency import Clip, RoiPlan, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency.draw.canvas import png_bytes
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
 from gpu_saliency.draw.panel import panel_cells
 from gpu_saliency.preview.layers import OPACITY, scale_end
@@ -139,6 +140,38 @@ def test_contact_sheet(clip: Path, tmp_path: Path) -> None:
     assert run("preview", short, "--output", tmp_path / "s.png", "--json").json["frames"] == 3
 
 
+def test_strengths_that_are_found(clip: Path, tmp_path: Path, grain_path: Path) -> None:
+    """The file has the plan of the strength found, and the result says how it was found."""
+    done = run("preview", clip, "--output", tmp_path / "share.png", "--salient-bits", "35%", "--json")
+    assert done.code == 0, done.err
+    intent, roi = done.json["intent"], done.json["roi"]
+    assert (intent["salient_bits"], intent["trials"]) == (0.35, [])
+    assert roi["offset"] == intent["offset"] < 0
+    assert intent["modelled_share"] == pytest.approx(0.35, abs=0.01)
+    assert run("preview", clip, "--output", tmp_path / "plain.png", "--json").json["intent"] is None
+    options = ("--saliency-offset", "auto", "--preset", "veryfast", "--crf", 35, "--json")
+    done = run("preview", grain_path, "--output", tmp_path / "auto.png", *options)
+    assert done.code == 0, done.err
+    assert done.json["intent"]["offset_crf"] == 35
+    assert len(done.json["intent"]["trials"]) >= 3
+    assert done.json["roi"]["offset"] == done.json["intent"]["offset"]
+    assert leftovers(tmp_path, {"share.png", "plain.png", "auto.png"}) == set()
+
+
+def test_given_maps_are_drawn(clip: Path, tmp_path: Path) -> None:
+    """The left half is salient: there the heat map is at the end of its scale."""
+    mask = np.zeros((180, 320), np.uint8)
+    mask[:, :160] = CODE
+    (tmp_path / "mask.png").write_bytes(png_bytes(mask))
+    done = run("preview", clip, "--output", tmp_path / "o.mp4", "--style", "heat", "--maps", tmp_path / "mask.png")
+    assert done.code == 0, done.err
+    picture = pictures(tmp_path / "o.mp4")[0].astype(int)
+    yellow = picture[..., 0] - picture[..., 2]
+    width = picture.shape[1]
+    assert yellow[50:, : width // 3].mean() > 60
+    assert yellow[50:, 2 * width // 3 :].mean() < 0
+
+
 def test_colours_rise_in_lightness_and_stay_distinct_with_red_green_blindness() -> None:
     """Relative luminance by IEC 61966-2-1; deuteranopes lack roughly the difference of red and green."""
     colours = saliency_colour(np.linspace(0, 1, 64)) / CODE
@@ -167,6 +200,16 @@ BAD = [
     (["--web", "--json"], 64, "--json: applies to --output only"),
     (["--output", "{dir}/o.mp4", "--sidecar", "{dir}"], 65, "is a folder"),
     (["--output", "{dir}/o.mp4", "--sidecar", "{dir}/no/s.npz"], 73, "its folder does not exist"),
+    (["--output", "{dir}/o.mp4", "--crf", "30"], 64, "--crf 30: has no effect without --saliency-offset auto"),
+    (["--output", "{dir}/o.mp4", "--preset", "fast"], 64, "--preset fast: has no effect without --saliency-offset auto"),
+    (["--output", "{dir}/o.mp4", "--max-vmaf-loss", "1"], 64, "--max-vmaf-loss: applies to --saliency-offset auto only"),
+    (["--output", "{dir}/o.mp4", "--salient-bits", "99%"], 64, "--salient-bits 99.0%: cannot be reached"),
+    (["--output", "{dir}/o.mp4", "--salient-bits", "much"], 64, "--salient-bits much: is not a share"),
+    (["--output", "{dir}/o.mp4", "--salient-bits", "40%", "--saliency-offset", "-5"], 64, "cannot be combined"),
+    (["--output", "{dir}/o.mp4", "--salient-bits", "40%", "--saliency-offset", "auto"], 64, "cannot be combined"),
+    (["--output", "{dir}/o.mp4", "--encoder", "mpeg4"], 2, "mpeg4"),
+    (["--output", "{dir}/o.mp4", "--maps", "{dir}/no"], 66, "/no: no such file or folder"),
+    (["--output", "{dir}/o.mp4", "--crf", "99"], 64, "--crf 99: out of range for libx264"),
     (["--output", "{dir}/o.mp4", "--terminal"], 64, "choose exactly one of --web, --terminal or --output"),
 ]
 

@@ -224,6 +224,10 @@ def test_unusable_sources_and_options(tmp_path: Path, stream: Path) -> None:
     refused("file:///etc/passwd", "--web", code=65, words="file is not a live protocol")
     refused(url, "--output", tmp_path / "o.mp4", code=64, words="--output: does not apply to a live source")
     refused(stream, "--live", "--web", "--sidecar", tmp_path / "s.npz", code=64, words="--sidecar: does not apply to a live source")
+    for flags in (("--crf", 30), ("--encoder", "libx265"), ("--maps", tmp_path), ("--max-vmaf-loss", 1)):
+        refused(stream, "--live", "--web", *flags, code=64, words=f"{flags[0]}: does not apply to a live source")
+    words = "--saliency-offset auto: needs trial encodes of a file, not of a live source"
+    refused(stream, "--live", "--web", "--saliency-offset", "auto", code=64, words=words)
     refused(stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed")
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 

@@ -17,6 +17,7 @@ from waiting import HANG_SECONDS, wait_until
 from gpu_saliency import AnalysisSettings, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.analysis.track import SaliencyTrack, Samples
 from gpu_saliency.errors import ModelError, SourceError, UsageError
+from gpu_saliency.preview.dials import Dials
 from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.playhead import Playhead
 from gpu_saliency.preview.session import PreviewSession
@@ -198,12 +199,12 @@ def test_a_session_makes_the_plans_of_encode_without_decoding_again(clip_path: P
         view = session.view()
         monkeypatch.setattr("gpu_saliency.source.decode.open_clip", lambda *_: pytest.fail("decoded again"))
         for policy in (RoiPolicy(), RoiPolicy(-6, "symmetric"), RoiPolicy(aggregator="ema", ema_alpha=0.2, segments="3")):
-            plan, expected = session.planner.plan(view, policy), build_roi_plan(sidecar, policy)
-            assert np.array_equal(plan.qp_offset, expected.qp_offset)
-            assert np.array_equal(plan.segment_start, expected.segment_start)
-            assert session.planner.plan(view, policy) is plan
+            planned, expected = session.planner.plan(view, Dials(policy)), build_roi_plan(sidecar, policy)
+            assert np.array_equal(planned.plan.qp_offset, expected.qp_offset)
+            assert np.array_equal(planned.plan.segment_start, expected.segment_start)
+            assert session.planner.plan(view, Dials(policy)) is planned
         with pytest.raises(UsageError, match=r"segments[= ]99"):
-            session.planner.plan(view, RoiPolicy(segments="99"))
+            session.planner.plan(view, Dials(RoiPolicy(segments="99")))
 
 
 def test_a_session_writes_and_reuses_a_sidecar(clip_path: Path, tmp_path: Path) -> None:
@@ -230,8 +231,8 @@ def test_a_session_that_is_closed_early_leaves_no_thread(clip_path: Path, monkey
     with PreviewSession(probe_clip(clip_path), AnalysisSettings(every=1)) as session:
         wait_until(lambda: session.view().track is not None, "the first maps")
         assert not session.view().finished
-        policy = RoiPolicy(segments="500")
-        assert len(session.planner.plan(session.view(), policy).segment_start) <= 500
+        dials = Dials(RoiPolicy(segments="500"))
+        assert len(session.planner.plan(session.view(), dials).plan.segment_start) <= 500
     assert not any(thread.name in ("analysis", "prefetch") for thread in threading.enumerate())
 
 

@@ -51,6 +51,52 @@ def test_playing_pausing_stepping_and_ending(clip: Path) -> None:
     assert b"\x1b[?1049l" in terminal.written, "the alternate screen is left"
 
 
+def test_trial_encodes_and_the_strength(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`m` estimates a moment, `+` makes the plan stronger and the estimate stale, `a` sets the strength, `c` cancels."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    terminal = Terminal(grain_path, "--preset", "veryfast", "--crf", 35)
+    terminal.until(lambda text: "analysed: 48 frames" in text and "no estimate yet" in text)
+    terminal.press(b"m")
+    terminal.until(lambda text: re.search(r"frames 0 to 47, crf 35: plain \d+\.\d kB, VMAF \d\d\.\d\d; planned \d+", text))
+    terminal.press(b"+")
+    terminal.until(lambda text: "plan attention -3.5 by mean" in text and "stale: frames 0 to 47" in text)
+    terminal.press(b"-")
+    terminal.until(lambda text: "plan attention -3 by mean" in text and re.search(r"(?<!stale: )frames 0 to 47", text))
+    terminal.press(b"a")
+    found = terminal.until(lambda text: re.search(r"auto: offset .* at equal size|auto: offset 0 \(plain\)", text))
+    match = re.search(r"auto: offset (0|[-+][\d.]+)", found)
+    assert match is not None
+    terminal.until(lambda text: f"plan attention {float(match[1]):+g} by mean" in text)
+    terminal.press(b"-")
+    terminal.press(b"e")
+    terminal.until(lambda text: "estimate running" in text)
+    terminal.press(b"c")
+    terminal.until(lambda text: "estimate cancelled" in text)
+    terminal.press(b"e")
+    terminal.until(lambda text: "estimate running" in text)
+    terminal.press(b"q")
+    assert terminal.end() == 0
+    assert b"Traceback" not in terminal.written
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_share_of_the_bits(clip: Path) -> None:
+    terminal = Terminal(clip, "--salient-bits", "35%")
+    terminal.until(lambda text: re.search(r"plan attention -[\d.]+ by mean.*salient bits 3[45]\.\d% \(plain \d\d\.\d%\)", text))
+    terminal.press(b"q")
+    assert terminal.end() == 0
+    assert Terminal(clip, "--salient-bits", "99%").end() == 64
+
+
+def test_keys_that_come_together_all_count(clip: Path) -> None:
+    terminal = Terminal(clip)
+    terminal.until(lambda text: "analysed: 48 frames" in text)
+    terminal.press(b"++\x1b[C+")
+    terminal.until(lambda text: "plan attention -4.5 by mean" in text and "paused" in text)
+    terminal.press(b" q")
+    assert terminal.end() == 0
+
+
 def test_ctrl_c_restores_the_terminal(clip: Path) -> None:
     terminal = Terminal(clip)
     terminal.until(lambda text: "playing" in text)

@@ -19,11 +19,16 @@ from program import run
 from waiting import HANG_SECONDS, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gpu_saliency import RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency import EncodeSettings, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.cli.encode_command import encode_command
+from gpu_saliency.draw.canvas import png_bytes
+from gpu_saliency.estimate import ClipEstimator
+from gpu_saliency.plan.build import plan_track
+from gpu_saliency.plan.share import find_share
 from gpu_saliency.preview.web.app import FILES
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
 from gpu_saliency.preview.web.wire import parse_command
+from gpu_saliency.progress import Observer
 
 FLAT = 6 << 20
 """Bytes by which a server's memory may grow. Queued pictures would exceed it: 72 of 24 kB for each of 5 viewers are 8.6 MB."""
@@ -143,7 +148,7 @@ def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: 
     viewer.until("timeline", finished=True)
     asked = (RoiPolicy(-4), RoiPolicy(7, "symmetric", "ema", 0.25, "3"), RoiPolicy(-12, aggregator="max", segments="clip"))
     for one in asked:
-        policy = replace(one, max_background_offset=2.5)  # the page cannot change it
+        policy = replace(one, max_background_offset=2.5)  # as at the start, since it is not sent
         viewer.send(
             type="policy",
             offset=policy.offset,
@@ -341,6 +346,138 @@ def test_pictures_and_maps_arrive_while_the_analysis_runs(clip: Path) -> None:
         server.open_gate()
         assert viewer.until("timeline", finished=True)["frames"] == 96
         assert viewer.until("plan")["segments"] == 7
+        viewer.close()
+
+
+POLICY = {"type": "policy", "offset": -3, "mapping": "attention", "aggregator": "mean", "ema_alpha": 0.6, "segments": "auto"}
+
+
+@pytest.fixture(scope="module")
+def encodes(grain_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server whose encoder is fast, and the folder of its temporary files."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        with Server(grain_path, "--preset", "veryfast", "--crf", 35) as server:
+            yield server, temporary
+    assert list(temporary.iterdir()) == []
+
+
+def test_trial_encodes_for_the_page(encodes: tuple[Server, Path], grain_path: Path) -> None:
+    """Progress, then sizes and VMAF, which are those of the library; then the strength."""
+    server, temporary = encodes
+    viewer = Viewer(server)
+    hello = viewer.until("hello")
+    assert (hello["quality"]["name"], hello["quality"]["crf"], hello["auto"]) == ("libx264 veryfast", 35, False)
+    viewer.until("timeline", finished=True)
+    viewer.send(type="measure", what="clip")
+    assert viewer.until("measurement", state="running")["what"] == "clip"
+    found = viewer.until("measurement", state="done")["estimate"]
+    clip = probe_clip(grain_path)
+    sidecar = load_saliency_sidecar(clip)[0]
+    estimator = ClipEstimator(clip, EncodeSettings(preset="veryfast", crf=35))
+    expected = estimator.estimate(sidecar, RoiPolicy(), None, None, Observer()).to_json()
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert found["policy"] == RoiPolicy().to_json() == viewer.last["plan"]["policy"]
+    viewer.send(type="measure", what="auto")
+    strength = viewer.until("measurement", state="done")["strength"]
+    assert strength["offset"] == estimator.find_strength(sidecar, RoiPolicy(), None, Observer()).offset
+    assert list(temporary.iterdir()) == []
+    viewer.close()
+
+
+def test_a_moved_dial_cancels_trial_encodes(encodes: tuple[Server, Path]) -> None:
+    server, temporary = encodes
+    viewer = Viewer(server)
+    viewer.until("timeline", finished=True)
+    viewer.until("plan")
+    for offset, stop in ((-8, POLICY | {"offset": -9}), (-7, {"type": "cancel"}), (-6, POLICY | {"offset": -6, "crf": 20})):
+        viewer.send(**POLICY | {"offset": offset})
+        viewer.send(type="measure", what="clip")
+        while viewer.until("measurement", state="running")["progress"] is None:
+            pass
+        viewer.send(**stop)
+        assert viewer.until("measurement", state="cancelled")["estimate"] is None
+    wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
+    viewer.send(**POLICY | {"crf": 99})
+    assert "--crf 99: out of range for libx264" in viewer.until("error")["message"]
+    viewer.close()
+
+
+def test_a_viewer_that_leaves_cancels_its_trial_encodes(encodes: tuple[Server, Path]) -> None:
+    server, temporary = encodes
+    viewer = Viewer(server)
+    viewer.until("timeline", finished=True)
+    viewer.until("plan")
+    viewer.send(**POLICY | {"offset": -11, "crf": 5})
+    viewer.send(type="measure", what="clip")
+    wait_until(lambda: list(temporary.iterdir()) != [], "a trial encode")
+    viewer.vanish()
+    wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
+
+
+def test_the_server_ends_during_trial_encodes(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Server(grain_path, "--crf", 5) as server:
+        viewer = Viewer(server)
+        viewer.until("timeline", finished=True)
+        viewer.send(type="measure", what="clip")
+        wait_until(lambda: list(tmp_path.iterdir()) != [], "a trial encode")
+    assert list(tmp_path.iterdir()) == []
+    viewer.close()
+
+
+def test_a_share_of_the_bits(server: Server, clip: Path) -> None:
+    """The offset follows from the share; a share out of reach is an error that changes nothing."""
+    viewer = Viewer(server)
+    viewer.until("timeline", finished=True)
+    viewer.send(**POLICY | {"salient_bits": 0.35})
+    plan = viewer.until("plan", salient_bits=0.35)
+    assert plan["share"] == pytest.approx(0.35, abs=0.01)
+    assert plan["plain_share"] < 0.35
+    track = load_saliency_sidecar(probe_clip(clip))[0].track
+    policy = RoiPolicy(max_background_offset=2.5)
+    found = find_share(lambda policy: plan_track(track, (640, 360), policy), track, policy, 0.35)
+    assert plan["policy"]["offset"] == found.offset
+    assert "--salient-bits 35%" in plan["command"]
+    assert "--saliency-offset" not in plan["command"]
+    for share in (0.99, 1.5):
+        viewer.send(**POLICY | {"salient_bits": share})
+        assert "--salient-bits" in viewer.until("error")["message"]
+    viewer.close()
+
+
+def test_a_strength_at_the_start(clip: Path, grain_path: Path) -> None:
+    with Server(clip, "--salient-bits", "35%") as server:
+        viewer = Viewer(server)
+        assert viewer.until("hello")["salient_bits"] == 0.35
+        viewer.until("timeline", finished=True)
+        assert viewer.until("plan")["share"] == pytest.approx(0.35, abs=0.01)
+        viewer.close()
+    with Server(grain_path, "--saliency-offset", "auto", "--preset", "veryfast") as server:
+        viewer = Viewer(server)
+        assert viewer.until("hello")["auto"] is True
+        viewer.close()
+
+
+def test_trial_encodes_need_the_whole_analysis(clip: Path) -> None:
+    with Server(clip, gated=True) as server:
+        viewer = Viewer(server)
+        server.let_through()
+        viewer.until("plan")
+        viewer.send(type="measure", what="clip")
+        assert viewer.until("error")["message"].startswith("trial encodes need the whole analysis")
+        viewer.close()
+
+
+def test_given_maps_are_named(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(png_bytes(np.full((360, 640), 255, np.uint8)))
+    with Server(clip, "--maps", tmp_path / "mask.png") as server:
+        viewer = Viewer(server)
+        assert viewer.until("hello")["origin"] == "given maps mask.png"
+        viewer.until("timeline", finished=True)
+        assert viewer.picture_with_map().saliency.min() == 255
+        assert f"--maps {tmp_path / 'mask.png'}" in viewer.last["plan"]["command"]
         viewer.close()
 
 

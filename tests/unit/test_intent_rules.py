@@ -16,9 +16,9 @@ from gpu_saliency import EncodeRequest, EncodeSettings, RoiPolicy, __version__
 from gpu_saliency.cli.intent_options import parse_share, parse_size
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.errors import UsageError
+from gpu_saliency.plan.share import share_of
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.trial import Intent
-from gpu_saliency.trial.bits import share_of
 from gpu_saliency.trial.reuse import recorded_strength
 from gpu_saliency.trial.strength import Baseline, Strength
 from gpu_saliency.trial.trial import Trial, predicted_bytes

@@ -30,6 +30,7 @@ class LiveSession:
     def __init__(self, reader: LiveReader, model: SaliencyModel, rate: Fraction) -> None:
         """``rate`` is the largest number of maps per second; a slow machine makes fewer."""
         self.reader, self.clip, self.name = reader, reader.clip, reader.name
+        self.origin = f"model {model.path.stem}"
         self.planner = Planner(reader.clip)
         self._model, self._interval = model, float(1 / rate)
         self._samples: deque[Samples] = deque(maxlen=max(2, round(WINDOW_SECONDS * rate)))

@@ -17,6 +17,7 @@ class Keys:
 
     def __enter__(self) -> Keys:
         self._before = None
+        self._typed = b""  # keys that were read together with an earlier one
         if sys.stdin.isatty():
             self._before = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin)
@@ -31,7 +32,8 @@ class Keys:
         if self._before is None:
             time.sleep(seconds)
             return ""
-        if not select.select([sys.stdin], [], [], seconds)[0]:
-            return ""
-        typed = os.read(sys.stdin.fileno(), 16)
-        return _ARROWS.get(typed, typed[:1].decode("ascii", "ignore"))
+        if not self._typed and select.select([sys.stdin], [], [], seconds)[0]:
+            self._typed = os.read(sys.stdin.fileno(), 16)
+        length = 3 if self._typed[:3] in _ARROWS else 1
+        key, self._typed = self._typed[:length], self._typed[length:]
+        return _ARROWS.get(key, key.decode("ascii", "ignore"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
@@ -13,11 +14,14 @@ from rich.live import Live
 from rich.text import Text
 
 from gpu_saliency.errors import Spelling, UsageError, setting, spell_python
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.plan.policy import MAX_OFFSET
+from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.estimator import Estimator, FoundStrength
 from gpu_saliency.preview.layers import Layers, scale_end
 from gpu_saliency.preview.live.session import LiveSession
+from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import MomentLookup
-from gpu_saliency.preview.planner import Session, View
+from gpu_saliency.preview.planner import Planned, Session, View
 from gpu_saliency.preview.screen import ClipScreen, LiveScreen, Screen
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.terminal import text
@@ -27,11 +31,15 @@ from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
 SHOWN_FPS = 5.0
-_TEXT_LINES = 8
+_TEXT_LINES = 10
 _LEAST = (40, 16)
 """Columns and lines of the smallest usable terminal."""
 _RATE_SECONDS = 2.0
 """Period over which the displayed frame rate is measured."""
+_OFFSET_STEP = 0.5
+"""Change of the offset by one key."""
+_MEASURES = {"e": "clip", "m": "moment", "a": "auto"}
+"""What the keys request."""
 
 
 def check_terminal(console: Console) -> Console:
@@ -49,18 +57,34 @@ def check_terminal(console: Console) -> Console:
     return console
 
 
-def show_clip(session: PreviewSession, policy: RoiPolicy, console: Console, spell: Spelling = spell_python) -> None:
-    """Play a clip until the user ends it. Raises the error that ended the analysis before its first map."""
+def show_clip(
+    session: PreviewSession,
+    start: Dials,
+    console: Console,
+    estimator: Estimator,
+    spell: Spelling = spell_python,
+    *,
+    auto: bool = False,
+) -> None:
+    """Play a clip until the user ends it. Raises the error that ended the analysis before its first map.
+
+    ``auto``: after the analysis, ``estimator`` searches the strength.
+    """
     reader = FrameReader(session.clip)
+    pool = ThreadPoolExecutor(1, "trials")
+    measuring = Measuring(estimator, pool)
     try:
-        _Player(session, ClipScreen(session.clip, reader.read), policy, console, spell).run()
+        screen = ClipScreen(session.clip, reader.read)
+        _Player(session, screen, start, console, spell, measuring, to_measure="auto" if auto else None).run()
     finally:
+        measuring.cancel()
+        pool.shutdown()
         reader.close()
 
 
-def show_live(session: LiveSession, policy: RoiPolicy, console: Console, spell: Spelling = spell_python) -> None:
+def show_live(session: LiveSession, start: Dials, console: Console, spell: Spelling = spell_python) -> None:
     """Show a live source until the user ends it. Raises the error that ended the analysis before its first map."""
-    _Player(session, LiveScreen(session.reader, lambda latest: latest.frame), policy, console, spell).run()
+    _Player(session, LiveScreen(session.reader, lambda latest: latest.frame), start, console, spell, None).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +92,9 @@ class _Drawing:
     """The objects that draw a view at a terminal size; cached until either changes."""
 
     version: int
+    dials: Dials
     window: tuple[int, int]
+    planned: Planned
     lookup: MomentLookup
     layers: Layers
     shrink: Shrinker
@@ -82,9 +108,22 @@ class _Player:
     """Shows the frames of a `Screen` in the terminal, and passes keys to it."""
 
     def __init__(
-        self, session: Session, screen: Screen[av.VideoFrame], policy: RoiPolicy, console: Console, spell: Spelling
+        self,
+        session: Session,
+        screen: Screen[av.VideoFrame],
+        dials: Dials,
+        console: Console,
+        spell: Spelling,
+        measuring: Measuring | None,
+        *,
+        to_measure: str | None = None,
     ) -> None:
-        self._session, self._screen, self._policy, self._console, self._spell = session, screen, policy, console, spell
+        """``measuring`` is ``None`` for a live source; ``to_measure`` is requested once the analysis has finished."""
+        self._session, self._screen, self._dials, self._console, self._spell = session, screen, dials, console, spell
+        self._measuring, self._to_measure = measuring, to_measure
+        self._applied = 0
+        """Number of the last state of ``measuring`` that the dials have taken."""
+        self._frame = 0
         self._drawing: _Drawing | None = None
         self._shown: list[float] = []
 
@@ -103,6 +142,35 @@ class _Player:
                 if key == "q":
                     return
                 self._press(key)
+                if self._measuring is not None:
+                    self._measure(self._measuring, self._session.view())
+
+    def _measure(self, measuring: Measuring, view: View) -> None:
+        """Start the requested trial encodes after the analysis; apply the strength that they have found."""
+        if self._to_measure is not None and view.sidecar is not None:
+            planned = self._session.planner.plan(view, self._dials)
+            measuring.start(self._to_measure, view.sidecar, planned.policy, self._dials.crf, self._frame)
+            self._to_measure = None
+        state = measuring.state
+        if state is not None and state.number != self._applied:
+            self._applied = state.number
+            if isinstance(state.result, FoundStrength):
+                policy = replace(self._dials.policy, offset=state.result.offset)
+                self._dials = replace(self._dials, policy=policy, salient_bits=None)
+
+    def _turn(self, step: float) -> None:
+        """Change the offset by ``step``, and cancel trial encodes that run with the old one."""
+        offset = self._dials.policy.offset
+        if self._drawing is not None:
+            offset = self._drawing.planned.policy.offset
+        offset = min(max(round(offset + step, 2), -MAX_OFFSET), MAX_OFFSET)
+        self._dials = replace(self._dials, policy=replace(self._dials.policy, offset=offset), salient_bits=None)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self._to_measure = None
+        if self._measuring is not None:
+            self._measuring.cancel()
 
     def _press(self, key: str) -> None:
         if key == " ":
@@ -111,12 +179,19 @@ class _Player:
             self._screen.step(-1 if key == "left" else 1)
         elif key in ("up", "down"):
             self._screen.skip(-1.0 if key == "down" else 1.0)
+        elif key in ("+", "-"):
+            self._turn(-_OFFSET_STEP if key == "+" else _OFFSET_STEP)
+        elif key in _MEASURES and self._measuring is not None:
+            self._to_measure = _MEASURES[key]
+        elif key == "c":
+            self._cancel()
 
     def _draw(self, view: View) -> Group:
         drawing = self._drawing_of(view)
         due = self._screen.due(view)
         picture = drawing.shrink(due.draw())
         moment = drawing.lookup.at(due.number)
+        self._frame = due.number
         heat, plan = np.empty_like(picture), np.empty_like(picture)
         drawing.layers.overlay("heat", moment, picture, heat)
         drawing.layers.overlay("plan", moment, picture, plan)
@@ -128,9 +203,11 @@ class _Player:
             text.scales(drawing.top),
             text.progress(self._session, view, self._spell),
             text.line("  ".join(moment.status())),
-            text.plan_summary(self._policy, moment),
+            text.plan_summary(drawing.planned, moment),
+            text.measurement(self._measuring, self._to_measure, drawing.planned.policy, self._spell),
             text.curve(drawing.means, moment.sample, drawing.window[0]),
-            text.line(f"{state}, {self._frame_rate():.1f} frames per second   {keys}"),
+            text.line(f"{state}, {self._frame_rate():.1f} frames per second"),
+            text.line(keys),
         )
 
     def _frame_rate(self) -> float:
@@ -141,15 +218,18 @@ class _Player:
 
     def _drawing_of(self, view: View) -> _Drawing:
         window, old = (self._console.width, self._console.height), self._drawing
-        if old is not None and old.version == view.version and old.window == window:
+        if old is not None and (old.version, old.dials, old.window) == (view.version, self._dials, window):
             return old
         assert view.track is not None
         clip = self._session.clip
-        plan = self._session.planner.plan(view, self._policy)
+        planned = self._session.planner.plan(view, self._dials)
+        plan = planned.plan
         panel, top = picture_size(clip, window[0], window[1] - _TEXT_LINES), scale_end(plan)
         self._drawing = _Drawing(
             version=view.version,
+            dials=self._dials,
             window=window,
+            planned=planned,
             lookup=MomentLookup(view.track, plan, clip.frame_rate, view.first_frame),
             layers=Layers(clip, panel, top),
             shrink=Shrinker(panel, clip.rotation),

@@ -11,14 +11,16 @@ from rich.text import Text
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
 from gpu_saliency.errors import Spelling
 from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.preview.estimator import Estimate
+from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import Moment
-from gpu_saliency.preview.planner import Session, View
+from gpu_saliency.preview.planner import Planned, Session, View
 from gpu_saliency.preview.terminal.half_blocks import GAP
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _SCALE_COLUMNS = 24
-CLIP_KEYS = "space pause   left, right one frame   up, down one second   q end"
-LIVE_KEYS = "space pause   q end"
+CLIP_KEYS = "q end  space pause  arrows move  +- strength  e m estimate clip, moment  a auto  c cancel"
+LIVE_KEYS = "q end  space pause  +- strength"
 
 
 def line(text: str) -> Text:
@@ -48,7 +50,7 @@ def progress(session: Session, view: View, spell: Spelling) -> Text:
     """Name, size and rate of the clip, and the state of its analysis; ``view`` must have a track."""
     assert view.track is not None
     clip, done = session.clip, view.track.frame_count
-    facts = f"{session.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps"
+    facts = f"{session.name}  {clip.width}x{clip.height}  {float(clip.frame_rate):.4g} fps  {session.origin}"
     if view.live is not None and view.error is None:
         return line(f"{facts}  {view.live}")
     if view.error is not None:
@@ -59,11 +61,38 @@ def progress(session: Session, view: View, spell: Spelling) -> Text:
     return line(f"{facts}  analysing: {done}{total} frames")
 
 
-def plan_summary(policy: RoiPolicy, moment: Moment) -> Text:
-    """The policy, and the share of blocks that the plan improves in this frame."""
+def plan_summary(planned: Planned, moment: Moment) -> Text:
+    """The policy, the share of blocks that the plan improves in this frame, and the share of the bits."""
+    policy = planned.policy
     improved = float((moment.effective < -0.5).mean())
     alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
-    return line(f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of the blocks improved")
+    bits = f"salient bits {planned.share:.1%} (plain {planned.plain_share:.1%})"
+    return line(
+        f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of blocks improved; {bits}"
+    )
+
+
+def measurement(measuring: Measuring | None, requested: str | None, policy: RoiPolicy, spell: Spelling) -> Text:
+    """The state or the result of trial encodes; a result for another policy than ``policy`` is marked as stale.
+
+    ``requested`` is waiting for the end of the analysis.
+    """
+    if measuring is None:
+        return line("no estimate: trial encodes need a file, and a live source cannot be encoded twice")
+    if requested is not None:
+        return line("estimate: waiting for the end of the analysis")
+    state = measuring.state
+    if state is None:
+        return line("no estimate yet")
+    if state.error is not None:
+        return line(f"estimate failed: {state.error.line(spell)}")
+    if state.result is not None:
+        is_stale = isinstance(state.result, Estimate) and state.result.policy != policy
+        return line(f"{'stale: ' if is_stale else ''}{'auto: ' if state.kind == 'auto' else ''}{state.result.line()}")
+    if state.progress is None:
+        return line(f"estimate {state.state}")
+    done = f" {state.progress.done}" if state.progress.total is None else f" {state.progress.done} of {state.progress.total} frames"
+    return line(f"estimate {state.state}: {state.progress.stage}{done}")
 
 
 def curve(means: NDArray[np.float64], sample: int, width: int) -> Text:

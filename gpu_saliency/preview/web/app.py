@@ -21,7 +21,7 @@ from gpu_saliency.preview.web.viewer import Viewer
 MAX_VIEWERS = 16
 TOO_MANY = 4001
 """WebSocket close code for a viewer beyond `MAX_VIEWERS`."""
-_SCRIPTS = ("app.js", "connection.js", "controls.js", "picture.js", "state.js", "timeline.js")
+_SCRIPTS = ("app.js", "connection.js", "controls.js", "estimate.js", "picture.js", "state.js", "timeline.js")
 FILES = {
     "": ("index.html", "text/html"),
     "style.css": ("style.css", "text/css"),

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import uvicorn
 
 from gpu_saliency.errors import GpuSaliencyError, Spelling, UsageError, setting, spell_python
-from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.estimator import Estimator
 from gpu_saliency.preview.live.session import LiveSession
 from gpu_saliency.preview.planner import Session
 from gpu_saliency.preview.screen import ClipScreen, LiveScreen, Screen
@@ -65,28 +66,32 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve_clip(
     session: PreviewSession,
-    policy: RoiPolicy,
+    start: Dials,
     site: Site,
-    encode_command: Callable[[RoiPolicy], str],
+    encode_command: Callable[[Dials], str],
+    estimator: Estimator,
     spell: Spelling = spell_python,
+    *,
+    auto: bool = False,
 ) -> None:
     """Show a clip in browsers until Ctrl-C. Raises the error that ended the analysis before its first map.
 
-    The page shows a command to copy: the result of ``encode_command`` for the policy chosen on the page.
+    The page shows a command to copy: the result of ``encode_command`` for the dials chosen on the page. ``auto``: each page begins
+    with the strength that ``estimator`` finds.
     """
     store = FrameStore(session.clip)
     try:
-        shared = Shared(session, store.size, policy, encode_command, spell)
+        shared = Shared(session, store.size, start, encode_command, spell, estimator, auto)
         _serve(shared, lambda: ClipScreen(session.clip, store.jpeg), site)
     finally:
         store.close()
 
 
-def serve_live(session: LiveSession, policy: RoiPolicy, site: Site, spell: Spelling = spell_python) -> None:
+def serve_live(session: LiveSession, start: Dials, site: Site, spell: Spelling = spell_python) -> None:
     """Show a live source in browsers until Ctrl-C. Raises the error that ended the analysis before its first map."""
     picture = LatestPicture(session.clip)
-    # A live source has no file to encode, so the page shows no command.
-    shared = Shared(session, picture.size, policy, lambda _: "", spell)
+    # A live source has no file to encode, so the page shows no command and makes no trial encodes.
+    shared = Shared(session, picture.size, start, lambda _: "", spell)
     _serve(shared, lambda: LiveScreen(session.reader, picture.jpeg), site)
 
 

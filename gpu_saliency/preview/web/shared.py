@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from gpu_saliency.errors import Spelling
-from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.estimator import Estimator
+from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import MomentLookup
-from gpu_saliency.preview.planner import Session, View
+from gpu_saliency.preview.planner import Planned, Session, View
 from gpu_saliency.preview.web.wire import plan_message, timeline_message
 
 
@@ -23,14 +25,21 @@ class Shared:
     session: Session
     size: tuple[int, int]
     """Width and height of the pictures in pixels."""
-    policy: RoiPolicy
-    """The initial policy of each viewer."""
-    encode_command: Callable[[RoiPolicy], str]
-    """Returns the command line that encodes with a policy."""
+    start: Dials
+    """The initial dials of each viewer."""
+    encode_command: Callable[[Dials], str]
+    """Returns the command line that encodes with the dials."""
     spell: Spelling
     """Spells the settings in error messages."""
+    estimator: Estimator | None = None
+    """Makes trial encodes; ``None`` for a live source, which cannot be encoded twice."""
+    auto: bool = False
+    """Whether each page begins with the strength that trial encodes find."""
     decoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "frames"))
     planning: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "plans"))
+    encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "trials"))
+    measurings: set[Measuring] = field(default_factory=set)
+    """Those of the viewers that are connected."""
     viewers: int = 0
     _timeline: tuple[int, str] | None = None
     """Version of a view, and its `timeline_message`."""
@@ -44,19 +53,38 @@ class Shared:
             self._timeline = (view.version, json.dumps(timeline_message(self.session.clip, view, self.spell)))
         return self._timeline[1]
 
-    async def plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, MomentLookup, str]:
+    @contextmanager
+    def measuring(self) -> Iterator[Measuring | None]:
+        """Trial encodes for one viewer, cancelled at the end of the block; ``None`` for a live source."""
+        if self.estimator is None:
+            yield None
+            return
+        measuring = Measuring(self.estimator, self.encoding)
+        self.measurings.add(measuring)
+        try:
+            yield measuring
+        finally:
+            measuring.cancel()
+            self.measurings.discard(measuring)
+
+    async def plan(self, view: View, dials: Dials) -> tuple[Planned, MomentLookup, str]:
         """Plan in the planning thread; returns the plan, a lookup for its frames and the text of `plan_message`.
 
         Raises `UsageError`.
         """
-        return await asyncio.get_running_loop().run_in_executor(self.planning, self._make_plan, view, policy)
+        return await asyncio.get_running_loop().run_in_executor(self.planning, self._make_plan, view, dials)
 
-    def _make_plan(self, view: View, policy: RoiPolicy) -> tuple[RoiPlan, MomentLookup, str]:
+    def _make_plan(self, view: View, dials: Dials) -> tuple[Planned, MomentLookup, str]:
         assert view.track is not None
-        plan = self.session.planner.plan(view, policy)
-        text = json.dumps(plan_message(plan, policy, self.encode_command(policy)))
-        return plan, MomentLookup(view.track, plan, self.session.clip.frame_rate, view.first_frame), text
+        planned = self.session.planner.plan(view, dials)
+        settled = replace(dials, policy=planned.policy)
+        text = json.dumps(plan_message(planned, dials, self.encode_command(settled)))
+        return planned, MomentLookup(view.track, planned.plan, self.session.clip.frame_rate, view.first_frame), text
 
     def close(self) -> None:
+        """End the threads; waits until cancelled trial encodes have removed their files."""
+        for measuring in self.measurings:
+            measuring.cancel()
+        self.encoding.shutdown(cancel_futures=True)
         self.decoding.shutdown(cancel_futures=True)
         self.planning.shutdown(cancel_futures=True)

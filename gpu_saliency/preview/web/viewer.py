@@ -6,19 +6,18 @@ import asyncio
 import contextlib
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gpu_saliency.errors import SourceError, UsageError
-from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import MomentLookup
-from gpu_saliency.preview.planner import View
+from gpu_saliency.preview.planner import Planned, View
 from gpu_saliency.preview.screen import Screen
 from gpu_saliency.preview.web.shared import Shared
-from gpu_saliency.preview.web.wire import Command, hello, parse_command, picture_message
+from gpu_saliency.preview.web.wire import Command, hello, measurement_message, parse_command, picture_message
 
 _MAX_UNACKNOWLEDGED = 2
 """Most pictures that the browser has not acknowledged: one being drawn, one being sent."""
@@ -28,15 +27,18 @@ _MAX_MISTAKES = 20
 
 
 class Viewer:
-    """The connection to one browser, with its own screen and policy."""
+    """The connection to one browser, with its own screen, dials and trial encodes."""
 
     def __init__(self, socket: WebSocket, shared: Shared, screen: Screen[bytes]) -> None:
         self._socket, self._shared, self._screen = socket, shared, screen
         self._clip = shared.session.clip
-        self._policy = shared.policy
-        self._requested: RoiPolicy | None = shared.policy
+        self._dials = shared.start
+        self._requested: Dials | None = shared.start
+        self._to_measure: str | None = None
+        self._measured = 0
+        """Number of the last state of `Measuring` that was sent."""
         self._changed = asyncio.Event()
-        self._plan: RoiPlan | None = None
+        self._planned: Planned | None = None
         self._lookup: MomentLookup | None = None
         self._view = View(-1, None, finished=False)
         self._unacknowledged: list[tuple[int, float]] = []
@@ -51,26 +53,27 @@ class Viewer:
     async def run(self) -> None:
         """Serve the browser until it disconnects."""
         await self._socket.accept()
-        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._stream())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with self._shared.measuring() as measuring:
+            tasks = [asyncio.create_task(self._receive(measuring)), asyncio.create_task(self._stream(measuring))]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             error = task.exception()
             # These errors mean that the client has disconnected, so they are not reported.
             if error is not None and not isinstance(error, (WebSocketDisconnect, RuntimeError)):
                 raise error
 
-    async def _receive(self) -> None:
+    async def _receive(self, measuring: Measuring | None) -> None:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             try:
-                self._execute(parse_command(message.get("text") or ""))
+                self._execute(parse_command(message.get("text") or "", self._shared.start), measuring)
             except UsageError as error:
                 await self._send({"type": "error", "message": error.line(self._shared.spell)})
             except (ValueError, RecursionError):
@@ -80,7 +83,8 @@ class Viewer:
                     return
             self._changed.set()
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, command: Command, measuring: Measuring | None) -> None:
+        """Apply ``command``. Raises `UsageError` for a base quality that the encoder does not accept."""
         if command.kind == "ack":
             for number, sent in self._unacknowledged:
                 if number == command.number:
@@ -89,9 +93,20 @@ class Viewer:
                     break
             return
         if command.kind == "policy":
-            assert command.policy is not None
-            # The page has no control for it.
-            self._requested = replace(command.policy, max_background_offset=self._shared.policy.max_background_offset)
+            assert command.dials is not None
+            if self._shared.estimator is not None:
+                self._shared.estimator.quality.check(command.dials.crf)
+            self._requested, self._to_measure = command.dials, None
+            if measuring is not None:
+                measuring.cancel()  # its result would be for other dials
+            return
+        if command.kind == "measure":
+            self._to_measure = command.measured
+            return
+        if command.kind == "cancel":
+            self._to_measure = None
+            if measuring is not None:
+                measuring.cancel()
             return
         if command.kind == "toggle":
             self._screen.toggle()
@@ -101,13 +116,15 @@ class Viewer:
             self._screen.seek(command.number)
         self._moved = self._redraw = True
 
-    async def _stream(self) -> None:
-        session = self._shared.session
-        live = session.view().live is not None
-        await self._send(hello(session.clip, session.name, self._shared.size, self._policy, live=live))
+    async def _stream(self, measuring: Measuring | None) -> None:
+        shared = self._shared
+        quality = None if shared.estimator is None else shared.estimator.quality
+        await self._send(hello(shared.session, shared.size, self._dials, quality, auto=shared.auto))
         while True:
             self._changed.clear()
             await self._update_plan()
+            if measuring is not None:
+                await self._update_measurement(measuring)
             pause = _IDLE_SECONDS
             if len(self._unacknowledged) < _MAX_UNACKNOWLEDGED:
                 await self._send_due()
@@ -131,14 +148,28 @@ class Viewer:
         if view.track is None:
             self._requested = requested
             return
-        policy = requested or self._policy
+        dials = requested or self._dials
         try:
-            self._plan, self._lookup, text = await self._shared.plan(view, policy)
+            self._planned, self._lookup, text = await self._shared.plan(view, dials)
         except UsageError as error:
             await self._send({"type": "error", "message": error.line(self._shared.spell)})
             return
-        self._policy, self._redraw = policy, True
+        self._dials, self._redraw = dials, True
         await self._socket.send_text(text)
+
+    async def _update_measurement(self, measuring: Measuring) -> None:
+        """Start the trial encodes that the page has requested, and send their state if it has changed."""
+        what, self._to_measure = self._to_measure, None
+        if what is not None:
+            sidecar = self._view.sidecar
+            if sidecar is None or self._planned is None:
+                await self._send({"type": "error", "message": "trial encodes need the whole analysis: wait until it has finished"})
+            else:
+                measuring.start(what, sidecar, self._planned.policy, self._dials.crf, self._sent or 0)
+        state = measuring.state
+        if state is not None and state.number != self._measured:
+            self._measured = state.number
+            await self._send(measurement_message(state, self._shared.spell))
 
     async def _send_due(self) -> None:
         due = self._screen.due(self._view)
@@ -165,8 +196,9 @@ class Viewer:
         }
         if due.age_seconds is not None:
             facts["age_ms"] = round(due.age_seconds * 1000)
+        plan = None if self._planned is None else self._planned.plan
         self._unacknowledged.append((due.number, time.monotonic()))
-        await self._socket.send_bytes(picture_message(self._clip, moment, self._plan, jpeg, facts))
+        await self._socket.send_bytes(picture_message(self._clip, moment, plan, jpeg, facts))
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(json.dumps(message))

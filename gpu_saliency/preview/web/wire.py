@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,19 @@ from gpu_saliency.errors import Spelling
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 from gpu_saliency.plan.policy import MAPPINGS, MAX_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.preview.dials import Dials, QualityDial
+from gpu_saliency.preview.estimator import Estimate, FoundStrength
 from gpu_saliency.preview.layers import scale_end
+from gpu_saliency.preview.measuring import KINDS, Measurement
 from gpu_saliency.preview.moment import Moment
-from gpu_saliency.preview.planner import View
+from gpu_saliency.preview.planner import Planned, Session, View
 from gpu_saliency.source.clip import Clip
 
 _POINTS, _MARKS = 600, 2000
 """Most points of the mean saliency curve, and most marks on the time line. More would be too close together on the page."""
+
+_LARGEST = 1 << 20
+"""Beyond all settings; whole numbers in JSON may be too large for a float."""
 
 
 _MAX_DIGITS, _MAX_WORD = 20, 40
@@ -38,13 +44,15 @@ class Command:
     """A message from the page."""
 
     kind: str
-    """``ack``, ``toggle``, ``step``, ``seek`` or ``policy``."""
+    """``ack``, ``toggle``, ``step``, ``seek``, ``policy``, ``measure`` or ``cancel``."""
     number: int = 0
-    policy: RoiPolicy | None = None
+    dials: Dials | None = None
+    measured: str = ""
+    """One of `KINDS`."""
 
 
-def parse_command(text: str) -> Command:
-    """Parse and validate a message of the page.
+def parse_command(text: str, start: Dials | None = None) -> Command:
+    """Parse and validate a message of the page. What a policy leaves out is that of ``start``.
 
     Raises `ValueError` for an invalid message, and its subclass `UsageError` for a policy that is out of range.
     """
@@ -53,15 +61,12 @@ def parse_command(text: str) -> Command:
         raise ValueError("not an object")
     kind = message.get("type")
     if kind == "policy":
-        offset, alpha = message.get("offset"), message.get("ema_alpha")
-        words = [message.get(key) for key in ("mapping", "aggregator", "segments")]
-        if not isinstance(offset, (int, float)) or isinstance(offset, bool):
-            raise ValueError("not an offset")
-        if not isinstance(alpha, (int, float)) or not all(type(word) is str and len(word) <= _MAX_WORD for word in words):
-            raise ValueError("not a policy")
-        mapping, aggregator, segments = map(str, words)
-        return Command(kind, policy=RoiPolicy(offset, mapping, aggregator, float(alpha), segments))
-    if kind == "toggle":
+        return Command(kind, dials=_parse_dials(message, start or Dials(RoiPolicy())))
+    if kind == "measure":
+        if message.get("what") not in KINDS:
+            raise ValueError("not a measurement")
+        return Command(kind, measured=message["what"])
+    if kind in ("toggle", "cancel"):
         return Command(kind)
     number = message.get("number")
     if kind not in ("ack", "step", "seek") or type(number) is not int or abs(number) > 1 << 40:
@@ -82,13 +87,42 @@ def _real(text: str) -> float:
     return value
 
 
-def hello(clip: Clip, name: str, size: tuple[int, int], policy: RoiPolicy, *, live: bool) -> dict[str, Any]:
-    """The first message to a page, with constant facts: the clip, the ranges of the controls, the colours."""
-    ramp = np.arange(256)
+def _parse_dials(message: dict[str, Any], start: Dials) -> Dials:
+    def number(key: str, missing: float | None) -> float | None:
+        value = message.get(key, missing)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise ValueError(f"{key} is not a number")
+        if value is not None and abs(value) > _LARGEST:
+            raise ValueError(f"{key} is too large")
+        return None if value is None else float(value)
+
+    words = [message.get(key) for key in ("mapping", "aggregator", "segments")]
+    offset, alpha = number("offset", None), number("ema_alpha", None)
+    background = number("max_background_offset", None)
+    if offset is None or alpha is None or not all(type(word) is str and len(word) <= _MAX_WORD for word in words):
+        raise ValueError("not a policy")
+    mapping, aggregator, segments = map(str, words)
+    if background is None:
+        background = start.policy.max_background_offset
+    policy = RoiPolicy(offset, mapping, aggregator, alpha, segments[:12], background)
+    return Dials(policy, number("salient_bits", None), number("crf", start.crf))
+
+
+def hello(session: Session, size: tuple[int, int], start: Dials, quality: QualityDial | None, *, auto: bool) -> dict[str, Any]:
+    """The first message to a page, with constant facts: the clip, the ranges of the controls, the colours.
+
+    ``quality`` is ``None`` for a live source, of which no estimate is possible; ``auto``: the page shall request the strength that
+    trials find.
+    """
+    ramp, clip, policy = np.arange(256), session.clip, start.policy
     return {
         "type": "hello",
-        "name": name,
-        "live": live,
+        "name": session.name,
+        "origin": session.origin,
+        "live": quality is None,
+        "quality": None if quality is None else asdict(quality) | {"name": quality.name},
+        "auto": auto,
+        "salient_bits": start.salient_bits,
         "width": clip.width,
         "height": clip.height,
         "frame_rate": float(clip.frame_rate),
@@ -141,18 +175,37 @@ def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
     }
 
 
-def plan_message(plan: RoiPlan, policy: RoiPolicy, command: str) -> dict[str, Any]:
-    """The message about a plan: facts about the plan of ``policy``, and the ``command`` that encodes with it."""
+def plan_message(planned: Planned, dials: Dials, command: str) -> dict[str, Any]:
+    """The message about a plan: facts about the plan of ``dials``, and the ``command`` that encodes with it."""
+    plan = planned.plan
     statistics = plan.statistics().to_json()
     return {
         "type": "plan",
-        "policy": policy.to_json(),
+        "policy": planned.policy.to_json(),
+        "crf": dials.crf,
+        "salient_bits": dials.salient_bits,
+        "share": round(planned.share, 4),
+        "plain_share": round(planned.plain_share, 4),
         "segment_starts": plan.segment_start[:_MARKS].tolist(),
         "segments": statistics["segments"],
         "improved_blocks": statistics["improved_blocks"],
         "effective": [statistics[f"effective_{end}"] for end in ("min", "mean", "max")],
         "scale_end": scale_end(plan),
         "command": command,
+    }
+
+
+def measurement_message(measurement: Measurement, spell: Spelling) -> dict[str, Any]:
+    """The message about trial encodes: their state and progress, and their result or error."""
+    progress, result = measurement.progress, measurement.result
+    return {
+        "type": "measurement",
+        "what": measurement.kind,
+        "state": measurement.state,
+        "progress": None if progress is None else [progress.stage, progress.done, progress.total],
+        "estimate": result.to_json() if isinstance(result, Estimate) else None,
+        "strength": asdict(result) | {"text": result.line()} if isinstance(result, FoundStrength) else None,
+        "error": None if measurement.error is None else measurement.error.line(spell),
     }
 
 

@@ -1,7 +1,8 @@
 // The page of `gpu-saliency preview --web`: handles the server's messages.
 
 import { connect, send } from "./connection.js";
-import { attachControls, showPolicy } from "./controls.js";
+import { attachControls, showPolicy, showStrength } from "./controls.js";
+import { enableEstimates, markStale, showEncoder, showMeasurement } from "./estimate.js";
 import { showPicture } from "./picture.js";
 import { $, capitalised, frameRate, setText, signed, state } from "./state.js";
 import { drawTimeline } from "./timeline.js";
@@ -10,6 +11,7 @@ function handleMessage(message, received) {
   if (message.type === "hello") showClip(message);
   else if (message.type === "timeline") showProgress(message);
   else if (message.type === "plan") showPlan(message, received);
+  else if (message.type === "measurement") showMeasurement(message);
   else if (message.type === "error") setText("error", message.message);
 }
 
@@ -23,7 +25,7 @@ function showClip(hello) {
   state.hello = hello;
   document.title = `${hello.name} - gpu-saliency preview`;
   setText("name", hello.name);
-  setText("facts", `${hello.width}x${hello.height}, ${frameRate()} fps`);
+  setText("facts", `${hello.width}x${hello.height}, ${frameRate()} fps, ${hello.origin}`);
   [$("picture").width, $("picture").height] = hello.picture;
   for (const [id, names] of [["mapping", hello.mappings], ["aggregator", hello.aggregators]]) {
     $(id).replaceChildren(...names.map((name) => new Option(name, name)));
@@ -32,7 +34,8 @@ function showClip(hello) {
   $("offset").max = hello.max_offset;
   drawScale($("heat-scale"), hello.saliency_colours);
   drawScale($("grid-scale"), hello.offset_colours);
-  showPolicy(hello.policy);
+  showPolicy(hello.policy, hello.salient_bits);
+  showEncoder(hello);
   document.body.classList.toggle("live", hello.live);
   setText("state", "Analysing the first frames");
 }
@@ -54,6 +57,7 @@ function showProgress(timeline) {
   else setText("state", `Analysing: ${timeline.frames}${total} frames`);
   const progress = timeline.finished ? "finished" : timeline.error ? "failed" : "analysing";
   document.body.dataset.state = timeline.live !== null ? "live" : progress;
+  enableEstimates();
   setText("peak", Math.max(0, ...timeline.mean_saliency.map((point) => point[1])).toFixed(2));
   drawTimeline();
 }
@@ -68,6 +72,8 @@ function showPlan(plan, received) {
     $("command").value = plan.command;
     setText("copied", "");
   }
+  showStrength(plan);
+  markStale();
   document.body.dataset.policy = JSON.stringify(plan.policy);
   document.body.dataset.planned = received;
   drawTimeline();

@@ -1,15 +1,21 @@
 // The user's input: playback, layers, the policy, keys, and the command to copy.
 
 import { send } from "./connection.js";
+import { attachEstimates, cancel, measure } from "./estimate.js";
 import { draw, movePointer } from "./picture.js";
 import { $, LAYERS, setText, state } from "./state.js";
 import { drawTimeline, frameAt } from "./timeline.js";
 
+const DIALS = ["offset", "share", "mapping", "background", "aggregator", "alpha", "segments", "count", "crf"];
+let sharesBits = false; // whether the share was set last, and the offset follows from it
 const shownOpacity = { heat: 60, grid: 60 }; // what the keys h and p restore
 
-export function showPolicy(policy) {
+export function showPolicy(policy, salientBits) {
+  sharesBits = salientBits !== null;
   $("offset").value = policy.offset;
+  if (sharesBits) $("share").value = percent(salientBits);
   $("mapping").value = policy.mapping;
+  $("background").value = policy.max_background_offset;
   $("aggregator").value = policy.aggregator;
   $("alpha").value = policy.ema_alpha;
   const named = ["auto", "clip"].includes(policy.asked_segments);
@@ -18,14 +24,33 @@ export function showPolicy(policy) {
   enableControls();
 }
 
+// Of offset and share, the one that was not set last follows from the plan.
+export function showStrength(plan) {
+  const id = sharesBits ? "offset" : "share";
+  if (document.activeElement !== $(id)) $(id).value = sharesBits ? plan.policy.offset : percent(plan.share);
+  setText("plain-share", `${percent(plan.plain_share)} %`);
+}
+
+export function setOffset(offset) {
+  $("offset").value = offset;
+  sharesBits = false;
+  requestPlan();
+}
+
+function percent(share) {
+  return +(100 * share).toFixed(1);
+}
+
 function enableControls() {
+  $("background").disabled = $("mapping").value !== "attention";
   $("alpha").disabled = $("aggregator").value !== "ema";
   $("count").disabled = $("segments").value !== "number";
 }
 
 function requestPlan() {
   enableControls();
-  const invalid = ["offset", "alpha", "count"].find((id) => !$(id).disabled && !$(id).checkValidity());
+  const follows = sharesBits ? "offset" : "share";
+  const invalid = DIALS.find((id) => id !== follows && !$(id).disabled && !$(id).checkValidity());
   if (invalid) {
     setText("error", `${$(invalid).labels[0].textContent.trim()}: ${$(invalid).validationMessage}`);
     return;
@@ -33,9 +58,12 @@ function requestPlan() {
   setText("error", "");
   send({
     type: "policy",
-    offset: $("offset").valueAsNumber,
+    offset: sharesBits ? state.plan?.policy.offset ?? 0 : $("offset").valueAsNumber, // the share replaces it
     mapping: $("mapping").value,
     aggregator: $("aggregator").value,
+    salient_bits: sharesBits ? $("share").valueAsNumber / 100 : null,
+    max_background_offset: $("background").valueAsNumber,
+    crf: $("crf").value === "" ? null : $("crf").valueAsNumber,
     ema_alpha: $("alpha").valueAsNumber,
     segments: $("segments").value === "number" ? String($("count").valueAsNumber) : $("segments").value,
   });
@@ -66,6 +94,10 @@ const KEYS = {
   End: () => send({ type: "seek", number: $("seek").valueAsNumber >= 0 ? Number($("seek").max) : 0 }),
   h: () => toggleLayer("heat"),
   p: () => toggleLayer("grid"),
+  e: () => measure("clip"),
+  m: () => measure("moment"),
+  a: () => measure("auto"),
+  c: cancel,
   g: () => {
     $("grey").checked = !$("grey").checked;
     draw();
@@ -94,7 +126,13 @@ export function attachControls() {
   };
   for (const id of LAYERS) $(id).oninput = draw;
   $("grey").onchange = draw;
-  for (const id of ["offset", "mapping", "aggregator", "alpha", "segments", "count"]) $(id).onchange = requestPlan;
+  for (const id of DIALS) {
+    $(id).onchange = () => {
+      if (id === "offset" || id === "share") sharesBits = id === "share";
+      requestPlan();
+    };
+  }
+  attachEstimates(setOffset);
   $("picture").onpointermove = movePointer;
   $("copy").onclick = copyCommand;
   document.addEventListener("keydown", pressKey);

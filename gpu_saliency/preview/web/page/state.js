@@ -1,7 +1,8 @@
 // The state that the modules of the page share, and small helpers.
 //
 // For tests, document.body.dataset publishes: state, frame, playing, dropped, fps, policy (JSON), drawn (number of the picture that is
-// drawn, counted as they arrive) and planned (number of the last picture that arrived before the current plan).
+// drawn, counted as they arrive), planned (number of the last picture that arrived before the current plan), measured (what trial
+// encodes measure, and their state) and stale (whether the estimate is of other settings).
 
 export const LAYERS = ["heat", "grid"];
 
@@ -9,6 +10,8 @@ export const state = {
   hello: null,
   plan: null,
   timeline: null,
+  measurement: null, // the latest state of the trial encodes
+  estimate: null, // their latest result
   shown: null, // {facts, heat, grid, bitmap} of the picture that is drawn
   pointer: null, // position of the mouse, in fractions of the picture
 };

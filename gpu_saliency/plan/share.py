@@ -1,19 +1,19 @@
 """The share of the modelled bits that the most looked-at blocks get, and the strength that gives them a wanted share.
 
-A block's modelled bits are ``rate_share * 2 ** (-q / 6)`` with its effective offset ``q``, as in plan/mapping.py. The most
+A block's modelled bits are ``rate_share * 2 ** (-q / 6)`` with its effective offset ``q``, as in mapping.py. The most
 looked-at quarter of the blocks is chosen in each segment by the attention ``w`` of the mapping ``attention``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.reduce import HostReducer
-from gpu_saliency.analysis.sidecar import Sidecar
-from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import UsageError
 from gpu_saliency.plan.attention import DEFAULT_CURVE
 from gpu_saliency.plan.policy import MAX_OFFSET, RoiPolicy
@@ -25,9 +25,9 @@ _TOLERANCE = 0.005
 """A share may miss the wanted one by this: rounding to whole QP makes small steps."""
 
 
-def looked_at(sidecar: Sidecar, plan: RoiPlan) -> NDArray[np.bool_]:
-    """``[segments, rows, cols]``: the quarter of the blocks of each segment that viewers look at most."""
-    track, policy = sidecar.track, plan.policy
+def looked_at(track: SaliencyTrack, plan: RoiPlan) -> NDArray[np.bool_]:
+    """``[segments, rows, cols]``: the quarter of the blocks of each segment of ``plan`` that viewers look at most."""
+    policy = plan.policy
     starts = np.searchsorted(track.sample_starts(), plan.segment_start).astype(np.int64)
     reducer = track.reducer or HostReducer()
     saliency = reducer.reduce_saliency(track, starts, policy.aggregator, policy.ema_alpha)
@@ -62,6 +62,11 @@ def share_of(
     return inside / total
 
 
+def plain_share_of(plan: RoiPlan, chosen: NDArray[np.bool_]) -> float:
+    """Share, 0..1, of the modelled bits of a plain encode that lie in the ``chosen`` blocks."""
+    return share_of(plan, chosen, np.zeros(plan.qp_offset.shape, np.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class Shares:
     """The strength that `find_share` found, and what it gives."""
@@ -71,23 +76,31 @@ class Shares:
     modelled: float
 
 
-def find_share(job: EncodeJob, sidecar: Sidecar, policy: RoiPolicy, wanted: float) -> Shares:
+def find_share(
+    make_plan: Callable[[RoiPolicy], RoiPlan],
+    track: SaliencyTrack,
+    policy: RoiPolicy,
+    wanted: float,
+    *,
+    nearest: bool = False,
+) -> Shares:
     """Find the offset, in steps of `OFFSET_STEP`, that gives the most looked-at quarter the share ``wanted`` of the bits.
 
-    Raises `UsageError` with the reachable range for a share outside of it.
+    ``make_plan`` plans ``track`` with ``policy`` at some offset. A share outside of the reachable range gives its nearer end with
+    ``nearest``, and raises `UsageError` with the range otherwise.
     """
-    plain = job.plan(sidecar, replace(policy, offset=0))
-    chosen = looked_at(sidecar, plain)
+    plain = make_plan(replace(policy, offset=0))
+    chosen = looked_at(track, plain)
     shares: dict[int, float] = {}
 
     def share(steps: int) -> float:
         if steps not in shares:
-            shares[steps] = share_of(job.plan(sidecar, replace(policy, offset=-steps * OFFSET_STEP)), chosen)
+            shares[steps] = share_of(make_plan(replace(policy, offset=-steps * OFFSET_STEP)), chosen)
         return shares[steps]
 
     low, high = 0, round(MAX_OFFSET / OFFSET_STEP)
     least, most = share(low), share(high)
-    if not least - _TOLERANCE <= wanted <= most + _TOLERANCE:
+    if not nearest and not least - _TOLERANCE <= wanted <= most + _TOLERANCE:
         problem = f"cannot be reached: this clip allows {least:.1%} (a plain encode) to {most:.1%} (the strongest plan)"
         raise UsageError(problem, setting="salient_bits", value=f"{wanted:.1%}", cure="give a share between them")
     while high - low > 1:
