@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
-from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, overwrite_option
+from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError
@@ -87,16 +87,17 @@ def preview(
     source: SourceOptions,
     plan: PlanOptions,
     analysis: MapsOptions,
+    strict: StrictSource = False,
     sidecar: SidecarPath = None,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
 ) -> None:
     """Show the salient regions of a clip and its plan in a browser, a terminal or a file; no encode is made."""
     show.check(overwrite=overwrite, as_json=report.as_json)
-    display = PreviewDisplay(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter())
+    display = PreviewDisplay(plan.policy(), analysis.settings(), sidecar, show.page(report), report.reporter(), strict)
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
-        _refuse_for_live(show.output, sidecar, source, analysis)
+        _refuse_for_live(show.output, sidecar, source, analysis, strict=strict)
         display.show_live(file)
         return
     clip = source.probe(Path(file))
@@ -114,9 +115,12 @@ def preview(
     report.show(facts, text)
 
 
-def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions) -> None:
+def _refuse_for_live(
+    output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions, *, strict: bool
+) -> None:
     """Raise `UsageError` for an option that has no effect on a live source."""
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
+    given["--strict"] = strict or None
     flags = [flag for flag, value in given.items() if value is not None] + [flag for flag, _ in changed_arguments(source)]
     if flags:
         raise UsageError(f"{flags[0]}: does not apply to a live source", cure=f"leave {flags[0]} out")

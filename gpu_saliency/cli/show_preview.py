@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import ToolMissingError, UsageError
@@ -47,6 +48,8 @@ class PreviewDisplay:
     sidecar: Path | None
     page: Page | None
     reporter: Reporter
+    strict: bool = False
+    """Whether a source that is damaged or incomplete is refused."""
 
     def show_clip(self, clip: Clip, arguments: list[str]) -> None:
         """Show ``clip`` until the user ends the preview; ``arguments`` are added to the page's ``encode`` command."""
@@ -54,14 +57,14 @@ class PreviewDisplay:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                PreviewSession(clip, self.analysis, self.sidecar) as session,
+                PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=self.strict) as session,
             ):
                 server.serve_clip(session, self.policy, site, lambda policy: encode_command(clip, policy, arguments), spell_flag)
             return
         from gpu_saliency.preview.terminal.show import check_terminal, show_clip
 
         console = check_terminal(Console())
-        with PreviewSession(clip, self.analysis, self.sidecar) as session:
+        with PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=self.strict) as session:
             show_clip(session, self.policy, console, spell_flag)
 
     def show_live(self, source: str) -> None:
@@ -102,7 +105,8 @@ def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str,
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy = display.reporter, display.policy
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, on_progress=advance)
+        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, strict=display.strict, on_progress=advance)
+    report_source(clip, found, reporter)
     plan = build_roi_plan(found, policy)
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
@@ -113,7 +117,7 @@ def write_preview(display: PreviewDisplay, clip: Clip, output: Path, style: str,
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts
-        | {"roi": policy.to_json() | plan.statistics().to_json()}
+        | {"roi": policy.to_json() | plan.statistics().to_json(), "warnings": reporter.warnings}
     )
 
 
