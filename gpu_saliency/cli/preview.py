@@ -97,13 +97,13 @@ def preview(
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
         _refuse_for_live(show.output, sidecar, source, analysis)
-        display.show_live(file)
+        display.show_live(file, allow_playlists=source.allow_playlists)
         return
     clip = source.probe(Path(file))
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis)
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, [word for pair in arguments for word in pair])
+        display.show_clip(clip, [word for pair in arguments for word in pair if word != "True"])
         return
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
@@ -117,7 +117,8 @@ def preview(
 def _refuse_for_live(output: Path | None, sidecar: Path | None, source: SourceOptions, analysis: MapsOptions) -> None:
     """Raise `UsageError` for an option that has no effect on a live source."""
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
-    flags = [flag for flag, value in given.items() if value is not None] + [flag for flag, _ in changed_arguments(source)]
+    flags = [flag for flag, value in given.items() if value is not None]
+    flags += [flag for flag, _ in changed_arguments(source) if flag != "--allow-playlists"]
     if flags:
         raise UsageError(f"{flags[0]}: does not apply to a live source", cure=f"leave {flags[0]} out")
 
