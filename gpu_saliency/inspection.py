@@ -60,6 +60,7 @@ def inspect_encode(
     encoder_params: str = "",
     ffmpeg_bin: str = DEFAULT_FFMPEG,
     overwrite: bool = False,
+    allow_playlists: bool = False,
     observer: Observer | None = None,
 ) -> Inspection:
     """Compare the encode ``file`` with its plan, block by block, against a plain encode.
@@ -68,7 +69,7 @@ def inspect_encode(
     folder of ``file`` or of the sidecar, since a sidecar of any origin could name any path. ``plain`` is a plain encode with the
     same settings; by default a temporary one is made. ``picture`` is the path of a PNG to write. ``frames`` is the number of
     frames to compare, from the start; 0 compares all. ``encoder_params`` must repeat the value that was used for the encode.
-    Raises any `GpuSaliencyError`.
+    ``allow_playlists`` accepts a source that is a playlist. Raises any `GpuSaliencyError`.
     """
     file = Path(file)
     if frames < 0:
@@ -81,7 +82,7 @@ def inspect_encode(
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
-    clip = _source_of(path, file, None if src is None else Path(src))
+    clip = _source_of(path, file, None if src is None else Path(src), allow_playlists=allow_playlists)
     found = read_sidecar_of(path, clip)
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
     plan = job.plan(found, policy)
@@ -95,11 +96,11 @@ def inspect_encode(
             plain=None if plain is None else Path(plain),
         )
     if drawn is not None:
-        write_picture(drawn, clip, plan, proof)
+        write_picture(drawn, clip, plan, proof, overwrite=overwrite)
     return Inspection(file, path, drawn, proof)
 
 
-def _source_of(path: Path, file: Path, src: Path | None) -> Clip:
+def _source_of(path: Path, file: Path, src: Path | None, *, allow_playlists: bool) -> Clip:
     """Probe the source of the sidecar ``path``: ``src``, or the file of the recorded name beside the encode or the sidecar.
 
     The fingerprint is compared before anything is decoded. Raises `SidecarError` if it differs.
@@ -118,6 +119,7 @@ def _source_of(path: Path, file: Path, src: Path | None) -> Clip:
         pix_fmt=record.pix_fmt if is_raw else None,
         frame_rate=parse_frame_rate(str(record.frame_rate)) if is_raw else None,
         duration=record.duration,
+        allow_playlists=allow_playlists,
     )
     check_fresh(header, path, SourceRecord.of(clip))
     return clip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,15 +83,17 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             request.clip.check_unchanged()
             finishing()
             shared = request.sidecar is not None
-            record_encode(sidecar, request.sidecar_path, request.output_path.name, record, shared=shared)
+            path, name = request.sidecar_path, request.output_path.name
+            undo.enter_context(record_encode(sidecar, path, name, record, shared=shared, overwrite=request.overwrite or shared))
 
-        with observer.stage(f"encoding with {job.encoder}") as advance:
+        with ExitStack() as undo, observer.stage(f"encoding with {job.encoder}") as advance:
             encoded = run_saliency_encode(
                 job,
                 plan,
                 request.output,
                 on_frame=lambda done: advance(done, sidecar.frame_count),
                 before_publishing=prove_and_record,
+                overwrite=request.overwrite,
             )
     for lost in encoded.facts.lost:
         observer.warn(f"{request.output}: {lost}")
@@ -178,7 +181,14 @@ def _encode_plainly(
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None
-        encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
+        encoded = run_saliency_encode(
+            job,
+            None,
+            request.output,
+            frame_count=exact,
+            on_frame=lambda done: advance(done, total),
+            overwrite=request.overwrite,
+        )
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
     for lost in encoded.facts.lost:

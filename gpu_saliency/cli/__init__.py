@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sys
 import traceback
@@ -21,7 +22,7 @@ from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, UsageError
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, UsageError, shortened
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.process.streams import StdoutClosed, guarded
 
@@ -100,9 +101,11 @@ def _run() -> int:
     except Exception as error:
         if signals.interrupted():
             return _fail(Interrupted(signals.INTERRUPTED))
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _fail(UsageError(f"{error.filename}: {error.strerror}", cure="give a shorter path"))
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
-            return _fail(UsageError(error.format_message(), cure="see --help"))
+            return _fail(UsageError(shortened(error.format_message()), cure="see --help"))
         traceback.print_exc()
         return _fail(
             GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")

@@ -34,6 +34,15 @@ FfmpegBin = Annotated[
     ),
 ]
 
+AllowPlaylists = Annotated[
+    bool,
+    typer.Option(
+        "--allow-playlists",
+        help="Accept playlists (HLS, DASH, ffconcat) and picture patterns, and read the files that they name. Trust the source!",
+        rich_help_panel=SOURCE,
+    ),
+]
+
 
 StrictSource = Annotated[
     bool,
@@ -61,6 +70,7 @@ class RawOptions:
             help="Frame rate of raw video, or of a bare bitstream such as .h264.", show_default="24.0", rich_help_panel=SOURCE
         ),
     ] = None
+    allow_playlists: AllowPlaylists = False
 
     def probe(self, path: Path) -> Clip:
         """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
@@ -76,6 +86,7 @@ class RawOptions:
             frame_rate=rate,
             duration=duration,
             video_stream=video_stream,
+            allow_playlists=self.allow_playlists,
         )
 
 

@@ -16,10 +16,12 @@ from gpu_saliency.cli.saliency_options import AUTO, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
 from gpu_saliency.estimate import ClipEstimator
+from gpu_saliency.files import check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
 from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
+from gpu_saliency.publishing import check_replaceable
 from gpu_saliency.trial import Intent
 
 DEFAULT_HOST = "127.0.0.1"
@@ -110,7 +112,7 @@ def preview(
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
         _refuse_for_live(show.output, sidecar, source, analysis, encoder, strength, is_auto=plan.is_auto, strict=strict)
-        display.show_live(file)
+        display.show_live(file, allow_playlists=source.allow_playlists)
         return
     clip = source.probe(Path(file))
     estimator = ClipEstimator(clip, encode, max_vmaf_loss=strength.max_vmaf_loss)
@@ -120,14 +122,14 @@ def preview(
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis) + [pair for pair in chosen if pair[0] != "--crf"]
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, estimator, [word for pair in arguments for word in pair])
+        display.show_clip(clip, estimator, [word for pair in arguments for word in pair if word != "True"])
         return
     if not plan.is_auto:
         _refuse_for_file(encoder)
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
     display.analysis.check_output(show.output, "output")
-    facts = write_preview(display, clip, estimator, show.output, style, audio=audio)
+    facts = write_preview(display, clip, estimator, show.output, style, audio=audio, overwrite=overwrite)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text, has_output=True)
@@ -150,7 +152,7 @@ def _refuse_for_live(
         raise UsageError("needs trial encodes of a file, not of a live source", setting="offset", value=AUTO, cure=cure)
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
     flags = [flag for flag, value in given.items() if value is not None]
-    flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group)]
+    flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group) if flag != "--allow-playlists"]
     flags += ["--strict"] if strict else []
     flags += ["--max-vmaf-loss"] if strength.max_vmaf_loss else []
     if flags:
@@ -168,6 +170,10 @@ def _refuse_for_file(encoder: EncoderOptions) -> None:
 
 def _check_sidecar(sidecar: Path | None) -> None:
     """Raise `SidecarError` or `OutputError` before the analysis if the sidecar cannot be written after it."""
+    if sidecar is not None:
+        check_name(sidecar, cure=f"give {setting('sidecar')} another path")
+    if sidecar is not None and not sidecar.is_dir():
+        check_replaceable(sidecar, cure=f"give {setting('sidecar')} the path of a file")
     if sidecar is not None and sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure="give --sidecar the path of a file")
     if sidecar is not None and not sidecar.parent.is_dir():

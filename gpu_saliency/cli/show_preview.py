@@ -87,8 +87,8 @@ class PreviewDisplay:
         strict, per_map = self.strict, estimator.per_map
         return PreviewSession(clip, self.analysis, self.sidecar, self.reporter, strict=strict, per_map=per_map)
 
-    def show_live(self, source: str) -> None:
-        """Show a live ``source`` until the user ends the preview.
+    def show_live(self, source: str, *, allow_playlists: bool = False) -> None:
+        """Show a live ``source`` until the user ends the preview; ``allow_playlists`` accepts playlists.
 
         Raises `UsageError` for settings that live sources do not support.
         """
@@ -109,7 +109,7 @@ class PreviewDisplay:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                LiveReader(source) as reader,
+                LiveReader(source, allow_playlists=allow_playlists) as reader,
                 LiveSession(reader, model, rate) as session,
             ):
                 server.serve_live(session, self.start, site, spell_flag)
@@ -117,12 +117,12 @@ class PreviewDisplay:
         from gpu_saliency.preview.terminal.show import check_terminal, show_live
 
         console = check_terminal(Console())
-        with LiveReader(source) as reader, LiveSession(reader, model, rate) as session:
+        with LiveReader(source, allow_playlists=allow_playlists) as reader, LiveSession(reader, model, rate) as session:
             show_live(session, self.start, console, spell_flag)
 
 
 def write_preview(
-    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool
+    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool, overwrite: bool
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
@@ -141,9 +141,11 @@ def write_preview(
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
-            facts = write_sheet(overlay, output, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_sheet(overlay, output, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count))
         else:
-            facts = write_overlay(overlay, output, audio=audio, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_overlay(
+                overlay, output, audio=audio, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
+            )
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts

@@ -26,7 +26,7 @@ from gpu_saliency.errors import EncodeError, UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
-from gpu_saliency.source.clip import METADATA_ERRORS
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
 SEEK_AHEAD = 1.0
@@ -55,14 +55,16 @@ def run_saliency_encode(
     frame_count: int | None = None,
     on_frame: OnFrame | None = None,
     before_publishing: Callable[[Path], None] | None = None,
+    overwrite: bool = True,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
     The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
-    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name. ``frame_count`` is the
-    number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of frames encoded so
-    far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `SourceError` if the source has changed since
-    it was probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel;
+    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name, without ``overwrite``
+    only if no other file has it by then. ``frame_count`` is the number of frames that a plain encode must have (``None``: any).
+    ``on_frame`` is called with the number of frames encoded so far; an exception from it ends the encoder. Raises `EncodeError`,
+    `OutputError`, `SourceError` if the source has changed since it was probed, `ToolMissingError`, `UsageError` for a plan of
+    another clip, or `ValueError` for a job without a channel;
     temporary files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
@@ -71,7 +73,7 @@ def run_saliency_encode(
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     parts = 1
-    with publish(output) as temporary:
+    with publish(output, overwrite=overwrite) as temporary:
         if plan is None:
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:
@@ -216,7 +218,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes
 def _frames_of(path: Path) -> int:
     """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
-        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
+        with open_file(path) as container:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     except (av.FFmpegError, OSError, IndexError):
         return 0

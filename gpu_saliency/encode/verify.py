@@ -13,8 +13,9 @@ import av.container
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.errors import EncodeError, OutputError, setting
 from gpu_saliency.files import check_output, temporary_output
-from gpu_saliency.source.clip import METADATA_ERRORS, Clip, ColorTags
+from gpu_saliency.source.clip import Clip, ColorTags
 from gpu_saliency.source.fields import Fields, order_of
+from gpu_saliency.source.formats import open_file
 
 _LIMITED = 1
 """H.273's number for limited range."""
@@ -55,7 +56,7 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
     """Raise `OutputError` unless the container of ``output``, chosen by its suffix, can hold the video and audio codecs."""
     with temporary_output(output) as temporary:
         try:
-            container = av.open(str(temporary), "w")
+            container = av.open(f"file:{temporary}", "w")
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{output}: unknown file extension: {error}", cure="use .mp4, .mkv or .mov") from error
         with container:
@@ -79,7 +80,7 @@ def verify_output(
     and not treated as errors. ``fields`` is the source's field order; where the file lacks it, `OutputFacts.lost` says so.
     """
     try:
-        with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
+        with open_file(path) as container:
             video = container.streams.video[0]
             context = video.codec_context
             color = ColorTags.of(context)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from gpu_saliency.errors import MapsError
 from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
-from gpu_saliency.source.clip import METADATA_ERRORS, Clip, libav_reason
+from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.untrusted.regular import read_regular
 
@@ -128,7 +129,7 @@ def _decode(path: Path) -> av.VideoFrame:
         found = []
     if found:
         return found[0]
-    with av.open(f"file:{path}", options={"max_pixels": str(_MAX_PIXELS)}, metadata_errors=METADATA_ERRORS) as container:
+    with open_file(path, options={"max_pixels": str(_MAX_PIXELS)}) as container:
         return next(container.decode(video=0))
 
 

@@ -16,15 +16,17 @@ from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import Interrupted, OutputError, SourceError
 from gpu_saliency.process.stalls import STALL_CURE, stall_timeout
+from gpu_saliency.source.formats import METADATA_ERRORS, file_options
 from gpu_saliency.source.identity import FileIdentity
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
 
+MAX_PIXEL_ASPECT = 1000
+"""Largest supported ratio of a pixel's sides; real ones are below 3."""
+
 # libavutil's "unspecified" is 2 in AVColorPrimaries, AVColorTransferCharacteristic and AVColorSpace, and 0 in AVColorRange.
 _UNSPECIFIED = 2
-METADATA_ERRORS = "replace"
-"""How PyAV decodes metadata that is not UTF-8, such as Latin-1 titles in AVI: each undecodable byte becomes U+FFFD."""
 _OPEN_CURE = "check that the file still exists and can be read"
 
 
@@ -88,6 +90,8 @@ class Clip:
     """libavformat's name of the container; empty for raw video."""
     given_rate: Fraction | None = None
     """Frame rate that the user gave for a bare bitstream such as .h264; its frames are then counted at this rate."""
+    allow_playlists: bool = False
+    """Whether the file may be a playlist, and libavformat may read the local files that it names."""
 
     @property
     def url(self) -> str:
@@ -102,10 +106,12 @@ class Clip:
 
     @property
     def demuxer_options(self) -> dict[str, str]:
-        """The options that libavformat needs for raw video and for the given rate of a bare bitstream; empty for a container."""
+        """libavformat's options for the clip: the format of raw video; what a container may read, and a bare bitstream's rate."""
         if not self.is_raw:
-            return {} if self.given_rate is None else {"framerate": str(self.given_rate)}
+            rate = {} if self.given_rate is None else {"framerate": str(self.given_rate)}
+            return rate | file_options(self.path, allow_playlists=self.allow_playlists, container=self.container)
         return {
+            "protocol_whitelist": "file",
             "video_size": f"{self.width}x{self.height}",
             "pixel_format": self.pix_fmt,
             "framerate": str(self.frame_rate),
@@ -171,6 +177,17 @@ def video_stream_of(container: av.container.InputContainer, number: int) -> av.v
 def moving_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
     """The video streams of ``container`` that are no cover pictures, in order."""
     return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+
+
+def pixel_aspect_of(name: str, video: av.video.stream.VideoStream) -> Fraction:
+    """The sample aspect ratio of ``video``, 1 where it has none. Raises `SourceError` for one that no display can show."""
+    found = video.sample_aspect_ratio or Fraction(1)
+    if not 1 / Fraction(MAX_PIXEL_ASPECT) <= found <= MAX_PIXEL_ASPECT:
+        raise SourceError(
+            f"{name}: has pixels of {found.numerator}:{found.denominator}, at most {MAX_PIXEL_ASPECT}:1 is supported",
+            cure="give it its right shape, such as ffmpeg -i FILE -c copy -aspect 16:9 OTHER",
+        )
+    return found
 
 
 def libav_reason(error: Exception) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
-from gpu_saliency.process.stalls import stall_timeout
 from gpu_saliency.source.choice import choose_stream
-from gpu_saliency.source.clip import MAX_SIDE, METADATA_ERRORS, Clip, ColorTags, libav_reason
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, pixel_aspect_of
+from gpu_saliency.source.formats import file_options, open_file, refused_file
 from gpu_saliency.source.frame_rate import frames_before
 from gpu_saliency.source.identity import FileIdentity
 from gpu_saliency.source.rate import clock_rate, is_bare
@@ -31,6 +31,7 @@ def probe_clip(
     frame_rate: Fraction | None = None,
     duration: float = 0.0,
     video_stream: int | None = None,
+    allow_playlists: bool = False,
 ) -> Clip:
     """Read size, format, rate, colour tags and streams of the video file ``path``, and decode its first frame.
 
@@ -38,15 +39,15 @@ def probe_clip(
     defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a value given here that contradicts the file is
     an error, except the ``frame_rate`` of a bare bitstream such as .h264, which has no time stamps. ``duration`` limits the clip to
     its first seconds; 0 uses the whole clip. ``video_stream`` is the number of the video stream, cover pictures not counted;
-    ``None`` takes the default one, and the largest of several.
+    ``None`` takes the default one, and the largest of several. Playlists and other files that name further files are refused
+    unless ``allow_playlists``; even then, nothing is read from a network.
 
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
     path = Path(path)
     if not 0 <= duration < math.inf:  # also refuses nan
         raise UsageError("out of range", setting="duration", value=duration, cure="give seconds, or 0 for the whole clip")
-    if not path.exists():
-        raise SourceMissingError(f"{path}: no such file", cure=_GIVE_A_VIDEO)
+    check_exists(path, cure=_GIVE_A_VIDEO)
     if not path.is_file():
         raise SourceError(f"{path}: is not a regular file", cure=_GIVE_A_VIDEO)
     if path.stat().st_size == 0:
@@ -59,7 +60,8 @@ def probe_clip(
         if video_stream:
             raise UsageError("raw video has one stream", setting="video_stream", value=video_stream, cure="leave it out")
         return replace(probe_raw(path, width, height, pix_fmt, frame_rate, duration), identity=identity)
-    clip = replace(_probe_container(path, duration, frame_rate, video_stream), size_bytes=identity.size_bytes, identity=identity)
+    clip = _probe_container(path, duration, frame_rate, video_stream, allow_playlists=allow_playlists)
+    clip = replace(clip, size_bytes=identity.size_bytes, identity=identity)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
 
@@ -71,11 +73,26 @@ def _identify(path: Path) -> FileIdentity:
         raise SourceError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}", cure=_GIVE_A_VIDEO) from error
 
 
-def _probe_container(path: Path, duration: float, given_rate: Fraction | None, video_stream: int | None) -> Clip:
+def check_exists(path: Path, *, cure: str) -> None:
+    """Raise `SourceMissingError` unless ``path`` exists and its name can be that of a file."""
     try:
-        container = av.open(f"file:{path}", metadata_errors=METADATA_ERRORS, timeout=stall_timeout())
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceMissingError(f"{path}: no such file", cure=cure) from None
+    except ValueError:  # a null character
+        raise SourceMissingError(f"{str(path)!r}: no such file", cure=cure) from None
+    except OSError as error:
+        raise SourceMissingError(f"{path}: cannot be found: {error.strerror}", cure=cure) from error
+
+
+def _probe_container(
+    path: Path, duration: float, given_rate: Fraction | None, video_stream: int | None, *, allow_playlists: bool
+) -> Clip:
+    try:
+        container = open_file(path, options=file_options(path, allow_playlists=allow_playlists))
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(
+        refused = None if allow_playlists else refused_file(path)
+        raise refused or SourceError(
             f"{path}: is not a video that ffmpeg can read: {libav_reason(error)}",
             cure="give a file in a container that ffmpeg reads, or raw video with the suffix .yuv",
         ) from error
@@ -100,7 +117,7 @@ def _probe_container(path: Path, duration: float, given_rate: Fraction | None, v
             duration=duration,
             codec=context.codec.canonical_name,
             color=ColorTags.of(context),
-            sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
+            sample_aspect_ratio=pixel_aspect_of(str(path), video),
             rotation=round(first.rotation / 90) * 90 % 360,
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
@@ -108,6 +125,7 @@ def _probe_container(path: Path, duration: float, given_rate: Fraction | None, v
             stream=stream,
             container=container.format.name,
             given_rate=own_rate,
+            allow_playlists=allow_playlists,
         )
 
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gpu_saliency.analysis.sidecar.fresh import check_fresh
-from gpu_saliency.analysis.sidecar.read import read_header
+from gpu_saliency.analysis.sidecar.read import read_header, read_sidecar
 from gpu_saliency.analysis.sidecar.sidecar import Sidecar
 from gpu_saliency.analysis.sidecar.write import save_sidecar
+from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.files import publish
+from gpu_saliency.source.identity import FileIdentity
 
 
 def store_sidecar(sidecar: Sidecar, path: Path) -> None:
@@ -25,14 +28,37 @@ def store_sidecar(sidecar: Sidecar, path: Path) -> None:
         save_sidecar(_joined(sidecar, path), path)
 
 
-def record_encode(sidecar: Sidecar, path: Path, name: str, record: dict[str, Any], *, shared: bool) -> None:
-    """Write ``sidecar`` with the record of the encode ``name`` to ``path``; with ``shared`` the file's other records are kept.
+@contextlib.contextmanager
+def record_encode(
+    sidecar: Sidecar, path: Path, name: str, record: dict[str, Any], *, shared: bool, overwrite: bool = True
+) -> Iterator[None]:
+    """Write ``sidecar`` with the record of the encode ``name`` to ``path``, and take it back if the block ends with an error.
 
-    Raises as `store_sidecar`.
+    With ``shared`` the records of the file at ``path`` are kept. What is taken back is the record alone where other runs have
+    written since, else the whole change. Raises as `store_sidecar`, and `OutputError` without ``overwrite`` if the file exists.
     """
     with locked(path):
+        before = path.read_bytes() if path.exists() else None
         known = _joined(sidecar, path) if shared else sidecar
-        save_sidecar(known.with_encode(name, record), path)
+        save_sidecar(known.with_encode(name, record), path, overwrite=overwrite)
+        written = FileIdentity.of(path)
+    try:
+        yield
+    except BaseException:
+        with locked(path), contextlib.suppress(OSError, ValueError, GpuSaliencyError):
+            _take_back(path, name, before, is_last=FileIdentity.of(path) == written)
+        raise
+
+
+def _take_back(path: Path, name: str, before: bytes | None, *, is_last: bool) -> None:
+    if not is_last:
+        found = read_sidecar(path)
+        save_sidecar(replace(found, encodes={key: value for key, value in found.encodes.items() if key != name}), path)
+    elif before is None:
+        path.unlink()
+    else:
+        with publish(path) as temporary:
+            temporary.write_bytes(before)
 
 
 def _joined(sidecar: Sidecar, path: Path) -> Sidecar:

@@ -22,11 +22,14 @@ from gpu_saliency.grid import BLOCK_SIZE
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str]) -> None:
-    """Write ``sidecar`` to ``path`` atomically: after an error, an older file is unchanged. Raises `OutputError`."""
+def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write ``sidecar`` to ``path`` atomically: after an error, an older file is unchanged. Raises `OutputError`.
+
+    Without ``overwrite`` an existing file is an error, also one that appears while this one is written.
+    """
     path = Path(path)
     cure = f"give {setting('sidecar')} another path"
-    with publish(path, cure=cure) as temporary, writing(path, cure=cure):
+    with publish(path, overwrite=overwrite, cure=cure, name="sidecar") as temporary, writing(path, cure=cure):
         write_sidecar(sidecar, temporary)
 
 

@@ -13,7 +13,7 @@ import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError
 from gpu_saliency.source.choice import choose_stream
-from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, moving_streams
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, moving_streams, pixel_aspect_of
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
@@ -83,6 +83,6 @@ def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFram
         frame_count=None,
         codec=video.codec_context.codec.canonical_name,
         color=ColorTags.of(video.codec_context),
-        sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
+        sample_aspect_ratio=pixel_aspect_of(name_of(source), video),
         rotation=round(frame.rotation / 90) * 90 % 360,
     )
