@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import as_text
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.texts import shell_join
 
 
 def encode_command(clip: Clip, policy: RoiPolicy, arguments: list[str]) -> str:
@@ -22,4 +21,4 @@ def encode_command(clip: Clip, policy: RoiPolicy, arguments: list[str]) -> str:
         value = getattr(policy, name)
         if has_effect.get(name, True) and value != getattr(default, name):
             words += [spell_flag(name, None), as_text(value)]
-    return shlex.join(words + arguments)
+    return shell_join(words + arguments)

@@ -40,7 +40,7 @@ class EncodeOptions:
     ] = None
     encoder_params: Annotated[
         str,
-        typer.Option(help="Pass key=value:... to the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE),
+        typer.Option(help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE),
     ] = ""
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG

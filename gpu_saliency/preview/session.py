@@ -14,6 +14,7 @@ from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
+from gpu_saliency.texts import printable
 
 _REFRESH_SECONDS = 0.5
 """Least time between two views while the analysis runs."""
@@ -30,7 +31,7 @@ class PreviewSession:
 
     def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None) -> None:
         """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it."""
-        self.clip, self.name = clip, clip.path.name
+        self.clip, self.name = clip, printable(clip.path.name)
         self.planner = Planner(clip)
         self._settings, self._sidecar = settings, sidecar
         self._growing: GrowingTrack | None = GrowingTrack()
