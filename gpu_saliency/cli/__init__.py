@@ -25,6 +25,7 @@ from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, UsageError, shortened
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.process.streams import StdoutClosed, guarded
+from gpu_saliency.texts import hide_secrets, printable
 
 EXIT_CODES = """
 Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
@@ -106,7 +107,7 @@ def _run() -> int:
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
             return _fail(UsageError(shortened(error.format_message()), cure="see --help"))
-        traceback.print_exc()
+        sys.stderr.write(printable(hide_secrets(traceback.format_exc()), keep="\n"))
         return _fail(
             GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
         )

@@ -16,6 +16,7 @@ from gpu_saliency.process.streams import StdoutClosed, StdoutError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.texts import printable
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
 """Panels of the help page."""
@@ -138,7 +139,7 @@ class RunOptions:
         Raises `StdoutError` if stdout cannot be written; a warning where the command ``has_output``, which is complete.
         """
         try:
-            print(json.dumps(result, indent=2) if self.as_json else text, flush=True)
+            print(json.dumps(result, indent=2) if self.as_json else printable(text, keep="\n"), flush=True)
         except StdoutClosed:
             return
         except StdoutError as error:

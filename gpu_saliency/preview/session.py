@@ -17,6 +17,7 @@ from gpu_saliency.preview.planner import Planner, View
 from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
+from gpu_saliency.texts import printable
 
 _REFRESH_SECONDS = 0.5
 """Least time between two views while the analysis runs."""
@@ -46,7 +47,7 @@ class PreviewSession:
         ``observer`` receives what the analysis found about the source, in the thread of the analysis. ``strict`` refuses a source
         that is damaged or incomplete. ``per_map`` is that of the encode's channel (`plan_track`).
         """
-        self.clip, self.name, self.origin = clip, clip.path.name, _origin(settings)
+        self.clip, self.name, self.origin = clip, printable(clip.path.name), _origin(settings)
         self.planner = Planner(clip, per_map=per_map)
         self._settings, self._sidecar = settings, sidecar
         self._observer, self._strict = observer or Observer(), strict

@@ -21,7 +21,8 @@ from clips import make_clip
 from program import Run, leftovers, run
 from waiting import HANG_SECONDS
 
-from gpu_saliency import files, pipeline, probe_clip, publishing
+from gpu_saliency import files, probe_clip, publishing
+from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.errors import OutputError, SourceMissingError
 from gpu_saliency.files import check_output, publish, restored_after_error
 from gpu_saliency.publishing import give_name
@@ -350,35 +351,30 @@ def test_of_many_writers_one_wins(tmp_path: Path) -> None:
     assert leftovers(tmp_path, {"o"}) == {f"mine{number}" for number in lost}
 
 
-def _replace_by_file(folder: Path) -> None:
+def _become_a_file(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.write_bytes(b"theirs")
 
 
-def _replace_by_folder(folder: Path) -> None:
+def _become_another(folder: Path) -> None:
     folder.rename(folder.with_name("moved"))
     folder.mkdir()
 
 
-GONE: dict[str, Callable[[Path], object]] = {
-    "removed": shutil.rmtree,
-    "a file": _replace_by_file,
-    "another folder": _replace_by_folder,
-}
+GONE: dict[str, Callable[[Path], None]] = {"removed": shutil.rmtree, "a file": _become_a_file, "another folder": _become_another}
 
 
 @pytest.mark.parametrize("how", GONE)
 def test_the_folder_goes_during_the_analysis(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    find = pipeline.find_saliency
 
     def late(*arguments: Any, **settings: Any) -> Any:
-        found = find(*arguments, **settings)
+        found = find_saliency(*arguments, **settings)
         GONE[how](folder)
         return found
 
-    monkeypatch.setattr(pipeline, "find_saliency", late)
+    monkeypatch.setattr("gpu_saliency.pipeline.find_saliency", late)
     done = run(*_command(made, "encode", folder / "o.mp4"))
     if how == "another folder" and not done.code:  # a folder of the same name can take the output
         assert leftovers(folder, set()) == {"o.mp4", "o.mp4.saliency.npz"}
