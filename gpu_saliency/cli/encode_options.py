@@ -43,6 +43,14 @@ class EncodeOptions:
         typer.Option(help="Pass key=value:... to the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE),
     ] = ""
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
+    drop_dynamic_hdr: Annotated[
+        bool,
+        typer.Option(
+            "--drop-dynamic-hdr",
+            help="Encode without the source's HDR10+ or Dolby Vision metadata; otherwise such a source is refused.",
+            rich_help_panel=ENCODE,
+        ),
+    ] = False
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     saliency_fallback_plain: Annotated[
         bool,
@@ -65,6 +73,7 @@ class EncodeOptions:
             crf=self.crf,
             encoder_params=self.encoder_params,
             audio=not self.no_audio,
+            drop_dynamic_hdr=self.drop_dynamic_hdr,
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
             bitrate=None if self.bitrate is None else parse_bitrate(self.bitrate),
