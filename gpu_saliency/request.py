@@ -68,8 +68,11 @@ class EncodeRequest:
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
 
-def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
-    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written."""
+def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:
+    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written.
+
+    Returns ``job`` with the choice of streams for this output.
+    """
     output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
     request.analysis.check_output(output, "output")
@@ -86,3 +89,4 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     else:
         check_replaceable(sidecar, cure=f"give {setting('sidecar')} the path of a file")
         check_folder(sidecar, cure=f"give {setting('sidecar')} another path")
+    return job.for_output(output)
