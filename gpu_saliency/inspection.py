@@ -51,6 +51,7 @@ def inspect_encode(
     encoder_params: str = "",
     ffmpeg_bin: str = DEFAULT_FFMPEG,
     overwrite: bool = False,
+    allow_playlists: bool = False,
     observer: Observer | None = None,
 ) -> Inspection:
     """Compare the encode ``file`` with its plan, block by block, against a plain encode.
@@ -58,7 +59,7 @@ def inspect_encode(
     ``sidecar`` is the file beside ``file`` by default; it records the path of the source, which ``src`` overrides. ``plain`` is a
     plain encode with the same settings; by default a temporary one is made. ``picture`` is the path of a PNG to write. ``frames``
     is the number of frames to compare, from the start; 0 compares all. ``encoder_params`` must repeat the value that was used for
-    the encode. Raises any `GpuSaliencyError`.
+    the encode. ``allow_playlists`` accepts a source that is a playlist. Raises any `GpuSaliencyError`.
     """
     file = Path(file)
     if frames < 0:
@@ -72,7 +73,7 @@ def inspect_encode(
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
     found = read_sidecar(path)
-    clip = _source_of(found, path, None if src is None else Path(src))
+    clip = _source_of(found, path, None if src is None else Path(src), allow_playlists=allow_playlists)
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)
     plan = job.plan(found, policy)
     with (observer or Observer()).stage("comparing with a plain encode") as advance:
@@ -89,7 +90,7 @@ def inspect_encode(
     return Inspection(file, path, drawn, proof)
 
 
-def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
+def _source_of(sidecar: Sidecar, path: Path, src: Path | None, *, allow_playlists: bool) -> Clip:
     """Probe the source of ``sidecar``, at ``src`` or at the recorded path. Raises `SidecarError` if its fingerprint differs."""
     record = sidecar.source
     source = src or Path(record.path)
@@ -101,6 +102,7 @@ def _source_of(sidecar: Sidecar, path: Path, src: Path | None) -> Clip:
         pix_fmt=record.pix_fmt if is_raw else None,
         frame_rate=parse_frame_rate(str(record.frame_rate)) if is_raw else None,
         duration=record.duration,
+        allow_playlists=allow_playlists,
     )
     check_fresh(sidecar, path, SourceRecord.of(clip))
     return clip

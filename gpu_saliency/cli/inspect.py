@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import FfmpegBin, RunOptions, overwrite_option
+from gpu_saliency.cli.options import AllowPlaylists, FfmpegBin, RunOptions, overwrite_option
 from gpu_saliency.cli.rows import Rows, format_rows
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.inspection import inspect_encode
@@ -30,6 +30,7 @@ def inspect(
     frames: Annotated[int, typer.Option(help="Compare only this many frames from the start; 0 compares all.")] = 0,
     encoder_params: Annotated[str, typer.Option(help="The --encoder-params used for the encode.", show_default=False)] = "",
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG,
+    allow_playlists: AllowPlaylists = False,
     overwrite: Annotated[bool, overwrite_option("picture")] = False,
     report: RunOptions,
 ) -> None:
@@ -44,6 +45,7 @@ def inspect(
         encoder_params=encoder_params,
         ffmpeg_bin=ffmpeg_bin,
         overwrite=overwrite,
+        allow_playlists=allow_playlists,
         observer=report.reporter(),
     )
     report.show(found.to_json(), f"{format_rows(_rows(found.proof))}\n{found.proof.summary()}")

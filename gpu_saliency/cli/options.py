@@ -31,6 +31,15 @@ FfmpegBin = Annotated[
     ),
 ]
 
+AllowPlaylists = Annotated[
+    bool,
+    typer.Option(
+        "--allow-playlists",
+        help="Accept playlists (HLS, DASH, ffconcat) and picture patterns, and read the files that they name. Trust the source!",
+        rich_help_panel=SOURCE,
+    ),
+]
+
 
 def overwrite_option(file: str, panel: str | None = None) -> Any:
     """Declare ``--overwrite`` for a command; ``file`` names its output in the help text."""
@@ -49,6 +58,7 @@ class RawOptions:
     framerate: Annotated[str | None, typer.Option(help="Frame rate of raw video.", show_default="24.0", rich_help_panel=SOURCE)] = (
         None
     )
+    allow_playlists: AllowPlaylists = False
 
     def probe(self, path: Path) -> Clip:
         """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
@@ -56,7 +66,15 @@ class RawOptions:
 
     def _probe(self, path: Path, duration: float) -> Clip:
         rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
-        return probe_clip(path, width=self.width, height=self.height, pix_fmt=self.pix_fmt, frame_rate=rate, duration=duration)
+        return probe_clip(
+            path,
+            width=self.width,
+            height=self.height,
+            pix_fmt=self.pix_fmt,
+            frame_rate=rate,
+            duration=duration,
+            allow_playlists=self.allow_playlists,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def preview(
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
         _refuse_for_live(show.output, sidecar, source, analysis, encoder, strength, is_auto=plan.is_auto)
-        display.show_live(file)
+        display.show_live(file, allow_playlists=source.allow_playlists)
         return
     clip = source.probe(Path(file))
     estimator = ClipEstimator(clip, encode, max_vmaf_loss=strength.max_vmaf_loss)
@@ -119,7 +119,7 @@ def preview(
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis) + [pair for pair in chosen if pair[0] != "--crf"]
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, estimator, [word for pair in arguments for word in pair])
+        display.show_clip(clip, estimator, [word for pair in arguments for word in pair if word != "True"])
         return
     if not plan.is_auto:
         _refuse_for_file(encoder)
@@ -148,7 +148,7 @@ def _refuse_for_live(
         raise UsageError("needs trial encodes of a file, not of a live source", setting="offset", value=AUTO, cure=cure)
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
     flags = [flag for flag, value in given.items() if value is not None]
-    flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group)]
+    flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group) if flag != "--allow-playlists"]
     flags += ["--max-vmaf-loss"] if strength.max_vmaf_loss else []
     if flags:
         raise UsageError(f"{flags[0]}: does not apply to a live source", cure=f"leave {flags[0]} out")

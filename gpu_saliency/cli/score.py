@@ -92,5 +92,8 @@ def _probe(ref: Path, dist: Path, raw: RawOptions) -> tuple[Clip, Clip]:
     """Read both headers; the format of raw video is of the raw file, or is checked against both files."""
     files = (ref, dist)
     is_raw = [path.suffix.lower() in RAW_SUFFIXES for path in files]
-    clips = [raw.probe(path) if own or not any(is_raw) else probe_clip(path) for path, own in zip(files, is_raw, strict=True)]
+    clips = [
+        raw.probe(path) if own or not any(is_raw) else probe_clip(path, allow_playlists=raw.allow_playlists)
+        for path, own in zip(files, is_raw, strict=True)
+    ]
     return clips[0], clips[1]

@@ -80,8 +80,8 @@ class PreviewDisplay:
         with PreviewSession(clip, self.analysis, self.sidecar, per_map=estimator.per_map) as session:
             show_clip(session, start, console, estimator, spell_flag, auto=auto)
 
-    def show_live(self, source: str) -> None:
-        """Show a live ``source`` until the user ends the preview.
+    def show_live(self, source: str, *, allow_playlists: bool = False) -> None:
+        """Show a live ``source`` until the user ends the preview; ``allow_playlists`` accepts playlists.
 
         Raises `UsageError` for settings that live sources do not support.
         """
@@ -102,7 +102,7 @@ class PreviewDisplay:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                LiveReader(source) as reader,
+                LiveReader(source, allow_playlists=allow_playlists) as reader,
                 LiveSession(reader, model, rate) as session,
             ):
                 server.serve_live(session, self.start, site, spell_flag)
@@ -110,7 +110,7 @@ class PreviewDisplay:
         from gpu_saliency.preview.terminal.show import check_terminal, show_live
 
         console = check_terminal(Console())
-        with LiveReader(source) as reader, LiveSession(reader, model, rate) as session:
+        with LiveReader(source, allow_playlists=allow_playlists) as reader, LiveSession(reader, model, rate) as session:
             show_live(session, self.start, console, spell_flag)
 
 

@@ -28,6 +28,7 @@ from gpu_saliency.encode.workers import OnFrame, Task, Workers
 from gpu_saliency.errors import EncodeError
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
 PROVEN_FRAMES = 12
@@ -202,7 +203,7 @@ def proven_frames(plain: Path, plan: RoiPlan) -> int:
 def packet_sizes(path: Path) -> list[int]:
     """The size in bytes of each video packet of a part's file, in decode order. Raises `EncodeError` for a file without one."""
     try:
-        with av.open(f"file:{path}") as container:
+        with open_file(path) as container:
             sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
     except (av.FFmpegError, OSError, IndexError) as error:
         raise EncodeError(

@@ -13,6 +13,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.errors import EncodeError, OutputError, setting
 from gpu_saliency.files import check_output, temporary_output
 from gpu_saliency.source.clip import Clip, ColorTags
+from gpu_saliency.source.formats import open_file
 
 _LIMITED = 1
 """H.273's number for limited range."""
@@ -49,7 +50,7 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
     """Raise `OutputError` unless the container of ``output``, chosen by its suffix, can hold the video and audio codecs."""
     with temporary_output(output) as temporary:
         try:
-            container = av.open(str(temporary), "w")
+            container = av.open(f"file:{temporary}", "w")
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{output}: unknown file extension: {error}", cure="use .mp4, .mkv or .mov") from error
         with container:
@@ -71,7 +72,7 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
     and not treated as errors.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_file(path) as container:
             video = container.streams.video[0]
             context = video.codec_context
             color = ColorTags.of(context)

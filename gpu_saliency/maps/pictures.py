@@ -18,6 +18,7 @@ from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.probe import probe_clip
 
 _DECODERS = {
@@ -124,7 +125,7 @@ def _decode(path: Path) -> av.VideoFrame:
         found = []
     if found:
         return found[0]
-    with av.open(f"file:{path}") as container:
+    with open_file(path) as container:
         return next(container.decode(video=0))
 
 

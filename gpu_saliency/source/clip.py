@@ -16,6 +16,7 @@ import av.video.stream
 from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import SourceError
+from gpu_saliency.source.formats import file_options
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
@@ -77,6 +78,10 @@ class Clip:
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
     size_bytes: int = 0
+    container: str = ""
+    """libavformat's name of the container, such as ``matroska,webm``; empty where it is not known."""
+    allow_playlists: bool = False
+    """Whether the file may be a playlist, and libavformat may read the local files that it names."""
 
     @property
     def url(self) -> str:
@@ -91,10 +96,11 @@ class Clip:
 
     @property
     def demuxer_options(self) -> dict[str, str]:
-        """The options that libavformat needs for raw video; empty for a container."""
+        """libavformat's options for the clip: the format of raw video, or of a container what it may read."""
         if not self.is_raw:
-            return {}
+            return file_options(self.path, allow_playlists=self.allow_playlists, container=self.container)
         return {
+            "protocol_whitelist": "file",
             "video_size": f"{self.width}x{self.height}",
             "pixel_format": self.pix_fmt,
             "framerate": str(self.frame_rate),

@@ -11,6 +11,7 @@ import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
+from gpu_saliency.source.formats import file_options, open_file, refused_file
 from gpu_saliency.source.frame_rate import frames_before
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
@@ -25,12 +26,14 @@ def probe_clip(
     pix_fmt: str | None = None,
     frame_rate: Fraction | None = None,
     duration: float = 0.0,
+    allow_playlists: bool = False,
 ) -> Clip:
     """Read size, format, rate, colour tags and streams of the video file ``path``, and decode its first frame.
 
     Files that end in ``.yuv`` or ``.raw`` are raw planar video: ``width`` and ``height`` (pixels) are required, ``pix_fmt``
     defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a value given here that contradicts the file is
-    an error. ``duration`` limits the clip to its first seconds; 0 uses the whole clip.
+    an error. ``duration`` limits the clip to its first seconds; 0 uses the whole clip. Playlists and other files that name further
+    files are refused unless ``allow_playlists``; even then, nothing is read from a network.
 
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
@@ -48,16 +51,17 @@ def probe_clip(
             raise UsageError("out of range", setting=name, value=value, cure=f"1 to {MAX_SIDE}")
     if path.suffix.lower() in RAW_SUFFIXES:
         return probe_raw(path, width, height, pix_fmt, frame_rate, duration)
-    clip = _probe_container(path, duration)
+    clip = _probe_container(path, duration, allow_playlists=allow_playlists)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
 
 
-def _probe_container(path: Path, duration: float) -> Clip:
+def _probe_container(path: Path, duration: float, *, allow_playlists: bool) -> Clip:
     try:
-        container = av.open(f"file:{path}")
+        container = open_file(path, options=file_options(path, allow_playlists=allow_playlists))
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(
+        refused = None if allow_playlists else refused_file(path)
+        raise refused or SourceError(
             f"{path}: is not a video that ffmpeg can read: {libav_reason(error)}",
             cure="give a file in a container that ffmpeg reads, or raw video with the suffix .yuv",
         ) from error
@@ -89,6 +93,8 @@ def _probe_container(path: Path, duration: float) -> Clip:
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,
+            container=container.format.name,
+            allow_playlists=allow_playlists,
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import av
 
-from gpu_saliency.errors import SourceError
+from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.preview.live.opening import open_byte_source, open_container
 from gpu_saliency.preview.live.pace import Pacer
 from gpu_saliency.preview.live.source import check_source, clip_of, name_of, reconnects, video_of
@@ -42,11 +42,19 @@ class LiveReader:
     """
 
     def __init__(
-        self, source: str, now: Callable[[], float] = time.monotonic, wait: Callable[[float], object] | None = None
+        self,
+        source: str,
+        now: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+        *,
+        allow_playlists: bool = False,
     ) -> None:
-        """``now`` and ``wait`` replace the clock that paces the frames of files and pipes."""
+        """``allow_playlists`` accepts playlists, and reads what they name.
+
+        ``now`` and ``wait`` replace the clock that paces the frames of files and pipes."""
         self.source, self.name = source, name_of(source)
         self.clip: Clip
+        self._allow_playlists = allow_playlists
         self._closing = threading.Event()
         self._now, self._wait = now, wait or self._closing.wait
         self._arrival = threading.Condition()
@@ -97,7 +105,8 @@ class LiveReader:
                 self._read()
                 reason = "end of stream"
             except SourceError as error:
-                reason, cure = error.message.removeprefix(f"{self.name}: "), error.cure
+                message, cure = error.worded(setting)
+                reason = message.removeprefix(f"{self.name}: ")
             except (av.FFmpegError, OSError) as error:
                 reason = "no data" if isinstance(error, av.error.ExitError) else libav_reason(error)
             if self._latest is None:
@@ -124,7 +133,7 @@ class LiveReader:
             bytes_in = open_byte_source(self.source, self._closing)
             if bytes_in is not None:
                 stack.callback(bytes_in.close)
-            container = stack.enter_context(open_container(self.source, bytes_in))
+            container = stack.enter_context(open_container(self.source, bytes_in, allow_playlists=self._allow_playlists))
             video = video_of(self.source, container)
             pacer = Pacer(self._now)
             for packet in container.demux(video):

@@ -11,6 +11,7 @@ import time
 
 from gpu_saliency.encode.ffmpeg import ask_program, candidates
 from gpu_saliency.errors import SourceError, ToolMissingError
+from gpu_saliency.source.formats import url_options
 
 RELAYED = frozenset({"srt"})
 OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
@@ -27,7 +28,7 @@ class Relay:
     def __init__(self, source: str, closing: threading.Event) -> None:
         scheme = source.partition("://")[0].lower()
         command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer"]
-        command += ["-analyzeduration", "1000000", "-probesize", "1000000", "-i", source]
+        command += ["-analyzeduration", "1000000", "-probesize", "1000000", *_guards(scheme), "-i", source]
         command += ["-map", "0:V:0", "-c", "copy", "-flush_packets", "1", "-f", "mpegts", "pipe:1"]
         self._closing = closing
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `close`
@@ -69,6 +70,10 @@ class Relay:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._log.close()
+
+
+def _guards(scheme: str) -> list[str]:
+    return [word for name, value in url_options(scheme).items() for word in (f"-{name}", value)]
 
 
 def ffmpeg_with(protocol: str) -> str:
