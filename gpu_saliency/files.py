@@ -1,30 +1,50 @@
-"""Output files: checked before the work starts, written under a temporary name, renamed when complete."""
+"""Output files: checked before the work starts, written under a temporary name, named when complete."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shlex
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gpu_saliency.errors import GpuSaliencyError, OutputError, setting
+from gpu_saliency.publishing import check_replaceable, exists, give_name, taken
 
 
 def check_output(output: Path, source: Path | None, *, overwrite: bool, name: str = "output") -> None:
-    """Raise `OutputError` unless ``output`` can be written: it is not ``source``, and its folder is writable.
+    """Raise `OutputError` unless ``output`` can be written: it is not ``source``, no device, and its folder is writable.
 
     ``name`` is the setting that holds the path; errors mention it.
     """
     another = f"give {setting(name)} another path"
-    if source is not None and output.exists() and output.samefile(source):
-        raise OutputError(f"{output}: is the source itself", cure=another)
-    if output.is_dir():
-        raise OutputError(f"{output}: is a folder", cure=f"give {setting(name)} the path of a file")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists", cure=f"give {setting('overwrite', True)}, or {setting(name)} another path")
-    check_folder(output, cure=another)
+    with writing(output, cure=another):
+        check_name(output, cure=another)
+        if source is not None and output.exists() and output.samefile(source):
+            raise OutputError(f"{output}: is the source itself", cure=another)
+        check_replaceable(output, cure=f"give {setting(name)} the path of a file")
+        if exists(output) and not overwrite:
+            raise taken(output, name=name)
+        check_folder(output, cure=another)
+
+
+def check_name(output: Path, *, cure: str | None = None) -> None:
+    """Raise `OutputError` if no file can have the name ``output``: it is too long for the file system, or has a null character."""
+    if "\0" in str(output):
+        raise OutputError(f"{str(output).replace(chr(0), '')!r}: has a null character in its name", cure=cure)
+    size = len(os.fsencode(output.name))
+    longest = _longest_name(output.parent)
+    if size > longest:
+        raise OutputError(f"{output}: its name has {size} bytes, {longest} is the most that this folder allows", cure=cure)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # no such folder, no such limit, no such system
+        return 255
 
 
 def check_folder(path: Path, *, cure: str | None = None) -> None:
@@ -59,13 +79,19 @@ def visible_folder(path: Path) -> Path:
     return next((folder for folder in path.parents if "/." not in str(folder)), path.parent)
 
 
+_SPARE = 16
+"""Bytes by which a temporary name stays shorter than the longest, for names that are made from it."""
+
+
 @contextmanager
 def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]:
     """Create an empty file beside ``output``, yield its path and remove it at the end of the block.
 
     The file has the suffix of ``output``, from which ffmpeg chooses the container. Raises `OutputError` if it cannot be created.
     """
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
+    ending = f".{os.getpid()}.part{output.suffix}"
+    stem = os.fsencode(output.stem)[: max(0, _longest_name(output.parent) - len(os.fsencode(ending)) - _SPARE)]
+    temporary = output.with_name(f".{stem.decode(errors='ignore')}{ending}")
     with writing(output, cure=cure), temporary.open("xb"):
         pass
     try:
@@ -75,13 +101,53 @@ def temporary_output(output: Path, *, cure: str | None = None) -> Iterator[Path]
 
 
 @contextmanager
-def publish(output: Path, *, cure: str | None = None) -> Iterator[Path]:
-    """Write ``output`` atomically: yield a temporary path, and rename that file to ``output`` at the end of the block.
+def publish(output: Path, *, overwrite: bool = True, cure: str | None = None, name: str = "output") -> Iterator[Path]:
+    """Write ``output`` atomically: yield a temporary path, and give that file the name ``output`` at the end of the block.
 
-    After an error the temporary file is removed, and an older ``output`` is unchanged. Raises `OutputError` if the temporary file
-    cannot be created or renamed.
+    Without ``overwrite`` a file that has the name by then stays, and `OutputError` is raised (see `give_name`). After an error the
+    temporary file is removed, and an older ``output`` is unchanged. ``name`` is the setting that holds the path. Raises
+    `OutputError` if the temporary file cannot be created or renamed.
     """
+    check_name(output, cure=cure)
+    check_replaceable(output, cure=cure)
     with temporary_output(output, cure=cure) as temporary:
         yield temporary
         with writing(output, cure=cure):
-            temporary.replace(output)
+            give_name(temporary, output, overwrite=overwrite, name=name)
+
+
+@contextmanager
+def restored_after_error(path: Path) -> Iterator[Callable[[], None]]:
+    """Undo a change of the file ``path`` if the block ends with an error: an older file comes back, a new one is removed.
+
+    Call the yielded function right after the change; before that nothing is undone. For the steps that publish several files, of
+    which all or none must stay. Raises `OutputError` if the older file cannot be kept.
+    """
+    changed = False
+
+    def note() -> None:
+        nonlocal changed
+        changed = True
+
+    with temporary_output(path.with_suffix(".older")) as older:
+        had = exists(path)
+        if had:
+            with writing(path):
+                _copy(path, older)
+        try:
+            yield note
+        except BaseException:
+            if changed and had:
+                older.replace(path)
+            elif changed:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Make the empty file ``copy`` another name of ``path``, or a copy where that is not possible."""
+    copy.unlink()
+    try:
+        os.link(path, copy, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(path, copy, follow_symlinks=False)

@@ -86,7 +86,7 @@ def inspect_encode(
             plain=None if plain is None else Path(plain),
         )
     if drawn is not None:
-        write_picture(drawn, clip, plan, proof)
+        write_picture(drawn, clip, plan, proof, overwrite=overwrite)
     return Inspection(file, path, drawn, proof)
 
 

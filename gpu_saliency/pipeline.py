@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
@@ -14,6 +15,7 @@ from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.encode.workers import Workers
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
+from gpu_saliency.files import restored_after_error
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode
@@ -66,15 +68,19 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
             if intent is not None:
                 record["intent"] = intent.to_record()
-            save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path)
+            changed = undo.enter_context(restored_after_error(request.sidecar_path))
+            replaces = request.overwrite or request.sidecar is not None
+            save_sidecar(sidecar.with_encode(request.output_path.name, record), request.sidecar_path, overwrite=replaces)
+            changed()
 
-        with observer.stage(f"encoding with {job.encoder}") as advance:
+        with ExitStack() as undo, observer.stage(f"encoding with {job.encoder}") as advance:
             encoded = run_saliency_encode(
                 job,
                 plan,
                 request.output,
                 on_frame=lambda done: advance(done, sidecar.frame_count),
                 before_publishing=prove_and_record,
+                overwrite=request.overwrite,
             )
     finished = time.perf_counter()
     return EncodeResult(
@@ -139,7 +145,14 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None
-        encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
+        encoded = run_saliency_encode(
+            job,
+            None,
+            request.output,
+            frame_count=exact,
+            on_frame=lambda done: advance(done, total),
+            overwrite=request.overwrite,
+        )
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
     return EncodeResult(

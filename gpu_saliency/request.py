@@ -12,8 +12,9 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
-from gpu_saliency.files import check_folder
+from gpu_saliency.files import check_folder, check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
+from gpu_saliency.publishing import check_replaceable, exists
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.trial import Intent
 
@@ -71,12 +72,15 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     check_destination(job, output, overwrite=request.overwrite)
     request.analysis.check_output(output, "output")
     sidecar = request.sidecar_path  # after the check: the output "." has no file name, so no sidecar path can be derived from it
+    check_name(sidecar, cure=f"give {setting('sidecar')} another path")
     if request.sidecar is None:
-        if sidecar.exists() and not request.overwrite:
+        check_replaceable(sidecar)
+        if exists(sidecar) and not request.overwrite:
             raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
     elif sidecar.absolute() == output.absolute():
         raise OutputError(f"{output}: is the path of the sidecar too", cure=f"give {setting('sidecar')} another path")
     elif sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
     else:
+        check_replaceable(sidecar, cure=f"give {setting('sidecar')} the path of a file")
         check_folder(sidecar, cure=f"give {setting('sidecar')} another path")

@@ -31,6 +31,7 @@ def load_saliency_sidecar(
     path: str | os.PathLike[str] | None = None,
     *,
     reuse: bool = True,
+    overwrite: bool = True,
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
@@ -38,7 +39,8 @@ def load_saliency_sidecar(
     """Load or compute the saliency of ``clip``. Returns its sidecar, and whether an existing file was reused.
 
     A file at ``path`` is loaded and must belong to this clip and model or maps; ``reuse=False`` replaces it instead. Without a file
-    the model runs or the given maps are read, and the sidecar is written to ``path`` (``None``: it stays in memory).
+    the model runs or the given maps are read, and the sidecar is written to ``path`` (``None``: it stays in memory); without
+    ``overwrite`` a file that has come there meanwhile is an error.
     ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. Raises `SidecarError`, `SourceError`,
     `ModelError`, `MapsError`, `ToolMissingError` or `OutputError`.
     """
@@ -53,7 +55,7 @@ def load_saliency_sidecar(
         return sidecar, True
     sidecar = _analyse(clip, settings, sampling, source, on_progress, on_samples, on_notice)
     if path is not None:
-        save_sidecar(sidecar, path)
+        save_sidecar(sidecar, path, overwrite=overwrite)
     return sidecar, False
 
 

@@ -105,7 +105,7 @@ class AnalysisSettings:
 
     def check_output(self, output: Path, name: str) -> None:
         """Raise `OutputError` if ``output``, the path of the setting ``name``, is the file of the given maps."""
-        if self.maps is not None and output.exists() and Path(self.maps).exists() and output.samefile(self.maps):
+        if self.maps is not None and Path(self.maps).exists() and output.exists() and output.samefile(self.maps):
             raise OutputError(f"{output}: is the file of the given maps", cure=f"give {setting(name)} another path")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -80,8 +81,10 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            code = _fail(UsageError(f"{error.filename}: {error.strerror}", cure="give a shorter path"))
         # The usage errors of Typer have no public base class, but all have this method.
-        if hasattr(error, "format_message"):
+        elif hasattr(error, "format_message"):
             code = _fail(UsageError(error.format_message(), cure="see --help"))
         else:
             traceback.print_exc()

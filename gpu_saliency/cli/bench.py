@@ -50,7 +50,7 @@ def bench(
     with ExitStack() as kept:
         if output is not None:
             check_output(output, None, overwrite=overwrite)
-            temporary = kept.enter_context(publish(output))
+            temporary = kept.enter_context(publish(output, overwrite=overwrite))
         folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="gpu_saliency-")))
         reporter = report.reporter()
         clips = [probe_clip(path) for path in files or ()] or list(made.generate(folder, reporter))

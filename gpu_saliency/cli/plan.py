@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
-from gpu_saliency.analysis.sidecar import SUFFIX
+from gpu_saliency.analysis.sidecar import SUFFIX, save_sidecar, sidecar_beside
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
 from gpu_saliency.errors import OutputError, UsageError, setting
-from gpu_saliency.files import check_output
+from gpu_saliency.files import check_output, restored_after_error
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.export import EXPORTS, check_export, default_export, export_plan
 
@@ -44,19 +44,22 @@ def plan(
     policy = plan.policy()
     settings = analysis.settings(gpu)
     clip = source.probe(src)
-    path = sidecar or src.with_name(src.name + SUFFIX)
-    check_output(path, src, overwrite=overwrite)
+    path = sidecar or sidecar_beside(src)
+    check_output(path, src, overwrite=overwrite, name="sidecar")
     settings.check_output(path, "sidecar")
     exported = _export_path(export, export_to, src, path, overwrite=overwrite)
     if exported is not None:
         settings.check_output(exported, "export_to")
     reporter = report.reporter()
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
+        found, _ = load_saliency_sidecar(clip, settings, reuse=False, on_progress=advance, on_notice=reporter.say)
     made = build_roi_plan(found, policy)
     stats = made.statistics()
-    if export is not None and exported is not None:
-        export_plan(made, found, export, exported, overwrite=overwrite)
+    with restored_after_error(path) as changed:
+        save_sidecar(found, path, overwrite=overwrite)
+        changed()
+        if export is not None and exported is not None:
+            export_plan(made, found, export, exported, overwrite=overwrite)
     size = path.stat().st_size
     result = {
         "sidecar": str(path),

@@ -16,10 +16,12 @@ from gpu_saliency.cli.saliency_options import AUTO, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
 from gpu_saliency.estimate import ClipEstimator
+from gpu_saliency.files import check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
 from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
+from gpu_saliency.publishing import check_replaceable
 from gpu_saliency.trial import Intent
 
 DEFAULT_HOST = "127.0.0.1"
@@ -126,7 +128,7 @@ def preview(
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
     display.analysis.check_output(show.output, "output")
-    facts = write_preview(display, clip, estimator, show.output, style, audio=audio)
+    facts = write_preview(display, clip, estimator, show.output, style, audio=audio, overwrite=overwrite)
     segments = facts["roi"]["segments"]
     text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
     report.show(facts, text)
@@ -165,6 +167,10 @@ def _refuse_for_file(encoder: EncoderOptions) -> None:
 
 def _check_sidecar(sidecar: Path | None) -> None:
     """Raise `SidecarError` or `OutputError` before the analysis if the sidecar cannot be written after it."""
+    if sidecar is not None:
+        check_name(sidecar, cure=f"give {setting('sidecar')} another path")
+    if sidecar is not None and not sidecar.is_dir():
+        check_replaceable(sidecar, cure=f"give {setting('sidecar')} the path of a file")
     if sidecar is not None and sidecar.is_dir():
         raise SidecarError(f"{sidecar}: is a folder", cure="give --sidecar the path of a file")
     if sidecar is not None and not sidecar.parent.is_dir():

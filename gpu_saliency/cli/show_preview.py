@@ -115,7 +115,7 @@ class PreviewDisplay:
 
 
 def write_preview(
-    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool
+    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool, overwrite: bool
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
@@ -128,9 +128,11 @@ def write_preview(
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
-            facts = write_sheet(overlay, output, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_sheet(overlay, output, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count))
         else:
-            facts = write_overlay(overlay, output, audio=audio, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_overlay(
+                overlay, output, audio=audio, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
+            )
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts

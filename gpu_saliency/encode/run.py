@@ -55,14 +55,16 @@ def run_saliency_encode(
     frame_count: int | None = None,
     on_frame: OnFrame | None = None,
     before_publishing: Callable[[Path], None] | None = None,
+    overwrite: bool = True,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
     The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
-    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name. ``frame_count`` is the
-    number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of frames encoded so
-    far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan of
-    another clip, or `ValueError` for a job without a channel; temporary files are removed, and an older ``output`` is unchanged.
+    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name, without ``overwrite``
+    only if no other file has it by then. ``frame_count`` is the number of frames that a plain encode must have (``None``: any).
+    ``on_frame`` is called with the number of frames encoded so far; an exception from it ends the encoder. Raises `EncodeError`,
+    `OutputError`, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel;
+    temporary files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
@@ -70,7 +72,7 @@ def run_saliency_encode(
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     parts = 1
-    with publish(output) as temporary:
+    with publish(output, overwrite=overwrite) as temporary:
         if plan is None:
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:

@@ -61,9 +61,13 @@ def export_plan(plan: RoiPlan, sidecar: Sidecar, form: str, path: str | os.PathL
     path = Path(path)
     check_export(form, path, Path(sidecar.source.path), overwrite=overwrite)
     if form == "png":
-        _write_pictures(plan, path)
+        _write_pictures(plan, path, overwrite=overwrite)
         return path
-    with publish(path, cure=_CURE) as temporary, writing(path, cure=_CURE), temporary.open("wb") as file:
+    with (
+        publish(path, overwrite=overwrite, cure=_CURE, name="export_to") as temporary,
+        writing(path, cure=_CURE),
+        temporary.open("wb") as file,
+    ):
         if form == "npz":
             np.savez_compressed(file, **plan_arrays(plan, sidecar))  # type: ignore[arg-type]  # mypy takes the arrays for the flag
         else:
@@ -110,8 +114,11 @@ def plan_picture(plan: RoiPlan, segment: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[: plan.height, : plan.width])
 
 
-def _write_pictures(plan: RoiPlan, folder: Path) -> None:
-    """Write a picture for each segment to a temporary folder, and move them to ``folder`` when all are complete."""
+def _write_pictures(plan: RoiPlan, folder: Path, *, overwrite: bool) -> None:
+    """Write a picture for each segment to a temporary folder, and move them to ``folder`` when all are complete.
+
+    Without ``overwrite`` a folder that others have filled meanwhile is an error, since rename() replaces empty folders only.
+    """
     with writing(folder, cure=_CURE):
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.absolute().parent))
         try:
@@ -119,9 +126,17 @@ def _write_pictures(plan: RoiPlan, folder: Path) -> None:
                 name = f"segment_{segment:04}_frame_{start:06}.png"
                 (temporary / name).write_bytes(png_bytes(plan_picture(plan, segment)))
             temporary.chmod(0o777 & ~_umask())
-            if folder.is_dir():  # earlier pictures only, as check_export made sure
-                shutil.rmtree(folder)
-            temporary.replace(folder)
+            if overwrite and folder.is_dir():  # earlier pictures only, as check_export made sure
+                earlier = temporary.with_suffix(".before")
+                folder.replace(earlier)
+                try:
+                    temporary.replace(folder)
+                except OSError:
+                    earlier.replace(folder)
+                    raise
+                shutil.rmtree(earlier)
+            else:
+                temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -28,7 +28,7 @@ _MARGIN = 16
 _OPACITY = 0.7
 
 
-def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof: Proof) -> None:
+def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof: Proof, *, overwrite: bool = True) -> None:
     """Write the picture of ``proof`` to ``path`` atomically; ``clip`` is the source.
 
     It has three upright panels: the middle frame of the compared frames, the effective offsets of its segment, and the realised
@@ -37,7 +37,7 @@ def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof
     output = Path(path)
     data = png_bytes(_compose(clip, plan, proof))
     cure = f"give {setting('picture')} another path"
-    with publish(output, cure=cure) as temporary, writing(output, cure=cure):
+    with publish(output, overwrite=overwrite, cure=cure, name="picture") as temporary, writing(output, cure=cure):
         temporary.write_bytes(data)
 
 

@@ -24,11 +24,11 @@ _THICK = 2
 Curves = list[tuple[str, Metric]]
 
 
-def write_plot(path: Path, score: Score) -> None:
+def write_plot(path: Path, score: Score, *, overwrite: bool = True) -> None:
     """Write the PNG ``path``; it appears under its name only when it is complete. Raises `OutputError`."""
     data = png_bytes(draw_plot(score))
     cure = f"give {setting('plot')} another path"
-    with publish(path, cure=cure) as temporary, writing(path, cure=cure):
+    with publish(path, overwrite=overwrite, cure=cure, name="plot") as temporary, writing(path, cure=cure):
         temporary.write_bytes(data)
 
 

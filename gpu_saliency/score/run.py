@@ -67,7 +67,7 @@ def score_encode(
     result = _measure(pair, region, maps, frames, ffmpeg_bin, observer or Observer())
     if drawn is None:
         return result
-    write_plot(drawn, result)
+    write_plot(drawn, result, overwrite=overwrite)
     return replace(result, plot=drawn)
 
 

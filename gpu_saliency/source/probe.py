@@ -40,8 +40,7 @@ def probe_clip(
     path = Path(path)
     if not 0 <= duration < math.inf:  # also refuses nan
         raise UsageError("out of range", setting="duration", value=duration, cure="give seconds, or 0 for the whole clip")
-    if not path.exists():
-        raise SourceMissingError(f"{path}: no such file", cure=_GIVE_A_VIDEO)
+    check_exists(path, cure=_GIVE_A_VIDEO)
     if not path.is_file():
         raise SourceError(f"{path}: is not a regular file", cure=_GIVE_A_VIDEO)
     if path.stat().st_size == 0:
@@ -54,6 +53,18 @@ def probe_clip(
     clip = _probe_container(path, duration, allow_playlists=allow_playlists)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
+
+
+def check_exists(path: Path, *, cure: str) -> None:
+    """Raise `SourceMissingError` unless ``path`` exists and its name can be that of a file."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceMissingError(f"{path}: no such file", cure=cure) from None
+    except ValueError:  # a null character
+        raise SourceMissingError(f"{str(path)!r}: no such file", cure=cure) from None
+    except OSError as error:
+        raise SourceMissingError(f"{path}: cannot be found: {error.strerror}", cure=cure) from error
 
 
 def _probe_container(path: Path, duration: float, *, allow_playlists: bool) -> Clip:

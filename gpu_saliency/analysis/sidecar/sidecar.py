@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,19 @@ READABLE_VERSIONS = (2, 3, 4)
 """Version 2 has neither gaze maps nor the model's curve; versions 2 and 3 are always of a model."""
 SUFFIX = ".saliency.npz"
 _MAX_ENCODES = 64
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have on Linux, macOS and Windows' file systems; the same everywhere, so that the name is too."""
 
 
 def sidecar_beside(file: Path) -> Path:
-    """The default path of the sidecar of ``file``, a source or an encode."""
+    """The default path of the sidecar of ``file``, a source or an encode: its name and `SUFFIX`.
+
+    Where that would be longer than a file's name may be, part of the name gives way to a hash of the whole.
+    """
+    name = os.fsencode(file.name)
+    if len(name) + len(SUFFIX) > _LONGEST_NAME:
+        ending = f".{hashlib.sha256(name).hexdigest()[:8]}{SUFFIX}"
+        return file.with_name(name[: _LONGEST_NAME - len(ending)].decode(errors="ignore") + ending)
     return file.with_name(file.name + SUFFIX)
 
 

@@ -22,8 +22,11 @@ from gpu_saliency.grid import BLOCK_SIZE
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str]) -> None:
-    """Write ``sidecar`` to ``path`` atomically: after an error, an older file is unchanged. Raises `OutputError`."""
+def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write ``sidecar`` to ``path`` atomically: after an error, an older file is unchanged. Raises `OutputError`.
+
+    Without ``overwrite`` an existing file is an error, also one that appears while this one is written.
+    """
     path = Path(path)
     members = {"header.json": json.dumps(_header_of(sidecar), indent=1).encode()}
     for name, array in _arrays_of(sidecar.track).items():
@@ -32,7 +35,7 @@ def save_sidecar(sidecar: Sidecar, path: str | os.PathLike[str]) -> None:
         members[f"{name}.npy"] = buffer.getvalue()
     cure = f"give {setting('sidecar')} another path"
     with (
-        publish(path, cure=cure) as temporary,
+        publish(path, overwrite=overwrite, cure=cure, name="sidecar") as temporary,
         writing(path, cure=cure),
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
     ):

@@ -19,7 +19,9 @@ _SIDE_ALONE, _SIDE_AMONG = 480, 320
 """Longer side in pixels of a panel: in a style with one panel, and in one with several side by side."""
 
 
-def write_sheet(source: OverlaySource, output: Path, *, count: int = 12, on_frame: OnFrame | None = None) -> dict[str, Any]:
+def write_sheet(
+    source: OverlaySource, output: Path, *, count: int = 12, overwrite: bool = True, on_frame: OnFrame | None = None
+) -> dict[str, Any]:
     """Write a contact sheet of ``count`` frames, evenly spread over the clip, atomically.
 
     Returns facts about the file for the command's JSON. Raises `OutputError` or `SourceError`.
@@ -37,6 +39,6 @@ def write_sheet(source: OverlaySource, output: Path, *, count: int = 12, on_fram
         top, left = row * height + _GAP, column * width + _GAP
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     cure = f"give {setting('output')} another path"
-    with publish(output, cure=cure) as temporary, writing(output, cure=cure):
+    with publish(output, overwrite=overwrite, cure=cure) as temporary, writing(output, cure=cure):
         temporary.write_bytes(png_bytes(sheet))
     return {"codec": "png", "width": sheet.shape[1], "height": sheet.shape[0], "frames": len(pictures)}

@@ -28,7 +28,9 @@ _SIDE_ALONE, _SIDE_AMONG = 1280, 640
 _BT709 = ColorTags(color_range=1, colorspace=1, color_primaries=1, color_trc=1)
 
 
-def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on_frame: OnFrame | None = None) -> dict[str, Any]:
+def write_overlay(
+    source: OverlaySource, output: Path, *, audio: bool = True, overwrite: bool = True, on_frame: OnFrame | None = None
+) -> dict[str, Any]:
     """Write the overlay video atomically: each frame of the source once, with its time stamp, and the source's audio.
 
     Memory holds a few frames. Returns facts about the file (`verify_output`). Raises `EncodeError`, `OutputError` or `SourceError`.
@@ -36,7 +38,7 @@ def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on
     clip, track = source.clip, source.track
     with (
         tempfile.TemporaryDirectory(prefix="gpu_saliency-") as folder,
-        publish(output, cure=f"give {setting('output')} another path") as temporary,
+        publish(output, overwrite=overwrite, cure=f"give {setting('output')} another path") as temporary,
     ):
         # The frames are encoded at a constant rate, without audio; join_parts adds the source's time stamps and audio.
         part = Path(folder) / "part.mp4"
