@@ -18,11 +18,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 _MARK = "\0"
 """Encloses the name of a setting inside a message; paths and command lines cannot contain this character."""
+_MOST_CHARS = 200
 Spelling = Callable[[str, str | None], str]
 """Spells a setting for the user. Called with its name in Python and its value as text, or ``None`` for the name without a value."""
 
@@ -40,7 +42,14 @@ def as_text(value: object) -> str:
     """A setting's value as a user writes it: ``0,1`` for a tuple, a float without trailing zeros."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(as_text, value))
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_MOST_CHARS:
+        return "a number of more digits than fit here"  # str() refuses more than 4300
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def shortened(text: str) -> str:
+    """``text`` with its words of more than 200 characters cut short, except paths; a message is to be read."""
+    return re.sub(rf"[^\s/\\]{{{_MOST_CHARS},}}", lambda word: f"{word[0][:24]}... ({len(word[0])} characters)", text)
 
 
 def spell_python(name: str, value: str | None) -> str:
@@ -104,7 +113,8 @@ class GpuSaliencyError(Exception):
 
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
         """Message and cure with every setting spelled by ``spell``."""
-        subject = "" if self.setting is None else setting(self.setting, self.value) + ": "
+        value = shortened(as_text(self.value)) if isinstance(self.value, str) else self.value
+        subject = "" if self.setting is None else setting(self.setting, value) + ": "
         cure = None if self._cure is None else spell_all(self._cure, spell)
         return spell_all(subject + self._problem, spell), cure
 

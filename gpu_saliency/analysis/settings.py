@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
+from gpu_saliency.numerals import is_whole
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
@@ -42,7 +43,7 @@ class GpuSettings:
             raise UsageError("is not a list of GPUs", setting="gpus", value=self.gpus, cure=cure)
         if self.decoders not in ("auto", "cpu"):
             text = self.decoders
-            if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_DECODERS):
+            if not is_whole(text, 1, MAX_DECODERS):
                 raise UsageError("unknown", setting="decoders", value=text, cure=f"auto, cpu, or a number from 1 to {MAX_DECODERS}")
         if self.provider not in PROVIDERS:
             raise UsageError("unknown", setting="provider", value=self.provider, cure="one of " + ", ".join(PROVIDERS))
@@ -53,7 +54,7 @@ class GpuSettings:
 def parse_gpus(text: str) -> tuple[int, ...]:
     """Parse a list of GPU numbers such as ``0`` or ``0,1``. Raises `UsageError`."""
     numbers = text.split(",")
-    if not all(number.isascii() and number.isdigit() for number in numbers):
+    if not all(is_whole(number, 0) for number in numbers):
         raise UsageError("is not a list of GPUs", setting="gpus", value=text, cure="give numbers, such as 0 or 0,1")
     return tuple(int(number) for number in numbers)
 

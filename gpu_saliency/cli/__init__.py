@@ -22,7 +22,7 @@ from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError, shortened
 
 EXIT_CODES = """
 Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
@@ -85,7 +85,7 @@ def main() -> None:
             code = _fail(UsageError(f"{error.filename}: {error.strerror}", cure="give a shorter path"))
         # The usage errors of Typer have no public base class, but all have this method.
         elif hasattr(error, "format_message"):
-            code = _fail(UsageError(error.format_message(), cure="see --help"))
+            code = _fail(UsageError(shortened(error.format_message()), cure="see --help"))
         else:
             traceback.print_exc()
             code = _fail(

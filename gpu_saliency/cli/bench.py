@@ -17,8 +17,9 @@ from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, overwrite_option
 from gpu_saliency.cli.run_bench import MadeClips, run_bench
 from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, shortened
 from gpu_saliency.files import check_output, publish, writing
+from gpu_saliency.numerals import is_whole
 from gpu_saliency.source.clip import MAX_SIDE
 from gpu_saliency.source.probe import probe_clip
 
@@ -69,12 +70,12 @@ def _sizes(text: str) -> list[tuple[int, int]]:
     sizes = []
     for one in text.split(","):
         sides = one.split("x")
-        if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= MAX_SIDE for side in sides):
+        if len(sides) != 2 or not all(is_whole(side, 16, MAX_SIDE) for side in sides):
             cure = "give WIDTHxHEIGHT, such as 1920x1080 or 1280x720,3840x2160"
-            raise UsageError(f"--size {text}: {one} is not a size", cure=cure)
+            raise UsageError(f"--size {shortened(text)}: {shortened(one)} is not a size", cure=cure)
         if any(int(side) % 2 for side in sides):
             cure = "give even sides, because generated clips have 4:2:0 chroma"
-            raise UsageError(f"--size {text}: {one} has an odd side", cure=cure)
+            raise UsageError(f"--size {shortened(text)}: {shortened(one)} has an odd side", cure=cure)
         sizes.append((int(sides[0]), int(sides[1])))
     return sizes
 
@@ -82,11 +83,11 @@ def _sizes(text: str) -> list[tuple[int, int]]:
 def _words(flag: str, text: str, known: tuple[str, ...]) -> list[str]:
     for word in text.split(","):
         if word not in known:
-            raise UsageError(f"{flag} {text}: {word} is unknown", cure="one or more of " + ", ".join(known))
+            raise UsageError(f"{flag} {shortened(text)}: {shortened(word)} is unknown", cure="one or more of " + ", ".join(known))
     return text.split(",")
 
 
 def _number(flag: str, text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise UsageError(f"{flag} {text}: out of range", cure=f"{low} to {high}")
+    if not is_whole(text, low, high):
+        raise UsageError(f"{flag} {shortened(text)}: out of range", cure=f"{low} to {high}")
     return int(text)

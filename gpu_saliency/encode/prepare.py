@@ -14,6 +14,9 @@ from gpu_saliency.encode.target import parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
 
+MAX_BITRATE = 10**10
+"""Bits per second; more than any encoder accepts."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeSettings:
@@ -38,7 +41,7 @@ class EncodeSettings:
             raise UsageError("unknown", setting="roi_channel", value=self.roi_channel, cure="one of " + ", ".join(CHANNELS))
         if self.bitrate is not None and self.crf is not None:
             raise UsageError(f"{setting('bitrate')} and {setting('crf')} cannot be combined", cure="give one of them")
-        if self.bitrate is not None and self.bitrate < 1000:
+        if self.bitrate is not None and not 1000 <= self.bitrate <= MAX_BITRATE:
             cure = "give 1000 bits per second or more, for example 2M"
             raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
         params = parse_params(self.encoder_params)

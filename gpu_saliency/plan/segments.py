@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.numerals import is_whole
 
 DEFAULT_SEGMENTS = "auto"
 
@@ -27,7 +28,7 @@ _FLOOR = 0.02
 
 def check_segments(segments: str) -> None:
     """Raise `UsageError` unless ``segments`` is ``auto``, ``clip`` or a whole number of 1 or more."""
-    if segments not in ("auto", "clip") and not (segments.isascii() and segments.isdigit() and int(segments) >= 1):
+    if segments not in ("auto", "clip") and not is_whole(segments, 1):
         raise UsageError("unknown", setting="segments", value=segments, cure="auto, clip, or a number of 1 or more")
 
 

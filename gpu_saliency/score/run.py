@@ -24,6 +24,8 @@ from gpu_saliency.score.whole import Passed, run_pass
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
+MOST_FRAMES = 2**31 - 1
+"""Most frames that ffmpeg can be asked for; 2 years of video."""
 StrPath = str | os.PathLike[str]
 _SAME_AS_NATIVE = {"vmaf_scaled": "vmaf", "vmaf_neg_scaled": "vmaf_neg"}
 """Metrics of the scaled picture, and those that stand for them where nothing is scaled."""
@@ -53,6 +55,8 @@ def score_encode(
     """
     if frames < 0:
         raise UsageError("is negative", setting="frames", value=frames, cure="0 for all")
+    if frames > MOST_FRAMES:
+        raise UsageError("out of range", setting="frames", value=frames, cure=f"at most {MOST_FRAMES}, or 0 for all")
     pair = make_pair(_clip(reference), _clip(distorted))
     drawn = None if plot is None else Path(plot)
     if drawn is not None:

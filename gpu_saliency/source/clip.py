@@ -21,6 +21,9 @@ from gpu_saliency.source.formats import file_options
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
 
+MAX_PIXEL_ASPECT = 1000
+"""Largest supported ratio of a pixel's sides; real ones are below 3."""
+
 # libavutil's "unspecified" is 2 in AVColorPrimaries, AVColorTransferCharacteristic and AVColorSpace, and 0 in AVColorRange.
 _UNSPECIFIED = 2
 _OPEN_CURE = "check that the file still exists and can be read"
@@ -134,6 +137,17 @@ def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.contain
         raise SourceError(f"{clip.path}: cannot be opened{on}: {libav_reason(error)}", cure=_OPEN_CURE) from error
     with container:
         yield container
+
+
+def pixel_aspect_of(name: str, video: av.video.stream.VideoStream) -> Fraction:
+    """The sample aspect ratio of ``video``, 1 where it has none. Raises `SourceError` for one that no display can show."""
+    found = video.sample_aspect_ratio or Fraction(1)
+    if not 1 / Fraction(MAX_PIXEL_ASPECT) <= found <= MAX_PIXEL_ASPECT:
+        raise SourceError(
+            f"{name}: has pixels of {found.numerator}:{found.denominator}, at most {MAX_PIXEL_ASPECT}:1 is supported",
+            cure="give it its right shape, such as ffmpeg -i FILE -c copy -aspect 16:9 OTHER",
+        )
+    return found
 
 
 def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
-from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, pixel_aspect_of, video_stream_of
 from gpu_saliency.source.formats import file_options, open_file, refused_file
 from gpu_saliency.source.frame_rate import frames_before
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
@@ -99,7 +99,7 @@ def _probe_container(path: Path, duration: float, *, allow_playlists: bool) -> C
             duration=duration,
             codec=context.codec.canonical_name,
             color=ColorTags.of(context),
-            sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
+            sample_aspect_ratio=pixel_aspect_of(str(path), video),
             rotation=round(first.rotation / 90) * 90 % 360,
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from gpu_saliency.errors import UsageError, setting
 
+MOST_EVERY = 10**9
+"""Most frames for a map; a longer clip has one map anyway."""
 DEFAULT_ANALYSIS_FPS = Fraction(4)
 """Maps per second of clip. A subject that crosses the picture in two seconds moves by an eighth of the width between two maps, less
 than its own size. At 24 fps five of six frames need no inference, so decoding remains the longest stage (`gpu-saliency bench`)."""
@@ -48,8 +50,8 @@ class Sampling:
             if analysis_fps is not None:
                 other = setting("analysis_fps", float(analysis_fps))
                 raise UsageError(f"contradicts {other}", setting="every", value=every, cure="give one of them")
-            if every < 1:
-                raise UsageError("out of range", setting="every", value=every, cure="1 or more")
+            if not 1 <= every <= MOST_EVERY:
+                raise UsageError("out of range", setting="every", value=every, cure=f"1 to {MOST_EVERY}")
             return cls(Fraction(every))
         fps = DEFAULT_ANALYSIS_FPS if analysis_fps is None else analysis_fps
         if fps <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -20,9 +21,9 @@ from clips import make_clip
 from program import Run, leftovers, run
 from waiting import HANG_SECONDS
 
-from gpu_saliency import files, publishing
-from gpu_saliency.errors import OutputError
-from gpu_saliency.files import publish, restored_after_error
+from gpu_saliency import files, pipeline, probe_clip, publishing
+from gpu_saliency.errors import OutputError, SourceMissingError
+from gpu_saliency.files import check_output, publish, restored_after_error
 from gpu_saliency.publishing import give_name
 
 FAST = ("--every", 12, "--prove", "none", "--no-equal-size", "--preset", "ultrafast")
@@ -347,3 +348,44 @@ def test_of_many_writers_one_wins(tmp_path: Path) -> None:
     assert len(lost) == 15
     assert set(output.read_bytes()) == set(range(16)) - set(lost)
     assert leftovers(tmp_path, {"o"}) == {f"mine{number}" for number in lost}
+
+
+GONE: dict[str, Callable[[Path], object]] = {
+    "removed": shutil.rmtree,
+    "a file": lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"theirs")),
+    "another folder": lambda folder: (folder.rename(folder.with_name("moved")), folder.mkdir()),
+}
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_the_folder_goes_during_the_analysis(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    load = pipeline.load_saliency_sidecar
+
+    def late(*arguments: Any, **settings: Any) -> Any:
+        found = load(*arguments, **settings)
+        GONE[how](folder)
+        return found
+
+    monkeypatch.setattr(pipeline, "load_saliency_sidecar", late)
+    done = run(*_command(made, "encode", folder / "o.mp4"))
+    if how == "another folder" and not done.code:  # a folder of the same name can take the output
+        assert leftovers(folder, set()) == {"o.mp4", "o.mp4.saliency.npz"}
+    else:
+        _refused(done, str(folder))
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_the_folder_goes_before_the_name_is_given(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    _meanwhile(monkeypatch, lambda path: GONE[how](path.parent), folder / "o.mp4")
+    _refused(run(*_command(made, "encode", folder / "o.mp4")), str(folder))
+
+
+def test_a_null_character_is_no_name(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="null character"):
+        check_output(tmp_path / "a\0b.mp4", made / "clip.mp4", overwrite=False)
+    with pytest.raises(SourceMissingError, match="no such file"):
+        probe_clip(tmp_path / "a\0b.mp4")

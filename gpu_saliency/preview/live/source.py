@@ -12,7 +12,7 @@ import av.container
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError
-from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, pixel_aspect_of
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
@@ -82,6 +82,6 @@ def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFram
         frame_count=None,
         codec=video.codec_context.codec.canonical_name,
         color=ColorTags.of(video.codec_context),
-        sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
+        sample_aspect_ratio=pixel_aspect_of(name_of(source), video),
         rotation=round(frame.rotation / 90) * 90 % 360,
     )
