@@ -22,6 +22,8 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from gpu_saliency.texts import hide_secrets
+
 _MARK = "\0"
 """Encloses the name of a setting inside a message; paths and command lines cannot contain this character."""
 _MOST_CHARS = 200
@@ -99,7 +101,7 @@ class GpuSaliencyError(Exception):
     @property
     def problem(self) -> str:
         """The problem without its subject, in Python's spelling."""
-        return spell_all(self._problem, spell_python)
+        return hide_secrets(spell_all(self._problem, spell_python))
 
     @property
     def message(self) -> str:
@@ -112,11 +114,11 @@ class GpuSaliencyError(Exception):
         return self.worded(spell_python)[1]
 
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
-        """Message and cure with every setting spelled by ``spell``."""
+        """Message and cure with every setting spelled by ``spell``; secrets of URLs are hidden."""
         value = shortened(as_text(self.value)) if isinstance(self.value, str) else self.value
         subject = "" if self.setting is None else setting(self.setting, value) + ": "
-        cure = None if self._cure is None else spell_all(self._cure, spell)
-        return spell_all(subject + self._problem, spell), cure
+        cure = None if self._cure is None else hide_secrets(spell_all(self._cure, spell))
+        return hide_secrets(spell_all(subject + self._problem, spell)), cure
 
     def line(self, spell: Spelling = spell_python) -> str:
         """The error as one line: ``subject: problem (cure)``."""
@@ -130,7 +132,14 @@ class GpuSaliencyError(Exception):
         """The object that ``--json`` prints under ``error``."""
         message, cure = self.worded(spell)
         fields = {"kind": self.kind, "message": message, "cure": cure, "exit_code": self.exit_code}
-        return fields | self.evidence
+        return fields | {name: _without_secrets(value) for name, value in self.evidence.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    """``value``, of plain JSON types, with the secrets of URLs hidden in its texts."""
+    if isinstance(value, str):
+        return hide_secrets(value)
+    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
 
 
 class UnsupportedEncoderError(GpuSaliencyError):

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bars
 
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, Spelling, spell_all, spell_python
+from gpu_saliency.texts import hide_secrets, printable
 
 Advance = Callable[[int, int | None], None]
 """Called with the number of frames done, and the total or ``None`` where it is not known."""
@@ -163,4 +164,4 @@ class Reporter(Observer):
         self._print(f"ERROR: {line}", "bold red")
 
     def _print(self, line: str, style: str | None = None) -> None:
-        self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(hide_secrets(line)), style=style, markup=False, highlight=False, soft_wrap=True)

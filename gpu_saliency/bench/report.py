@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gpu_saliency._version import __version__
 from gpu_saliency.bench.measure import BenchRow
 from gpu_saliency.bench.stages import STAGES
 from gpu_saliency.model.runtime import installed_runtimes
+from gpu_saliency.texts import printable
 
 _PACKAGES = ("numpy", "av", "cupy-cuda13x", "PyNvVideoCodec")
 
@@ -37,7 +39,9 @@ def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
 
 def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
     """Print one line per row; rates in frames of the clip per second, so that stages can be compared."""
-    table = Table(title=title, caption="frames of the clip per second: median of the rounds (95 % of them reached)")
+    table = Table(
+        title=escape(printable(title)), caption="frames of the clip per second: median of the rounds (95 % of them reached)"
+    )
     for head in ("clip", "batch", *STAGES, "whole /\nslowest", "whole /\ndecode", "host MB", "device MB", "to device", "to host"):
         table.add_column(head, justify="left" if head == "clip" else "right", no_wrap=head != "clip")
     for row in rows:
@@ -47,7 +51,7 @@ def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
         ratios = [f"{ratio[0]:.2f}" for ratio in (row.whole_by_slowest, row.whole_by_decode)]
         memory = [_megabytes(row.host_peak_bytes), _megabytes(row.facts["device_peak_bytes"])]
         copied = [_bytes(row.facts[key]) for key in ("bytes_to_device", "bytes_to_host")]
-        name = f"{row.clip}\n{row.width}x{row.height} {row.codec} {row.pix_fmt}"
+        name = f"{escape(printable(row.clip))}\n{row.width}x{row.height} {row.codec} {row.pix_fmt}"
         table.add_row(name, str(row.batch_size), *rates, *ratios, *memory, *copied)
     console.print(table)
 

@@ -23,6 +23,7 @@ from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, UsageError, shortened
+from gpu_saliency.texts import hide_secrets, printable
 
 EXIT_CODES = """
 Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
@@ -87,7 +88,7 @@ def main() -> None:
         elif hasattr(error, "format_message"):
             code = _fail(UsageError(shortened(error.format_message()), cure="see --help"))
         else:
-            traceback.print_exc()
+            sys.stderr.write(printable(hide_secrets(traceback.format_exc()), keep="\n"))
             code = _fail(
                 GpuSaliencyError(
                     f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gpu_saliency.compare.ladder import parse_ladder
 from gpu_saliency.compare.request import DEFAULT_ENCODERS
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.texts import shell_join
 
 RESULTS = "Results"
 """A panel of the help page."""
@@ -59,7 +59,7 @@ class RateOptions:
     ] = None
     encoder_params: Annotated[
         str,
-        typer.Option(help="Pass key=value:... to the encoder; parameters that disable ROI are refused.", rich_help_panel=ENCODE),
+        typer.Option(help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE),
     ] = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: Annotated[
@@ -141,7 +141,7 @@ def compare(
         pairs=results.pairs,
         pictures=results.pictures,
         overwrite=overwrite,
-        command=shlex.join(["gpu-saliency", *sys.argv[1:]]),
+        command=shell_join(["gpu-saliency", *sys.argv[1:]]),
     )
     result = compare_encodes(request, report.reporter())
     report.show(result.to_json(), "\n".join(compare_lines(result)))

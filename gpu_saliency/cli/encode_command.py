@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import as_text
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.texts import shell_join
 
 
 def encode_command(
@@ -35,4 +34,4 @@ def encode_command(
             words += [spell_flag(name, None), as_text(value)]
     if crf is not None:
         words += [spell_flag("crf", None), as_text(crf)]
-    return shlex.join(words + arguments)
+    return shell_join(words + arguments)

@@ -13,6 +13,7 @@ from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.texts import printable
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
 """Panels of the help page."""
@@ -103,4 +104,4 @@ class RunOptions:
 
     def show(self, result: dict[str, Any], text: str) -> None:
         """Print ``result`` as JSON with ``--json``, and ``text`` otherwise."""
-        print(json.dumps(result, indent=2) if self.as_json else text)
+        print(json.dumps(result, indent=2) if self.as_json else printable(text, keep="\n"))

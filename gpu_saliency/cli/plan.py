@@ -16,6 +16,7 @@ from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.files import check_output, restored_after_error
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.export import EXPORTS, check_export, default_export, export_plan
+from gpu_saliency.texts import printable
 
 
 @with_groups
@@ -71,10 +72,10 @@ def plan(
         "exported": exported and str(exported),
     }
     text = (
-        f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
+        f"{printable(str(path))}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
         f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
     )
-    report.show(result, text if exported is None else f"{text}\n{exported}: the plan as {export}")
+    report.show(result, text if exported is None else f"{text}\n{printable(str(exported))}: the plan as {export}")
 
 
 def _export_path(form: str | None, given: Path | None, src: Path, sidecar: Path, *, overwrite: bool) -> Path | None:

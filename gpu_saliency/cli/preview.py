@@ -22,6 +22,7 @@ from gpu_saliency.preview.live.source import is_live
 from gpu_saliency.preview.overlay.output import check_preview_output
 from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
 from gpu_saliency.publishing import check_replaceable
+from gpu_saliency.texts import printable
 from gpu_saliency.trial import Intent
 
 DEFAULT_HOST = "127.0.0.1"
@@ -130,7 +131,9 @@ def preview(
     display.analysis.check_output(show.output, "output")
     facts = write_preview(display, clip, estimator, show.output, style, audio=audio, overwrite=overwrite)
     segments = facts["roi"]["segments"]
-    text = f"{show.output}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
+    text = (
+        f"{printable(str(show.output))}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"
+    )
     report.show(facts, text)
 
 

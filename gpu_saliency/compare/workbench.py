@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from gpu_saliency.proof.prove import video_bytes
 from gpu_saliency.score import score_encode
 from gpu_saliency.score.tools import choose_ffmpeg
 from gpu_saliency.score.views import views_of
+from gpu_saliency.texts import shell_join
 
 _SUFFIX = ".mkv"
 """Of encodes, where the encoder's container allows it: Matroska holds all codecs."""
@@ -130,7 +130,7 @@ class Workbench:
                 ffmpeg_bin=request.ffmpeg_bin,
                 observer=self.observer,
             )
-            known = {"score": score.to_json(), "command": shlex.join(score.command)}
+            known = {"score": score.to_json(), "command": shell_join(score.command)}
             record.write(known)
         return point.scored(pooled_metrics(known["score"]), known["score"]["unavailable"], known["command"])
 

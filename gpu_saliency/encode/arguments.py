@@ -8,7 +8,6 @@ analysis: one ffmpeg command makes the whole file.
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params
+from gpu_saliency.texts import shell_join
 
 PIPE = "pipe:1"
 """Output name of an ffmpeg that feeds an encoder outside ffmpeg; the run replaces it with the number of its own pipe."""
@@ -98,8 +98,8 @@ class PartRun:
     def shell_lines(self) -> list[str]:
         """The commands as lines for a shell."""
         if self.program:
-            return [shlex.join(self.commands[0]) + " | " + shlex.join(self.program)]
-        return [shlex.join(command) for command in self.commands]
+            return [shell_join(self.commands[0]) + " | " + shell_join(self.program)]
+        return [shell_join(command) for command in self.commands]
 
 
 def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: float | None) -> PartRun:

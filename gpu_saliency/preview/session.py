@@ -15,6 +15,7 @@ from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
+from gpu_saliency.texts import printable
 
 _REFRESH_SECONDS = 0.5
 """Least time between two views while the analysis runs."""
@@ -34,7 +35,7 @@ class PreviewSession:
 
         ``per_map`` is that of the encode's channel (`plan_track`).
         """
-        self.clip, self.name, self.origin = clip, clip.path.name, _origin(settings)
+        self.clip, self.name, self.origin = clip, printable(clip.path.name), _origin(settings)
         self.planner = Planner(clip, per_map=per_map)
         self._settings, self._sidecar = settings, sidecar
         self._growing: GrowingTrack | None = GrowingTrack()

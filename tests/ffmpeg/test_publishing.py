@@ -21,7 +21,7 @@ from clips import make_clip
 from program import Run, leftovers, run
 from waiting import HANG_SECONDS
 
-from gpu_saliency import files, pipeline, probe_clip, publishing
+from gpu_saliency import files, load_saliency_sidecar, pipeline, probe_clip, publishing
 from gpu_saliency.errors import OutputError, SourceMissingError
 from gpu_saliency.files import check_output, publish, restored_after_error
 from gpu_saliency.publishing import give_name
@@ -350,21 +350,26 @@ def test_of_many_writers_one_wins(tmp_path: Path) -> None:
     assert leftovers(tmp_path, {"o"}) == {f"mine{number}" for number in lost}
 
 
-GONE: dict[str, Callable[[Path], object]] = {
-    "removed": shutil.rmtree,
-    "a file": lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"theirs")),
-    "another folder": lambda folder: (folder.rename(folder.with_name("moved")), folder.mkdir()),
-}
+def _become_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"theirs")
+
+
+def _become_another(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+
+
+GONE: dict[str, Callable[[Path], None]] = {"removed": shutil.rmtree, "a file": _become_a_file, "another folder": _become_another}
 
 
 @pytest.mark.parametrize("how", GONE)
 def test_the_folder_goes_during_the_analysis(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    load = pipeline.load_saliency_sidecar
 
     def late(*arguments: Any, **settings: Any) -> Any:
-        found = load(*arguments, **settings)
+        found = load_saliency_sidecar(*arguments, **settings)
         GONE[how](folder)
         return found
 

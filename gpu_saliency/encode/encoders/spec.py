@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpu_saliency.encode.channels.base import Channel
+from gpu_saliency.encode.encoders.file_params import check_file_params
 from gpu_saliency.encode.target import Params
 from gpu_saliency.errors import UsageError, setting
 
@@ -108,6 +109,7 @@ class EncoderSpec:
         for key in params:
             if key in self.owned_params:
                 raise refuse_param(key, "cannot be given", cure=self.owned_params[key])
+        check_file_params(self.name, params, self.params_separator)
 
 
 def refuse_param(param: str, problem: str, *, cure: str) -> UsageError:

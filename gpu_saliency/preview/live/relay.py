@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import select
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ import time
 from gpu_saliency.encode.ffmpeg import ask_program, candidates
 from gpu_saliency.errors import SourceError, ToolMissingError
 from gpu_saliency.source.formats import url_options
+from gpu_saliency.texts import hide_secrets, hide_url
 
 RELAYED = frozenset({"srt"})
 OPEN_SECONDS, READ_SECONDS = 10.0, 3.0
@@ -30,7 +30,7 @@ class Relay:
         command = [ffmpeg_with(scheme), "-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer"]
         command += ["-analyzeduration", "1000000", "-probesize", "1000000", *_guards(scheme), "-i", source]
         command += ["-map", "0:V:0", "-c", "copy", "-flush_packets", "1", "-f", "mpegts", "pipe:1"]
-        self._closing = closing
+        self._closing, self._source = closing, source
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True, bufsize=0
@@ -57,8 +57,8 @@ class Relay:
             return None
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
-        # ffmpeg's output may contain the URL with user name and password, which are removed here.
-        reasons = [re.sub(r"(?<=://)[^/@\s]*@", "", line) for line in lines]
+        # ffmpeg's output may contain the URL with user name, password and keys, which are removed here.
+        reasons = [hide_secrets(line.replace(self._source, hide_url(self._source))) for line in lines]
         return reasons[-1] if reasons else f"no data within {OPEN_SECONDS:g} s"
 
     def progress(self) -> tuple[int, int]:

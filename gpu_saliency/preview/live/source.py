@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, pixel_aspect_of
+from gpu_saliency.texts import hide_url, printable
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
@@ -30,8 +30,8 @@ def scheme_of(source: str) -> str:
 
 
 def name_of(source: str) -> str:
-    """The display name of ``source``: a URL without user name and password, which must not appear in pages or logs."""
-    return "stdin" if source == "-" else re.sub(r"(?<=://)[^/@]*@", "", source)
+    """The display name of ``source``: a URL without user name, password and keys, which must not appear in pages or logs."""
+    return "stdin" if source == "-" else printable(hide_url(source) if "://" in source else source)
 
 
 def check_source(source: str) -> None:
