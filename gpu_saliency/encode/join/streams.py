@@ -130,6 +130,8 @@ def copied_packets(
             packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
             packet.stream = copies[index]
             yield packet
+    except IndexError:  # PyAV 18 at the end of the file, where garbage looked like a further stream
+        return
     except av.FFmpegError as error:
         ends = (float(end * (source.streams[index].time_base or 0)) for index, end in following.items())
         reached = max(ends, default=0.0)
