@@ -101,9 +101,6 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
     for lost in encoded.facts.lost:
         observer.warn(f"{request.output}: {lost}")
     finished = time.perf_counter()
-    if encoded.facts.audio_streams < job.audio_streams:
-        lost = job.audio_streams - encoded.facts.audio_streams
-        observer.warn(f"{request.clip.path}: {lost} of {job.audio_streams} audio streams are lost: nothing of them could be read")
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, found.reused, request.sidecar_path, found.reused_from),
