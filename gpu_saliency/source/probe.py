@@ -16,6 +16,7 @@ from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, pi
 from gpu_saliency.source.formats import file_options, open_file, refused_file
 from gpu_saliency.source.frame_rate import frames_before
 from gpu_saliency.source.identity import FileIdentity
+from gpu_saliency.source.orientation import orientation_of
 from gpu_saliency.source.rate import clock_rate, is_bare
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
@@ -106,7 +107,7 @@ def _probe_container(
         frame_rate = own_rate or clock_rate(container, video)
         if not frame_rate:
             raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
-        first = _first_frame(path, container, video)
+        orientation = orientation_of(_first_frame(path, container, video))
         return Clip(
             path=path,
             width=context.width,
@@ -118,7 +119,8 @@ def _probe_container(
             codec=context.codec.canonical_name,
             color=ColorTags.of(context),
             sample_aspect_ratio=pixel_aspect_of(str(path), video),
-            rotation=round(first.rotation / 90) * 90 % 360,
+            rotation=90 * orientation.turns,
+            mirrored=orientation.mirrored,
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio if s.codec_context is not None),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,
