@@ -95,6 +95,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 plan,
                 request.output,
                 on_frame=lambda done: advance(done, sidecar.frame_count),
+                verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
             )
@@ -194,6 +195,7 @@ def _encode_plainly(
             frame_count=exact,
             on_frame=lambda done: advance(done, total),
             overwrite=request.overwrite,
+            verify=request.verify,
         )
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
