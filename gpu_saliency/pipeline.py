@@ -37,6 +37,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
     check_destinations(job, request)
+    for note in job.notes():
+        observer.say(f"{request.clip.path}: {note}")
     with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
         corrects = request.corrects_size(job)
         # The plain sample needs no plan; but a target decides its quality first.
@@ -76,6 +78,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 on_frame=lambda done: advance(done, sidecar.frame_count),
                 before_publishing=prove_and_record,
             )
+    for lost in encoded.facts.lost:
+        observer.warn(f"{request.output}: {lost}")
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
@@ -142,6 +146,8 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
+    for lost in encoded.facts.lost:
+        observer.warn(f"{request.output}: {lost}")
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=None,

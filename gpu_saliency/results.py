@@ -35,6 +35,8 @@ class SourceFacts:
     """Codec of each audio stream."""
     left_out: tuple[str, ...]
     """Type of each source stream that the output omits, such as ``audio`` or ``subtitle``."""
+    field_order: str | None
+    """``tff`` or ``bff`` for an interlaced source, else ``None``."""
 
     @classmethod
     def of(cls, job: EncodeJob) -> SourceFacts:
@@ -42,7 +44,8 @@ class SourceFacts:
         dropped = () if job.audio else ("audio",) * len(clip.audio_codecs)
         left_out = (*clip.other_streams, *dropped)
         rate = str(clip.frame_rate)
-        return cls(str(clip.path), clip.width, clip.height, clip.pix_fmt, rate, clip.codec, clip.audio_codecs, left_out)
+        order = None if job.fields is None else job.fields.order
+        return cls(str(clip.path), clip.width, clip.height, clip.pix_fmt, rate, clip.codec, clip.audio_codecs, left_out, order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ PIPE = "pipe:1"
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | None) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
-    first = [cut_filter(job, part, seek=seek), count, job.conversion]
+    first = [cut_filter(job, part, seek=seek), count, job.conversion, job.field_filters]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
         # Filters that merge streams may drop the colour tags.

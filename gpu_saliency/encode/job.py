@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ from gpu_saliency.encode.target import EncodeTarget, format_params
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.fields import Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class EncodeJob(EncodeTarget):
 
     spec: EncoderSpec
     audio: bool
+    fields: Fields | None = None
+    """The field order of an interlaced source; ``None`` for a progressive one."""
     channel: Channel | None = None
     """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
     correction: float = 0.0
@@ -55,6 +59,23 @@ class EncodeJob(EncodeTarget):
     frame_pts: NDArray[np.int64] | None = field(default=None, repr=False)
     """``[frames]``, time stamps of the source in ``time_base``, from the analysis; ``None`` where it found none that rise."""
     time_base: Fraction = Fraction(1)
+
+    @property
+    def field_filters(self) -> str:
+        """The filters that hide the field order from ffmpeg, so that it does not drop regions; empty where it does not.
+
+        They stand in every graph of such an encoder: a clip that begins with progressive frames may have interlaced ones later.
+        """
+        if not self.spec.drops_regions_of_fields:
+            return ""
+        stated = f"setfield={self.fields.order}," if self.fields is not None and not self.fields.in_frames else ""
+        return stated + "setfield=prog"
+
+    def notes(self) -> Iterator[str]:
+        """What the user may not expect of this encode, a text for each."""
+        if self.fields is not None:
+            coded = any(self.spec.field_params.get(self.fields.order, {}).keys() & self.params.keys())
+            yield f"is interlaced, {self.fields.text}; coded " + ("as interlaced video" if coded else "in whole frames")
 
     def quality(self, plan: RoiPlan | None) -> float | None:
         """The base quality for an encode with ``plan``, on the encoder's scale.

@@ -10,9 +10,12 @@ from av.codec.codec import find_best_pix_fmt_of_list
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.encode.target import parse_params
+from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.fields import fields_of
+
+_FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,23 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         params=parse_params(settings.encoder_params),
         pix_fmt=pix_fmt,
         audio=settings.audio and bool(clip.audio_codecs),
+        fields=fields_of(clip),
     )
+    job = replace(job, params=_field_params(job) | job.params)
     if plain:
         return job
     job = _choose_channel(job, settings.roi_channel)
     return job if job.channel is None else replace(job, params=job.channel.parameters(job))
+
+
+def _field_params(job: EncodeJob) -> Params:
+    """The parameters that code an interlaced source as such, unless the user chose that, or the height does not allow it."""
+    given = job.spec.field_params
+    if job.fields is None or not given or _FIELD_KEYS & job.params.keys():
+        return {}
+    # Each field must have whole chroma samples (x264, encoder/encoder.c, validate_parameters).
+    lines = 2 * (16 // av.VideoFormat(job.pix_fmt).chroma_height(16))
+    return dict(given[job.fields.order]) if job.clip.height % lines == 0 else {}
 
 
 def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:

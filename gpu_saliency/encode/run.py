@@ -23,7 +23,7 @@ from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.verify import OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import EncodeError, UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.seek import key_frame_before
@@ -75,7 +75,7 @@ def run_saliency_encode(
         else:
             parts = _encode_parts(job, plan, temporary, output, on_frame)
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
-        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams)
+        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams, job.fields)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
             before_publishing(temporary)
@@ -112,6 +112,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             time_base=job.time_base,
             audio=job.audio,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
+            field_order=None if job.fields is None else job.fields.number,
         )
         keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
     return len(parts)
@@ -151,13 +152,19 @@ def encode_part(
 ) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
-    ffmpeg seeks to a part that does not begin at frame 0. If the file then has a wrong number of frames, a second run decodes the
-    clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises `EncodeError`,
-    `OutputError` or `ToolMissingError`.
+    ffmpeg seeks to a part that does not begin at frame 0. If that run fails, or the file has a wrong number of frames, a second run
+    decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises
+    `EncodeError`, `OutputError` or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seek_time(job, part)
-    path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+    try:
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+    except EncodeError:
+        # After a seek into MPEG-TS the decoder may lack the parameter sets of a later key frame.
+        if seek is None:
+            raise
+        return run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     if job.spec.retry_params and _frames_of(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
         path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)

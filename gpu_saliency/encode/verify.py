@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.errors import EncodeError, OutputError, setting
 from gpu_saliency.files import check_output, temporary_output
 from gpu_saliency.source.clip import Clip, ColorTags
+from gpu_saliency.source.fields import Fields, order_of
 
 _LIMITED = 1
 """H.273's number for limited range."""
@@ -30,9 +32,13 @@ class OutputFacts:
     frames: int
     changed_color_tags: tuple[str, ...] = ()
     """Colour tags that differ from the source's, a text for each."""
+    field_order: str | None = None
+    """The field order that the file states (see `Fields`); ``None`` for progressive video."""
+    lost: tuple[str, ...] = ()
+    """What the source has and the output has not, a text for each."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"changed_color_tags": list(self.changed_color_tags)}
+        return asdict(self) | {"changed_color_tags": list(self.changed_color_tags), "lost": list(self.lost)}
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
@@ -63,12 +69,14 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
             )
 
 
-def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> OutputFacts:
+def verify_output(
+    path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int, fields: Fields | None = None
+) -> OutputFacts:
     """Read the file at ``path`` back and compare it with the expected facts; raise `EncodeError` where they differ.
 
     It compares codec, size, number of frames, the colour tags that ``clip`` has, and the number of audio streams. A
     ``frame_count`` of ``None`` skips that check. If ``codec`` is ``None`` (an unknown encoder), changed colour tags are returned
-    and not treated as errors.
+    and not treated as errors. ``fields`` is the source's field order; where the file lacks it, `OutputFacts.lost` says so.
     """
     try:
         with av.open(str(path)) as container:
@@ -83,6 +91,7 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
                 audio_streams=len(container.streams.audio),
                 frames=sum(1 for packet in container.demux(video) if packet.size),
                 changed_color_tags=tuple(changed_color_tags(color, clip.color)),
+                field_order=order_of(context.field_order),
             )
     except (av.FFmpegError, IndexError) as error:
         raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}", cure="use .mkv") from error
@@ -96,7 +105,12 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
             )
     if facts.changed_color_tags and codec is not None:
         raise EncodeError(f"ffmpeg wrote {'; '.join(facts.changed_color_tags)}", cure="use .mp4 or .mkv, which keep colour tags")
-    return facts
+    return replace(facts, lost=tuple(_lost(facts, fields, path)))
+
+
+def _lost(facts: OutputFacts, fields: Fields | None, path: Path) -> Iterator[str]:
+    if fields is not None and facts.field_order != fields.order:
+        yield f"the field order of the interlaced source ({fields.text}) is not stated: {path.suffix} stores none for {facts.codec}"
 
 
 def changed_color_tags(written: ColorTags, source: ColorTags) -> list[str]:

@@ -53,7 +53,7 @@ def test_graph_at_10_bit_has_the_longer_scale() -> None:
     deep = replace(JOB, pix_fmt="yuv420p10le")
     delivery = AddRoi().deliver(deep, plan_of([[-6]], width=16, height=16), Part(0, 24), Path(), 23.0)
     graph = part_graph(deep, Part(0, 24), delivery, seek=None)
-    assert "format=yuv420p10le,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300,\n" in graph
+    assert "format=yuv420p10le,\nsetfield=prog,\naddroi=x=0:y=0:w=16:h=16:qoffset=-600/6300,\n" in graph
 
 
 def test_command_of_a_part() -> None:
@@ -74,9 +74,12 @@ def test_command_of_a_later_part() -> None:
     joined = " ".join(part_command(timed, Delivery(), Path("g"), "p.mp4", seek=23 + 1 / 3, crf=21))
     assert "-copyts -seek_timestamp 1 -ss 23.333334" in joined, "rounded up: a microsecond less would miss a key frame"
     graph = part_graph(timed, later, Delivery(), seek=23.0)
-    assert graph == f"settb=expr=1/256,trim=start_pts={12 * 512 + 100}:end_pts={17 * 512 + 101},\nsettb=expr=1/(24),setpts=N\n"
-    assert part_graph(timed, Part(0, 6), Delivery(), seek=None) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N\n"
-    assert part_graph(timed, Part(0, 24), Delivery(), seek=None) == "settb=expr=1/(24),setpts=N\n"
+    assert (
+        graph
+        == f"settb=expr=1/256,trim=start_pts={12 * 512 + 100}:end_pts={17 * 512 + 101},\nsettb=expr=1/(24),setpts=N,\nsetfield=prog\n"
+    )
+    assert part_graph(timed, Part(0, 6), Delivery(), seek=None) == "trim=end_frame=6,\nsettb=expr=1/(24),setpts=N,\nsetfield=prog\n"
+    assert part_graph(timed, Part(0, 24), Delivery(), seek=None) == "settb=expr=1/(24),setpts=N,\nsetfield=prog\n"
 
 
 @pytest.mark.parametrize(("avfilter", "option"), [((8, 44), "-filter_script:v"), ((10, 1), "-/filter:v"), ((11, 0), "-/filter:v")])

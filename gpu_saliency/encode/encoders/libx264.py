@@ -11,6 +11,7 @@ from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, Quality, refuse_param
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.source.fields import BOTTOM_FIRST, TOP_FIRST
 
 PRESETS = (
     "ultrafast",
@@ -73,4 +74,7 @@ LIBX264 = EncoderSpec(
     passes="ffmpeg",
     # From the statistics of the first pass x264 chooses values of its parameter sets, and parts must agree in these.
     pass_params={"stitchable": "1"},
+    # x264 itself uses regions in interlaced coding too; ffmpeg's wrapper drops them (libavcodec/libx264.c, "not supported").
+    field_params={TOP_FIRST: {"tff": "1"}, BOTTOM_FIRST: {"bff": "1"}},
+    drops_regions_of_fields=True,
 )

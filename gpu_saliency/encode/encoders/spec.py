@@ -83,6 +83,10 @@ class EncoderSpec:
     part_suffix: str = ".mp4"
     retry_params: Mapping[str, str] = field(default_factory=dict)
     """Its own parameters for the second run, after a run that lost frames."""
+    field_params: Mapping[str, Params] = field(default_factory=dict)
+    """By field order (see `Fields`), its own parameters that code an interlaced clip as such; empty: it codes whole frames only."""
+    drops_regions_of_fields: bool = False
+    """Whether ffmpeg's wrapper drops the regions of frames that are flagged as interlaced."""
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
 

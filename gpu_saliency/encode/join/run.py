@@ -48,6 +48,7 @@ def join_parts(
     time_base: Fraction,
     audio: bool,
     codec_tag: str | None = None,
+    field_order: int | None = None,
 ) -> None:
     """Write ``parts`` to ``output``, in the container of its suffix; an existing file is replaced.
 
@@ -56,7 +57,7 @@ def join_parts(
     the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
     0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
     it. ``audio`` copies all audio streams, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored
-    in other containers.
+    in other containers. ``field_order`` (a number of AVFieldOrder) goes to containers that store one; ``None`` keeps the parts'.
 
     Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part has not its number of frames or differs
     from the first part in its coding, or if the container cannot hold the streams; `OutputError` if ``output`` cannot be written;
@@ -80,7 +81,7 @@ def join_parts(
         target = av.open(f"file:{output}", "w", container_options=_MUXER_OPTIONS)
         try:
             with open_part(parts[0]) as first:
-                picture = add_video(target, first.streams.video[0], parts[0], clip, stamps.time_base, codec_tag)
+                picture = add_video(target, first.streams.video[0], parts[0], clip, stamps.time_base, codec_tag, field_order)
             describe(picture, video, without=("encoder", "rotate"))
             copies: dict[int, av.stream.Stream] = {}
             for sound in sounds:

@@ -26,6 +26,7 @@ def add_video(
     clip: Clip,
     time_base: Fraction,
     codec_tag: str | None,
+    field_order: int | None,
 ) -> av.video.stream.VideoStream:
     """Add a video stream to ``target``, coded and tagged like ``template``, with the aspect ratio and rotation of ``clip``."""
     # opaque: otherwise PyAV needs an encoder with the decoder's name, which libdav1d and vvc do not have.
@@ -35,6 +36,8 @@ def add_video(
     context.framerate = clip.frame_rate
     if codec_tag is not None and target.format.name in _CODEC_TAG_FORMATS:
         context.codec_tag = codec_tag
+    if field_order is not None:
+        context.field_order = field_order
     # For AV1 and VP9 in .mp4, the stream has the aspect ratio and the codec parameters lack it.
     context.sample_aspect_ratio = clip.sample_aspect_ratio
     # An .ivf part cannot store the rotation; from .mp4 it comes with the codec parameters.
