@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
@@ -16,7 +17,7 @@ from gpu_saliency.encode.workers import Workers
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.progress import Observer
-from gpu_saliency.proof import Proof, prove_encode
+from gpu_saliency.proof import Proof, prove_encode, prove_places
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 from gpu_saliency.trial import proven, resolve_intent
@@ -125,6 +126,8 @@ def _prove(
         plain = sampler.plain(lambda done: advance(done, None)) if sampler is not None and request.prove == "excerpt" else None
         frames = None if plain is None else proven_frames(plain, plan)
         proof = prove_encode(job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, None), plain=plain)
+        if sampler is not None and request.prove == "excerpt":
+            proof = replace(proof, places=prove_places(job, plan, sampler.pairs))
     if proof.moved is False:
         raise EncodeError(
             f"{job.ffmpeg.path}: {job.encoder} did not follow the ROI plan: {proof.summary()}",

@@ -17,8 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from gpu_saliency.encode.complaints import complaint_of
 from gpu_saliency.encode.workers import OnFrame, Processes
-from gpu_saliency.errors import EncodeError, OutputError, ToolMissingError, setting
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, ToolMissingError, setting
 from gpu_saliency.files import visible_folder
 
 DEFAULT_FFMPEG = "ffmpeg"
@@ -147,8 +148,8 @@ def run_ffmpeg(
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
     ffmpeg runs. ``processes`` holds ffmpeg while it runs. An exception that ends this call early (Ctrl-C, or one raised by
-    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, `OutputError` when the disk is full,
-    `ToolMissingError` when ffmpeg cannot be started.
+    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, the error of `complaint_of` when the
+    encoder drops a parameter or regions, `OutputError` when the disk is full, `ToolMissingError` when ffmpeg cannot be started.
     """
     try:
         # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
@@ -173,12 +174,16 @@ def run_ffmpeg(
     assert process.stdout is not None
     assert process.stderr is not None
     reasons: list[str] = []
+    complaints: list[GpuSaliencyError] = []
     encoder = command[command.index("-c:v") + 1] if "-c:v" in command else None
 
     def listen(stderr: IO[str]) -> None:
         of_encoder = ""
         for line in map(str.rstrip, stderr):
             words.append(line)
+            complaint = None if encoder is None or complaints else complaint_of(line)
+            if complaint is not None:
+                complaints.append(complaint)
             if encoder is not None and line.startswith(f"[{encoder} @ "):
                 of_encoder = line
             if not reasons and _REASON.search(line):
@@ -190,9 +195,11 @@ def run_ffmpeg(
     try:
         with (processes or Processes()).holding(process):
             for line in process.stdout:
+                if complaints:
+                    break
                 if on_frame is not None and line.startswith("frame="):
                     on_frame(int(line[6:]))
-            code = process.wait()
+            code = 0 if complaints else process.wait()
     finally:
         if process.poll() is None:
             process.terminate()
@@ -204,6 +211,8 @@ def run_ffmpeg(
         listener.join(timeout=5)
         process.stdout.close()
         process.stderr.close()
+    if complaints:
+        raise complaints[0]
     if code:
         said = [word for word in words if word and "Last message repeated" not in word]
         reason = reasons[0] if reasons else said[-1] if said else "no output"

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
+from gpu_saliency.encode.complaints import complaint_of
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.workers import OnFrame, Processes
 from gpu_saliency.errors import EncodeError, ToolMissingError, setting
@@ -54,6 +55,9 @@ def run_piped(
                 process.wait()
         log.seek(0)
         said = [line.rstrip() for line in log if line.strip()][-_LAST_WORDS:]
+    complaint = next(filter(None, map(complaint_of, said)), None)
+    if complaint is not None:
+        raise complaint
     reason = _reason(said)
     # An encoder that gives up breaks ffmpeg's pipe, sometimes with exit status 0; its own output then names the cause.
     if code or (failure is not None and reason):

@@ -73,12 +73,24 @@ class SizeSample:
     """What to add to the base quality of the encode with the plan, on the encoder's scale, so that the sizes are equal."""
 
 
+@dataclass(frozen=True, slots=True)
+class WindowPair:
+    """A further window of the sample, encoded with and without the plan."""
+
+    start: int
+    """Number of its first frame in the clip."""
+    roi: Path
+    plain: Path
+
+
 class Sampler:
     """Encodes the sample of one encode in ``folder``; the plain encode of the first window starts at once."""
 
     def __init__(self, job: EncodeJob, folder: Path, workers: Workers) -> None:
         self._folder, self._workers = folder, workers
         self._numbers = 0
+        self.pairs: tuple[WindowPair, ...] = ()
+        """The further windows that `measure` encoded."""
         known = job.clip.frame_count
         self._first = Part(0, FIRST_FRAMES if known is None or known > SHORT_FRAMES else max(1, known))
         self._plain = self._encode(job, None, self._first)
@@ -98,6 +110,8 @@ class Sampler:
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
         files = self._workers.results([*plain, *ours], on_frame)
+        starts, others = [window.start for window in further], (files[len(plain) + 1 :], files[1 : len(plain)])
+        self.pairs = tuple(map(WindowPair, starts, *others))
         plain_sizes = [packet_sizes(window) for window in files[: len(plain)]]
         size = _size_of(files[len(plain) :], plan)
         octaves = math.log2(size / estimated_size(plain_sizes, plan.frame_count, _key_frames(plan)))

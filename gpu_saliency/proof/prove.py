@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,15 +14,20 @@ import av
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
+from gpu_saliency.encode.sample import WindowPair
 from gpu_saliency.errors import SourceError, UsageError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
-from gpu_saliency.proof.verdict import Proof, judge
+from gpu_saliency.proof.verdict import PlaceProof, Proof, judge
 
 LOOKAHEAD_FRAMES = 60
 """Frames that the plain encode of an excerpt has after the compared ones. x264 and x265 choose a frame's QP by the frames after it,
 at most 60 at their slowest presets (``rc-lookahead``); without these the end of an excerpt would differ from the whole encode."""
+
+
+PLACE_FRAMES = 4
+"""Frames that are compared at a further place of the clip; a key frame and those after it suffice to tell a plan from none."""
 
 
 def prove_encode(
@@ -68,6 +73,26 @@ def _existing_encode(path: Path) -> Iterator[Path]:
     if not path.is_file():
         raise SourceError(f"{path}: no such file", cure=f"give {setting('plain')} the path of an encode, or leave it out")
     yield path
+
+
+def prove_places(job: EncodeJob, plan: RoiPlan, pairs: Sequence[WindowPair]) -> tuple[PlaceProof, ...]:
+    """Compare at the place of each window of a sample the encode with ``plan`` with the plain encode, over `PLACE_FRAMES` frames.
+
+    The two encodes of a window have the same frames, filters and settings as the encode of the clip, and both begin with a key
+    frame; the clip's own frames there do not, so they cannot be compared with a plain window. Raises as `prove_encode`.
+    """
+    return tuple(_prove_place(job, plan, pair) for pair in pairs)
+
+
+def _prove_place(job: EncodeJob, plan: RoiPlan, pair: WindowPair) -> PlaceProof:
+    frames = min(PLACE_FRAMES, plan.frame_count - pair.start)
+    proof = None
+    if exports_qp(pair.roi) and exports_qp(pair.plain):
+        proof = judge(plan, compare_qp(plan, pair.roi, pair.plain, frames, pair.start), None)
+    if proof is None or proof.has_few_blocks:
+        error = compare_error(plan, job.clip, pair.roi, pair.plain, frames, pair.start, job.frame_pts)
+        proof = judge(plan, error, None)
+    return PlaceProof.of(pair.start, proof)
 
 
 def video_bytes(path: Path, frames: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,31 @@ LEAST_BLOCKS = 8
 """Least number of measured blocks inside, and outside, for a verdict."""
 LEAST_CONTRAST = 0.5
 """Least planned difference in QP, inside minus outside, that can be proven."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceProof:
+    """The comparison at one place of the clip, between a window of the sample with and one without the plan."""
+
+    start: int
+    """Number of its first frame."""
+    frames: int
+    unit: str
+    share: float | None
+    """As `Proof.share`."""
+    moved: bool | None
+    """Whether bits moved as planned here. False only for a share of almost 0: few frames measure it roughly."""
+
+    @classmethod
+    def of(cls, start: int, proof: Proof) -> PlaceProof:
+        """The verdict at a place from the comparison of its window."""
+        moved = proof.moved
+        if moved is False and proof.share is not None and proof.share >= NO_SHARE[proof.unit] / 3:
+            moved = None
+        return cls(start, proof.frames, proof.unit, proof.share, moved)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"share": None if self.share is None else round(self.share, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +83,8 @@ class Proof:
     """The same ratio for an excerpt; approximate, since the first packets in decode order may contain later frames."""
     change: NDArray[np.float64] = field(repr=False, compare=False)
     """Realised change ``[segments, rows, cols]`` in ``unit``, NaN where not measured; not in `to_json`."""
+    places: tuple[PlaceProof, ...] = ()
+    """Further places of the clip; the encode at a place is a trial with the plan of the encode."""
 
     @property
     def share(self) -> float | None:
@@ -79,8 +106,10 @@ class Proof:
         """The verdict: whether bits moved as planned. True for a `share` of `LEAST_SHARE` or more, false below `NO_SHARE`.
 
         ``None`` means unknown: a share between the two, a plan (almost) without contrast, or too few measured blocks inside or
-        outside.
+        outside. A place where they did not move makes the verdict false.
         """
+        if any(place.moved is False for place in self.places):
+            return False
         if self.share is None or self.has_few_blocks:
             return None
         if NO_SHARE[self.unit] <= self.share < LEAST_SHARE[self.unit]:
@@ -94,12 +123,16 @@ class Proof:
 
     def to_json(self) -> dict[str, Any]:
         """All fields except ``change``, and `share` and `moved`, as plain types; floats are rounded to 4 places."""
-        names = [name for name in self.__dataclass_fields__ if name != "change"]
+        names = [name for name in self.__dataclass_fields__ if name not in ("change", "places")]
         values = {name: getattr(self, name) for name in names} | {"share": self.share, "moved": self.moved}
-        return {name: round(v, 4) if isinstance(v, float) else v for name, v in values.items()}
+        rounded = {name: round(v, 4) if isinstance(v, float) else v for name, v in values.items()}
+        return rounded | {"places": [place.to_json() for place in self.places]}
 
     def summary(self) -> str:
         """The verdict and the measured numbers, as one sentence for the user."""
+        still = next((place for place in self.places if place.moved is False), None)
+        if still is not None:
+            return f"Bits did not move as planned at frame {still.start}: {still.share:+.2f} {still.unit} per planned QP."
         if self.moved is None and (self.share is None or self.has_few_blocks):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"
@@ -112,6 +145,9 @@ class Proof:
         text += f" over {self.blocks} of {self.blocks_planned} blocks, {self.frames} frames"
         if self.size_ratio is not None:
             text += f"; size {100 * (self.size_ratio - 1):+.1f}%"
+        if self.places:
+            moved = sum(place.moved is True for place in self.places)
+            text += f"; moved at {moved} of {len(self.places)} further places"
         return text + "."
 
     def _why_undecided(self) -> str:
@@ -128,7 +164,7 @@ def judge(plan: RoiPlan, comparison: Comparison, size_ratio: float | None) -> Pr
     ``size_ratio`` is the size of the ROI encode divided by that of the plain encode, over the compared frames.
     """
     effective = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
-    reached = plan.segment_start < comparison.frames
+    reached = (plan.segment_start < comparison.start + comparison.frames) & (plan.segment_end > comparison.start)
     below = _split(effective[reached])
     inside = effective < below
     measured = comparison.weight > 0
