@@ -24,8 +24,10 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     Trial encodes for an intent are made in a temporary folder; no file is kept. Raises any `GpuSaliencyError`."""
     started = time.perf_counter()
     job = prepare_encode(request.clip, request.encode)
-    check_destinations(job, request)
+    job = check_destinations(job, request)
     observer = observer or Observer()
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
     sidecar, reused = analyse_request(request, observer, write=False)
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)

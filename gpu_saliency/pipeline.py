@@ -10,7 +10,7 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
-from gpu_saliency.encode.run import part_folder, run_saliency_encode
+from gpu_saliency.encode.run import part_folder, run_saliency_encode, try_container
 from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.encode.workers import Workers
@@ -37,7 +37,10 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             raise
         request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started)
-    check_destinations(job, request)
+    job = check_destinations(job, request)
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
+    try_container(job, request.output_path)
     for note in job.notes():
         observer.say(f"{request.clip.path}: {note}")
     with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
@@ -142,6 +145,9 @@ def _prove(
 def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output_path, overwrite=request.overwrite)
+    job = job.for_output(request.output_path)
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
     observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count

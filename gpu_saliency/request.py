@@ -65,8 +65,11 @@ class EncodeRequest:
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
 
-def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
-    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written."""
+def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:
+    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written.
+
+    Returns ``job`` with the choice of streams for this output.
+    """
     output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
     request.analysis.check_output(output, "output")
@@ -80,3 +83,4 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
         raise SidecarError(f"{sidecar}: is a folder", cure=f"give {setting('sidecar')} the path of a file")
     else:
         check_folder(sidecar, cure=f"give {setting('sidecar')} another path")
+    return job.for_output(output)

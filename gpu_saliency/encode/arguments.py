@@ -142,14 +142,15 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
     if clip.duration:
         command += ["-t", f"{clip.duration:.6f}"]
     command += ["-map", "0:V:0"]
-    command += ["-map", "0:a?", "-c:a", "copy"] if job.audio else ["-an"]
+    command += [word for index in (job.streams.indices if job.streams is not None else ()) for word in ("-map", f"0:{index}")]
+    command += ["-c", "copy"]
     filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
-    command += ["-vf", filters] if filters else []
+    command += ["-filter:v:0", filters] if filters else []
     # Every decoded frame is encoded once, with its own time stamp.
     command += ["-fps_mode", "passthrough"]
-    command += encoder_arguments(job, job.crf, job.params)
+    command += ["-c:v:0" if word == "-c:v" else word for word in encoder_arguments(job, job.crf, job.params)]
     tag = job.spec.codec_tags.get(output.suffix.lower())
-    command += ["-tag:v", tag] if tag else []
+    command += ["-tag:v:0", tag] if tag else []
     return [*command, f"file:{output}"]
 
 

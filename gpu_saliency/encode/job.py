@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.encoders.spec import EncoderSpec
+from gpu_saliency.encode.streams import Streams, choose_streams
 from gpu_saliency.encode.target import EncodeTarget, format_params
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
@@ -50,6 +52,8 @@ class EncodeJob(EncodeTarget):
     audio: bool
     fields: Fields | None = None
     """The field order of an interlaced source; ``None`` for a progressive one."""
+    streams: Streams | None = None
+    """The streams that are copied; ``None`` lets the encode choose them by its output."""
     channel: Channel | None = None
     """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
     correction: float = 0.0
@@ -77,6 +81,12 @@ class EncodeJob(EncodeTarget):
             coded = any(self.spec.field_params.get(self.fields.order, {}).keys() & self.params.keys())
             yield f"is interlaced, {self.fields.text}; coded " + ("as interlaced video" if coded else "in whole frames")
 
+    def warnings(self) -> Iterator[str]:
+        """What the output will lack of the source's streams, a text for each; not what the user's own settings leave out."""
+        for stream in self.streams.left_out if self.streams is not None else ():
+            if not stream.is_asked:
+                yield stream.text
+
     def quality(self, plan: RoiPlan | None) -> float | None:
         """The base quality for an encode with ``plan``, on the encoder's scale.
 
@@ -96,6 +106,10 @@ class EncodeJob(EncodeTarget):
     def corrected(self, correction: float) -> EncodeJob:
         """Return a copy of this job that adds ``correction`` to the base quality of an encode with a plan."""
         return replace(self, correction=correction)
+
+    def for_output(self, output: Path) -> EncodeJob:
+        """Return a copy of this job with the choice of streams for ``output``. Raises `OutputError` or `SourceError`."""
+        return self if self.streams is not None else replace(self, streams=choose_streams(self.clip, output, audio=self.audio))
 
     def keeps_size(self, policy: RoiPolicy) -> bool:
         """Whether an encode by ``policy`` shall have the size of a plain encode, and a sample can correct it (sample.py)."""

@@ -21,9 +21,10 @@ from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
+from gpu_saliency.encode.streams import Streams
 from gpu_saliency.encode.verify import OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
-from gpu_saliency.errors import EncodeError, UsageError
+from gpu_saliency.errors import EncodeError, OutputError, UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.seek import key_frame_before
@@ -33,6 +34,11 @@ SEEK_AHEAD = 1.0
 OVERLAP_FRAMES = 48
 """A part starts when the part before it has this many frames left: the start of an encoder and the filling of its lookahead leave
 cores idle, and so do its last frames."""
+
+
+_PROVEN_CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Containers of which it is known what they hold; an encode to another one is tried with a few frames first."""
+_TRIAL_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +72,47 @@ def run_saliency_encode(
     output = Path(output)
     if plan is not None:
         _check_plan(job, plan)
+    job = job.for_output(output)
+    assert job.streams is not None
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
-    parts = 1
+    parts, losses = 1, list[str]()
     with publish(output) as temporary:
         if plan is None:
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:
-            parts = _encode_parts(job, plan, temporary, output, on_frame)
-        audio_streams = len(job.clip.audio_codecs) if job.audio else 0
-        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams, job.fields)
+            parts, losses = _encode_parts(job, plan, temporary, output, on_frame)
+        shown = replace(job.clip, color=job.color)
+        facts = verify_output(temporary, shown, job.spec.codec, expected, job.streams, job.fields)
+        facts = replace(facts, lost=(*losses, *facts.lost))
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
             before_publishing(temporary)
     return encoded
+
+
+def try_container(job: EncodeJob, output: Path) -> None:
+    """Encode a few frames to the container of ``output`` with the streams of ``job``, if it is not one of `_PROVEN_CONTAINERS`.
+
+    Raises `OutputError` with the reason if the container cannot hold them, and the errors of a failing encode.
+    """
+    if output.suffix.lower() in (*_PROVEN_CONTAINERS, *job.spec.suffixes):
+        return
+    with part_folder(output) as folder:
+        (folder / "part").mkdir()
+        part = Part(0, min(_TRIAL_FRAMES, job.clip.frame_count or _TRIAL_FRAMES))
+        file = encode_part(replace(job, frame_pts=None), None, part, folder / "part")
+        joined = folder / f"trial{output.suffix}"
+        try:
+            short = replace(job.clip, duration=float(part.frames / job.clip.frame_rate))
+            frames = packet_count(file)
+            _join(replace(job, clip=short, frame_pts=None), [file], [frames], joined)
+            shown = replace(short, color=job.color)
+            verify_output(joined, shown, job.spec.codec, frames, job.streams or Streams(), job.fields)
+        except (EncodeError, OutputError) as error:
+            problem = error.problem.removeprefix(f"{joined}: ").removeprefix("cannot be written: ")
+            cure = "use .mp4 or .mkv"
+            raise OutputError(f"{output}: cannot hold these streams: {problem}", cure=cure, evidence=error.evidence) from error
 
 
 def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
@@ -98,24 +131,29 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
         )
 
 
-def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> int:
+def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> tuple[int, list[str]]:
     assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
         files = _run_parts(job, plan, parts, folder, on_frame)
-        join_parts(
-            files,
-            [part.frames for part in parts],
-            job.clip,
-            temporary,
-            frame_pts=job.frame_pts,
-            time_base=job.time_base,
-            audio=job.audio,
-            codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
-            field_order=None if job.fields is None else job.fields.number,
-        )
-        keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
-    return len(parts)
+        losses = _join(job, files, [part.frames for part in parts], temporary)
+    return len(parts), losses
+
+
+def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) -> list[str]:
+    losses = join_parts(
+        files,
+        frames,
+        job.clip,
+        output,
+        frame_pts=job.frame_pts,
+        time_base=job.time_base,
+        streams=() if job.streams is None else job.streams.indices,
+        codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
+        field_order=None if job.fields is None else job.fields.number,
+    )
+    keep_pixel_aspect(job.ffmpeg.path, output, job.clip)
+    return losses
 
 
 def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None) -> list[Path]:
@@ -165,10 +203,10 @@ def encode_part(
         if seek is None:
             raise
         return run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
-    if job.spec.retry_params and _frames_of(path) < part.frames:
+    if job.spec.retry_params and packet_count(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
         path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
-    if seek is not None and _frames_of(path) != part.frames:
+    if seek is not None and packet_count(path) != part.frames:
         path = run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     return path
 
@@ -209,7 +247,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes
     return run.output
 
 
-def _frames_of(path: Path) -> int:
+def packet_count(path: Path) -> int:
     """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
         with av.open(f"file:{path}") as container:

@@ -9,10 +9,12 @@ from typing import Any
 
 import av
 import av.container
+import av.stream
 
 from gpu_saliency.encode.job import EncodeJob
-from gpu_saliency.errors import EncodeError, OutputError, setting
-from gpu_saliency.files import check_output, temporary_output
+from gpu_saliency.encode.streams import StreamFacts, Streams, is_chapter_text, open_for_writing
+from gpu_saliency.errors import EncodeError, OutputError
+from gpu_saliency.files import check_output
 from gpu_saliency.source.clip import Clip, ColorTags
 from gpu_saliency.source.fields import Fields, order_of
 
@@ -34,11 +36,16 @@ class OutputFacts:
     """Colour tags that differ from the source's, a text for each."""
     field_order: str | None = None
     """The field order that the file states (see `Fields`); ``None`` for progressive video."""
+    streams: tuple[StreamFacts, ...] = ()
+    """The streams besides the video."""
+    chapters: int = 0
     lost: tuple[str, ...] = ()
     """What the source has and the output has not, a text for each."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"changed_color_tags": list(self.changed_color_tags), "lost": list(self.lost)}
+        lists = {"changed_color_tags": list(self.changed_color_tags), "lost": list(self.lost)}
+        streams = [{"kind": s.kind, "codec": s.codec, "language": s.language} for s in self.streams]
+        return asdict(self) | lists | {"streams": streams}
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
@@ -48,33 +55,27 @@ def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
     if suffixes and output.suffix.lower() not in suffixes:
         kind = output.suffix or "a file without suffix"
         raise OutputError(f"{output}: {kind} is not supported for {job.spec.codec} video", cure="use " + " or ".join(suffixes))
-    check_container(output, job.spec.codec, job.clip.audio_codecs if job.audio else ())
+    check_container(output, job.spec.codec)
 
 
-def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ...]) -> None:
-    """Raise `OutputError` unless the container of ``output``, chosen by its suffix, can hold the video and audio codecs."""
-    with temporary_output(output) as temporary:
+def check_container(output: Path, codec: str | None) -> None:
+    """Raise `OutputError` unless the container of ``output``, chosen by its suffix, can hold video of ``codec`` (``None``: any)."""
+    with open_for_writing(output) as container:
+        if codec is None:
+            return
         try:
-            container = av.open(str(temporary), "w")
-        except (av.FFmpegError, ValueError) as error:
-            raise OutputError(f"{output}: unknown file extension: {error}", cure="use .mp4, .mkv or .mov") from error
-        with container:
-            name, supported = container.format.name, container.supported_codecs
-    if codec is not None and codec not in supported:
-        raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="use .mp4 or .mkv")
-    for audio in audio_codecs:
-        if audio not in supported:
-            raise OutputError(
-                f"{output}: {name} cannot hold the source's {audio} audio as it is", cure=f"use .mkv, or {setting('audio', False)}"
-            )
+            container.add_mux_stream(codec)
+        except ValueError as error:
+            name = container.format.name
+            raise OutputError(f"{output}: {name} cannot hold {codec} video", cure="use .mp4 or .mkv") from error
 
 
 def verify_output(
-    path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int, fields: Fields | None = None
+    path: Path, clip: Clip, codec: str | None, frame_count: int | None, streams: Streams, fields: Fields | None = None
 ) -> OutputFacts:
     """Read the file at ``path`` back and compare it with the expected facts; raise `EncodeError` where they differ.
 
-    It compares codec, size, number of frames, the colour tags that ``clip`` has, and the number of audio streams. A
+    It compares codec, size, number of frames, the colour tags that ``clip`` has, and the copied ``streams``. A
     ``frame_count`` of ``None`` skips that check. If ``codec`` is ``None`` (an unknown encoder), changed colour tags are returned
     and not treated as errors. ``fields`` is the source's field order; where the file lacks it, `OutputFacts.lost` says so.
     """
@@ -89,13 +90,16 @@ def verify_output(
                 height=context.height,
                 pix_fmt=context.pix_fmt,
                 audio_streams=len(container.streams.audio),
+                chapters=len(container.chapters()),
+                streams=tuple(StreamFacts.of(stream) for stream in _others(container, video)),
                 frames=sum(1 for packet in container.demux(video) if packet.size),
                 changed_color_tags=tuple(changed_color_tags(color, clip.color)),
                 field_order=order_of(context.field_order),
             )
     except (av.FFmpegError, IndexError) as error:
         raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}", cure="use .mkv") from error
-    wanted = {"width": clip.width, "height": clip.height, "audio_streams": audio_streams, "codec": codec, "frames": frame_count}
+    wanted = {"width": clip.width, "height": clip.height, "codec": codec, "frames": frame_count}
+    wanted["audio_streams"] = streams.count("audio")
     for name, value in wanted.items():
         if value is not None and getattr(facts, name) != value:
             raise EncodeError(
@@ -105,12 +109,22 @@ def verify_output(
             )
     if facts.changed_color_tags and codec is not None:
         raise EncodeError(f"ffmpeg wrote {'; '.join(facts.changed_color_tags)}", cure="use .mp4 or .mkv, which keep colour tags")
-    return replace(facts, lost=tuple(_lost(facts, fields, path)))
+    return replace(facts, lost=tuple(_lost(facts, streams, fields, path)))
 
 
-def _lost(facts: OutputFacts, fields: Fields | None, path: Path) -> Iterator[str]:
+def _others(container: av.container.InputContainer, video: av.stream.Stream) -> list[av.stream.Stream]:
+    return [stream for stream in container.streams if stream is not video and not is_chapter_text(stream)]
+
+
+def _lost(facts: OutputFacts, streams: Streams, fields: Fields | None, path: Path) -> Iterator[str]:
     if fields is not None and facts.field_order != fields.order:
         yield f"the field order of the interlaced source ({fields.text}) is not stated: {path.suffix} stores none for {facts.codec}"
+    if facts.chapters < streams.chapters:
+        yield f"{facts.chapters} of the source's {streams.chapters} chapters are stored: {path.suffix} cannot hold them"
+    for kind in ("subtitle", "video", "data", "attachment"):
+        found = sum(stream.kind == kind for stream in facts.streams)
+        if found < streams.count(kind):
+            yield f"{found} of {streams.count(kind)} copied streams of the kind {kind} can be read back"
 
 
 def changed_color_tags(written: ColorTags, source: ColorTags) -> list[str]:

@@ -86,7 +86,7 @@ def _probe_container(path: Path, duration: float) -> Clip:
             color=ColorTags.of(context),
             sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
             rotation=round(first.rotation / 90) * 90 % 360,
-            audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
+            audio_codecs=tuple(s.codec_context.name for s in container.streams.audio if s.codec_context is not None),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,
         )
