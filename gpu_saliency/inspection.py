@@ -132,6 +132,7 @@ def _job_of(
             ffmpeg_bin=ffmpeg_bin,
             roi_channel=str(record["roi_channel"]),
             bitrate=None if record["bitrate"] is None else int(record["bitrate"]),
+            drop_dynamic_hdr=True,
         )
         policy = RoiPolicy(
             float(record["offset"]),

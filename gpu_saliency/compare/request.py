@@ -103,6 +103,7 @@ class CompareRequest:
             audio=False,
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
+            drop_dynamic_hdr=True,
         )
 
 

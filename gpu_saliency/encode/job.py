@@ -52,6 +52,8 @@ class EncodeJob(EncodeTarget):
     audio: bool
     fields: Fields | None = None
     """The field order of an interlaced source; ``None`` for a progressive one."""
+    dropped_hdr: tuple[str, ...] = ()
+    """Names of the source's dynamic HDR metadata, which the output lacks."""
     streams: Streams | None = None
     """The streams that are copied; ``None`` lets the encode choose them by its output."""
     channel: Channel | None = None
@@ -83,6 +85,8 @@ class EncodeJob(EncodeTarget):
 
     def warnings(self) -> Iterator[str]:
         """What the output will lack of the source's streams, a text for each; not what the user's own settings leave out."""
+        for name in self.dropped_hdr:
+            yield f"its {name} metadata are left out"
         for stream in self.streams.left_out if self.streams is not None else ():
             if not stream.is_asked:
                 yield stream.text

@@ -13,6 +13,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.dynamic_hdr import dynamic_hdr
 from gpu_saliency.source.fields import fields_of
 
 _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
@@ -35,6 +36,8 @@ class EncodeSettings:
     """Forces one of `CHANNELS`; ``None`` takes the encoder's best channel that works on this machine."""
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
+    drop_dynamic_hdr: bool = False
+    """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
@@ -57,6 +60,11 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     ``settings`` forces the prefilter or with ``plain``; settings for which ffmpeg lists no option of that encoder are then
     refused. Raises `UnsupportedEncoderError`, `UsageError`, `SourceError` or `ToolMissingError`.
     """
+    dropped = dynamic_hdr(clip)
+    if dropped and not settings.drop_dynamic_hdr:
+        names = " and ".join(dropped)
+        cure = f"give {setting('drop_dynamic_hdr', True)} to encode without them"
+        raise SourceError(f"{clip.path}: has dynamic HDR metadata ({names}), which the encode would lose", cure=cure)
     known = settings.encoder in ENCODERS
     if not known and not plain and settings.roi_channel != "prefilter":
         encoder_spec(settings.encoder)
@@ -84,6 +92,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         pix_fmt=pix_fmt,
         audio=settings.audio and bool(clip.audio_codecs),
         fields=fields_of(clip),
+        dropped_hdr=dropped,
     )
     job = replace(job, params=_field_params(job) | job.params)
     if plain:

@@ -84,7 +84,7 @@ def run_saliency_encode(
             parts, losses = _encode_parts(job, plan, temporary, output, on_frame)
         shown = replace(job.clip, color=job.color)
         facts = verify_output(temporary, shown, job.spec.codec, expected, job.streams, job.fields)
-        facts = replace(facts, lost=(*losses, *facts.lost))
+        facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
             before_publishing(temporary)

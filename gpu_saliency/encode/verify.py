@@ -39,13 +39,15 @@ class OutputFacts:
     streams: tuple[StreamFacts, ...] = ()
     """The streams besides the video."""
     chapters: int = 0
+    dropped_hdr: tuple[str, ...] = ()
+    """Names of the source's dynamic HDR metadata, which the output lacks."""
     lost: tuple[str, ...] = ()
     """What the source has and the output has not, a text for each."""
 
     def to_json(self) -> dict[str, Any]:
         lists = {"changed_color_tags": list(self.changed_color_tags), "lost": list(self.lost)}
         streams = [{"kind": s.kind, "codec": s.codec, "language": s.language} for s in self.streams]
-        return asdict(self) | lists | {"streams": streams}
+        return asdict(self) | lists | {"streams": streams, "dropped_hdr": list(self.dropped_hdr)}
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
