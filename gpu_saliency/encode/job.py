@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,7 +85,10 @@ class EncodeJob(EncodeTarget):
             yield f"is interlaced, {self.fields.text}; coded " + ("as interlaced video" if coded else "in whole frames")
 
     def warnings(self) -> Iterator[str]:
-        """What the output will lack of the source's streams, a text for each; not what the user's own settings leave out."""
+        """What the output will lack of the source, a text for each; not what the user's own settings leave out."""
+        lost = _lost_precision(self.clip.pix_fmt, self.pix_fmt)
+        if lost:
+            yield f"its pixel format {self.clip.pix_fmt} becomes {self.pix_fmt}, with less {lost}: {self.encoder} does not take it"
         for name in self.dropped_hdr:
             yield f"its {name} metadata are left out"
         for stream in self.streams.left_out if self.streams is not None else ():
@@ -132,3 +136,18 @@ class EncodeJob(EncodeTarget):
             pix_fmt=self.pix_fmt,
             roi_channel=None if self.channel is None else self.channel.name,
         )
+
+
+def _lost_precision(source: str, output: str) -> str:
+    """What the pixel format ``output`` has less of than ``source``: chroma, bits, transparency; empty if nothing."""
+    a, b = av.VideoFormat(source), av.VideoFormat(output)
+    lost = []
+    if not a.is_rgb and len(a.components) > 1:
+        is_coarser = b.chroma_width(16) < a.chroma_width(16) or b.chroma_height(16) < a.chroma_height(16)
+        if len(b.components) < 3 or is_coarser:
+            lost.append("chroma resolution")
+    if b.components[0].bits < a.components[0].bits:
+        lost.append("bit depth")
+    if any(component.is_alpha for component in a.components) and not any(component.is_alpha for component in b.components):
+        lost.append("transparency")
+    return " and ".join(lost)

@@ -16,6 +16,8 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.dynamic_hdr import dynamic_hdr
 from gpu_saliency.source.fields import fields_of
 
+_CROPS_CHROMA = frozenset({"h264", "hevc", "vvc", None})
+"""Codecs that crop in whole chroma samples; ``None`` is a codec that is not known."""
 _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
 
 
@@ -71,7 +73,9 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
     spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
     supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
-    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, tuple(name for name in supported if _divides(name, clip.width, clip.height)))
+    fitting = tuple(name for name in supported if _divides(name, clip.width, clip.height))
+    # AV1 and VP9 have odd sizes with any chroma format; without a fitting format the encoder gets the closest that it knows.
+    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, fitting if spec.codec in _CROPS_CHROMA and fitting else supported)
     crf = settings.crf
     if crf is None and settings.bitrate is None and spec.quality is not None and spec.quality.default >= spec.quality.low:
         crf = spec.quality.default

@@ -49,7 +49,7 @@ def make_pair(reference: Clip, distorted: Clip) -> Pair:
     if (a.width, a.height) != (b.width, b.height):
         cure = "scale one of them to the size of the other first, and state how: the filter decides the score"
         raise SourceError(f"{b.path}: is {b.width}x{b.height}, {a.path} is {a.width}x{a.height}", cure=cure)
-    if a.rotation != b.rotation:
+    if a.orientation != b.orientation:
         cure = "compare files whose pictures are stored in the same orientation"
         raise SourceError(f"{b.path}: is turned by {b.rotation} degrees, {a.path} by {a.rotation}", cure=cure)
     if abs(a.frame_rate / b.frame_rate - 1) > _RATE_TOLERANCE:

@@ -16,6 +16,7 @@ import av.video.stream
 from av.codec.hwaccel import HWAccel
 
 from gpu_saliency.errors import SourceError
+from gpu_saliency.source.orientation import Orientation
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
@@ -73,6 +74,8 @@ class Clip:
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
     """Rotation that a player applies to the picture: degrees, counter-clockwise, a multiple of 90."""
+    mirrored: bool = False
+    """Whether a player exchanges left and right after the rotation."""
     audio_codecs: tuple[str, ...] = ()
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
@@ -82,6 +85,11 @@ class Clip:
     def url(self) -> str:
         """The path as a ``file:`` URL; without it libavformat would read the ``a:`` of a file named ``a:b.mp4`` as a protocol."""
         return f"file:{self.path}"
+
+    @property
+    def orientation(self) -> Orientation:
+        """How a player turns and mirrors the picture."""
+        return Orientation(self.rotation // 90, self.mirrored)
 
     @property
     def upright_aspect(self) -> Fraction:

@@ -101,7 +101,7 @@ def decode_batches(
 
     A clip that is too short for a sample gives its last frame, so there is always at least one sample.
     """
-    shrink = Shrinker(size, clip.rotation)
+    shrink = Shrinker(size, clip.orientation)
     wanted = sampling.indices()
     next_wanted = next(wanted)
     index: list[int] = []

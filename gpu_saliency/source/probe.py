@@ -12,6 +12,7 @@ import av.video.stream
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
 from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.orientation import orientation_of
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
 _GIVE_A_VIDEO = "give the path of a video file"
@@ -73,7 +74,7 @@ def _probe_container(path: Path, duration: float) -> Clip:
         frame_rate = video.average_rate or video.guessed_rate
         if not frame_rate:
             raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
-        first = _first_frame(path, container, video)
+        orientation = orientation_of(_first_frame(path, container, video))
         return Clip(
             path=path,
             width=context.width,
@@ -85,7 +86,8 @@ def _probe_container(path: Path, duration: float) -> Clip:
             codec=context.codec.canonical_name,
             color=ColorTags.of(context),
             sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
-            rotation=round(first.rotation / 90) * 90 % 360,
+            rotation=90 * orientation.turns,
+            mirrored=orientation.mirrored,
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio if s.codec_context is not None),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,

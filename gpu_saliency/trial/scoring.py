@@ -37,8 +37,8 @@ class VmafTool:
     def score(self, job: EncodeJob, part: Part, encoded: Path, advance: Advance, *, lead: int = 0) -> float:
         """Mean VMAF over the frames of ``part``, which come after ``lead`` others in the file ``encoded``. Raises `SourceError`."""
         # The part is compared as coded; only the joined file gets the source's rotation.
-        reference = replace(job.clip, rotation=0)
-        distorted = replace(probe_clip(encoded), rotation=0, frame_rate=job.clip.frame_rate)
+        reference = replace(job.clip, rotation=0, mirrored=False)
+        distorted = replace(probe_clip(encoded), rotation=0, mirrored=False, frame_rate=job.clip.frame_rate)
         pair = replace(make_pair(reference, distorted), skip=lead)
         measured = Measured((), (self.view,), ())
         seek = seek_time(job, part)

@@ -160,7 +160,7 @@ def test_rotation(tmp_path: Path, turn: int) -> None:
     clip = probe_clip(source)
     assert clip.rotation == turn
     size = (160, 96) if turn == 180 else (96, 160)
-    picture = Shrinker(size, clip.rotation)(next(decode_frames(clip, DecodeTally())))
+    picture = Shrinker(size, clip.orientation)(next(decode_frames(clip, DecodeTally())))
     ffmpeg("-i", source, "-frames:v", 1, "-f", "rawvideo", "-pix_fmt", "rgb24", tmp_path / "upright.rgb")
     truth = np.fromfile(tmp_path / "upright.rgb", np.uint8).reshape(size[1], size[0], 3)
     assert np.abs(picture.astype(int) - truth).mean() < 2

@@ -45,8 +45,8 @@ def add_video(
     # For AV1 and VP9 in .mp4, the stream has the aspect ratio and the codec parameters lack it.
     context.sample_aspect_ratio = clip.sample_aspect_ratio
     # An .ivf part cannot store the rotation; from .mp4 it comes with the codec parameters.
-    if clip.rotation and part.suffix.lower() == ".ivf":
-        stream.set_display_rotation(clip.rotation)
+    if (clip.rotation or clip.mirrored) and part.suffix.lower() == ".ivf":
+        stream.set_display_rotation(clip.rotation, hflip=clip.mirrored)
     encoder = template.metadata.get("encoder")
     if encoder:
         stream.metadata["encoder"] = encoder

@@ -13,6 +13,7 @@ import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags
+from gpu_saliency.source.orientation import orientation_of
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
@@ -83,5 +84,6 @@ def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFram
         codec=video.codec_context.codec.canonical_name,
         color=ColorTags.of(video.codec_context),
         sample_aspect_ratio=video.sample_aspect_ratio or Fraction(1),
-        rotation=round(frame.rotation / 90) * 90 % 360,
+        rotation=90 * orientation_of(frame).turns,
+        mirrored=orientation_of(frame).mirrored,
     )

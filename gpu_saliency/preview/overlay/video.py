@@ -50,7 +50,13 @@ def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on
             )
         # Painted pictures are upright with square pixels.
         shown = replace(
-            clip, width=painter.size[0], height=painter.size[1], rotation=0, sample_aspect_ratio=Fraction(1), color=_BT709
+            clip,
+            width=painter.size[0],
+            height=painter.size[1],
+            rotation=0,
+            mirrored=False,
+            sample_aspect_ratio=Fraction(1),
+            color=_BT709,
         )
         streams = choose_streams(clip, output, audio=audio)
         join_parts(
