@@ -80,6 +80,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 plan,
                 request.output,
                 on_frame=lambda done: advance(done, sidecar.frame_count),
+                verify=request.verify,
                 before_publishing=prove_and_record,
             )
     for lost in encoded.facts.lost:
@@ -152,7 +153,9 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
         exact = total if request.clip.is_raw else None
-        encoded = run_saliency_encode(job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total))
+        encoded = run_saliency_encode(
+            job, None, request.output, frame_count=exact, on_frame=lambda done: advance(done, total), verify=request.verify
+        )
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
     for lost in encoded.facts.lost:

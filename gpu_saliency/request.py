@@ -10,7 +10,7 @@ from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
-from gpu_saliency.encode.verify import check_destination
+from gpu_saliency.encode.verify import VERIFY, check_destination
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
 from gpu_saliency.files import check_folder
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
@@ -41,7 +41,12 @@ class EncodeRequest:
     prove: str = "excerpt"
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
 
+    verify: str = "quick"
+    """How the output is verified: ``quick``, ``full`` (every frame is decoded) or ``none``."""
+
     def __post_init__(self) -> None:
+        if self.verify not in VERIFY:
+            raise UsageError("unknown", setting="verify", value=self.verify, cure="one of " + ", ".join(VERIFY))
         if self.prove not in PROVE:
             raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
         offset_is_given = self.policy.offset != DEFAULT_OFFSET

@@ -37,6 +37,12 @@ def encode(
         str,
         typer.Option(help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.", rich_help_panel=RUN),
     ] = "excerpt",
+    verify: Annotated[
+        str,
+        typer.Option(
+            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.", rich_help_panel=RUN
+        ),
+    ] = "quick",
     no_equal_size: Annotated[
         bool,
         typer.Option(
@@ -63,6 +69,7 @@ def encode(
         fallback_plain=settings.allows_plain(),
         overwrite=overwrite,
         prove=prove,
+        verify=verify,
         equal_size=not no_equal_size,
     )
     reporter = report.reporter()

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
@@ -22,7 +24,7 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.streams import Streams
-from gpu_saliency.encode.verify import OutputFacts, verify_output
+from gpu_saliency.encode.verify import Expected, OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
 from gpu_saliency.errors import EncodeError, OutputError, UsageError
 from gpu_saliency.files import publish, writing
@@ -59,11 +61,12 @@ def run_saliency_encode(
     *,
     frame_count: int | None = None,
     on_frame: OnFrame | None = None,
+    verify: str = "quick",
     before_publishing: Callable[[Path], None] | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
-    The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
+    The file is written under a temporary name and verified (`verify_output`). Then
     ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name. ``frame_count`` is the
     number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of frames encoded so
     far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `ToolMissingError`, `UsageError` for a plan of
@@ -82,8 +85,8 @@ def run_saliency_encode(
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:
             parts, losses = _encode_parts(job, plan, temporary, output, on_frame)
-        shown = replace(job.clip, color=job.color)
-        facts = verify_output(temporary, shown, job.spec.codec, expected, job.streams, job.fields)
+        wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
+        facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:
@@ -107,12 +110,27 @@ def try_container(job: EncodeJob, output: Path) -> None:
             short = replace(job.clip, duration=float(part.frames / job.clip.frame_rate))
             frames = packet_count(file)
             _join(replace(job, clip=short, frame_pts=None), [file], [frames], joined)
-            shown = replace(short, color=job.color)
-            verify_output(joined, shown, job.spec.codec, frames, job.streams or Streams(), job.fields)
+            verify_output(joined, _expected(replace(job, clip=short), frames))
         except (EncodeError, OutputError) as error:
             problem = error.problem.removeprefix(f"{joined}: ").removeprefix("cannot be written: ")
             cure = "use .mp4 or .mkv"
             raise OutputError(f"{output}: cannot hold these streams: {problem}", cure=cure, evidence=error.evidence) from error
+
+
+def _expected(job: EncodeJob, frames: int | None) -> Expected:
+    return Expected(
+        clip=replace(job.clip, color=job.color),
+        codec=job.spec.codec,
+        frames=frames,
+        streams=job.streams or Streams(),
+        fields=job.fields,
+        pix_fmt=job.pix_fmt,
+    )
+
+
+def _seconds(job: EncodeJob, frames: int) -> NDArray[np.float64] | None:
+    """Times of the frames as the source has them."""
+    return None if job.frame_pts is None else job.frame_pts[:frames].astype(np.float64) * float(job.time_base)
 
 
 def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:

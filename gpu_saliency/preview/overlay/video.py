@@ -15,7 +15,7 @@ import av
 from gpu_saliency.draw.canvas import Picture
 from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.streams import choose_streams
-from gpu_saliency.encode.verify import verify_output
+from gpu_saliency.encode.verify import Expected, verify_output
 from gpu_saliency.errors import EncodeError, SourceError, setting
 from gpu_saliency.files import publish
 from gpu_saliency.preview.overlay.painter import STYLES
@@ -62,7 +62,7 @@ def write_overlay(source: OverlaySource, output: Path, *, audio: bool = True, on
         join_parts(
             [part], [frames], shown, temporary, frame_pts=track.frame_pts, time_base=track.time_base, streams=streams.indices
         )
-        return verify_output(temporary, shown, CODEC, frames, streams).to_json()
+        return verify_output(temporary, Expected(clip=shown, codec=CODEC, frames=frames, streams=streams)).to_json()
 
 
 def _encode(pictures: Iterator[Picture], size: tuple[int, int], rate: Fraction, part: Path, on_frame: OnFrame | None) -> int:
