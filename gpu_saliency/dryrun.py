@@ -26,6 +26,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     job = prepare_encode(request.clip, request.encode)
     check_destinations(job, request)
     observer = observer or Observer()
+    earlier = len(observer.warnings)
     sidecar, reused = analyse_request(request, observer, write=False)
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)
@@ -41,6 +42,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
         corrects_size=request.corrects_size(job),
         commands=commands,
         graphs=graphs,
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(analysis=analysed - started),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import Sidecar, save_sidecar
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import part_folder, run_saliency_encode
@@ -28,14 +29,14 @@ SAMPLE_THREADS = 3
 def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> EncodeResult:
     """Analyse, plan, encode and prove; ``observer`` receives the progress and can cancel. Raises any `GpuSaliencyError`."""
     observer = observer or Observer()
-    started = time.perf_counter()
+    started, earlier = time.perf_counter(), len(observer.warnings)
     try:
         job = prepare_encode(request.clip, request.encode)
     except UnsupportedEncoderError as error:
         if not request.fallback_plain:
             raise
         request.intent.refuse_plain(request.encode.encoder)
-        return _encode_plainly(request, error, observer, started)
+        return _encode_plainly(request, error, observer, started, earlier)
     check_destinations(job, request)
     with part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
         corrects = request.corrects_size(job)
@@ -84,6 +85,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         intent=proven(intent, sidecar, plan, proof),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(
             analysis=analysed - started,
             sample=sampled - resolved,
@@ -101,10 +103,10 @@ def analyse_request(request: EncodeRequest, observer: Observer, *, write: bool =
     """
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     with observer.stage("finding saliency") as advance:
-        sidecar, reused = load_saliency_sidecar(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
-    corrupt = sidecar.analysis.corrupt_packets
-    if corrupt and not reused:
-        observer.warn(f"{request.clip.path}: {corrupt} packets could not be decoded and were skipped")
+        sidecar, reused = load_saliency_sidecar(
+            request.clip, request.analysis, path, strict=request.strict, on_progress=advance, on_notice=observer.say
+        )
+    report_source(request.clip, sidecar, observer)
     return sidecar, reused
 
 
@@ -132,7 +134,9 @@ def _prove(
     return proof
 
 
-def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float) -> EncodeResult:
+def _encode_plainly(
+    request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float, earlier: int
+) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output_path, overwrite=request.overwrite)
     observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
@@ -149,5 +153,6 @@ def _encode_plainly(request: EncodeRequest, reason: GpuSaliencyError, observer: 
         intent=None,
         proof=None,
         output=WrittenFile.of(request.output_path, encoded),
+        warnings=tuple(observer.warnings[earlier:]),
         seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),
     )

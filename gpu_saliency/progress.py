@@ -56,6 +56,8 @@ class Observer:
         After another thread sets ``cancel``, the work removes its temporary files and raises `Interrupted`.
         """
         self._on_progress, self._on_message, self._cancel = on_progress, on_message, cancel
+        self.warnings: list[str] = []
+        """The warnings so far, for results."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
@@ -78,11 +80,16 @@ class Observer:
 
     def warn(self, line: str) -> None:
         """Send a message of level ``warning``: a result may differ from the user's expectation."""
+        self.warnings.append(line)
         self._pass_on("warning", line)
 
     def error(self, line: str) -> None:
         """Send a message of level ``error``: something failed, and the work goes on."""
         self._pass_on("error", line)
+
+    def spelled(self, text: str) -> str:
+        """``text`` with the settings that it marks spelled for the user."""
+        return spell_all(text, self.spell)
 
     def report(self, error: GpuSaliencyError, then: str) -> None:
         """Send ``error`` as a message, followed by ``then``: the text that describes how the work goes on."""
@@ -157,6 +164,7 @@ class Reporter(Observer):
             self._print(line)
 
     def warn(self, line: str) -> None:
+        self.warnings.append(line)
         self._print(f"WARNING: {line}", "yellow")
 
     def error(self, line: str) -> None:

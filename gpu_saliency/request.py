@@ -40,6 +40,8 @@ class EncodeRequest:
     overwrite: bool = False
     prove: str = "excerpt"
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
+    strict: bool = False
+    """Whether to refuse a source that is damaged, or shorter than it declares; otherwise what can be decoded is encoded."""
 
     def __post_init__(self) -> None:
         if self.prove not in PROVE:

@@ -154,6 +154,8 @@ class _Result:
     intent: IntentReport | None
     """What was found for the request's intent; ``None`` without one."""
     seconds: Seconds
+    warnings: tuple[str, ...] = ()
+    """What may differ from the user's expectation, such as damage of the source; each was also a message."""
 
     @classmethod
     def common(cls, job: EncodeJob) -> dict[str, Any]:
@@ -174,6 +176,7 @@ class _Result:
             "roi": self.roi and self.roi.to_json(),
             "intent": self.intent and self.intent.to_json(),
             "seconds": self.seconds.to_json(),
+            "warnings": list(self.warnings),
         }
 
 

@@ -60,4 +60,4 @@ class CpuRun:
         raise ToolMissingError(f"{self._clip.path}: the analysis is out of memory: {error}", cure="close other programs") from error
 
     def finish(self) -> AnalysisResult:
-        return finish_track(self._samples, self._tally)
+        return finish_track(self._clip, self._samples, self._tally)

@@ -14,6 +14,7 @@ from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
 from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.shortfall import Shortfall
 
 
 class Model(Protocol):
@@ -45,6 +46,10 @@ class AnalysisResult:
     variable_frame_rate: bool
     facts: dict[str, Any] = field(default_factory=dict)
     """For the sidecar: ``decoder``, ``decoder_reason`` and further facts that the device reports."""
+    shortfall: Shortfall | None = None
+    """Why the clip is incomplete or damaged; ``None`` if nothing shows that."""
+    frame_formats: tuple[str, ...] = ()
+    """Size and pixel format of the frames, such as ``1280x720 yuv420p``, each that occurs; empty where the device does not look."""
 
 
 class DeviceMemoryError(Exception):

@@ -20,6 +20,7 @@ from gpu_saliency.analysis.sidecar import (
     read_sidecar,
     save_sidecar,
 )
+from gpu_saliency.analysis.source_notes import check_complete
 from gpu_saliency.model.contract import describe_model
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
@@ -31,6 +32,7 @@ def load_saliency_sidecar(
     path: str | os.PathLike[str] | None = None,
     *,
     reuse: bool = True,
+    strict: bool = False,
     on_progress: ProgressHook | None = None,
     on_samples: SamplesHook | None = None,
     on_notice: NoticeHook | None = None,
@@ -39,7 +41,8 @@ def load_saliency_sidecar(
 
     A file at ``path`` is loaded and must belong to this clip and model or maps; ``reuse=False`` replaces it instead. Without a file
     the model runs or the given maps are read, and the sidecar is written to ``path`` (``None``: it stays in memory).
-    ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. Raises `SidecarError`, `SourceError`,
+    ``on_samples`` receives the maps meanwhile; it is not called when a file is loaded. ``strict`` refuses a clip that is damaged or
+    incomplete. Raises `SidecarError`, `SourceError`,
     `ModelError`, `MapsError`, `ToolMissingError` or `OutputError`.
     """
     settings = settings or AnalysisSettings()
@@ -50,8 +53,12 @@ def load_saliency_sidecar(
         step_was_given = settings.analysis_fps is not None or settings.every is not None
         sidecar = read_sidecar(path)
         check_fresh(sidecar, path, source, _origin(settings), sampling.step if step_was_given else None)
+        if strict:
+            check_complete(clip, sidecar)
         return sidecar, True
     sidecar = _analyse(clip, settings, sampling, source, on_progress, on_samples, on_notice)
+    if strict:
+        check_complete(clip, sidecar)
     if path is not None:
         save_sidecar(sidecar, path)
     return sidecar, False
@@ -97,4 +104,7 @@ def _analysis_record(result: AnalysisResult, sampling: Sampling, device: str, re
         device_reason=reason,
         provider=provider,
         facts=result.facts,
+        clock=result.track.clock,
+        shortfall=result.shortfall,
+        frame_formats=result.frame_formats,
     )

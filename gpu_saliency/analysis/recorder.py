@@ -64,9 +64,10 @@ class HostRecorder:
         return block_mean(coded, self._clip.width, self._clip.height)
 
 
-def finish_track(parts: Sequence[Samples], tally: DecodeTally) -> AnalysisResult:
+def finish_track(clip: Clip, parts: Sequence[Samples], tally: DecodeTally) -> AnalysisResult:
     """The result of an analysis on the host: the samples of all batches, in order, and what the decoder found."""
     samples = join_samples(parts)
+    frame_pts, clock = tally.stamps()
     track = SaliencyTrack(
         saliency=samples.saliency,
         activity=samples.activity,
@@ -74,10 +75,18 @@ def finish_track(parts: Sequence[Samples], tally: DecodeTally) -> AnalysisResult
         motion=samples.motion,
         frame_count=tally.frames,
         cuts=tally.scene.cuts(),
-        frame_pts=tally.frame_pts(),
+        frame_pts=frame_pts,
         time_base=tally.time_base,
+        clock=clock,
         gaze=samples.gaze,
         attention=samples.attention,
     )
     facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
-    return AnalysisResult(track, tally.corrupt_packets, tally.variable_frame_rate, facts)
+    return AnalysisResult(
+        track,
+        tally.damage.failed_packets,
+        tally.variable_frame_rate,
+        facts,
+        shortfall=tally.shortfall(clip),
+        frame_formats=tally.formats(),
+    )

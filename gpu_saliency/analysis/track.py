@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.model.attention import AttentionCurve
+from gpu_saliency.source.stamps import CLOCKS
 
 ACTIVITY_STEPS = 24
 """Codes per doubling of activity: one code is 2.9 %."""
@@ -59,6 +60,8 @@ class SaliencyTrack:
     """``[frames]``, presentation time stamps in ``time_base``, strictly rising; ``None`` if the source has none that rise."""
     time_base: Fraction = Fraction(1)
     """Unit of ``frame_pts``, in seconds."""
+    clock: str = "source"
+    """Where ``frame_pts`` come from, one of `CLOCKS`; ``counted`` where there are none."""
     gaze: NDArray[np.uint8] | None = None
     """``[samples, rows, cols]``, mean gaze of each block as `encode_gaze` writes it; ``None`` where the model has no gaze map."""
     attention: AttentionCurve | None = None
@@ -83,6 +86,13 @@ class SaliencyTrack:
             raise ValueError("each frame needs a time stamp after the one before")
         if self.time_base <= 0:
             raise ValueError(f"a time base of {self.time_base}")
+        if self.clock not in CLOCKS:
+            raise ValueError(f"a clock that is {self.clock[:20]!r}")
+
+    @property
+    def seek_pts(self) -> NDArray[np.int64] | None:
+        """``frame_pts`` where they are the stamps in the file, so that the file can be searched for them; else ``None``."""
+        return self.frame_pts if self.clock == "source" else None
 
     def saliency_maps(self) -> NDArray[np.float32]:
         """``[samples, rows, cols]`` in 0..1."""

@@ -10,7 +10,7 @@ import typer
 from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.intent_options import IntentOptions
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
+from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_encode import encode_lines
 from gpu_saliency.dryrun import dry_run
@@ -32,6 +32,7 @@ def encode(
     intent: IntentOptions,
     analysis: MapsOptions,
     gpu: GpuOptions,
+    strict: StrictSource = False,
     sidecar: SidecarPath = None,
     prove: Annotated[
         str,
@@ -63,6 +64,7 @@ def encode(
         fallback_plain=settings.allows_plain(),
         overwrite=overwrite,
         prove=prove,
+        strict=strict,
         equal_size=not no_equal_size,
     )
     reporter = report.reporter()

@@ -32,6 +32,12 @@ FfmpegBin = Annotated[
 ]
 
 
+StrictSource = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse a source that is damaged, or shorter than it declares.", rich_help_panel=SOURCE),
+]
+
+
 def overwrite_option(file: str, panel: str | None = None) -> Any:
     """Declare ``--overwrite`` for a command; ``file`` names its output in the help text."""
     return typer.Option("--overwrite", help=f"Replace an existing {file}.", rich_help_panel=panel)
@@ -46,17 +52,28 @@ class RawOptions:
     pix_fmt: Annotated[
         str | None, typer.Option(help="Pixel format of raw video.", show_default="yuv420p", rich_help_panel=SOURCE)
     ] = None
-    framerate: Annotated[str | None, typer.Option(help="Frame rate of raw video.", show_default="24.0", rich_help_panel=SOURCE)] = (
-        None
-    )
+    framerate: Annotated[
+        str | None,
+        typer.Option(
+            help="Frame rate of raw video, or of a bare bitstream such as .h264.", show_default="24.0", rich_help_panel=SOURCE
+        ),
+    ] = None
 
     def probe(self, path: Path) -> Clip:
         """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
-        return self._probe(path, 0.0)
+        return self._probe(path, 0.0, None)
 
-    def _probe(self, path: Path, duration: float) -> Clip:
+    def _probe(self, path: Path, duration: float, video_stream: int | None) -> Clip:
         rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
-        return probe_clip(path, width=self.width, height=self.height, pix_fmt=self.pix_fmt, frame_rate=rate, duration=duration)
+        return probe_clip(
+            path,
+            width=self.width,
+            height=self.height,
+            pix_fmt=self.pix_fmt,
+            frame_rate=rate,
+            duration=duration,
+            video_stream=video_stream,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +83,18 @@ class SourceOptions(RawOptions):
     duration: Annotated[
         float, typer.Option(help="Use only this many seconds from the start; 0 uses all.", rich_help_panel=SOURCE)
     ] = 0.0
+    video_stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Use this video stream, counted from 0 without cover pictures.",
+            show_default="the default one, else the largest",
+            rich_help_panel=SOURCE,
+        ),
+    ] = None
 
     def probe(self, path: Path) -> Clip:
         """Probe the clip at ``path`` with these options. Raises `SourceError` or `UsageError`."""
-        return self._probe(path, self.duration)
+        return self._probe(path, self.duration, self.video_stream)
 
 
 @dataclass(frozen=True, kw_only=True)

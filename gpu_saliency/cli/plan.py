@@ -9,8 +9,9 @@ import typer
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.sidecar import SUFFIX
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, overwrite_option
+from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
 from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.files import check_output
@@ -37,6 +38,7 @@ def plan(
     plan: PlanOptions,
     analysis: MapsOptions,
     gpu: GpuOptions,
+    strict: StrictSource = False,
     overwrite: Annotated[bool, overwrite_option("sidecar")] = False,
     report: RunOptions,
 ) -> None:
@@ -52,7 +54,10 @@ def plan(
         settings.check_output(exported, "export_to")
     reporter = report.reporter()
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, settings, path, reuse=False, on_progress=advance, on_notice=reporter.say)
+        found, _ = load_saliency_sidecar(
+            clip, settings, path, reuse=False, strict=strict, on_progress=advance, on_notice=reporter.say
+        )
+    report_source(clip, found, reporter)
     made = build_roi_plan(found, policy)
     stats = made.statistics()
     if export is not None and exported is not None:
@@ -66,6 +71,7 @@ def plan(
         "analysis": found.analysis.to_json(),
         "roi": policy.to_json() | stats.to_json(),
         "exported": exported and str(exported),
+        "warnings": reporter.warnings,
     }
     text = (
         f"{path}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "

@@ -11,7 +11,7 @@ import typer
 from gpu_saliency.cli.encode_options import EncoderOptions
 from gpu_saliency.cli.intent_options import StrengthOptions
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
-from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, overwrite_option
+from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import AUTO, MapsOptions, PlanOptions
 from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
@@ -94,6 +94,7 @@ def preview(
     strength: StrengthOptions,
     encoder: EncoderOptions,
     analysis: MapsOptions,
+    strict: StrictSource = False,
     sidecar: SidecarPath = None,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
@@ -105,10 +106,10 @@ def preview(
     loss = strength.max_vmaf_loss if plan.is_auto or show.output is not None else 0.0
     wanted = Intent(auto_offset=plan.is_auto, salient_bits=strength.share(), max_vmaf_loss=loss)
     wanted.check_with(crf=encode.crf, bitrate=None, offset_is_given=policy.offset != DEFAULT_OFFSET)
-    display = PreviewDisplay(policy, wanted, analysis.settings(), sidecar, show.page(report), report.reporter())
+    display = PreviewDisplay(policy, wanted, analysis.settings(), sidecar, show.page(report), report.reporter(), strict)
     _check_sidecar(sidecar)
     if show.follow or is_live(file):
-        _refuse_for_live(show.output, sidecar, source, analysis, encoder, strength, is_auto=plan.is_auto)
+        _refuse_for_live(show.output, sidecar, source, analysis, encoder, strength, is_auto=plan.is_auto, strict=strict)
         display.show_live(file)
         return
     clip = source.probe(Path(file))
@@ -141,12 +142,14 @@ def _refuse_for_live(
     strength: StrengthOptions,
     *,
     is_auto: bool,
+    strict: bool,
 ) -> None:
     """Raise `UsageError` for an option that has no effect on a live source."""
     if is_auto:
         cure = "give a number"
         raise UsageError("needs trial encodes of a file, not of a live source", setting="offset", value=AUTO, cure=cure)
     given = {"--output": output, "--sidecar": sidecar, "--every": analysis.every, "--maps": analysis.maps}
+    given["--strict"] = strict or None
     flags = [flag for flag, value in given.items() if value is not None]
     flags += [flag for group in (source, encoder) for flag, _ in changed_arguments(group)]
     flags += ["--max-vmaf-loss"] if strength.max_vmaf_loss else []

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import ToolMissingError, UsageError
@@ -52,6 +53,8 @@ class PreviewDisplay:
     sidecar: Path | None
     page: Page | None
     reporter: Reporter
+    strict: bool = False
+    """Whether a source that is damaged or incomplete is refused."""
 
     @property
     def start(self) -> Dials:
@@ -70,14 +73,18 @@ class PreviewDisplay:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
-                PreviewSession(clip, self.analysis, self.sidecar, per_map=estimator.per_map) as session,
+                PreviewSession(
+                    clip, self.analysis, self.sidecar, self.reporter, per_map=estimator.per_map, strict=self.strict
+                ) as session,
             ):
                 server.serve_clip(session, start, site, command, estimator, spell_flag, auto=auto)
             return
         from gpu_saliency.preview.terminal.show import check_terminal, show_clip
 
         console = check_terminal(Console())
-        with PreviewSession(clip, self.analysis, self.sidecar, per_map=estimator.per_map) as session:
+        with PreviewSession(
+            clip, self.analysis, self.sidecar, self.reporter, per_map=estimator.per_map, strict=self.strict
+        ) as session:
             show_clip(session, start, console, estimator, spell_flag, auto=auto)
 
     def show_live(self, source: str) -> None:
@@ -120,7 +127,8 @@ def write_preview(
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
     with reporter.stage("finding saliency") as advance:
-        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, on_progress=advance)
+        found, _ = load_saliency_sidecar(clip, display.analysis, display.sidecar, strict=display.strict, on_progress=advance)
+    report_source(clip, found, reporter)
     if display.wanted.is_given:
         job = estimator.prepare().timed_like(found)
         _, policy, report = resolve_intent(display.wanted, job, found, policy, reporter, suffix=output.suffix)
@@ -135,6 +143,7 @@ def write_preview(
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts
         | {"roi": policy.to_json() | plan.statistics().to_json(), "intent": report and report.to_json()}
+        | {"warnings": reporter.warnings}
     )
 
 

@@ -47,11 +47,24 @@ def make_excerpt(ffmpeg: Ffmpeg, clip: Clip, file: Path | None, frames: tuple[in
 def excerpt_command(ffmpeg: Ffmpeg, clip: Clip, file: Path | None, frames: tuple[int, int], output: Path) -> list[str]:
     """The command line of `make_excerpt`."""
     command = [ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-y"]
-    if file is None and clip.is_raw:
-        command += ["-f", "rawvideo", *(word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value))]
+    if file is None:
+        command += [
+            *(["-f", "rawvideo"] if clip.is_raw else []),
+            *(word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)),
+        ]
     width, height = (max(2, side // 2 * 2) for side in panel_size(clip, min(LONGEST_SIDE, max(clip.width, clip.height))))
     # ffmpeg turns the picture upright before the filters.
     cut = f"trim=start_frame={frames[0]}:end_frame={frames[1]},setpts=PTS-STARTPTS"
     filters = f"{cut},scale={width}:{height}:flags=bicubic,setsar=1"
-    command += ["-i", clip.url if file is None else f"file:{file}", "-map", "0:V:0", "-an", "-vf", filters, "-c:v", _ENCODER]
+    command += [
+        "-i",
+        clip.url if file is None else f"file:{file}",
+        "-map",
+        f"0:V:{clip.stream if file is None else 0}",
+        "-an",
+        "-vf",
+        filters,
+        "-c:v",
+        _ENCODER,
+    ]
     return [*command, "-preset", "fast", "-crf", _QUALITY, "-pix_fmt", "yuv420p", "-movflags", "+faststart", f"file:{output}"]

@@ -25,7 +25,7 @@ PIPE = "pipe:1"
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | None) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
     count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
-    first = [cut_filter(job, part, seek=seek), count, job.conversion]
+    first = [size_filter(job), cut_filter(job, part, seek=seek), count, job.conversion]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
         # Filters that merge streams may drop the colour tags.
@@ -35,11 +35,17 @@ def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | 
     return graph + "\n"
 
 
+def size_filter(job: EncodeJob) -> str:
+    """Build the filter that converts every frame to the size and pixel format of the first one; empty where all are alike."""
+    clip = job.clip
+    return f"scale={clip.width}:{clip.height}:flags=bicubic,format={clip.pix_fmt}" if job.scaled else ""
+
+
 def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
     pts = job.frame_pts
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
-    is_last = pts is not None and part.end >= len(pts) and not job.clip.duration
+    is_last = pts is not None and part.end >= len(pts) and not job.clip.duration and not job.is_damaged
     if seek is None:
         limits = [f"start_frame={part.start}"] if part.start else []
         limits += [] if is_last else [f"end_frame={part.end}"]
@@ -73,7 +79,7 @@ def part_command(
     command = _start(job)
     if seek is not None:
         command += seek_arguments(seek)
-    command += [*_input(job), "-map", "0:V:0", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
+    command += [*_input(job), "-map", f"0:V:{job.clip.stream}", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
     command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
@@ -141,7 +147,7 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
     command = _start(job) + _input(job)
     if clip.duration:
         command += ["-t", f"{clip.duration:.6f}"]
-    command += ["-map", "0:V:0"]
+    command += ["-map", f"0:V:{clip.stream}"]
     command += ["-map", "0:a?", "-c:a", "copy"] if job.audio else ["-an"]
     filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
     command += ["-vf", filters] if filters else []
@@ -184,4 +190,6 @@ def _start(job: EncodeJob) -> list[str]:
 
 def _input(job: EncodeJob) -> list[str]:
     raw = ["-f", "rawvideo"] if job.clip.is_raw else []
+    # Otherwise ffmpeg restarts the graph, and with it the numbers of the frames, where the size changes.
+    raw += ["-reinit_filter", "0"] if job.scaled else []
     return [*raw, *(word for key, value in job.clip.demuxer_options.items() for word in (f"-{key}", value)), "-i", job.clip.url]

@@ -55,6 +55,12 @@ class EncodeJob(EncodeTarget):
     frame_pts: NDArray[np.int64] | None = field(default=None, repr=False)
     """``[frames]``, time stamps of the source in ``time_base``, from the analysis; ``None`` where it found none that rise."""
     time_base: Fraction = Fraction(1)
+    can_seek: bool = True
+    """Whether `frame_pts` are stamps of the file, so that ffmpeg can seek to them."""
+    is_damaged: bool = False
+    """Whether the analysis found the source damaged or incomplete. ffmpeg may then decode more frames than the analysis did."""
+    scaled: bool = False
+    """Whether size or pixel format change within the source; all frames are then converted to those of the first."""
 
     def quality(self, plan: RoiPlan | None) -> float | None:
         """The base quality for an encode with ``plan``, on the encoder's scale.
@@ -69,8 +75,15 @@ class EncodeJob(EncodeTarget):
         return build_roi_plan(sidecar, policy, per_map=self.channel is not None and self.channel.per_map)
 
     def timed_like(self, sidecar: Sidecar) -> EncodeJob:
-        """Return a copy of this job with the time stamps of ``sidecar``."""
-        return replace(self, frame_pts=sidecar.track.frame_pts, time_base=sidecar.track.time_base)
+        """Return a copy of this job with the time stamps and the findings about the source of ``sidecar``."""
+        return replace(
+            self,
+            frame_pts=sidecar.track.frame_pts,
+            time_base=sidecar.track.time_base,
+            can_seek=sidecar.track.seek_pts is not None,
+            is_damaged=sidecar.analysis.shortfall is not None,
+            scaled=sidecar.analysis.changes_size,
+        )
 
     def corrected(self, correction: float) -> EncodeJob:
         """Return a copy of this job that adds ``correction`` to the base quality of an encode with a plan."""

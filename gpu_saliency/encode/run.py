@@ -111,6 +111,7 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
             frame_pts=job.frame_pts,
             time_base=job.time_base,
             audio=job.audio,
+            damaged=job.is_damaged,
             codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
         )
         keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
@@ -184,7 +185,7 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
     stamps has no times to seek to.
     """
-    if part.start == 0 or job.frame_pts is None:
+    if part.start == 0 or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])
     ahead = 0.0 if key_frame_before(job.clip, pts) == pts else SEEK_AHEAD

@@ -164,7 +164,7 @@ def _from_key_frame(job: EncodeJob, window: Part, earliest: int) -> Part:
 
     It stays where it is if that key frame is before the frame ``earliest``, or cannot be found.
     """
-    if job.frame_pts is None:
+    if job.frame_pts is None or not job.can_seek:
         return window
     pts = key_frame_before(job.clip, int(job.frame_pts[window.start]))
     start = -1 if pts is None else int(np.searchsorted(job.frame_pts, pts))

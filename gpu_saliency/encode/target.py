@@ -10,6 +10,8 @@ from gpu_saliency.encode.ffmpeg import Ffmpeg
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
 
+_RGB = 0
+"""H.273's number of the identity matrix."""
 Params = dict[str, str]
 """An encoder's own parameters, parsed from ``key=value:...``, in order."""
 
@@ -48,8 +50,13 @@ class EncodeTarget:
 
     @property
     def converts_rgb(self) -> bool:
-        """Whether an R'G'B' source is converted to Y'CbCr, which changes its matrix and range."""
-        return av.VideoFormat(self.clip.pix_fmt).is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
+        """Whether an R'G'B' source, or one with a palette of such colours, is converted to Y'CbCr: its matrix and range change.
+
+        A grey picture may be tagged as R'G'B' too, as in PNG.
+        """
+        source = av.VideoFormat(self.clip.pix_fmt)
+        is_rgb = source.is_rgb or source.has_palette or self.clip.color.colorspace == _RGB
+        return is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
 
     @property
     def color(self) -> ColorTags:

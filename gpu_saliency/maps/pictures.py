@@ -86,7 +86,7 @@ def _video_frames(setting: str, clip: Clip) -> Iterator[Load]:
 
 
 def _check_intact(setting: str, clip: Clip, tally: DecodeTally) -> None:
-    if tally.corrupt_packets:  # skipped frames would shift all maps after them
+    if tally.damage.failed_packets or tally.damage.ended_by:  # skipped frames would shift all maps after them
         problem = f"cannot be decoded after frame {max(tally.frames - 1, 0)}"
         raise MapsError(problem, setting=setting, value=clip.path, cure="give an intact video")
 

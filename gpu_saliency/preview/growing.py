@@ -66,6 +66,7 @@ class GrowingTrack:
                 frame_count=frames,
                 cuts=() if tally is None else tuple(cut for cut in tally.scene.cuts() if cut < frames),
                 frame_pts=None if tally is None else _rising(tally, frames),
+                clock="source" if tally is None or not tally.restarts else "continued",
                 time_base=Fraction(1) if tally is None else tally.time_base,
                 attention=self._attention,
             )

@@ -95,7 +95,7 @@ class ClipScreen(Screen[Image]):
     def due(self, view: View) -> DueFrame[Image]:
         if view.track is None:
             return DueFrame(0, lambda: self._read(0, None))
-        frame_pts = view.track.frame_pts
+        frame_pts = view.track.seek_pts
         number = self._head.frame(time.monotonic(), view.track, finished=view.finished or view.error is not None)
         return DueFrame(number, lambda: self._read(number, frame_pts))
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.analysis.track import Samples
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
+from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
 
@@ -29,14 +31,25 @@ class _Closed(Exception):  # noqa: N818 - it cancels the analysis and is no erro
 class PreviewSession:
     """The analysis of one clip, shared by all its viewers. A context manager: the analysis ends with the block."""
 
-    def __init__(self, clip: Clip, settings: AnalysisSettings, sidecar: Path | None = None, *, per_map: bool = False) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        settings: AnalysisSettings,
+        sidecar: Path | None = None,
+        observer: Observer | None = None,
+        *,
+        per_map: bool = False,
+        strict: bool = False,
+    ) -> None:
         """``sidecar`` is read instead of an analysis if the file exists; otherwise the analysis writes it.
 
-        ``per_map`` is that of the encode's channel (`plan_track`).
+        ``observer`` receives what the analysis found about the source, in the thread of the analysis. ``strict`` refuses a source
+        that is damaged or incomplete. ``per_map`` is that of the encode's channel (`plan_track`).
         """
         self.clip, self.name, self.origin = clip, clip.path.name, _origin(settings)
         self.planner = Planner(clip, per_map=per_map)
         self._settings, self._sidecar = settings, sidecar
+        self._observer, self._strict = observer or Observer(), strict
         self._growing: GrowingTrack | None = GrowingTrack()
         self._lock = threading.Lock()
         self._view = View(0, None, finished=False)
@@ -62,7 +75,8 @@ class PreviewSession:
                 raise _Closed
 
         try:
-            found, _ = load_saliency_sidecar(self.clip, self._settings, self._sidecar, on_samples=add)
+            found, _ = load_saliency_sidecar(self.clip, self._settings, self._sidecar, strict=self._strict, on_samples=add)
+            report_source(self.clip, found, self._observer)
         except _Closed:
             return
         except GpuSaliencyError as error:

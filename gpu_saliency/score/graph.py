@@ -66,7 +66,8 @@ def score_graph(pair: Pair, measured: Measured, files: ScoreFiles, frames: int, 
         elif which == "distorted" and pair.skip:
             limit = f"trim=start_frame={pair.skip}:end_frame={pair.skip + frames},"
         split = f"split={len(uses[letter]) + 1}[{letter}n]{''.join(uses[letter])}"
-        lines.append(f"[{number}:V:0]{limit}{_number(pair)},{_convert(pair, pair.pix_fmt)},{split}")
+        stream = pair.reference.stream if which == "reference" else pair.distorted.stream
+        lines.append(f"[{number}:V:{stream}]{limit}{_number(pair)},{_convert(pair, pair.pix_fmt)},{split}")
         lines.append(f"[{letter}n]metadata=mode=add:key=n:value=1,{_print(files.counted(which))}[{which}]")
     current = "[d]"
     for i, name in enumerate(measured.filters):

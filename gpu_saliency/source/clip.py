@@ -22,6 +22,8 @@ MAX_SIDE = 16384
 
 # libavutil's "unspecified" is 2 in AVColorPrimaries, AVColorTransferCharacteristic and AVColorSpace, and 0 in AVColorRange.
 _UNSPECIFIED = 2
+METADATA_ERRORS = "replace"
+"""How PyAV decodes metadata that is not UTF-8, such as Latin-1 titles in AVI: each undecodable byte becomes U+FFFD."""
 _OPEN_CURE = "check that the file still exists and can be read"
 
 
@@ -77,6 +79,12 @@ class Clip:
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
     size_bytes: int = 0
+    stream: int = 0
+    """Number of the video stream among those that are no cover pictures, from 0: ``0:V:stream`` of ffmpeg."""
+    container: str = ""
+    """libavformat's name of the container; empty for raw video."""
+    given_rate: Fraction | None = None
+    """Frame rate that the user gave for a bare bitstream such as .h264, which has no time stamps."""
 
     @property
     def url(self) -> str:
@@ -91,9 +99,9 @@ class Clip:
 
     @property
     def demuxer_options(self) -> dict[str, str]:
-        """The options that libavformat needs for raw video; empty for a container."""
+        """The options that libavformat needs for raw video and for the given rate of a bare bitstream; empty for a container."""
         if not self.is_raw:
-            return {}
+            return {} if self.given_rate is None else {"framerate": str(self.given_rate)}
         return {
             "video_size": f"{self.width}x{self.height}",
             "pixel_format": self.pix_fmt,
@@ -122,7 +130,13 @@ class Clip:
 def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.container.InputContainer]:
     """Open ``clip`` for demuxing, and for decoding with ``hwaccel``. Raises `SourceError` if libavformat cannot open it."""
     try:
-        container = av.open(clip.url, format="rawvideo" if clip.is_raw else None, options=clip.demuxer_options, hwaccel=hwaccel)
+        container = av.open(
+            clip.url,
+            format="rawvideo" if clip.is_raw else None,
+            options=clip.demuxer_options,
+            hwaccel=hwaccel,
+            metadata_errors=METADATA_ERRORS,
+        )
     except (av.FFmpegError, OSError) as error:
         on = "" if hwaccel is None else " with a hardware decoder"
         raise SourceError(f"{clip.path}: cannot be opened{on}: {libav_reason(error)}", cure=_OPEN_CURE) from error
@@ -130,9 +144,14 @@ def open_clip(clip: Clip, hwaccel: HWAccel | None = None) -> Iterator[av.contain
         yield container
 
 
-def video_stream_of(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first video stream that is not a cover picture. Raises `StopIteration` without one; a probed clip always has one."""
-    return next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+def video_stream_of(container: av.container.InputContainer, number: int) -> av.video.stream.VideoStream:
+    """The video stream ``number`` of ``container`` (see `Clip.stream`); a probed clip always has it."""
+    return moving_streams(container)[number]
+
+
+def moving_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
+    """The video streams of ``container`` that are no cover pictures, in order."""
+    return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def libav_reason(error: Exception) -> str:

@@ -6,9 +6,10 @@ No full-resolution frame is converted to R'G'B' or to float: swscale reads the d
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import chain
 
 import av
 import numpy as np
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.damage import Damage
+from gpu_saliency.source.packets import PacketReader
 from gpu_saliency.source.sampling import FrameChoice
 from gpu_saliency.source.scenes import SceneMeter
+from gpu_saliency.source.shortfall import Extent, Shortfall, find_shortfall
 from gpu_saliency.source.shrink import Shrinker
+from gpu_saliency.source.stamps import rising_stamps
 
 GRID_TOLERANCE = 0.0015
 """Seconds by which a time stamp may differ from a constant frame rate. Millisecond time stamps are rounded by up to 0.5 ms."""
@@ -39,7 +44,6 @@ class DecodeTally:
     """Counts and time stamps of the frames decoded so far; `decode_frames` fills it."""
 
     frames: int = 0
-    corrupt_packets: int = 0
     variable_frame_rate: bool = False
     """Whether a time stamp differs from the clip's average rate by more than `GRID_TOLERANCE`."""
     time_base: Fraction = Fraction(1)
@@ -47,51 +51,106 @@ class DecodeTally:
     pts: array[int] = field(default_factory=lambda: array("q"))
     """Time stamps of the frames so far, in ``time_base``; fewer than ``frames`` where frames have no time stamp."""
     scene: SceneMeter = field(default_factory=SceneMeter)
+    damage: Damage = field(default_factory=Damage)
+    extent: Extent = field(default_factory=Extent)
+    restarts: int = 0
+    """Restarts of the clock, which the stamps in ``pts`` continue."""
+    sizes: dict[tuple[int, int, str], None] = field(default_factory=dict)
+    """Width, height and pixel format of the frames, in the order in which they first came."""
 
-    def frame_pts(self) -> NDArray[np.int64] | None:
-        """Time stamps ``[frames]`` in ``time_base``, strictly rising: a repeated one is raised by a tick.
+    def stamps(self) -> tuple[NDArray[np.int64] | None, str]:
+        """Time stamps ``[frames]`` in ``time_base``, strictly rising, and where they come from, one of `CLOCKS`."""
+        return rising_stamps(np.array(self.pts, np.int64), self.frames, restarted=self.restarts > 0)
 
-        ``None`` where a time stamp is missing or lower than the one before.
-        """
-        pts = np.array(self.pts, np.int64)
-        if len(pts) != self.frames or np.any(np.diff(pts) < 0):
-            return None
-        ticks = np.arange(len(pts))
-        return np.maximum.accumulate(pts - ticks) + ticks
+    def formats(self) -> tuple[str, ...]:
+        """Size and pixel format of the frames, a text for each that occurs, in order; the first is that of the first frame."""
+        return tuple(f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in self.sizes)
+
+    def shortfall(self, clip: Clip) -> Shortfall | None:
+        """Why ``clip`` is incomplete or damaged; ``None`` if nothing shows that. Walks the structure of its file."""
+        pts = self.stamps()[0]
+        return find_shortfall(clip, self.frames, self.extent, self.damage, None if pts is None else pts * float(self.time_base))
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """How a pass over the clip decodes. A later attempt skips the frames that earlier ones have delivered."""
+
+    strict: bool = True
+    """Whether the decoder refuses a damaged packet that it would otherwise conceal without a word."""
+    threads: bool = True
+    """Whether several threads decode. Without them no frame is lost when an error comes while the decoder is emptied."""
+
+
+_MOST_DELAY = 64
+"""More packets without a frame than threads and reordering explain: the stream has packets that are no frames, such as fields."""
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
     """Yield the frames of ``clip`` in presentation order, up to its duration, and count them in ``tally``.
 
-    libavcodec decodes in several threads. A packet that cannot be decoded is counted and skipped, as in players and ffmpeg. Raises
-    `SourceError` if no frame can be decoded.
+    libavcodec decodes in several threads. A packet that cannot be decoded is counted and skipped, and an error of the demuxer ends
+    the clip, as in players and ffmpeg. Raises `SourceError` if no frame can be decoded.
     """
-    with open_clip(clip) as container:
-        video = video_stream_of(container)
-        video.thread_type = "AUTO"
-        tally.time_base = video.time_base or Fraction(1)
-        start: float | None = None
-        for packet in container.demux(video):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                tally.corrupt_packets += 1
-                continue
-            for frame in frames:
-                seconds = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
-                start = seconds if start is None else start
-                if clip.duration and seconds is not None and start is not None and seconds - start >= clip.duration:
-                    return
-                if seconds is not None and start is not None:
-                    off_grid = abs(seconds - start - tally.frames / clip.frame_rate)
-                    tally.variable_frame_rate |= off_grid > GRID_TOLERANCE
-                if frame.pts is not None:
-                    tally.pts.append(frame.pts)
-                tally.scene.add(frame)
-                tally.frames += 1
-                yield frame
+    attempt: _Attempt | None = _Attempt()
+    while attempt is not None:
+        attempt = yield from _decode(clip, tally, attempt)
     if tally.frames == 0:
         raise SourceError(f"{clip.path}: no frame can be decoded", cure="give an intact file")
+
+
+def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.VideoFrame, None, _Attempt | None]:
+    """Yield the frames after those that ``tally`` counts. Returns the attempt that may find more, ``None`` at the clip's end."""
+    tally.damage = damage = Damage(concealed=tally.damage.concealed)
+    delivered, number, start = tally.frames, 0, None
+    with open_clip(clip) as container:
+        video = video_stream_of(container, clip.stream)
+        reader = PacketReader(container, video, damage)
+        video.thread_type = "AUTO" if attempt.threads else "NONE"
+        if attempt.strict:
+            video.codec_context.options = {"err_detect": "crccheck+explode"}
+        tally.time_base = video.time_base or Fraction(1)
+        sent = lag = 0
+        lossless = True
+        for packet in chain(reader.read(), (None,)):
+            lag = max(lag, sent - number - reader.hidden) if packet is not None else lag
+            try:
+                frames = video.codec_context.decode(packet)
+            except av.FFmpegError:
+                if attempt.strict:
+                    damage.concealed = True
+                    return replace(attempt, strict=False)
+                damage.failed_packets += packet is not None
+                lossless = packet is not None
+                continue
+            sent += packet is not None
+            for frame in frames:
+                number += 1
+                damage.frames += frame.is_corrupt
+                if number <= delivered:
+                    continue
+                seconds = float(frame.pts * tally.time_base) if frame.pts is not None else None
+                start = seconds if start is None else start
+                if clip.duration and seconds is not None and start is not None and seconds - start >= clip.duration:
+                    tally.extent = reader.extent(reached_duration=True)
+                    return None
+                tally.restarts = reader.restarts
+                _count(tally, clip, frame, None if seconds is None or start is None else seconds - start)
+                yield frame
+        tally.extent = reader.extent()
+        is_complete = lossless and (number >= sent - reader.hidden or lag > _MOST_DELAY)
+        return None if is_complete or not attempt.threads else replace(attempt, threads=False)
+
+
+def _count(tally: DecodeTally, clip: Clip, frame: av.VideoFrame, seconds: float | None) -> None:
+    """Count ``frame``, which is shown ``seconds`` after the first one; ``None`` where it has no time stamp."""
+    if frame.pts is not None:
+        tally.pts.append(frame.pts)
+    if seconds is not None:
+        tally.variable_frame_rate |= abs(seconds - tally.frames / clip.frame_rate) > GRID_TOLERANCE
+    tally.sizes[frame.width, frame.height, frame.format.name] = None
+    tally.scene.add(frame)
+    tally.frames += 1
 
 
 def decode_batches(

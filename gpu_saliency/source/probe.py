@@ -10,8 +10,10 @@ from pathlib import Path
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
-from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, video_stream_of
+from gpu_saliency.source.choice import choose_stream
+from gpu_saliency.source.clip import MAX_SIDE, METADATA_ERRORS, Clip, ColorTags, libav_reason
 from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.rate import BARE_BITSTREAMS, clock_rate
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
 _GIVE_A_VIDEO = "give the path of a video file"
@@ -25,12 +27,15 @@ def probe_clip(
     pix_fmt: str | None = None,
     frame_rate: Fraction | None = None,
     duration: float = 0.0,
+    video_stream: int | None = None,
 ) -> Clip:
     """Read size, format, rate, colour tags and streams of the video file ``path``, and decode its first frame.
 
     Files that end in ``.yuv`` or ``.raw`` are raw planar video: ``width`` and ``height`` (pixels) are required, ``pix_fmt``
     defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a value given here that contradicts the file is
-    an error. ``duration`` limits the clip to its first seconds; 0 uses the whole clip.
+    an error, except the ``frame_rate`` of a bare bitstream such as .h264, which has no time stamps. ``duration`` limits the clip to
+    its first seconds; 0 uses the whole clip. ``video_stream`` is the number of the video stream, cover pictures not counted;
+    ``None`` takes the default one, and the largest of several.
 
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
@@ -47,30 +52,30 @@ def probe_clip(
         if value is not None and not 1 <= value <= MAX_SIDE:
             raise UsageError("out of range", setting=name, value=value, cure=f"1 to {MAX_SIDE}")
     if path.suffix.lower() in RAW_SUFFIXES:
+        if video_stream:
+            raise UsageError("raw video has one stream", setting="video_stream", value=video_stream, cure="leave it out")
         return probe_raw(path, width, height, pix_fmt, frame_rate, duration)
-    clip = _probe_container(path, duration)
+    clip = _probe_container(path, duration, frame_rate, video_stream)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
 
 
-def _probe_container(path: Path, duration: float) -> Clip:
+def _probe_container(path: Path, duration: float, given_rate: Fraction | None, video_stream: int | None) -> Clip:
     try:
-        container = av.open(f"file:{path}")
+        container = av.open(f"file:{path}", metadata_errors=METADATA_ERRORS)
     except (av.FFmpegError, OSError) as error:
         raise SourceError(
             f"{path}: is not a video that ffmpeg can read: {libav_reason(error)}",
             cure="give a file in a container that ffmpeg reads, or raw video with the suffix .yuv",
         ) from error
     with container:
-        try:
-            video = video_stream_of(container)
-        except StopIteration:
-            raise SourceError(f"{path}: has no video stream", cure=_GIVE_A_VIDEO) from None
+        stream, video = choose_stream(path, container, video_stream)
         context = video.codec_context
         if not (1 <= context.width <= MAX_SIDE and 1 <= context.height <= MAX_SIDE) or context.pix_fmt is None:
             cure = f"give a video of at most {MAX_SIDE} pixels a side, in a codec that ffmpeg decodes"
             raise SourceError(f"{path}: the video stream has no usable size or pixel format", cure=cure)
-        frame_rate = video.average_rate or video.guessed_rate
+        is_bare = container.format.name in BARE_BITSTREAMS
+        frame_rate = given_rate if is_bare and given_rate is not None else clock_rate(container, video)
         if not frame_rate:
             raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
         first = _first_frame(path, container, video)
@@ -89,18 +94,31 @@ def _probe_container(path: Path, duration: float) -> Clip:
             audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,
+            stream=stream,
+            container=container.format.name,
+            given_rate=given_rate if is_bare else None,
         )
 
 
 def _first_frame(path: Path, container: av.container.InputContainer, video: av.video.stream.VideoStream) -> av.VideoFrame:
     """Decode the first frame: it has the rotation, and a valid header does not prove that it exists. Raises `SourceError`."""
     cure = "give an intact file"
+    reason = None
+    packets = container.demux(video)
     try:
-        return next(container.decode(video))
-    except StopIteration:
-        raise SourceError(f"{path}: has no video frame", cure=cure) from None
+        for packet in packets:
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:  # a recording may begin between two key frames
+                reason = reason or libav_reason(error)
+                continue
+            if frames:
+                return frames[0]
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"{path}: its first frame cannot be decoded: {libav_reason(error)}", cure=cure) from error
+        reason = reason or libav_reason(error)
+    if reason is None:
+        raise SourceError(f"{path}: has no video frame", cure=cure)
+    raise SourceError(f"{path}: its first frame cannot be decoded: {reason}", cure=cure)
 
 
 def _declared_frames(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain
 
 import av
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.damage import Damage
+from gpu_saliency.source.packets import PacketReader
 
 _NEAR = 48
 """Distance in frames up to which decoding forward is assumed to be no slower than a seek to a key frame."""
@@ -25,7 +27,7 @@ def key_frame_before(clip: Clip, pts: int) -> int | None:
     Reads packets and decodes nothing. Raises `SourceError` if the clip cannot be opened.
     """
     with open_clip(clip) as container:
-        video = video_stream_of(container)
+        video = video_stream_of(container, clip.stream)
         try:
             container.seek(pts, stream=video)
             return next((packet.pts for packet in container.demux(video) if packet.is_keyframe), None)
@@ -78,17 +80,18 @@ class FrameReader:
     def _rewind(self) -> None:
         self._open.close()
         self._container = self._open.enter_context(open_clip(self._clip))
-        self._video = video_stream_of(self._container)
+        self._video = video_stream_of(self._container, self._clip.stream)
         self._video.thread_type = "AUTO"
         self._next = 0
         self._frames: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._decode())
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        for packet in self._container.demux(self._video):
-            try:
+        # The analysis counts and reports the damage.
+        for packet in PacketReader(self._container, self._video, Damage()).read():
+            with suppress(av.FFmpegError):
                 yield from packet.decode()
-            except av.FFmpegError:  # the analysis counts and reports them
-                continue
+        with suppress(av.FFmpegError):
+            yield from self._video.codec_context.decode(None)
 
     def _seek(self, number: int, frame_pts: NDArray[np.int64] | None) -> bool:
         """Seek to a key frame at or before ``number`` and return True; otherwise rewind to the start and return False."""

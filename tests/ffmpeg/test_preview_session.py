@@ -60,7 +60,7 @@ def test_frame_reader_returns_the_frame_of_any_number(source: Path, stamps: bool
     clip = probe_clip(source, width=96, height=64)
     tally = DecodeTally()
     wanted = luma_samples(list(decode_frames(clip, tally)))
-    pts = tally.frame_pts() if stamps else None
+    pts = tally.stamps()[0] if stamps else None
     reader = FrameReader(clip)
     last = len(wanted) - 1
     for number in [0, 1, 7, 100, 101, 3, 95, 96, 97, last, 0, *np.random.default_rng(1).integers(0, last, 12).tolist()]:
@@ -105,7 +105,7 @@ def test_stepping_back_seeks_once_for_several_frames(clip_path: Path, monkeypatc
     tally = DecodeTally()
     frames = list(decode_frames(clip, tally))
     store = FrameStore(clip)
-    store.jpeg(95, tally.frame_pts())
+    store.jpeg(95, tally.stamps()[0])
     reads: list[int] = []
     read = FrameReader.read
 
@@ -116,7 +116,7 @@ def test_stepping_back_seeks_once_for_several_frames(clip_path: Path, monkeypatc
     monkeypatch.setattr(FrameReader, "read", counted)
     shrink = Shrinker(store.size)
     for number in range(94, 60, -1):
-        picture = read_jpeg(store.jpeg(number, tally.frame_pts())).astype(int)
+        picture = read_jpeg(store.jpeg(number, tally.stamps()[0])).astype(int)
         errors = [float(np.abs(picture - shrink(frames[at])).mean()) for at in (number - 1, number, number + 1)]
         assert errors[1] == min(errors)
     assert len(reads) <= 34 / 9 + 2
@@ -135,7 +135,7 @@ def test_many_viewers_share_three_decoders_and_a_bounded_cache(clip_path: Path, 
     def view(frames: NDArray[np.int64]) -> None:
         try:
             for number in frames:
-                assert store.jpeg(int(number), tally.frame_pts())[:2] == b"\xff\xd8"
+                assert store.jpeg(int(number), tally.stamps()[0])[:2] == b"\xff\xd8"
         except BaseException as error:  # raised again by the assertion below
             failures.append(error)
 

@@ -54,7 +54,7 @@ def test_ranges_decode_to_the_frames_of_the_whole_clip(tmp_path: Path, encode: s
     found = {}
     for part in ranges:
         with open_clip(clip) as container:
-            for number, frame in decode_range(container, video_stream_of(container), index, part):
+            for number, frame in decode_range(container, video_stream_of(container, 0), index, part):
                 found[number] = (frame.pts, digest(frame))
     assert [found[number] for number in range(FRAMES)] == whole
 
@@ -65,7 +65,7 @@ def test_the_open_gop_clips_have_leading_pictures(tmp_path: Path) -> None:
         path = tmp_path / f"{encode}.mp4"
         ffmpeg(*SOURCE, *ENCODES[encode], path)
         with av.open(str(path)) as container:
-            demuxed = [(p.pts or 0, p.is_keyframe) for p in container.demux(video_stream_of(container)) if p.size]
+            demuxed = [(p.pts or 0, p.is_keyframe) for p in container.demux(video_stream_of(container, 0)) if p.size]
         keys = [i for i, (_, is_key) in enumerate(demuxed) if is_key]
         assert any(later < demuxed[i][0] for i in keys[1:] for later, _ in demuxed[i + 1 : i + 6]), encode
 
@@ -89,7 +89,7 @@ def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
     assert index.frame_count == len(whole) == 45
     with open_clip(clip) as container:
         ranges = split_ranges(index, 2)
-        found = [digest(frame) for _, frame in decode_range(container, video_stream_of(container), index, ranges[-1])]
+        found = [digest(frame) for _, frame in decode_range(container, video_stream_of(container, 0), index, ranges[-1])]
     assert found == whole[ranges[-1].start :]
 
 
@@ -105,7 +105,7 @@ def test_an_edit_list_hides_what_it_cuts_off(tmp_path: Path) -> None:
     assert index.pts.tolist() == whole
     with open_clip(clip) as container:
         part = FrameRange(0, index.frame_count)
-        assert [n for n, _ in decode_range(container, video_stream_of(container), index, part)] == list(range(len(whole)))
+        assert [n for n, _ in decode_range(container, video_stream_of(container, 0), index, part)] == list(range(len(whole)))
 
 
 def packets(text: str) -> list[PacketFacts]:

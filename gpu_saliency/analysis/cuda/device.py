@@ -173,6 +173,7 @@ class CudaRun:
             resident = self._recorder.join(ranges, gpu, cuda_stream, self._traffic)
             # The only copy of the samples to the host.
             saliency, activity, motion, *gaze = to_host(resident, cuda_stream, self._traffic)
+        frame_pts, clock = tally.stamps() if index is None else (index.pts, "source")
         track = SaliencyTrack(
             saliency=saliency,
             activity=activity,
@@ -180,15 +181,17 @@ class CudaRun:
             motion=motion,
             frame_count=sum(one.frames for one in ranges),
             cuts=tally.scene.cuts() if index is None else find_cuts(self._changes()),
-            frame_pts=tally.frame_pts() if index is None else index.pts,
+            frame_pts=frame_pts,
+            clock=clock,
             time_base=tally.time_base if index is None else index.time_base,
             gaze=gaze[0] if gaze else None,
             attention=self._model.attention,
             reducer=DeviceReducer(gpu, resident[0], resident[1], resident[3] if gaze else None),
         )
-        corrupt = tally.corrupt_packets if index is None else None
+        corrupt = tally.damage.failed_packets if index is None else None
         is_variable = tally.variable_frame_rate if index is None else index.is_variable(self._clip.frame_rate)
-        return AnalysisResult(track, corrupt, is_variable, self._facts())
+        shortfall = tally.shortfall(self._clip) if index is None else index.shortfall(self._clip)
+        return AnalysisResult(track, corrupt, is_variable, self._facts(), shortfall=shortfall, frame_formats=tally.formats())
 
     def _check_maps(self) -> None:
         """Wait for the last inference, and raise `ModelError` if a kernel has found a map that breaks the contract."""

@@ -57,4 +57,4 @@ def analyse_given(
         assert waiting is not None  # a clip has a frame, and so a sample
         add(waiting, tally.frames)
         reader.check_end(tally.frames)
-    return finish_track(parts, tally)
+    return finish_track(clip, parts, tally)

@@ -34,6 +34,8 @@ def _other_source(then: SourceRecord, now: SourceRecord) -> str | None:
         return f"was made for a source of {then.size_bytes:,} bytes, this one has {now.size_bytes:,}"
     if then.fingerprint != now.fingerprint:
         return "was made for a source of the same size with other content"
+    if then.stream != now.stream:
+        return f"was made for video stream {then.stream}, not for {now.stream}"
     if (then.width, then.height) != (now.width, now.height):
         return f"was made for {then.width}x{then.height} pixels, not for {now.width}x{now.height}"
     if then.pix_fmt != now.pix_fmt:

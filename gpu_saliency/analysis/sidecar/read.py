@@ -159,6 +159,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: _Header) -> Salien
             cuts=header.cuts,
             frame_pts=None if pts is None else np.cumsum(pts),
             time_base=header.time_base,
+            clock=header.analysis.clock if header.has_frame_pts else "counted",
             gaze=gaze,
             attention=header.origin.attention,
         )

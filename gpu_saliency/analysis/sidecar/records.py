@@ -9,6 +9,7 @@ from typing import Any
 
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
+from gpu_saliency.source.shortfall import Shortfall
 
 # The text is checked before it is parsed: Fraction("1e999999999") would compute a number of a billion digits.
 _FRACTION = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
@@ -30,6 +31,8 @@ class SourceRecord:
     """Frames per second."""
     duration: float
     """Length of the analysed part in seconds, from the start; 0 is the whole clip."""
+    stream: int = 0
+    """Number of the video stream, cover pictures not counted."""
 
     @classmethod
     def of(cls, clip: Clip) -> SourceRecord:
@@ -42,6 +45,7 @@ class SourceRecord:
             pix_fmt=clip.pix_fmt,
             frame_rate=clip.frame_rate,
             duration=clip.duration,
+            stream=clip.stream,
         )
 
     @classmethod
@@ -59,6 +63,7 @@ class SourceRecord:
             pix_fmt=_field(facts, "pix_fmt", str),
             frame_rate=parse_fraction(_field(facts, "frame_rate", str)),
             duration=float(_field(facts, "duration", int, float)),
+            stream=_field({"stream": 0} | facts, "stream", int),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -71,6 +76,7 @@ class SourceRecord:
             "pix_fmt": self.pix_fmt,
             "frame_rate": str(self.frame_rate),
             "duration": self.duration,
+            "stream": self.stream,
         }
 
 
@@ -139,6 +145,12 @@ class AnalysisRecord:
     device: str
     device_reason: str
     provider: str
+    clock: str = "source"
+    """Where the frames' time stamps come from, one of `CLOCKS`."""
+    shortfall: Shortfall | None = None
+    """Why the clip is incomplete or damaged; ``None`` if nothing shows that, and in sidecars of older programs."""
+    frame_formats: tuple[str, ...] = ()
+    """Size and pixel format of the frames, such as ``1280x720 yuv420p``, each that occurs; empty where they were not looked at."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Further facts that the device reports: ``decoder``, ``decoder_reason``, and more on ``cuda``."""
 
@@ -153,6 +165,9 @@ class AnalysisRecord:
             "device": _field(facts, "device", str),
             "device_reason": _field(facts, "device_reason", str),
             "provider": _field(facts, "provider", str),
+            "clock": _field({"clock": "source"} | facts, "clock", str),
+            "shortfall": _shortfall(facts.get("shortfall")),
+            "frame_formats": _texts(facts.get("frame_formats", []), "frame_formats"),
         }
         return cls(**known, facts={key: value for key, value in facts.items() if key not in known})
 
@@ -165,7 +180,15 @@ class AnalysisRecord:
             "device": self.device,
             "device_reason": self.device_reason,
             "provider": self.provider,
+            "clock": self.clock,
+            "shortfall": self.shortfall and self.shortfall.to_json(),
+            "frame_formats": list(self.frame_formats),
         } | self.facts
+
+    @property
+    def changes_size(self) -> bool:
+        """Whether size or pixel format of the frames change within the clip."""
+        return len(self.frame_formats) > 1
 
 
 def _curve(facts: Any) -> AttentionCurve | None:
@@ -175,6 +198,21 @@ def _curve(facts: Any) -> AttentionCurve | None:
         return AttentionCurve.from_json(facts)
     except ValueError as error:
         raise ValueError(f"attention: {error}") from error
+
+
+def _shortfall(facts: Any) -> Shortfall | None:
+    if facts is None:
+        return None
+    if not isinstance(facts, dict):
+        raise ValueError(f"shortfall is {str(facts)[:40]!r}")
+    declared = _field(facts, "declared_frames", int, type(None))
+    return Shortfall(declared, _field(facts, "decoded_frames", int), _texts(_field(facts, "reasons", list), "reasons"))
+
+
+def _texts(values: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{key} is {str(values)[:40]!r}, not a list of texts")
+    return tuple(values)
 
 
 def parse_fraction(text: str) -> Fraction:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.encode.join.stamps import Stamps
 from gpu_saliency.errors import EncodeError
-from gpu_saliency.source.clip import libav_reason
+from gpu_saliency.source.clip import METADATA_ERRORS, libav_reason
 
 _HEVC_SEI = (39, 40)
 _CURE = "try again, or use another encoder"
@@ -84,7 +84,7 @@ def open_part(part: Path) -> Iterator[av.container.InputContainer]:
     """Open the file of a part for demuxing. Raises `EncodeError` if it, or later a packet, cannot be read."""
     try:
         # An edit list would change the frame numbers, and may hide frames.
-        with av.open(f"file:{part}", options={"ignore_editlist": "1"}) as container:
+        with av.open(f"file:{part}", options={"ignore_editlist": "1"}, metadata_errors=METADATA_ERRORS) as container:
             if not container.streams.video:
                 raise EncodeError(f"ffmpeg wrote no video to {part.name}", cure=_CURE)
             yield container

@@ -47,6 +47,7 @@ def join_parts(
     frame_pts: NDArray[np.int64] | None,
     time_base: Fraction,
     audio: bool,
+    damaged: bool = False,
     codec_tag: str | None = None,
 ) -> None:
     """Write ``parts`` to ``output``, in the container of its suffix; an existing file is replaced.
@@ -55,8 +56,8 @@ def join_parts(
     frames in presentation order, as in the source's container, in units of ``time_base`` (seconds), strictly rising. N is at least
     the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
     0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
-    it. ``audio`` copies all audio streams, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored
-    in other containers.
+    it. ``audio`` copies all audio streams, up to ``clip.duration``; those of a ``damaged`` source end at an error of the demuxer.
+    ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored in other containers.
 
     Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part has not its number of frames or differs
     from the first part in its coding, or if the container cannot hold the streams; `OutputError` if ``output`` cannot be written;
@@ -69,7 +70,7 @@ def join_parts(
     if frame_pts is not None and (len(frame_pts) < len(order) or (np.diff(frame_pts) <= 0).any()):
         raise ValueError(f"{len(frame_pts)} time stamps for {len(order)} frames, or they do not rise")
     with open_clip(clip) as source, _writing(output):
-        video = video_stream_of(source)
+        video = video_stream_of(source, clip.stream)
         sounds = list(source.streams.audio) if audio else []
         start = start_time(source, [video, *sounds])
         if frame_pts is None:
@@ -90,7 +91,7 @@ def join_parts(
             target.set_chapters(chapters_of(source, start, clip.duration))
             copied = [video_packets(parts, order, stamps, picture)]
             if sounds:
-                copied.append(audio_packets(source, copies, start, clip))
+                copied.append(audio_packets(source, copies, start, clip, damaged=damaged))
             _write(target, heapq.merge(*copied, key=_decode_seconds))
         except BaseException:
             with suppress(Exception):  # an error from closing a broken file would hide its cause

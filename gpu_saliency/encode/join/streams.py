@@ -15,6 +15,7 @@ import av.video.stream
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
 from gpu_saliency.errors import EncodeError, setting
 from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.restart import RestartClock, may_jump
 
 _CODEC_TAG_FORMATS = frozenset({"mp4", "mov", "ipod", "ismv", "3gp", "3g2", "f4v"})
 
@@ -69,18 +70,23 @@ def chapters_of(source: av.container.InputContainer, start: int, duration: float
 
 
 def audio_packets(
-    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip
+    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip, *, damaged: bool = False
 ) -> Iterator[av.Packet[av.stream.Stream]]:
     """Yield the packets of the source's audio, moved ``start`` microseconds earlier.
 
     ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
-    first packet of which the dts reaches ``clip.duration``.
+    first packet of which the dts reaches ``clip.duration``. Where the clock of the source restarts, the stamps go on. An error of
+    the demuxer ends the streams of a ``damaged`` source. Raises `EncodeError`.
     """
+    clock = RestartClock() if may_jump(source) else None
+    read = [s for s in source.streams if s.index in copies or (clock is not None and s.type in ("audio", "video"))]
     following: dict[int, int] = {}
     running = set(copies)
     try:
-        for packet in source.demux([source.streams[index] for index in copies]):
+        for packet in source.demux(read):
             index = packet.stream.index
+            if clock is not None:
+                packet = clock.continued(packet)
             if not packet.size or index not in running:
                 continue
             offset = rescale(start, MICROSECOND, packet.time_base)
@@ -96,6 +102,8 @@ def audio_packets(
             packet.stream = copies[index]
             yield packet
     except av.FFmpegError as error:
+        if damaged:
+            return
         raise EncodeError(
             f"{clip.path}: its audio cannot be copied: {libav_reason(error)}", cure=f"give {setting('audio', False)}"
         ) from error

@@ -15,6 +15,7 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.preview.live.byte_source import ByteSource, GrowingFile, Pipe
 from gpu_saliency.preview.live.relay import OPEN_SECONDS, READ_SECONDS, RELAYED, Relay
 from gpu_saliency.preview.live.source import name_of, scheme_of
+from gpu_saliency.source.clip import METADATA_ERRORS
 
 # libavformat probes one second of a stream instead of its default of five, so that the first frame is shown sooner.
 _OPTIONS = {"analyzeduration": "1000000", "probesize": "1000000"}
@@ -41,10 +42,10 @@ def open_container(source: str, bytes_in: ByteSource | None) -> AbstractContextM
     """
     if bytes_in is None:
         options = _OPTIONS | _SCHEME_OPTIONS.get(scheme_of(source), {})
-        return av.open(source, "r", options=options, timeout=(OPEN_SECONDS, READ_SECONDS))
+        return av.open(source, "r", options=options, timeout=(OPEN_SECONDS, READ_SECONDS), metadata_errors=METADATA_ERRORS)
     try:
         # PyAV's stubs require more methods than PyAV uses.
-        return av.open(cast(IO[bytes], bytes_in), "r", options=_OPTIONS)
+        return av.open(cast(IO[bytes], bytes_in), "r", options=_OPTIONS, metadata_errors=METADATA_ERRORS)
     except (av.FFmpegError, OSError):
         reason = bytes_in.failure()
         if reason is None:

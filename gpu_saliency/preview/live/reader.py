@@ -100,6 +100,8 @@ class LiveReader:
                 reason, cure = error.message.removeprefix(f"{self.name}: "), error.cure
             except (av.FFmpegError, OSError) as error:
                 reason = "no data" if isinstance(error, av.error.ExitError) else libav_reason(error)
+            except Exception as error:  # without a reason the preview would wait for a first frame without end
+                reason = f"internal error: {type(error).__name__}: {error}"
             if self._latest is None:
                 self._fail(reason, cure)
                 return

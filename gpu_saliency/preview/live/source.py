@@ -12,7 +12,8 @@ import av.container
 import av.video.stream
 
 from gpu_saliency.errors import SourceError, SourceMissingError
-from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags
+from gpu_saliency.source.choice import choose_stream
+from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, moving_streams
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
 DEFAULT_FRAME_RATE = Fraction(25)
@@ -58,10 +59,10 @@ def reconnects(source: str) -> bool:
 
 
 def video_of(source: str, container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first video stream, set to decode without frame threads, which would delay frames. Raises `SourceError`."""
-    if not container.streams.video:
+    """The default or largest video stream, set to decode without frame threads, which would delay frames. Raises `SourceError`."""
+    if not moving_streams(container):
         raise SourceError(f"{name_of(source)}: has no video stream", cure="check that the source is sending video")
-    video = container.streams.video[0]
+    _, video = choose_stream(Path(name_of(source)), container, None)
     video.thread_type = "SLICE"
     return video
 

@@ -102,7 +102,7 @@ def clip_chroma_offset(clip: Clip) -> tuple[int, int]:
     if layout is None:
         return 0, 0
     with open_clip(clip) as container:
-        return chroma_offset(next(container.decode(video_stream_of(container))), layout.chroma_shift)
+        return chroma_offset(next(container.decode(video_stream_of(container, clip.stream))), layout.chroma_shift)
 
 
 def libavcodec_has_nvdec(codec: str) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.decode import GRID_TOLERANCE
+from gpu_saliency.source.packets import PacketReader
+from gpu_saliency.source.shortfall import Extent, Shortfall, find_shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class FrameIndex:
     hidden: frozenset[int] = frozenset()
     """Time stamps of frames that a decoder delivers but that are not in the clip: after its duration, or never shown."""
     time_base: Fraction = Fraction(1)
+    extent: Extent = field(default_factory=Extent)
 
     @property
     def frame_count(self) -> int:
@@ -46,6 +50,10 @@ class FrameIndex:
         if pts in self.hidden:
             return None
         raise KeyError(pts)
+
+    def shortfall(self, clip: Clip) -> Shortfall | None:
+        """Why ``clip`` is incomplete; ``None`` if nothing shows that. A damaged packet makes the stream irregular instead."""
+        return find_shortfall(clip, self.frame_count, self.extent, Damage(), self.pts * float(self.time_base))
 
     def is_variable(self, frame_rate: Fraction) -> bool:
         """Whether a time stamp differs from a constant ``frame_rate`` by more than `GRID_TOLERANCE`, as on the CPU path."""
@@ -61,9 +69,19 @@ class IrregularStreamError(Exception):
 def index_clip(clip: Clip) -> FrameIndex:
     """Read all packets of ``clip`` and index its frames. Raises `IrregularStreamError` or `SourceError`."""
     with open_clip(clip) as container:
-        video = video_stream_of(container)
-        facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(video) if p.size]
-        return make_index(facts, video.time_base or Fraction(1), clip.duration)
+        video = video_stream_of(container, clip.stream)
+        damage = Damage()
+        reader = PacketReader(container, video, damage)
+        facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in reader.read()]
+        if damage:
+            raise IrregularStreamError("; ".join(damage.reasons()))
+        if reader.restarts:
+            raise IrregularStreamError("its clock restarts")
+        if clip.container == "avi" and clip.codec in ("h264", "hevc"):
+            raise IrregularStreamError("AVI stores no order of presentation")
+        index = make_index(facts, video.time_base or Fraction(1), clip.duration)
+        seconds = (max(p.pts or 0 for p in facts) - int(index.pts[0])) * float(index.time_base)
+        return replace(index, extent=reader.extent(reached_duration=0 < clip.duration <= seconds))
 
 
 def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> FrameIndex:

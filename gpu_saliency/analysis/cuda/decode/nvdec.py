@@ -134,7 +134,7 @@ def _finished(cuda_stream: Any) -> Iterator[None]:
 def fed_packets(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> Iterator[tuple[av.Packet[Any] | None, int]]:
     """Yield the packets of ``frame_range`` in the form for NVDEC's parser, with their time stamps; ``None`` at the end."""
     with open_clip(clip) as container:
-        video = video_stream_of(container)
+        video = video_stream_of(container, clip.stream)
         chain = FILTERS.get(clip.codec)
         filters = None if chain is None else av.bitstream.BitStreamFilterContext(chain, video)
         for packet in range_packets(container, video, index, frame_range):

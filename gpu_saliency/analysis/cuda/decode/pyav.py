@@ -34,7 +34,9 @@ class PyavCudaDecoder:
         accel = HWAccel("cuda", device=str(self._gpu), allow_software_fallback=False, is_hw_owned=True, options=context)
         try:
             with open_clip(self._clip, accel) as container:
-                for number, frame in decode_range(container, video_stream_of(container), self._index, frame_range):
+                for number, frame in decode_range(
+                    container, video_stream_of(container, self._clip.stream), self._index, frame_range
+                ):
                     # libavcodec writes on the default stream of its context.
                     cuda_stream.wait_event(cupy.cuda.Stream.null.record())
                     surface = self._surface(frame)

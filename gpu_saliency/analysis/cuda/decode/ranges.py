@@ -62,7 +62,7 @@ def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange
 def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
     with open_clip(clip) as container:
         try:
-            _, frame = next(decode_range(container, video_stream_of(container), index, frame_range))
+            _, frame = next(decode_range(container, video_stream_of(container, clip.stream), index, frame_range))
         except SourceError:
             return False
         return not frame.is_corrupt

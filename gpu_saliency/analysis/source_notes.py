@@ -1,0 +1,35 @@
+"""What an analysis found about its source, in words: damage as warnings, and how its time stamps and sizes were treated."""
+
+from __future__ import annotations
+
+from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.errors import SourceError, setting
+from gpu_saliency.progress import Observer
+from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.rate import BARE_BITSTREAMS
+
+
+def check_complete(clip: Clip, sidecar: Sidecar) -> None:
+    """Raise `SourceError` if the analysis found ``clip`` damaged or incomplete."""
+    shortfall = sidecar.analysis.shortfall
+    if shortfall is not None:
+        cure = f"give an intact file, or leave {setting('strict')} out to use what can be decoded"
+        raise SourceError(f"{clip.path}: {shortfall.text()}", cure=cure, evidence={"shortfall": shortfall.to_json()})
+
+
+def report_source(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
+    """Warn of damage, and say how time stamps and sizes were treated where the source has none that can be used as they are."""
+    analysis = sidecar.analysis
+    if analysis.shortfall is not None:
+        observer.warn(f"{clip.path}: {analysis.shortfall.text()}")
+    if analysis.changes_size:
+        first, *others = analysis.frame_formats
+        observer.warn(f"{clip.path}: the frames change to {', '.join(others)}; all are scaled to {first}, that of the first frame")
+    rate = f"{float(clip.frame_rate):.6g} frames per second"
+    if analysis.clock == "counted" and not clip.is_raw:
+        cure = f" ({setting('frame_rate')} sets another rate)" if clip.container in BARE_BITSTREAMS else ""
+        observer.say(observer.spelled(f"{clip.path}: has no usable time stamps; its frames are counted at {rate}{cure}"))
+    if analysis.clock == "sorted":
+        observer.say(f"{clip.path}: its time stamps are not in the order of presentation and were sorted")
+    if analysis.clock == "continued":
+        observer.say(f"{clip.path}: its clock restarts; the time stamps of video and audio are continued")

@@ -1,0 +1,75 @@
+"""Reads the packets of a clip's video: continues a restarted clock, survives an error of the demuxer, notes where streams end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import av.container
+import av.video.stream
+from av.stream import Discard
+
+from gpu_saliency.source.clip import libav_reason
+from gpu_saliency.source.damage import Damage
+from gpu_saliency.source.declared import Declared
+from gpu_saliency.source.restart import RestartClock, may_jump
+from gpu_saliency.source.shortfall import Extent
+
+
+class PacketReader:
+    """Reads the packets of one video stream, in the order of the file. Used for one pass over the clip."""
+
+    def __init__(self, container: av.container.InputContainer, video: av.video.stream.VideoStream, damage: Damage) -> None:
+        """The other streams are read too where only the end of the longest stream is declared."""
+        self._declared = Declared.of(container, video)
+        self._packets, self._end, self._file_end, self._last = 0, 0.0, 0.0, 0.0
+        self.hidden = 0
+        """Packets so far of which the frame is not shown, such as those before the start of an edit list."""
+        self.clock = RestartClock() if may_jump(container) else None
+        self._container, self._video, self._damage = container, video, damage
+        kinds = ("audio", "video", "subtitle") if self._declared.file_end is not None else ("audio", "video") if self.clock else ()
+        self._streams = [s for s in container.streams if s is video or s.type in kinds]
+        for stream in container.streams:
+            if stream not in self._streams:
+                stream.discard = Discard.all
+
+    def read(self) -> Iterator[av.Packet[Any]]:
+        """Yield the packets with content; an error of the demuxer ends them and is noted in the damage."""
+        packets = self._container.demux(self._streams)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.FFmpegError, OSError) as error:
+                self._damage.ended_by = libav_reason(error)
+                return
+            if packet.dts is None and packet.pts is None and not packet.size:
+                continue  # PyAV's own mark of the end
+            if self.clock is not None:
+                packet = self.clock.continued(packet)
+            self._damage.flagged_packets += packet.is_corrupt
+            self._note_end(packet)
+            if packet.stream_index == self._video.index and packet.size:
+                yield packet
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of the clock so far."""
+        return 0 if self.clock is None else self.clock.restarts
+
+    def extent(self, *, reached_duration: bool = False) -> Extent:
+        """How far the reading has come."""
+        return Extent(self._declared, self._packets, self._end, self._file_end, self._last, reached_duration)
+
+    def _note_end(self, packet: av.Packet[Any]) -> None:
+        unit = packet.time_base
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        begin = 0.0 if stamp is None or not unit else float(stamp * unit)
+        end = begin + float((packet.duration or 0) * unit) if unit else begin
+        self._file_end = max(self._file_end, end)
+        if packet.stream_index == self._video.index:
+            self._last, self._end = max(self._last, begin), max(self._end, end)
+            self._packets += 1
+            self.hidden += packet.is_discard
