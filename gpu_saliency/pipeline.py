@@ -45,6 +45,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sidecar, reused = analyse_request(request, observer)
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
+        if sampler is not None and job.scaled:
+            sampler.restart(job)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
         plan = job.plan(sidecar, policy)

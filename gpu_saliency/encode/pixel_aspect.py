@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.clip import METADATA_ERRORS, Clip
 
 _TOLERANCE = 0.01
 """Relative difference of the ratio that is accepted; Matroska stores the displayed size in whole pixels."""
@@ -20,7 +20,7 @@ _TOLERANCE = 0.01
 def keep_pixel_aspect(ffmpeg_path: str, path: Path, clip: Clip) -> None:
     """Give the file ``path`` the sample aspect ratio of ``clip``, if it lacks it. Raises `EncodeError`."""
     wanted = clip.sample_aspect_ratio
-    with av.open(f"file:{path}") as container:
+    with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
         found = container.streams.video[0].sample_aspect_ratio or Fraction(1)
     if abs(found / wanted - 1) <= _TOLERANCE or path.suffix.lower() not in (".mkv", ".webm"):
         return

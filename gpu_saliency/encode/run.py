@@ -26,6 +26,7 @@ from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.clip import METADATA_ERRORS
 from gpu_saliency.source.seek import key_frame_before
 
 SEEK_AHEAD = 1.0
@@ -206,7 +207,7 @@ def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes
 def _frames_of(path: Path) -> int:
     """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
             return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     except (av.FFmpegError, OSError, IndexError):
         return 0

@@ -28,6 +28,7 @@ from gpu_saliency.encode.workers import OnFrame, Task, Workers
 from gpu_saliency.errors import EncodeError
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.source.clip import METADATA_ERRORS
 from gpu_saliency.source.seek import key_frame_before
 
 PROVEN_FRAMES = 12
@@ -81,6 +82,10 @@ class Sampler:
         self._numbers = 0
         known = job.clip.frame_count
         self._first = Part(0, FIRST_FRAMES if known is None or known > SHORT_FRAMES else max(1, known))
+        self._plain = self._encode(job, None, self._first)
+
+    def restart(self, job: EncodeJob) -> None:
+        """Encode the first window again, with what the analysis has found out about the source."""
         self._plain = self._encode(job, None, self._first)
 
     def plain(self, on_frame: OnFrame | None = None) -> Path:
@@ -202,7 +207,7 @@ def proven_frames(plain: Path, plan: RoiPlan) -> int:
 def packet_sizes(path: Path) -> list[int]:
     """The size in bytes of each video packet of a part's file, in decode order. Raises `EncodeError` for a file without one."""
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
             sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
     except (av.FFmpegError, OSError, IndexError) as error:
         raise EncodeError(

@@ -12,6 +12,8 @@ from gpu_saliency.source.clip import Clip, ColorTags
 
 _RGB = 0
 """H.273's number of the identity matrix."""
+_UNSPECIFIED = 2
+"""H.273's number of a matrix that is not known."""
 Params = dict[str, str]
 """An encoder's own parameters, parsed from ``key=value:...``, in order."""
 
@@ -50,18 +52,23 @@ class EncodeTarget:
 
     @property
     def converts_rgb(self) -> bool:
-        """Whether an R'G'B' source, or one with a palette of such colours, is converted to Y'CbCr: its matrix and range change.
+        """Whether an R'G'B' source, or one with a palette of such colours, is converted to Y'CbCr: its matrix and range change."""
+        source, encoded = av.VideoFormat(self.clip.pix_fmt), av.VideoFormat(self.pix_fmt)
+        is_rgb = source.is_rgb or source.has_palette or self._is_tagged_rgb
+        return is_rgb and not encoded.is_rgb and len(encoded.components) > 1
 
-        A grey picture may be tagged as R'G'B' too, as in PNG.
-        """
-        source = av.VideoFormat(self.clip.pix_fmt)
-        is_rgb = source.is_rgb or source.has_palette or self.clip.color.colorspace == _RGB
-        return is_rgb and not av.VideoFormat(self.pix_fmt).is_rgb
+    @property
+    def _is_tagged_rgb(self) -> bool:
+        """Whether the source has the matrix of R'G'B' in its tags; grey PNG has it too."""
+        return self.clip.color.colorspace == _RGB
 
     @property
     def color(self) -> ColorTags:
         """The colour tags that the encode must have: the source's; after a conversion from R'G'B' with BT.709, limited range."""
-        return replace(self.clip.color, color_range=1, colorspace=1) if self.converts_rgb else self.clip.color
+        if self.converts_rgb:
+            return replace(self.clip.color, color_range=1, colorspace=1)
+        is_grey = len(av.VideoFormat(self.pix_fmt).components) == 1
+        return replace(self.clip.color, colorspace=_UNSPECIFIED) if is_grey and self._is_tagged_rgb else self.clip.color
 
 
 def parse_params(text: str) -> Params:

@@ -12,7 +12,7 @@ import av.container
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.errors import EncodeError, OutputError, setting
 from gpu_saliency.files import check_output, temporary_output
-from gpu_saliency.source.clip import Clip, ColorTags
+from gpu_saliency.source.clip import METADATA_ERRORS, Clip, ColorTags
 
 _LIMITED = 1
 """H.273's number for limited range."""
@@ -71,7 +71,7 @@ def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | 
     and not treated as errors.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
             video = container.streams.video[0]
             context = video.codec_context
             color = ColorTags.of(context)

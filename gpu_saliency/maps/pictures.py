@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpu_saliency.errors import MapsError
 from gpu_saliency.maps.arrays import open_array
 from gpu_saliency.maps.given import HOW_MANY, UNNAMED, GivenMaps, Load, Map
-from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.clip import METADATA_ERRORS, Clip, libav_reason
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
 
@@ -124,7 +124,7 @@ def _decode(path: Path) -> av.VideoFrame:
         found = []
     if found:
         return found[0]
-    with av.open(f"file:{path}") as container:
+    with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
         return next(container.decode(video=0))
 
 

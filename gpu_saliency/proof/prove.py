@@ -19,6 +19,7 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
 from gpu_saliency.proof.verdict import Proof, judge
+from gpu_saliency.source.clip import METADATA_ERRORS
 
 LOOKAHEAD_FRAMES = 60
 """Frames that the plain encode of an excerpt has after the compared ones. x264 and x265 choose a frame's QP by the frames after it,
@@ -73,7 +74,7 @@ def _existing_encode(path: Path) -> Iterator[Path]:
 def video_bytes(path: Path, frames: int) -> int:
     """Size in bytes of the first ``frames`` video packets in decode order. Raises `SourceError`."""
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
             if not container.streams.video:
                 raise SourceError(f"{path}: holds no video", cure=ENCODE_AGAIN)
             packets = (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import SourceError
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
+from gpu_saliency.source.clip import METADATA_ERRORS
 
 QpMap = NDArray[np.int16]
 ENCODE_AGAIN = "encode the clip again"
@@ -39,7 +40,7 @@ def read_qp(path: Path) -> Iterator[QpMap]:
     """
     frames = 0
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors=METADATA_ERRORS) as container:
             video = container.streams.video[0]
             if video.codec_context.name != "h264":
                 name = video.codec_context.name

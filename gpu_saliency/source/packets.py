@@ -16,6 +16,9 @@ from gpu_saliency.source.declared import Declared
 from gpu_saliency.source.restart import RestartClock, may_jump
 from gpu_saliency.source.shortfall import Extent
 
+_JOINT = 64
+"""Packets around a restart of the clock that may be flagged because two files were joined there."""
+
 
 class PacketReader:
     """Reads the packets of one video stream, in the order of the file. Used for one pass over the clip."""
@@ -23,6 +26,9 @@ class PacketReader:
     def __init__(self, container: av.container.InputContainer, video: av.video.stream.VideoStream, damage: Damage) -> None:
         """The other streams are read too where only the end of the longest stream is declared."""
         self._declared = Declared.of(container, video)
+        self._read = 0
+        self._flagged: list[int] = []
+        self._joints: list[int] = []
         self._packets, self._end, self._file_end, self._last = 0, 0.0, 0.0, 0.0
         self.hidden = 0
         """Packets so far of which the frame is not shown, such as those before the start of an edit list."""
@@ -36,6 +42,12 @@ class PacketReader:
 
     def read(self) -> Iterator[av.Packet[Any]]:
         """Yield the packets with content; an error of the demuxer ends them and is noted in the damage."""
+        yield from self._all()
+        # Where two files were joined, the counters of MPEG-TS jump too, which is no damage.
+        near = [any(abs(at - joint) <= _JOINT for joint in self._joints) for at in self._flagged]
+        self._damage.flagged_packets = near.count(False)
+
+    def _all(self) -> Iterator[av.Packet[Any]]:
         packets = self._container.demux(self._streams)
         while True:
             try:
@@ -47,9 +59,13 @@ class PacketReader:
                 return
             if packet.dts is None and packet.pts is None and not packet.size:
                 continue  # PyAV's own mark of the end
+            self._read += 1
             if self.clock is not None:
+                restarts = self.restarts
                 packet = self.clock.continued(packet)
-            self._damage.flagged_packets += packet.is_corrupt
+                self._joints += [self._read] * (self.restarts - restarts)
+            if packet.is_corrupt:
+                self._flagged.append(self._read)
             self._note_end(packet)
             if packet.stream_index == self._video.index and packet.size:
                 yield packet
