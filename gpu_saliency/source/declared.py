@@ -15,7 +15,7 @@ _COUNTED_BY_TIME = frozenset({"avi"})
 _COUNTED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "ivf"})
 _TIMED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "mxf"})
 _FILE_TIMED = frozenset({"matroska,webm", "flv"})
-_MAX_FRAMES = 1 << 31
+_MAX_FRAMES = 1 << 30
 """A larger number is the placeholder of a muxer that could not go back to its header."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 

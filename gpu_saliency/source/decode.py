@@ -50,6 +50,8 @@ class DecodeTally:
     """Unit of ``pts``, in seconds."""
     pts: array[int] = field(default_factory=lambda: array("q"))
     """Time stamps of the frames so far, in ``time_base``; fewer than ``frames`` where frames have no time stamp."""
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    """Decode times of the packets read so far, in ``time_base``; only of those that have one."""
     scene: SceneMeter = field(default_factory=SceneMeter)
     damage: Damage = field(default_factory=Damage)
     extent: Extent = field(default_factory=Extent)
@@ -60,7 +62,8 @@ class DecodeTally:
 
     def stamps(self) -> tuple[NDArray[np.int64] | None, str]:
         """Time stamps ``[frames]`` in ``time_base``, strictly rising, and where they come from, one of `CLOCKS`."""
-        return rising_stamps(np.array(self.pts, np.int64), self.frames, restarted=self.restarts > 0)
+        pts, dts = np.array(self.pts, np.int64), np.array(self.dts, np.int64)
+        return rising_stamps(pts, dts, self.frames, restarted=self.restarts > 0)
 
     def formats(self) -> tuple[str, ...]:
         """Size and pixel format of the frames, a text for each that occurs, in order; the first is that of the first frame."""
@@ -102,10 +105,12 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
 def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.VideoFrame, None, _Attempt | None]:
     """Yield the frames after those that ``tally`` counts. Returns the attempt that may find more, ``None`` at the clip's end."""
     tally.damage = damage = Damage(concealed=tally.damage.concealed)
-    delivered, number, start = tally.frames, 0, None
+    delivered, number = tally.frames, 0
+    start = tally.pts[0] if tally.pts else None
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
         reader = PacketReader(container, video, damage)
+        tally.dts = reader.dts
         video.thread_type = "AUTO" if attempt.threads else "NONE"
         if attempt.strict:
             video.codec_context.options = {"err_detect": "crccheck+explode"}
@@ -129,13 +134,13 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
                 damage.frames += frame.is_corrupt
                 if number <= delivered:
                     continue
-                seconds = float(frame.pts * tally.time_base) if frame.pts is not None else None
-                start = seconds if start is None else start
-                if clip.duration and seconds is not None and start is not None and seconds - start >= clip.duration:
+                start = frame.pts if start is None else start
+                seconds = None if frame.pts is None or start is None else float((frame.pts - start) * tally.time_base)
+                if clip.duration and seconds is not None and seconds >= clip.duration:
                     tally.extent = reader.extent(reached_duration=True)
                     return None
                 tally.restarts = reader.restarts
-                _count(tally, clip, frame, None if seconds is None or start is None else seconds - start)
+                _count(tally, clip, frame, seconds)
                 yield frame
         tally.extent = reader.extent()
         is_complete = lossless and (number >= sent - reader.hidden or lag > _MOST_DELAY)

@@ -12,9 +12,12 @@ FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()
 SUBJECT = "testsrc2=size={w}x{h}:rate={rate}:duration={seconds},format=yuv444p,crop={width}:{height}:0:0:exact=1"
 
 
-def ffmpeg(*arguments: object) -> None:
-    """Run the bundled ffmpeg; it writes its errors to stderr."""
-    subprocess.run([FFMPEG, "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
+def ffmpeg(*arguments: object, stdout: Path | None = None) -> None:
+    """Run the bundled ffmpeg; it writes its errors to stderr. ``stdout`` is the file that gets its standard output."""
+    command = [FFMPEG, "-v", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=None if stdout is None else subprocess.PIPE)
+    if stdout is not None:
+        stdout.write_bytes(done.stdout)
 
 
 def make_clip(
