@@ -6,7 +6,7 @@ from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.rate import BARE_BITSTREAMS
+from gpu_saliency.source.rate import is_bare
 
 
 def check_complete(clip: Clip, sidecar: Sidecar) -> None:
@@ -27,7 +27,7 @@ def report_source(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
         observer.warn(f"{clip.path}: the frames change to {', '.join(others)}; all are scaled to {first}, that of the first frame")
     rate = f"{float(clip.frame_rate):.6g} frames per second"
     if analysis.clock == "counted" and not clip.is_raw:
-        cure = f" ({setting('frame_rate')} sets another rate)" if clip.container in BARE_BITSTREAMS else ""
+        cure = f" ({setting('frame_rate')} sets another rate)" if is_bare(clip.container) else ""
         observer.say(observer.spelled(f"{clip.path}: has no usable time stamps; its frames are counted at {rate}{cure}"))
     if analysis.clock == "sorted":
         observer.say(f"{clip.path}: its time stamps are not in the order of presentation and were sorted")

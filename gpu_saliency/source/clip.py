@@ -84,7 +84,7 @@ class Clip:
     container: str = ""
     """libavformat's name of the container; empty for raw video."""
     given_rate: Fraction | None = None
-    """Frame rate that the user gave for a bare bitstream such as .h264, which has no time stamps."""
+    """Frame rate that the user gave for a bare bitstream such as .h264; its frames are then counted at this rate."""
 
     @property
     def url(self) -> str:

@@ -149,7 +149,7 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
 
 def _count(tally: DecodeTally, clip: Clip, frame: av.VideoFrame, seconds: float | None) -> None:
     """Count ``frame``, which is shown ``seconds`` after the first one; ``None`` where it has no time stamp."""
-    if frame.pts is not None:
+    if frame.pts is not None and clip.given_rate is None:
         tally.pts.append(frame.pts)
     if seconds is not None:
         tally.variable_frame_rate |= abs(seconds - tally.frames / clip.frame_rate) > GRID_TOLERANCE

@@ -13,7 +13,7 @@ from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, set
 from gpu_saliency.source.choice import choose_stream
 from gpu_saliency.source.clip import MAX_SIDE, METADATA_ERRORS, Clip, ColorTags, libav_reason
 from gpu_saliency.source.frame_rate import frames_before
-from gpu_saliency.source.rate import BARE_BITSTREAMS, clock_rate
+from gpu_saliency.source.rate import clock_rate, is_bare
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
 _GIVE_A_VIDEO = "give the path of a video file"
@@ -74,8 +74,8 @@ def _probe_container(path: Path, duration: float, given_rate: Fraction | None, v
         if not (1 <= context.width <= MAX_SIDE and 1 <= context.height <= MAX_SIDE) or context.pix_fmt is None:
             cure = f"give a video of at most {MAX_SIDE} pixels a side, in a codec that ffmpeg decodes"
             raise SourceError(f"{path}: the video stream has no usable size or pixel format", cure=cure)
-        is_bare = container.format.name in BARE_BITSTREAMS
-        frame_rate = given_rate if is_bare and given_rate is not None else clock_rate(container, video)
+        own_rate = given_rate if is_bare(container.format.name) else None
+        frame_rate = own_rate or clock_rate(container, video)
         if not frame_rate:
             raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
         first = _first_frame(path, container, video)
@@ -96,7 +96,7 @@ def _probe_container(path: Path, duration: float, given_rate: Fraction | None, v
             size_bytes=path.stat().st_size,
             stream=stream,
             container=container.format.name,
-            given_rate=given_rate if is_bare else None,
+            given_rate=own_rate,
         )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import islice, pairwise
-from statistics import median
+from itertools import islice
 
 import av
 import av.container
@@ -34,6 +33,11 @@ BARE_BITSTREAMS = frozenset(
 _PACKETS = 64
 
 
+def is_bare(container: str) -> bool:
+    """Whether the ``container``, libavformat's name, is a bitstream without time stamps, or pictures one after the other."""
+    return container in BARE_BITSTREAMS or container.endswith("_pipe")
+
+
 def clock_rate(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> Fraction | None:
     """Frames per second; ``None`` where the stream has none.
 
@@ -44,20 +48,19 @@ def clock_rate(container: av.container.InputContainer, video: av.video.stream.Vi
         measured = _measured(container, video)
         if measured is not None and video.average_rate and abs(measured / video.average_rate - 1) > Fraction(1, 100):
             return measured
-    if container.format.name in BARE_BITSTREAMS:
+    if is_bare(container.format.name):
         return video.guessed_rate or video.average_rate
     return video.average_rate or video.guessed_rate
 
 
 def _measured(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> Fraction | None:
-    """The rate by the median distance of the first decode times. Seeks back to the start."""
+    """The rate by the mean distance of the first decode times. Seeks back to the start."""
     try:
         packets = islice((packet for packet in container.demux(video) if packet.size), _PACKETS)
         stamps = [packet.dts for packet in packets if packet.dts is not None]
         container.seek(0)
     except av.FFmpegError:
         return None
-    gaps = [after - before for before, after in pairwise(stamps) if after > before]
-    if not gaps or not video.time_base:
+    if len(stamps) < 2 or stamps[-1] <= stamps[0] or not video.time_base:
         return None
-    return 1 / (Fraction(median(gaps)).limit_denominator(1000) * video.time_base)
+    return Fraction(len(stamps) - 1, stamps[-1] - stamps[0]).limit_denominator(1001 * 60) / video.time_base

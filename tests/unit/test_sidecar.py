@@ -156,9 +156,10 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
         header = json.loads(archive.read("header.json"))
     source = {"path": "/x", "size_bytes": 9, "fingerprint": "f", "width": 50, "height": 40, "pix_fmt": "yuv420p"}
     analysis = {"step": "5", "sampled_frames": 2, "corrupt_packets": None, "variable_frame_rate": False}
-    analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p", "decoder": "d", "newer": [1]}
-    assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0}
-    assert list(header["source"]) == [*source, "frame_rate", "duration"]
+    analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p"}
+    analysis |= {"clock": "source", "shortfall": None, "frame_formats": [], "decoder": "d", "newer": [1]}
+    assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0, "stream": 0}
+    assert list(header["source"]) == [*source, "frame_rate", "duration", "stream"]
     curve = {"gaze": [[0.01, 0.2], [0.5, 9.0]], "saliency": [[0.01, 0.3], [0.5, 4.0]], "object": 6.0, "floor": 0.2, "beta": 0.5}
     assert header["model"] == {"name": "m", "sha256": "0", "attention": curve}
     assert (header["version"], header["has_gaze"], header["maps"]) == (4, True, None)
