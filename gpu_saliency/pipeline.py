@@ -80,6 +80,9 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 before_publishing=prove_and_record,
             )
     finished = time.perf_counter()
+    if encoded.facts.audio_streams < job.audio_streams:
+        lost = job.audio_streams - encoded.facts.audio_streams
+        observer.warn(f"{request.clip.path}: {lost} of {job.audio_streams} audio streams are lost: nothing of them could be read")
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, reused, request.sidecar_path),

@@ -62,6 +62,11 @@ class EncodeJob(EncodeTarget):
     scaled: bool = False
     """Whether size or pixel format change within the source; all frames are then converted to those of the first."""
 
+    @property
+    def audio_streams(self) -> int:
+        """Number of audio streams that the output must have."""
+        return len(self.clip.audio_codecs) if self.audio else 0
+
     def quality(self, plan: RoiPlan | None) -> float | None:
         """The base quality for an encode with ``plan``, on the encoder's scale.
 

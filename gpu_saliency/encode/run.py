@@ -75,7 +75,8 @@ def run_saliency_encode(
             run_ffmpeg(plain_command(job, temporary), on_frame)
         else:
             parts = _encode_parts(job, plan, temporary, output, on_frame)
-        audio_streams = len(job.clip.audio_codecs) if job.audio else 0
+        # Of a damaged source, a stream of which nothing could be read is not in the output.
+        audio_streams = None if job.is_damaged else job.audio_streams
         facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         if before_publishing is not None:

@@ -63,12 +63,12 @@ def check_container(output: Path, codec: str | None, audio_codecs: tuple[str, ..
             )
 
 
-def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int) -> OutputFacts:
+def verify_output(path: Path, clip: Clip, codec: str | None, frame_count: int | None, audio_streams: int | None) -> OutputFacts:
     """Read the file at ``path`` back and compare it with the expected facts; raise `EncodeError` where they differ.
 
     It compares codec, size, number of frames, the colour tags that ``clip`` has, and the number of audio streams. A
-    ``frame_count`` of ``None`` skips that check. If ``codec`` is ``None`` (an unknown encoder), changed colour tags are returned
-    and not treated as errors.
+    ``frame_count`` or a number of audio streams of ``None`` skips that check. If ``codec`` is ``None`` (an unknown encoder),
+    changed colour tags are returned and not treated as errors.
     """
     try:
         with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
