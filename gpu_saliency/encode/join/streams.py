@@ -101,6 +101,8 @@ def audio_packets(
             packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
             packet.stream = copies[index]
             yield packet
+    except IndexError:  # PyAV 18 at the end of the file, where garbage looked like a further stream
+        return
     except av.FFmpegError as error:
         if damaged:
             return
