@@ -59,7 +59,9 @@ class RateOptions:
     ] = None
     encoder_params: Annotated[
         str,
-        typer.Option(help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE),
+        typer.Option(
+            help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE
+        ),
     ] = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: Annotated[
