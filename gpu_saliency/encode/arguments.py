@@ -167,11 +167,11 @@ def pass_commands(
 def plain_command(job: EncodeJob, output: Path) -> list[str]:
     """Build the command that encodes the whole clip with its audio and its time stamps, without an ROI."""
     clip = job.clip
-    command = _start(job) + range_arguments(clip) + _input(job)
+    command = _start(job) + (["-copyts"] if clip.span is not None else []) + _input(job)
     if clip.span is not None:
         command += ["-ss", f"{math.floor(clip.span.seconds * 1e6) / 1e6:.6f}"]
     if clip.duration:
-        command += ["-t", f"{clip.duration:.6f}"]
+        command += ["-t", f"{clip.length:.6f}"]
     command += ["-map", f"0:V:{clip.stream}"]
     command += [word for index in (job.streams.indices if job.streams is not None else ()) for word in ("-map", f"0:{index}")]
     command += ["-c", "copy"]

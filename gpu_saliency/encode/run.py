@@ -196,8 +196,8 @@ def encode_part(
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
     ffmpeg seeks to a part that does not begin with the file. If that run fails, or its file has a wrong number of frames, a second
-    run decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises
-    `EncodeError`, `OutputError` or `ToolMissingError`.
+    run decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it.
+    Raises `EncodeError`, `OutputError` or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seek_time(job, part)

@@ -116,7 +116,7 @@ def choose_streams(clip: Clip, output: Path, *, audio: bool = True) -> Streams:
 
 def chapters_within(source: av.container.InputContainer, clip: Clip) -> int:
     """Number of chapters of ``source`` of which a part lies within ``clip``."""
-    duration = clip.duration
+    duration = clip.length
     if clip.span is not None:
         start = clip.span.seconds
         spans = [[float(one[at] * (one["time_base"] or 0)) - start for at in ("start", "end")] for one in source.chapters()]

@@ -106,6 +106,11 @@ class Clip:
         return f"file:{self.path}"
 
     @property
+    def length(self) -> float:
+        """Seconds from the first used frame to the end of the used part; 0 goes to the end of the file."""
+        return self.duration if self.span is None else self.span.length
+
+    @property
     def upright_aspect(self) -> Fraction:
         """Width / height of the picture as displayed: with the sample aspect ratio, after the rotation."""
         aspect = self.width * self.sample_aspect_ratio / self.height

@@ -136,7 +136,7 @@ def _probe_container(
             given_rate=own_rate,
             allow_playlists=allow_playlists,
         )
-        origin = first.pts
+        origin = None if first.pts is None or first.time_base is None else first.pts * first.time_base
     return replace(clip, span=find_span(clip, origin, None)) if start else clip
 
 

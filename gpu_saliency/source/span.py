@@ -30,7 +30,10 @@ class Span:
     frames: int | None = None
     """Frames of the clip, where they are told by number; ``None`` goes to the end of the file."""
     seconds: float = 0.0
-    """The time of the clip's first frame on the clock of the file."""
+    """The time of the clip's first frame on the clock of the file, which may not begin at 0."""
+
+    length: float = 0.0
+    """Seconds from that time to the end of the clip; 0 goes to the end of the file."""
 
     def is_before(self, pts: int | None, number: int) -> bool:
         """Whether the frame ``number``, counted from 0 in the file, with the time stamp ``pts`` is shown before the clip."""

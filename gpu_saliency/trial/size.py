@@ -57,7 +57,7 @@ def _audio_of(job: EncodeJob) -> tuple[int, int]:
         for packet in container.demux(container.streams.audio):
             clip = job.clip
             seconds = None if packet.pts is None else float(packet.pts * packet.time_base) - (clip.span.seconds if clip.span else 0)
-            outside = seconds is not None and (seconds < 0 < clip.start or 0 < clip.duration <= seconds)
+            outside = seconds is not None and (seconds < 0 < clip.start or 0 < clip.length <= seconds)
             if packet.size and not outside:
                 total += packet.size
                 count += 1

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-
 from clips import ffmpeg
 
 _BITS, _COLUMN = 10, 16

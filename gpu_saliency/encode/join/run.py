@@ -80,7 +80,7 @@ def join_parts(
         start = start_time(source, [video, *(other for other in others if other.type == "audio")])
         if clip.span is not None:
             # A clip with a start begins with its first frame; what is shown before that is left out.
-            start = round(clip.span.seconds * av.time_base) + (start if clip.span.low is None else 0)
+            start = round(clip.span.seconds * av.time_base)
             if frame_pts is not None:
                 start = rescale(int(frame_pts[0]), time_base, MICROSECOND)
         if frame_pts is None:
@@ -99,7 +99,7 @@ def join_parts(
                 if copy is not None and other.type != "attachment":
                     copies[other.index] = copy
             target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _NOT_COPIED})
-            target.set_chapters(chapters_of(source, start, clip.duration))
+            target.set_chapters(chapters_of(source, start, clip.length))
             coded = start_codes(target, picture)
             pictures = video_packets(parts, order, stamps, picture)
             copied = [pictures if coded is None else filtered(pictures, coded, picture)]

@@ -96,7 +96,7 @@ def copied_packets(
     """Yield the packets of the source's streams that are copied, moved ``start`` microseconds earlier.
 
     ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
-    first packet of which the dts reaches ``clip.duration``. A clip with a start leaves out what begins before its first frame; a
+    first packet of which the dts reaches ``clip.length``. A clip with a start leaves out what begins before its first frame; a
     subtitle that is still shown then begins with it. Where the clock of the source restarts, the stamps go on. Damaged
     packets are passed over; ``losses`` gets a text for these, and where the source cannot be read further.
     """
@@ -126,8 +126,8 @@ def copied_packets(
                 else:
                     continue
             following[index] = dts + (packet.duration or 0)
-            if clip.duration:
-                rest = round(clip.duration * av.time_base) - rescale(dts, packet.time_base, MICROSECOND)
+            if clip.length:
+                rest = round(clip.length * av.time_base) - rescale(dts, packet.time_base, MICROSECOND)
                 if rest <= 0:
                     running.discard(index)
                     if not running:
