@@ -59,7 +59,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sidecar = found.sidecar
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
-        if sampler is not None and job.scaled:
+        if sampler is not None and (job.scaled or job.clip.span is not None):
             sampler.restart(job)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)

@@ -108,10 +108,10 @@ def try_container(job: EncodeJob, output: Path) -> None:
     with part_folder(output) as folder:
         (folder / "part").mkdir()
         part = Part(0, min(_TRIAL_FRAMES, job.clip.frame_count or _TRIAL_FRAMES))
-        file = encode_part(replace(job, frame_pts=None), None, part, folder / "part")
+        short = replace(job.clip, start=0.0, span=None, duration=float(part.frames / job.clip.frame_rate))
+        file = encode_part(replace(job, clip=short, frame_pts=None), None, part, folder / "part")
         joined = folder / f"trial{output.suffix}"
         try:
-            short = replace(job.clip, duration=float(part.frames / job.clip.frame_rate))
             frames = packet_count(file)
             _join(replace(job, clip=short, frame_pts=None), [file], [frames], joined)
             verify_output(joined, _expected(replace(job, clip=short), frames))
@@ -212,9 +212,9 @@ def encode_part(
 ) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
-    ffmpeg seeks to a part that does not begin at frame 0. If that run fails, or the file has a wrong number of frames, a second run
-    decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises
-    `EncodeError`, `OutputError` or `ToolMissingError`.
+    ffmpeg seeks to a part that does not begin with the file. If that run fails, or its file has a wrong number of frames, a second
+    run decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it.
+    Raises `EncodeError`, `OutputError` or `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seek_time(job, part)
@@ -251,7 +251,7 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
     stamps has no times to seek to.
     """
-    if part.start == 0 or job.frame_pts is None or not job.can_seek:
+    if (part.start == 0 and job.clip.span is None) or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])
     ahead = 0.0 if key_frame_before(job.clip, pts) == pts else SEEK_AHEAD

@@ -94,7 +94,8 @@ class Sampler:
         """The further windows that `measure` encoded."""
         known = job.clip.frame_count
         self._first = Part(0, FIRST_FRAMES if known is None or known > SHORT_FRAMES else max(1, known))
-        self._plain = self._encode(job, None, self._first)
+        # Of a clip with a start, only the analysis finds the time stamps to which ffmpeg can seek.
+        self._plain = self._encode(job, None, self._first) if job.clip.span is None or job.frame_pts is not None else None
 
     def restart(self, job: EncodeJob) -> None:
         """Encode the first window again, with what the analysis has found out about the source."""
@@ -102,6 +103,7 @@ class Sampler:
 
     def plain(self, on_frame: OnFrame | None = None) -> Path:
         """Wait for the plain encode of the first window; returns its file. Raises as `encode_part`."""
+        assert self._plain is not None
         return self._workers.results([self._plain], on_frame)[0]
 
     def measure(self, job: EncodeJob, plan: RoiPlan, on_frame: OnFrame | None = None) -> SizeSample:
@@ -112,6 +114,7 @@ class Sampler:
         first = Part(0, min(self._first.end, plan.frame_count))
         crf = job.crf if job.crf is not None else quality.default
         further = [_from_key_frame(job, window, first.end) for window in further_windows(plan.frame_count, first.end)]
+        assert self._plain is not None
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
         files = self._workers.results([*plain, *ours], on_frame)

@@ -93,7 +93,7 @@ def choose_streams(clip: Clip, output: Path, *, audio: bool = True) -> Streams:
     kept, left_out = [], []
     with open_clip(clip) as source:
         main = video_stream_of(source, clip.stream)
-        chapters = chapters_within(source, clip.duration)
+        chapters = chapters_within(source, clip)
         has_text = bool(source.chapters())
         others = [stream for stream in source.streams if stream is not main and not (has_text and is_chapter_text(stream))]
         reasons = {stream.index: _unusable(stream, audio=audio) for stream in others}
@@ -114,8 +114,13 @@ def choose_streams(clip: Clip, output: Path, *, audio: bool = True) -> Streams:
     return Streams(tuple(kept), tuple(left_out), chapters)
 
 
-def chapters_within(source: av.container.InputContainer, duration: float) -> int:
-    """Number of chapters of ``source`` that begin within ``duration`` seconds; 0 takes all."""
+def chapters_within(source: av.container.InputContainer, clip: Clip) -> int:
+    """Number of chapters of ``source`` of which a part lies within ``clip``."""
+    duration = clip.length
+    if clip.span is not None:
+        start = clip.span.seconds
+        spans = [[float(one[at] * (one["time_base"] or 0)) - start for at in ("start", "end")] for one in source.chapters()]
+        return sum(end > 0 and (not duration or begin < duration) for begin, end in spans)
     starts = [float(chapter["start"] * chapter["time_base"]) for chapter in source.chapters() if chapter["time_base"]]
     first = (source.start_time or 0) / av.time_base
     return sum(not duration or start - first < duration for start in starts)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import av
 
+from gpu_saliency.encode.arguments import range_arguments, range_filter
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.colour import is_full_range
@@ -60,7 +61,8 @@ def make_pair(reference: Clip, distorted: Clip) -> Pair:
         names = {True: "full", False: "limited"}
         cure = "convert one of them to the range of the other first"
         raise SourceError(f"{b.path}: has {names[not full]} range, {a.path} has {names[full]} range", cure=cure)
-    return Pair(a, b, _common_format(a.pix_fmt, b.pix_fmt), full)
+    arguments, cut = tuple(range_arguments(a)), range_filter(a)
+    return Pair(a, b, _common_format(a.pix_fmt, b.pix_fmt), full, arguments, cut)
 
 
 def _common_format(reference: str, distorted: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpu_saliency.encode.arguments import cut_filter, seek_arguments
+from gpu_saliency.encode.arguments import cut_filter, range_arguments, seek_arguments
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
@@ -48,7 +48,7 @@ class VmafTool:
                 return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
             except SourceError:
                 pass  # As in `encode_part`: where a seek finds other frames, the clip is decoded from its start.
-        cut = replace(pair, cut=cut_filter(job, part, seek=None))
+        cut = replace(pair, arguments=tuple(range_arguments(job.clip)), cut=cut_filter(job, part, seek=None))
         return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
 
 

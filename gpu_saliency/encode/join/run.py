@@ -57,7 +57,8 @@ def join_parts(
     frames in presentation order, as in the source's container, in units of ``time_base`` (seconds), strictly rising. N is at least
     the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
     0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
-    it. ``streams`` are the numbers of the source's streams that are copied, up to ``clip.duration``. ``codec_tag`` (``hvc1``) is
+    it; a clip with a start begins with its first frame. ``streams`` are the numbers of the source's streams that are copied, up to
+    ``clip.duration``. ``codec_tag`` (``hvc1``) is
     used for .mp4 and .mov and ignored in other containers. ``field_order`` (a number of AVFieldOrder) goes to containers that store
     one; ``None`` keeps the parts'.
 
@@ -77,6 +78,11 @@ def join_parts(
         video = video_stream_of(source, clip.stream)
         others = [source.streams[index] for index in streams]
         start = start_time(source, [video, *(other for other in others if other.type == "audio")])
+        if clip.span is not None:
+            # A clip with a start begins with its first frame; what is shown before that is left out.
+            start = round(clip.span.seconds * av.time_base)
+            if frame_pts is not None:
+                start = rescale(int(frame_pts[0]), time_base, MICROSECOND)
         if frame_pts is None:
             stamps = Stamps.of(order, np.arange(len(order), dtype=np.int64), 1 / clip.frame_rate, 1)
         else:
@@ -93,7 +99,7 @@ def join_parts(
                 if copy is not None and other.type != "attachment":
                     copies[other.index] = copy
             target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _NOT_COPIED})
-            target.set_chapters(chapters_of(source, start, clip.duration))
+            target.set_chapters(chapters_of(source, start, clip.length))
             coded = start_codes(target, picture)
             pictures = video_packets(parts, order, stamps, picture)
             copied = [pictures if coded is None else filtered(pictures, coded, picture)]

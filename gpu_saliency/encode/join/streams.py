@@ -15,7 +15,7 @@ import av.video.stream
 from av.bitstream import BitStreamFilterContext
 
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
-from gpu_saliency.encode.streams import is_damaged
+from gpu_saliency.encode.streams import is_cover, is_damaged
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.restart import RestartClock, may_jump
 
@@ -96,7 +96,8 @@ def copied_packets(
     """Yield the packets of the source's streams that are copied, moved ``start`` microseconds earlier.
 
     ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
-    first packet of which the dts reaches ``clip.duration``. Where the clock of the source restarts, the stamps go on. Damaged
+    first packet of which the dts reaches ``clip.length``. A clip with a start leaves out what begins before its first frame; a
+    subtitle that is still shown then begins with it. Where the clock of the source restarts, the stamps go on. Damaged
     packets are passed over; ``losses`` gets a text for these, and where the source cannot be read further.
     """
     clock = RestartClock() if may_jump(source) else None
@@ -117,9 +118,16 @@ def copied_packets(
             offset = rescale(start, MICROSECOND, packet.time_base)
             dts = packet.dts if packet.dts is not None else packet.pts
             dts = dts - offset if dts is not None else following.get(index, 0)
+            if clip.span is not None and dts < 0:
+                if is_cover(packet.stream):
+                    dts, packet.pts = 0, None
+                elif packet.stream.type == "subtitle" and packet.duration and dts + packet.duration > 0:
+                    dts, packet.pts, packet.duration = 0, None, dts + packet.duration
+                else:
+                    continue
             following[index] = dts + (packet.duration or 0)
-            if clip.duration:
-                rest = round(clip.duration * av.time_base) - rescale(dts, packet.time_base, MICROSECOND)
+            if clip.length:
+                rest = round(clip.length * av.time_base) - rescale(dts, packet.time_base, MICROSECOND)
                 if rest <= 0:
                     running.discard(index)
                     if not running:
