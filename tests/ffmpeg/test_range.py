@@ -192,8 +192,8 @@ def test_sound_subtitles_and_chapters_keep_step(folder: Path, tmp_path: Path, pl
         words = {
             bytes(p): float((p.pts or 0) * (p.time_base or 0)) for p in container.demux(container.streams.subtitles[0]) if p.size
         }
-        assert words[b"late"] == pytest.approx(2.1 - first, abs=0.01)
-        assert plain or words[b"early"] == 0
+    assert words[b"late"] == pytest.approx(2.1 - first, abs=0.01)
+    assert plain or words[b"early"] == 0
 
 
 @pytest.mark.parametrize("name", ["b.mp4", "vfr.mkv", "b.ts", "raw.yuv", "b.avi", "bare.h264"])
