@@ -16,6 +16,7 @@ from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params
+from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.texts import shell_join
 
@@ -165,10 +166,16 @@ def pass_commands(
 
 
 def plain_command(job: EncodeJob, output: Path) -> list[str]:
-    """Build the command that encodes the whole clip with its audio and its time stamps, without an ROI."""
+    """Build the command that encodes the whole clip with its audio and its time stamps, without an ROI.
+
+    Raises `SourceError` for a clip with a start in an AVI file without times of presentation.
+    """
     clip = job.clip
     command = _start(job) + (["-copyts"] if clip.span is not None else []) + _input(job)
     if clip.span is not None:
+        if clip.span.low is None and clip.container == "avi":
+            cure = "remux it with ffmpeg -i FILE -c copy OTHER.mkv first"
+            raise SourceError(f"{clip.path}: stores no times by which a plain encode could be cut", cure=cure)
         command += ["-ss", f"{math.floor(clip.span.seconds * 1e6) / 1e6:.6f}"]
     if clip.duration:
         command += ["-t", f"{clip.length:.6f}"]

@@ -54,6 +54,8 @@ class DecodeTally:
     """Time stamps of the frames so far, in ``time_base``; fewer than ``frames`` where frames have no time stamp."""
     dts: array[int] = field(default_factory=lambda: array("q"))
     """Decode times of the packets read so far, in ``time_base``; only of those that have one."""
+    dts_before: int = 0
+    """How many of these belong to frames before a clip with a start whose frames are told by number."""
     scene: SceneMeter = field(default_factory=SceneMeter)
     damage: Damage = field(default_factory=Damage)
     extent: Extent = field(default_factory=Extent)
@@ -65,6 +67,8 @@ class DecodeTally:
     def stamps(self) -> tuple[NDArray[np.int64] | None, str]:
         """Time stamps ``[frames]`` in ``time_base``, strictly rising, and where they come from, one of `CLOCKS`."""
         pts, dts = np.array(self.pts, np.int64), np.array(self.dts, np.int64)
+        if self.dts_before:
+            dts = dts[self.dts_before :][: self.frames]
         return rising_stamps(pts, dts, self.frames, restarted=self.restarts > 0)
 
     def formats(self) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
         reader = PacketReader(container, video, damage)
-        tally.dts = reader.dts
+        tally.dts, tally.dts_before = reader.dts, 0 if span is None else span.frames_before
         video.thread_type = "AUTO" if attempt.threads else "NONE"
         if attempt.strict:
             video.codec_context.options = {"err_detect": "crccheck+explode"}

@@ -167,7 +167,7 @@ def beep_times(path: Path) -> list[float]:
     """Seconds at which a beep begins: the loudness of 1 ms rises above a tenth of the loudest."""
     with av.open(str(path)) as container:
         rate = container.streams.audio[0].rate
-        frames = [(float((f.pts or 0) * (f.time_base or 0)), f.to_ndarray()[0]) for f in container.decode(audio=0)]
+        frames = [(float(f.pts * (f.time_base or 0)), f.to_ndarray()[0]) for f in container.decode(audio=0) if f.pts is not None]
     first = round(frames[0][0] * rate)
     sound = np.concatenate([np.zeros(max(0, first)), *(samples for _, samples in frames)])
     loud = np.abs(sound[: len(sound) // 48 * 48]).reshape(-1, 48).max(axis=1) > 0.05
@@ -192,11 +192,11 @@ def test_sound_subtitles_and_chapters_keep_step(folder: Path, tmp_path: Path, pl
         words = {
             bytes(p): float((p.pts or 0) * (p.time_base or 0)) for p in container.demux(container.streams.subtitles[0]) if p.size
         }
-    assert words[b"late"] == pytest.approx(2.1 - first, abs=0.01)
-    assert plain or words[b"early"] == 0
+        assert words[b"late"] == pytest.approx(2.1 - first, abs=0.01)
+        assert plain or words[b"early"] == 0
 
 
-@pytest.mark.parametrize("name", ["b.mp4", "vfr.mkv", "b.ts", "raw.yuv", "b.avi", "bare.h264"])
+@pytest.mark.parametrize("name", ["b.mp4", "vfr.mkv", "b.ts", "raw.yuv", "bare.h264"])
 def test_a_plain_encode_has_the_same_frames(folder: Path, tmp_path: Path, name: str) -> None:
     """An encoder without a channel, and no analysis."""
     output = tmp_path / "out.mkv"
