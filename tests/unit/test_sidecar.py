@@ -167,7 +167,7 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
     analysis |= {"clock": "source", "shortfall": None, "frame_formats": [], "decoder": "d"}
     analysis = {"newer": [1]} | analysis
     assert header["source"] == source | {"frame_rate": "30000/1001", "duration": 0.0, "stream": 0, "start": 0.0}
-    assert list(header["source"]) == [*source, "frame_rate", "duration", "stream"]
+    assert list(header["source"]) == [*source, "frame_rate", "duration", "stream", "start"]
     curve = {"gaze": [[0.01, 0.2], [0.5, 9.0]], "saliency": [[0.01, 0.3], [0.5, 4.0]], "object": 6.0, "floor": 0.2, "beta": 0.5}
     assert header["model"] == {"name": "m", "sha256": "0", "attention": curve}
     assert (header["version"], header["has_gaze"], header["maps"]) == (4, True, None)
