@@ -56,8 +56,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sidecar = found.sidecar
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
-        if sampler is not None and job.scaled:
-            sampler.restart(job)
+        if sampler is not None:
+            sampler.fit(job, sidecar.frame_count)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
         plan = job.plan(sidecar, policy)
