@@ -20,6 +20,7 @@ from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
+from gpu_saliency.encode.source_log import SourceLog
 from gpu_saliency.encode.verify import OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
 from gpu_saliency.errors import EncodeError, UsageError
@@ -56,13 +57,15 @@ def run_saliency_encode(
     on_frame: OnFrame | None = None,
     before_publishing: Callable[[Path], None] | None = None,
     overwrite: bool = True,
+    log: SourceLog | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
     The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
     ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name, without ``overwrite``
     only if no other file has it by then. ``frame_count`` is the number of frames that a plain encode must have (``None``: any).
-    ``on_frame`` is called with the number of frames encoded so far; an exception from it ends the encoder. Raises `EncodeError`,
+    ``on_frame`` is called with the number of frames encoded so far; an exception from it ends the encoder. ``log``
+    collects what ffmpeg reports about the source; it is complete before ``before_publishing`` is called. Raises `EncodeError`,
     `OutputError`, `SourceError` if the source has changed since it was probed, `ToolMissingError`, `UsageError` for a plan of
     another clip, or `ValueError` for a job without a channel;
     temporary files are removed, and an older ``output`` is unchanged.
@@ -75,9 +78,9 @@ def run_saliency_encode(
     parts = 1
     with publish(output, overwrite=overwrite) as temporary:
         if plan is None:
-            run_ffmpeg(plain_command(job, temporary), on_frame)
+            run_ffmpeg(plain_command(job, temporary), on_frame, on_error=None if log is None else log.add)
         else:
-            parts = _encode_parts(job, plan, temporary, output, on_frame)
+            parts = _encode_parts(job, plan, temporary, output, on_frame, log)
         audio_streams = len(job.clip.audio_codecs) if job.audio else 0
         facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams, job.fields)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
@@ -103,11 +106,13 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
         )
 
 
-def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> int:
+def _encode_parts(
+    job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None, log: SourceLog | None
+) -> int:
     assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
-        files = _run_parts(job, plan, parts, folder, on_frame)
+        files = _run_parts(job, plan, parts, folder, on_frame, log)
         join_parts(
             files,
             [part.frames for part in parts],
@@ -124,7 +129,9 @@ def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, 
     return len(parts)
 
 
-def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None) -> list[Path]:
+def _run_parts(
+    job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None, log: SourceLog | None
+) -> list[Path]:
     """Encode ``parts`` in order, at most two at a time; returns their files."""
     tasks: list[Task[Path]] = []
     with Workers(2) as workers:
@@ -133,7 +140,7 @@ def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, o
             own.mkdir()
             if tasks:
                 workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]))
-            tasks.append(workers.start(partial(encode_part, job, plan, part, own)))
+            tasks.append(workers.start(partial(encode_part, job, plan, part, own, log=log)))
         return workers.results(tasks, on_frame)
 
 
@@ -155,17 +162,22 @@ def encode_part(
     folder: Path,
     on_frame: OnFrame | None = None,
     processes: Processes | None = None,
+    *,
+    log: SourceLog | None = None,
 ) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
     ffmpeg seeks to a part that does not begin at frame 0. If that run fails, or the file has a wrong number of frames, a second run
-    decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. Raises
-    `EncodeError`, `OutputError` or `ToolMissingError`.
+    decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. ``log``
+    collects what ffmpeg reports about the source, if it decodes from the start. Raises `EncodeError`, `OutputError` or
+    `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seek_time(job, part)
+    if seek is not None:
+        log = None  # after a seek, decoders report errors of intact clips
     try:
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes, log)
     except EncodeError:
         # After a seek into MPEG-TS the decoder may lack the parameter sets of a later key frame.
         if seek is None:
@@ -173,7 +185,7 @@ def encode_part(
         return run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     if job.spec.retry_params and _frames_of(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes, log)
     if seek is not None and _frames_of(path) != part.frames:
         path = run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     return path
@@ -204,14 +216,23 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     return max(0.0, float(pts * job.time_base) - ahead)
 
 
-def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes | None = None) -> Path:
+def seeks(job: EncodeJob, plan: RoiPlan) -> bool:
+    """Whether a part of an encode of ``job`` with ``plan`` begins with a seek."""
+    assert job.channel is not None
+    return any(seek_time(job, part) is not None for part in job.channel.split(plan))
+
+
+def run_part(
+    run: PartRun, on_frame: OnFrame | None = None, processes: Processes | None = None, log: SourceLog | None = None
+) -> Path:
     """Execute ``run``; returns the path of its output. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
     run.graph_path.write_text(run.graph, encoding="utf-8")
+    on_error = None if log is None else log.add
     if run.program:
-        run_piped(run.commands[0][:-1], run.program, on_frame, processes)
+        run_piped(run.commands[0][:-1], run.program, on_frame, processes, on_error)
     else:
         for command in run.commands:
-            run_ffmpeg(command, on_frame, processes=processes)
+            run_ffmpeg(command, on_frame, processes=processes, on_error=on_error)
     return run.output
 
 
