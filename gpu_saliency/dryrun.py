@@ -25,9 +25,11 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     Trial encodes for an intent are made in a temporary folder; no file is kept. Raises any `GpuSaliencyError`."""
     started = time.perf_counter()
     job = prepare_encode(request.clip, request.encode)
-    check_destinations(job, request)
+    job = check_destinations(job, request)
     observer = observer or Observer()
     earlier = len(observer.warnings)
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
     try_encoder(job)
     with LogCheck(request.clip, job.ffmpeg.path) as check:
         found = analyse_request(request, observer, write=False, check=check)

@@ -6,7 +6,6 @@ import errno
 import os
 import shlex
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -109,15 +108,6 @@ def publish(output: Path, *, overwrite: bool = True, cure: str | None = None, na
         yield temporary
         with writing(output, cure=cure), held():
             give_name(temporary, output, overwrite=overwrite, name=name)
-
-
-def check_regular(path: Path) -> None:
-    """Raise `OSError` unless ``path`` is a regular file: a FIFO, a terminal or ``/dev/zero`` would be read without end."""
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 @contextmanager

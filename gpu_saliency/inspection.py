@@ -118,6 +118,7 @@ def _source_of(path: Path, file: Path, src: Path | None, *, allow_playlists: boo
         height=record.height if is_raw else None,
         pix_fmt=record.pix_fmt if is_raw else None,
         frame_rate=parse_frame_rate(str(record.frame_rate)) if is_raw else None,
+        start=record.start,
         duration=record.duration,
         allow_playlists=allow_playlists,
     )

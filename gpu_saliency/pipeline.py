@@ -15,7 +15,7 @@ from gpu_saliency.analysis.source_notes import check_complete, report_damage, re
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
-from gpu_saliency.encode.run import part_folder, run_saliency_encode, seeks
+from gpu_saliency.encode.run import part_folder, run_saliency_encode, seeks, try_container
 from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.source_log import LogCheck, SourceLog
 from gpu_saliency.encode.verify import check_destination
@@ -44,7 +44,10 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             raise
         request.intent.refuse_plain(request.encode.encoder)
         return _encode_plainly(request, error, observer, started, earlier)
-    check_destinations(job, request)
+    job = check_destinations(job, request)
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
+    try_container(job, request.output_path)
     for note in job.notes():
         observer.say(f"{request.clip.path}: {note}")
     with request.clip.watched(), part_folder(request.output_path) as folder, Workers(SAMPLE_THREADS) as workers:
@@ -97,6 +100,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 plan,
                 request.output,
                 on_frame=lambda done: advance(done, sidecar.frame_count),
+                verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
                 log=log,
@@ -204,6 +208,9 @@ def _encode_plainly(
 ) -> EncodeResult:
     job = prepare_encode(request.clip, request.encode, plain=True)
     check_destination(job, request.output_path, overwrite=request.overwrite)
+    job = job.for_output(request.output_path)
+    for line in job.warnings():
+        observer.warn(f"{request.clip.path}: {line}")
     observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
     with observer.stage(f"encoding plainly with {job.encoder}") as advance:
         total = request.clip.frame_count
@@ -215,6 +222,7 @@ def _encode_plainly(
             frame_count=exact,
             on_frame=lambda done: advance(done, total),
             overwrite=request.overwrite,
+            verify=request.verify,
         )
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")

@@ -10,7 +10,7 @@ from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
-from gpu_saliency.encode.verify import check_destination
+from gpu_saliency.encode.verify import VERIFY, check_destination
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
 from gpu_saliency.files import check_folder, check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
@@ -44,7 +44,12 @@ class EncodeRequest:
     strict: bool = False
     """Whether to refuse a source that is damaged, or shorter than it declares; otherwise what can be decoded is encoded."""
 
+    verify: str = "quick"
+    """How the output is verified: ``quick``, ``full`` (every frame is decoded) or ``none``."""
+
     def __post_init__(self) -> None:
+        if self.verify not in VERIFY:
+            raise UsageError("unknown", setting="verify", value=self.verify, cure="one of " + ", ".join(VERIFY))
         if self.prove not in PROVE:
             raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
         offset_is_given = self.policy.offset != DEFAULT_OFFSET
@@ -68,8 +73,11 @@ class EncodeRequest:
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
 
-def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
-    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written."""
+def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:
+    """Raise `OutputError` or `SidecarError` unless the output and the sidecar of ``request`` can be written.
+
+    Returns ``job`` with the choice of streams for this output.
+    """
     output = request.output_path
     check_destination(job, output, overwrite=request.overwrite)
     request.analysis.check_output(output, "output")
@@ -86,3 +94,4 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> None:
     else:
         check_replaceable(sidecar, cure=f"give {setting('sidecar')} the path of a file")
         check_folder(sidecar, cure=f"give {setting('sidecar')} another path")
+    return job.for_output(output)

@@ -12,6 +12,7 @@ from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob, EncodeRecord
 from gpu_saliency.encode.run import Encoded
 from gpu_saliency.encode.sample import SizeSample
+from gpu_saliency.encode.streams import StreamFacts
 from gpu_saliency.encode.verify import OutputFacts
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import PlanStatistics, RoiPlan
@@ -33,16 +34,15 @@ class SourceFacts:
     codec: str
     audio: tuple[str, ...]
     """Codec of each audio stream."""
-    left_out: tuple[str, ...]
-    """Type of each source stream that the output omits, such as ``audio`` or ``subtitle``."""
+    left_out: tuple[StreamFacts, ...]
+    """Each source stream that the output omits, with the reason."""
     field_order: str | None
     """``tff`` or ``bff`` for an interlaced source, else ``None``."""
 
     @classmethod
     def of(cls, job: EncodeJob) -> SourceFacts:
         clip = job.clip
-        dropped = () if job.audio else ("audio",) * len(clip.audio_codecs)
-        left_out = (*clip.other_streams, *dropped)
+        left_out = () if job.streams is None else job.streams.left_out
         rate = str(clip.frame_rate)
         order = None if job.fields is None else job.fields.order
         return cls(str(clip.path), clip.width, clip.height, clip.pix_fmt, rate, clip.codec, clip.audio_codecs, left_out, order)
@@ -170,7 +170,10 @@ class _Result:
         return {"source": SourceFacts.of(job), "ffmpeg": ffmpeg, "encode": job.record()}
 
     def to_json(self) -> dict[str, Any]:
-        source = asdict(self.source) | {"audio": list(self.source.audio), "left_out": list(self.source.left_out)}
+        source = asdict(self.source) | {
+            "audio": list(self.source.audio),
+            "left_out": [one.to_json() for one in self.source.left_out],
+        }
         encode = self.encode.to_json()
         encode.pop("roi_channel")
         return {

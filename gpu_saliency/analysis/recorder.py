@@ -60,7 +60,7 @@ class HostRecorder:
     def _blocks(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reduce upright ``maps`` ``[..., H, W]`` to the coded frame's blocks ``[..., rows, cols]``; removes the padding."""
         width, height = self._size.content
-        coded = np.rot90(maps[..., :height, :width], -self._clip.rotation // 90, axes=(-2, -1))
+        coded = self._clip.orientation.coded(maps[..., :height, :width], (-2, -1))
         return block_mean(coded, self._clip.width, self._clip.height)
 
 

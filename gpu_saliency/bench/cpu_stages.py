@@ -30,7 +30,7 @@ class CpuStages:
             model.contract = replace(model.contract, batch_size=batch_size)
         self._clip, self._model, self._sampling = clip, model, sampling
         self._size = model.input_size(clip.upright_aspect)
-        self._shrink = Shrinker(self._size.content, clip.rotation)
+        self._shrink = Shrinker(self._size.content, clip.orientation)
         self._kept = list(islice(decode_frames(clip, DecodeTally()), _KEPT_FRAMES))
         pictures = np.stack([self._shrink(frame) for frame in self._kept[: model.batch_size]])
         self._batch = normalise(pictures, self._size.padded)

@@ -38,6 +38,12 @@ def encode(
         str,
         typer.Option(help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.", rich_help_panel=RUN),
     ] = "excerpt",
+    verify: Annotated[
+        str,
+        typer.Option(
+            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.", rich_help_panel=RUN
+        ),
+    ] = "quick",
     no_equal_size: Annotated[
         bool,
         typer.Option(
@@ -65,6 +71,7 @@ def encode(
         overwrite=overwrite,
         prove=prove,
         strict=strict,
+        verify=verify,
         equal_size=not no_equal_size,
     )
     reporter = report.reporter()

@@ -67,6 +67,14 @@ class EncodeOptions(EncoderOptions):
         ),
     ] = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
+    drop_dynamic_hdr: Annotated[
+        bool,
+        typer.Option(
+            "--drop-dynamic-hdr",
+            help="Encode without the source's HDR10+ or Dolby Vision metadata; otherwise such a source is refused.",
+            rich_help_panel=ENCODE,
+        ),
+    ] = False
     saliency_fallback_plain: Annotated[
         bool,
         typer.Option(
@@ -79,7 +87,8 @@ class EncodeOptions(EncoderOptions):
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
         bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
-        return replace(super().settings(), audio=not self.no_audio, bitrate=bitrate)
+        audio, drop = not self.no_audio, self.drop_dynamic_hdr
+        return replace(super().settings(), audio=audio, bitrate=bitrate, drop_dynamic_hdr=drop)
 
     def allows_plain(self) -> bool:
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""

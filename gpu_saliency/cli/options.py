@@ -16,6 +16,7 @@ from gpu_saliency.process.streams import StdoutClosed, StdoutError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 from gpu_saliency.source.probe import probe_clip
+from gpu_saliency.source.time_codes import used_range
 from gpu_saliency.texts import printable
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
@@ -75,9 +76,9 @@ class RawOptions:
 
     def probe(self, path: Path) -> Clip:
         """Read the header of the clip at ``path``. Raises `SourceError` or `UsageError`."""
-        return self._probe(path, 0.0, None)
+        return self._probe(path, (0.0, 0.0), None)
 
-    def _probe(self, path: Path, duration: float, video_stream: int | None) -> Clip:
+    def _probe(self, path: Path, used: tuple[float, float], video_stream: int | None) -> Clip:
         rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
         return probe_clip(
             path,
@@ -85,7 +86,8 @@ class RawOptions:
             height=self.height,
             pix_fmt=self.pix_fmt,
             frame_rate=rate,
-            duration=duration,
+            start=used[0],
+            duration=used[1],
             video_stream=video_stream,
             allow_playlists=self.allow_playlists,
         )
@@ -95,6 +97,16 @@ class RawOptions:
 class SourceOptions(RawOptions):
     """How to read the source: its format where it is raw, and how much of it."""
 
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin at this time of the clip: seconds, MM:SS or HH:MM:SS.", show_default=False, rich_help_panel=SOURCE
+        ),
+    ] = None
+    end: Annotated[
+        str | None,
+        typer.Option(help="End before this time of the clip, in the same forms.", show_default=False, rich_help_panel=SOURCE),
+    ] = None
     duration: Annotated[
         float, typer.Option(help="Use only this many seconds from the start; 0 uses all.", rich_help_panel=SOURCE)
     ] = 0.0
@@ -109,7 +121,7 @@ class SourceOptions(RawOptions):
 
     def probe(self, path: Path) -> Clip:
         """Probe the clip at ``path`` with these options. Raises `SourceError` or `UsageError`."""
-        return self._probe(path, self.duration, self.video_stream)
+        return self._probe(path, used_range(self.start, self.end, self.duration), self.video_stream)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
     if source.pix_fmt != encode.pix_fmt:
         yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} supports at this size"
     if source.left_out:
-        yield "left out", ", ".join(source.left_out)
+        yield "left out", ", ".join(f"{one.kind} {one.codec or 'unknown'}" for one in source.left_out)
     if isinstance(result, EncodeResult):
         output = result.output
         yield "output", f"{output.path}: {output.size_bytes:,} bytes{_asked_size(result)}, {output.facts.frames} frames"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpu_saliency.compare.pictures import LONGEST_SIDE
 from gpu_saliency.draw.panel import panel_size
+from gpu_saliency.encode.arguments import range_arguments, range_filter
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, find_ffmpeg, run_ffmpeg
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.process.temporary import temporary_folder
@@ -55,6 +56,9 @@ def excerpt_command(ffmpeg: Ffmpeg, clip: Clip, file: Path | None, frames: tuple
     width, height = (max(2, side // 2 * 2) for side in panel_size(clip, min(LONGEST_SIDE, max(clip.width, clip.height))))
     # ffmpeg turns the picture upright before the filters.
     cut = f"trim=start_frame={frames[0]}:end_frame={frames[1]},setpts=PTS-STARTPTS"
+    if file is None and clip.span is not None:
+        cut = f"{range_filter(clip)},{cut}"
+        command += range_arguments(clip)
     filters = f"{cut},scale={width}:{height}:flags=bicubic,setsar=1"
     command += [
         "-i",

@@ -44,7 +44,7 @@ def read_pictures(clip: Clip, file: Path | None, numbers: Sequence[int]) -> list
     Raises `SourceError` where the file ends before.
     """
     size = panel_size(clip, min(LONGEST_SIDE, max(clip.width, clip.height)))
-    shrink = Shrinker((max(2, size[0]), max(2, size[1])), clip.rotation)
+    shrink = Shrinker((max(2, size[0]), max(2, size[1])), clip.orientation)
     found = []
     wanted = set(numbers)
     for number, frame in enumerate(decode_frames(clip if file is None else probe_clip(file), DecodeTally())):

@@ -78,7 +78,7 @@ def _analyse(request: CompareRequest, observer: Observer) -> tuple[Sidecar, Path
     else:
         source = SourceRecord.of(request.clip)
         facts = {
-            "source": [source.fingerprint, source.duration, str(source.frame_rate)],
+            "source": [source.fingerprint, source.start, source.duration, str(source.frame_rate)],
             "model": file_identity(request.analysis.model_path),
             "step": str(request.analysis.sampling(request.clip).step),
         }

@@ -12,11 +12,15 @@ import numpy as np
 
 from gpu_saliency.analysis.sidecar import SourceRecord
 from gpu_saliency.errors import OutputError, setting
-from gpu_saliency.files import check_folder, check_regular, publish, writing
+from gpu_saliency.files import check_folder, publish, writing
 from gpu_saliency.plan.roi import RoiPlan
+from gpu_saliency.untrusted.regular import read_regular
+from gpu_saliency.untrusted.strict_json import parse_json
 
 MARK = ".gpu-saliency-compare.json"
 """The file by which a folder of a comparison is known."""
+_MAX_BYTES = 1 << 28
+"""Size of a file of facts that is read; one with the scores of an hour of video has some megabytes."""
 _KEY = 12
 """Hexadecimal digits of a key in a file's name."""
 Json = dict[str, Any]
@@ -77,8 +81,7 @@ def _claim(folder: Path, name: str, *, overwrite: bool) -> Json | None:
     with writing(folder, cure=another):
         folder.mkdir(exist_ok=True)
     try:
-        check_regular(folder / MARK)
-        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        mark = parse_json(read_regular(folder / MARK, _MAX_BYTES))
     except (OSError, ValueError):
         mark = None
     if mark is None and any(folder.iterdir()) and not overwrite:
@@ -97,8 +100,7 @@ class Record:
     def read(self) -> Json | None:
         """The facts, or ``None`` where there are none yet; a damaged file counts as none."""
         try:
-            check_regular(self.path)
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = parse_json(read_regular(self.path, _MAX_BYTES))
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None

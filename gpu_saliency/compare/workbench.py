@@ -99,7 +99,14 @@ class Workbench:
         return {
             "version": __version__,
             "kind": kind,
-            "source": [source.fingerprint, source.size_bytes, source.duration, str(source.frame_rate), source.pix_fmt],
+            "source": [
+                source.fingerprint,
+                source.size_bytes,
+                [source.start, source.duration],
+                str(source.frame_rate),
+                source.pix_fmt,
+            ],
+            "range": [source.start, source.duration],
             "size": [source.width, source.height],
             "ffmpeg": [job.ffmpeg.path, job.ffmpeg.version],
             "encode": job.record().to_json(),
@@ -121,7 +128,7 @@ class Workbench:
         if known is None:
             score = score_encode(
                 # The clip's own limit of seconds is that of the encode, as a number of frames.
-                replace(clip, duration=0.0),
+                clip if clip.start else replace(clip, duration=0.0),
                 point.path,
                 masks=request.masks,
                 gaze=request.gaze,

@@ -24,5 +24,4 @@ def panel_cells(clip: Clip, width: int, height: int) -> tuple[NDArray[np.intp], 
     y = ((np.arange(coded[0]) + 0.5) * clip.height / coded[0]).astype(np.intp) // BLOCK_SIZE
     x = ((np.arange(coded[1]) + 0.5) * clip.width / coded[1]).astype(np.intp) // BLOCK_SIZE
     rows, cols = np.meshgrid(y, x, indexing="ij")
-    turns = clip.rotation // 90
-    return np.rot90(rows, turns), np.rot90(cols, turns)
+    return clip.orientation.upright(rows), clip.orientation.upright(cols)

@@ -16,6 +16,7 @@ from gpu_saliency.encode.channels.escape import escape_param
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params
+from gpu_saliency.source.clip import Clip
 from gpu_saliency.texts import shell_join
 
 PIPE = "pipe:1"
@@ -42,17 +43,40 @@ def size_filter(job: EncodeJob) -> str:
 
 
 def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
-    """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number."""
-    pts = job.frame_pts
+    """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number.
+
+    In a clip with a start that has time stamps, its frames are always told by these.
+    """
+    pts, span = job.frame_pts, job.clip.span
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration and not job.is_damaged
-    if seek is None:
-        limits = [f"start_frame={part.start}"] if part.start else []
-        limits += [] if is_last else [f"end_frame={part.end}"]
-        return "trim=" + ":".join(limits) if limits else ""
+    by_stamps = span is not None and span.low is not None
+    if seek is None and not (by_stamps and pts is not None and job.can_seek):
+        before = 0 if span is None else span.frames_before
+        limits = [f"start_frame={part.start + before}"] if part.start + before else []
+        limits += [] if is_last else [f"end_frame={part.end + before}"]
+        of_clip = range_filter(job.clip) if by_stamps else ""
+        return ",".join(filter(None, (of_clip, "trim=" + ":".join(limits) if limits else "")))
     assert pts is not None
     end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
     return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def range_filter(clip: Clip) -> str:
+    """Build the filter that passes only the frames of ``clip``, which has a start; `range_arguments` go with it."""
+    span = clip.span
+    if span is None:
+        return ""
+    if span.low is None:
+        end = "" if span.frames is None else f":end_frame={span.frames_before + span.frames}"
+        return f"trim=start_frame={span.frames_before}{end}"
+    end = "" if span.end is None else f":end_pts={span.end}"
+    return f"settb=expr={span.time_base},trim=start_pts={span.low}{end}"
+
+
+def range_arguments(clip: Clip) -> list[str]:
+    """Build the arguments before the input that keep the file's time stamps, where they tell the frames of ``clip``."""
+    return ["-copyts"] if clip.span is not None and clip.span.low is not None else []
 
 
 def seek_arguments(seconds: float) -> list[str]:
@@ -77,8 +101,7 @@ def part_command(
     start.
     """
     command = _start(job)
-    if seek is not None:
-        command += seek_arguments(seek)
+    command += range_arguments(job.clip) if seek is None else seek_arguments(seek)
     command += [*_input(job), "-map", f"0:V:{job.clip.stream}", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
@@ -144,18 +167,21 @@ def pass_commands(
 def plain_command(job: EncodeJob, output: Path) -> list[str]:
     """Build the command that encodes the whole clip with its audio and its time stamps, without an ROI."""
     clip = job.clip
-    command = _start(job) + _input(job)
+    command = _start(job) + (["-copyts"] if clip.span is not None else []) + _input(job)
+    if clip.span is not None:
+        command += ["-ss", f"{math.floor(clip.span.seconds * 1e6) / 1e6:.6f}"]
     if clip.duration:
-        command += ["-t", f"{clip.duration:.6f}"]
+        command += ["-t", f"{clip.length:.6f}"]
     command += ["-map", f"0:V:{clip.stream}"]
-    command += ["-map", "0:a?", "-c:a", "copy"] if job.audio else ["-an"]
+    command += [word for index in (job.streams.indices if job.streams is not None else ()) for word in ("-map", f"0:{index}")]
+    command += ["-c", "copy"]
     filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
-    command += ["-vf", filters] if filters else []
+    command += ["-filter:v:0", filters] if filters else []
     # Every decoded frame is encoded once, with its own time stamp.
     command += ["-fps_mode", "passthrough"]
-    command += encoder_arguments(job, job.crf, job.params)
+    command += ["-c:v:0" if word == "-c:v" else word for word in encoder_arguments(job, job.crf, job.params)]
     tag = job.spec.codec_tags.get(output.suffix.lower())
-    command += ["-tag:v", tag] if tag else []
+    command += ["-tag:v:0", tag] if tag else []
     return [*command, f"file:{output}"]
 
 
@@ -185,7 +211,8 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
 def _start(job: EncodeJob) -> list[str]:
     command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-y"]
     # The plan is in coded coordinates, so ffmpeg must not rotate the picture; the file keeps its display matrix instead.
-    return [*command, *job.spec.global_arguments, "-noautorotate"]
+    # Damaged packets are skipped; without the rate of 1 ffmpeg fails where they are more than two thirds.
+    return [*command, *job.spec.global_arguments, "-max_error_rate", "1", "-noautorotate"]
 
 
 def _input(job: EncodeJob) -> list[str]:

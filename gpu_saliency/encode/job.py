@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.encoders.spec import EncoderSpec
+from gpu_saliency.encode.streams import Streams, choose_streams
 from gpu_saliency.encode.target import EncodeTarget, format_params
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
@@ -50,6 +53,10 @@ class EncodeJob(EncodeTarget):
     audio: bool
     fields: Fields | None = None
     """The field order of an interlaced source; ``None`` for a progressive one."""
+    dropped_hdr: tuple[str, ...] = ()
+    """Names of the source's dynamic HDR metadata, which the output lacks."""
+    streams: Streams | None = None
+    """The streams that are copied; ``None`` lets the encode choose them by its output."""
     channel: Channel | None = None
     """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
     correction: float = 0.0
@@ -83,6 +90,17 @@ class EncodeJob(EncodeTarget):
             coded = any(self.spec.field_params.get(self.fields.order, {}).keys() & self.params.keys())
             yield f"is interlaced, {self.fields.text}; coded " + ("as interlaced video" if coded else "in whole frames")
 
+    def warnings(self) -> Iterator[str]:
+        """What the output will lack of the source, a text for each; not what the user's own settings leave out."""
+        lost = _lost_precision(self.clip.pix_fmt, self.pix_fmt)
+        if lost:
+            yield f"its pixel format {self.clip.pix_fmt} becomes {self.pix_fmt}, with less {lost}: {self.encoder} does not take it"
+        for name in self.dropped_hdr:
+            yield f"its {name} metadata are left out"
+        for stream in self.streams.left_out if self.streams is not None else ():
+            if not stream.is_asked:
+                yield stream.text
+
     def quality(self, plan: RoiPlan | None) -> float | None:
         """The base quality for an encode with ``plan``, on the encoder's scale.
 
@@ -110,6 +128,10 @@ class EncodeJob(EncodeTarget):
         """Return a copy of this job that adds ``correction`` to the base quality of an encode with a plan."""
         return replace(self, correction=correction)
 
+    def for_output(self, output: Path) -> EncodeJob:
+        """Return a copy of this job with the choice of streams for ``output``. Raises `OutputError` or `SourceError`."""
+        return self if self.streams is not None else replace(self, streams=choose_streams(self.clip, output, audio=self.audio))
+
     def keeps_size(self, policy: RoiPolicy) -> bool:
         """Whether an encode by ``policy`` shall have the size of a plain encode, and a sample can correct it (sample.py)."""
         has_scale = self.crf is not None and self.spec.quality is not None and self.spec.quality.per_octave is not None
@@ -127,3 +149,18 @@ class EncodeJob(EncodeTarget):
             pix_fmt=self.pix_fmt,
             roi_channel=None if self.channel is None else self.channel.name,
         )
+
+
+def _lost_precision(source: str, output: str) -> str:
+    """What the pixel format ``output`` has less of than ``source``: chroma, bits, transparency; empty if nothing."""
+    a, b = av.VideoFormat(source), av.VideoFormat(output)
+    lost = []
+    if not a.is_rgb and len(a.components) > 1:
+        is_coarser = b.chroma_width(16) < a.chroma_width(16) or b.chroma_height(16) < a.chroma_height(16)
+        if len(b.components) < 3 or is_coarser:
+            lost.append("chroma resolution")
+    if b.components[0].bits < a.components[0].bits:
+        lost.append("bit depth")
+    if any(component.is_alpha for component in a.components) and not any(component.is_alpha for component in b.components):
+        lost.append("transparency")
+    return " and ".join(lost)

@@ -13,8 +13,11 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.dynamic_hdr import dynamic_hdr
 from gpu_saliency.source.fields import fields_of
 
+_CROPS_CHROMA = frozenset({"h264", "hevc", "vvc", None})
+"""Codecs that crop in whole chroma samples; ``None`` is a codec that is not known."""
 _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
 
 MAX_BITRATE = 10**10
@@ -38,6 +41,8 @@ class EncodeSettings:
     """Forces one of `CHANNELS`; ``None`` takes the encoder's best channel that works on this machine."""
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
+    drop_dynamic_hdr: bool = False
+    """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
@@ -60,13 +65,20 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     ``settings`` forces the prefilter or with ``plain``; settings for which ffmpeg lists no option of that encoder are then
     refused. Raises `UnsupportedEncoderError`, `UsageError`, `SourceError` or `ToolMissingError`.
     """
+    dropped = dynamic_hdr(clip)
+    if dropped and not settings.drop_dynamic_hdr:
+        names = " and ".join(dropped)
+        cure = f"give {setting('drop_dynamic_hdr', True)} to encode without them"
+        raise SourceError(f"{clip.path}: has dynamic HDR metadata ({names}), which the encode would lose", cure=cure)
     known = settings.encoder in ENCODERS
     if not known and not plain and settings.roi_channel != "prefilter":
         encoder_spec(settings.encoder)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
     spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
     supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
-    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, tuple(name for name in supported if _divides(name, clip.width, clip.height)))
+    fitting = tuple(name for name in supported if _divides(name, clip.width, clip.height))
+    # AV1 and VP9 have odd sizes with any chroma format; without a fitting format the encoder gets the closest that it knows.
+    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, fitting if spec.codec in _CROPS_CHROMA and fitting else supported)
     crf = settings.crf
     if crf is None and settings.bitrate is None and spec.quality is not None and spec.quality.default >= spec.quality.low:
         crf = spec.quality.default
@@ -87,6 +99,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         pix_fmt=pix_fmt,
         audio=settings.audio and bool(clip.audio_codecs),
         fields=fields_of(clip),
+        dropped_hdr=dropped,
     )
     job = replace(job, params=_field_params(job) | job.params)
     if plain:

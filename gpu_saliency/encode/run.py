@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
@@ -21,9 +23,10 @@ from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.source_log import SourceLog
-from gpu_saliency.encode.verify import OutputFacts, verify_output
+from gpu_saliency.encode.streams import Streams
+from gpu_saliency.encode.verify import Expected, OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
-from gpu_saliency.errors import EncodeError, UsageError
+from gpu_saliency.errors import EncodeError, OutputError, UsageError
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
@@ -35,6 +38,11 @@ SEEK_AHEAD = 1.0
 OVERLAP_FRAMES = 48
 """A part starts when the part before it has this many frames left: the start of an encoder and the filling of its lookahead leave
 cores idle, and so do its last frames."""
+
+
+_PROVEN_CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Containers of which it is known what they hold; an encode to another one is tried with a few frames first."""
+_TRIAL_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +63,81 @@ def run_saliency_encode(
     *,
     frame_count: int | None = None,
     on_frame: OnFrame | None = None,
+    verify: str = "quick",
     before_publishing: Callable[[Path], None] | None = None,
     overwrite: bool = True,
     log: SourceLog | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
-    The file is written under a temporary name and read back to check its size, colour tags, audio and number of frames. Then
-    ``before_publishing`` is called with the temporary name; if it raises nothing, the file gets its name, without ``overwrite``
-    only if no other file has it by then. ``frame_count`` is the number of frames that a plain encode must have (``None``: any).
-    ``on_frame`` is called with the number of frames encoded so far; an exception from it ends the encoder. ``log``
-    collects what ffmpeg reports about the source; it is complete before ``before_publishing`` is called. Raises `EncodeError`,
-    `OutputError`, `SourceError` if the source has changed since it was probed, `ToolMissingError`, `UsageError` for a plan of
-    another clip, or `ValueError` for a job without a channel;
-    temporary files are removed, and an older ``output`` is unchanged.
+    The file is written under a temporary name and verified (`verify_output`). Then ``before_publishing`` is called with the
+    temporary name; if it raises nothing, the file gets its name, without ``overwrite`` only if no other file has it by then.
+    ``frame_count`` is the number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of
+    frames encoded so far; an exception from it ends the encoder. ``log`` collects what ffmpeg reports about the source, before
+    ``before_publishing`` is called. Raises `EncodeError`, `OutputError`, `SourceError` if the source has changed since it was
+    probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel; temporary
+    files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
         _check_plan(job, plan)
+    job = job.for_output(output)
+    assert job.streams is not None
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
-    parts = 1
+    parts, losses = 1, list[str]()
     with publish(output, overwrite=overwrite) as temporary:
         if plan is None:
             run_ffmpeg(plain_command(job, temporary), on_frame, on_error=None if log is None else log.add)
         else:
-            parts = _encode_parts(job, plan, temporary, output, on_frame, log)
-        audio_streams = len(job.clip.audio_codecs) if job.audio else 0
-        facts = verify_output(temporary, replace(job.clip, color=job.color), job.spec.codec, expected, audio_streams, job.fields)
+            parts, losses = _encode_parts(job, plan, temporary, output, on_frame, log)
+        wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
+        facts = verify_output(temporary, wanted, verify)
+        facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
         encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
         job.clip.check_unchanged()
         if before_publishing is not None:
             before_publishing(temporary)
     return encoded
+
+
+def try_container(job: EncodeJob, output: Path) -> None:
+    """Encode a few frames to the container of ``output`` with the streams of ``job``, if it is not one of `_PROVEN_CONTAINERS`.
+
+    Raises `OutputError` with the reason if the container cannot hold them, and the errors of a failing encode.
+    """
+    if output.suffix.lower() in (*_PROVEN_CONTAINERS, *job.spec.suffixes):
+        return
+    with part_folder(output) as folder:
+        (folder / "part").mkdir()
+        part = Part(0, min(_TRIAL_FRAMES, job.clip.frame_count or _TRIAL_FRAMES))
+        short = replace(job.clip, start=0.0, span=None, duration=float(part.frames / job.clip.frame_rate))
+        file = encode_part(replace(job, clip=short, frame_pts=None), None, part, folder / "part")
+        joined = folder / f"trial{output.suffix}"
+        try:
+            frames = packet_count(file)
+            _join(replace(job, clip=short, frame_pts=None), [file], [frames], joined)
+            verify_output(joined, _expected(replace(job, clip=short), frames))
+        except (EncodeError, OutputError) as error:
+            problem = error.problem.removeprefix(f"{joined}: ").removeprefix("cannot be written: ")
+            cure = "use .mp4 or .mkv"
+            raise OutputError(f"{output}: cannot hold these streams: {problem}", cure=cure, evidence=error.evidence) from error
+
+
+def _expected(job: EncodeJob, frames: int | None) -> Expected:
+    return Expected(
+        clip=replace(job.clip, color=job.color),
+        codec=job.spec.codec,
+        frames=frames,
+        streams=job.streams or Streams(),
+        fields=job.fields,
+        pix_fmt=job.pix_fmt,
+    )
+
+
+def _seconds(job: EncodeJob, frames: int) -> NDArray[np.float64] | None:
+    """Times of the frames as the source has them."""
+    return None if job.frame_pts is None else job.frame_pts[:frames].astype(np.float64) * float(job.time_base)
 
 
 def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
@@ -108,25 +158,29 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
 
 def _encode_parts(
     job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None, log: SourceLog | None
-) -> int:
+) -> tuple[int, list[str]]:
     assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
         files = _run_parts(job, plan, parts, folder, on_frame, log)
-        join_parts(
-            files,
-            [part.frames for part in parts],
-            job.clip,
-            temporary,
-            frame_pts=job.frame_pts,
-            time_base=job.time_base,
-            audio=job.audio,
-            damaged=job.is_damaged,
-            codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
-            field_order=None if job.fields is None else job.fields.number,
-        )
-        keep_pixel_aspect(job.ffmpeg.path, temporary, job.clip)
-    return len(parts)
+        losses = _join(job, files, [part.frames for part in parts], temporary)
+    return len(parts), losses
+
+
+def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) -> list[str]:
+    losses = join_parts(
+        files,
+        frames,
+        job.clip,
+        output,
+        frame_pts=job.frame_pts,
+        time_base=job.time_base,
+        streams=() if job.streams is None else job.streams.indices,
+        codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
+        field_order=None if job.fields is None else job.fields.number,
+    )
+    keep_pixel_aspect(job.ffmpeg.path, output, job.clip)
+    return losses
 
 
 def _run_parts(
@@ -167,9 +221,9 @@ def encode_part(
 ) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
-    ffmpeg seeks to a part that does not begin at frame 0. If that run fails, or the file has a wrong number of frames, a second run
-    decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it. ``log``
-    collects what ffmpeg reports about the source, if it decodes from the start. Raises `EncodeError`, `OutputError` or
+    ffmpeg seeks to a part that does not begin with the file. If that run fails, or its file has a wrong number of frames, a second
+    run decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it.
+    ``log`` collects what ffmpeg reports about the source, if it decodes from the start. Raises `EncodeError`, `OutputError` or
     `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
@@ -183,10 +237,10 @@ def encode_part(
         if seek is None:
             raise
         return run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
-    if job.spec.retry_params and _frames_of(path) < part.frames:
+    if job.spec.retry_params and packet_count(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
         path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes, log)
-    if seek is not None and _frames_of(path) != part.frames:
+    if seek is not None and packet_count(path) != part.frames:
         path = run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     return path
 
@@ -209,7 +263,7 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
     stamps has no times to seek to.
     """
-    if part.start == 0 or job.frame_pts is None or not job.can_seek:
+    if (part.start == 0 and job.clip.span is None) or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])
     ahead = 0.0 if key_frame_before(job.clip, pts) == pts else SEEK_AHEAD
@@ -236,7 +290,7 @@ def run_part(
     return run.output
 
 
-def _frames_of(path: Path) -> int:
+def packet_count(path: Path) -> int:
     """Number of video packets in a part's file; 0 where the file cannot be read."""
     try:
         with open_file(path) as container:

@@ -93,7 +93,8 @@ class Sampler:
         self.pairs: tuple[WindowPair, ...] = ()
         """The further windows that `measure` encoded."""
         self._first = first_window(job.clip.frame_count)
-        self._plain = self._encode(job, None, self._first)
+        # Of a clip with a start, only the analysis finds the time stamps to which ffmpeg can seek.
+        self._plain = self._encode(job, None, self._first) if job.clip.span is None or job.frame_pts is not None else None
 
     def fit(self, job: EncodeJob, frames: int) -> None:
         """Encode the first window again if the analysis, which counted ``frames``, shows that it is too short or otherwise wrong.
@@ -101,12 +102,13 @@ class Sampler:
         The container may declare fewer frames than the clip has, and most containers declare only a rounded duration.
         """
         first = first_window(frames)
-        if job.scaled or self._first.end < first.end:
+        if job.scaled or job.clip.span is not None or self._first.end < first.end:
             self._first = first
             self._plain = self._encode(job, None, first)
 
     def plain(self, on_frame: OnFrame | None = None) -> Path:
         """Wait for the plain encode of the first window; returns its file. Raises as `encode_part`."""
+        assert self._plain is not None
         return self._workers.results([self._plain], on_frame)[0]
 
     def measure(self, job: EncodeJob, plan: RoiPlan, on_frame: OnFrame | None = None) -> SizeSample:
@@ -117,6 +119,7 @@ class Sampler:
         first = Part(0, min(self._first.end, plan.frame_count))
         crf = job.crf if job.crf is not None else quality.default
         further = [_from_key_frame(job, window, first.end) for window in further_windows(plan.frame_count, first.end)]
+        assert self._plain is not None
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
         files = self._workers.results([*plain, *ours], on_frame)

@@ -119,7 +119,8 @@ def reading_command(ffmpeg: str, clip: Clip) -> list[str]:
     """Build the command that reads the video of ``clip`` for its log, and decodes it where the codec is not in `REPORTING`."""
     options = [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]
     command = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "level+error", "-nostats", "-progress", "pipe:1", *options]
+    command += ["-ss", f"{clip.start:.6f}"] if clip.start else []
     command += ["-i", clip.url, "-map", f"0:V:{clip.stream}"]
-    command += ["-t", f"{clip.duration:.6f}"] if clip.duration else []
+    command += ["-t", f"{clip.length:.6f}"] if clip.duration else []
     command += ["-c", "copy"] if clip.codec in REPORTING else ["-fps_mode", "passthrough"]
     return [*command, "-f", "null", "-"]

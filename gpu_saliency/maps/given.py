@@ -63,13 +63,13 @@ class GivenMaps:
                 one = one.repeat(BLOCK_SIZE, axis=0).repeat(BLOCK_SIZE, axis=1)[: clip.height, : clip.width]
                 yield np.ascontiguousarray(one, np.float32)
             else:
-                yield fit(np.rot90(one, -(clip.rotation // 90)), clip.width, clip.height)
+                yield fit(clip.orientation.coded(one), clip.width, clip.height)
 
     def blocks(self, layer: Map, clip: Clip) -> NDArray[np.float32]:
         """``[rows, cols]``: the mean of ``layer`` in each block of the coded picture of ``clip``."""
         if self.on_grid:
             return layer
-        return fit_blocks(np.rot90(layer, -(clip.rotation // 90)), clip.width, clip.height)
+        return fit_blocks(clip.orientation.coded(layer), clip.width, clip.height)
 
     def checked(self, layers: Layers, number: int, clip: Clip) -> Layers:
         """``layers``, the map ``number`` counted from 0. Raises `MapsError` for bad values or a shape other than the picture's."""

@@ -82,10 +82,10 @@ def read_video(setting: str, path: Path) -> GivenMaps:
 
 
 def _video_frames(setting: str, clip: Clip) -> Iterator[Load]:
-    turns, tally = clip.rotation // 90, DecodeTally()
+    upright, tally = clip.orientation.upright, DecodeTally()
     for frame in decode_frames(clip, tally):
         _check_intact(setting, clip, tally)
-        yield lambda frame=frame: {UNNAMED: np.rot90(_grey(frame), turns)}  # type: ignore[misc]  # mypy: no type of a default
+        yield lambda frame=frame: {UNNAMED: upright(_grey(frame))}  # type: ignore[misc]  # mypy: no type of a default
     _check_intact(setting, clip, tally)
 
 

@@ -6,12 +6,11 @@ import hashlib
 from pathlib import Path
 
 from gpu_saliency.errors import GpuSaliencyError, MapsError, SourceMissingError
-from gpu_saliency.files import check_regular
 from gpu_saliency.maps.arrays import read_array_file
 from gpu_saliency.maps.boxes import read_boxes
 from gpu_saliency.maps.given import GivenMaps
 from gpu_saliency.maps.pictures import PICTURE_SUFFIXES, map_files, read_folder, read_picture, read_video
-from gpu_saliency.untrusted.regular import open_regular
+from gpu_saliency.untrusted.regular import check_regular, open_regular
 
 _CHUNK = 1 << 20
 

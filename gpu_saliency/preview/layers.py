@@ -64,15 +64,15 @@ class _Smooth:
     """Resamples a block grid to an upright panel, bilinear between the centres of the blocks."""
 
     def __init__(self, clip: Clip, width: int, height: int) -> None:
-        self._turns = clip.rotation // 90
-        coded = (width, height) if self._turns % 2 == 0 else (height, width)
+        self._orientation = clip.orientation
+        coded = (width, height) if self._orientation.turns % 2 == 0 else (height, width)
         self._across = _between(clip.width, coded[0])
         self._down = _between(clip.height, coded[1])
 
     def __call__(self, grid: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resample ``grid`` ``[rows, cols]`` to ``[height, width]``."""
         spread = np.rint(self._down @ grid.astype(np.float32) @ self._across.T).astype(np.uint8)
-        return np.rot90(spread, self._turns)
+        return self._orientation.upright(spread)
 
 
 def _between(length: int, pixels: int) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def _frame(clip: Clip, number: int, width: int, height: int) -> Picture:
     frame = next(islice(decode_frames(clip, DecodeTally()), number, None), None)
     if frame is None:
         raise SourceError(f"{clip.path}: has no frame {number}", cure="give the source that was encoded")
-    return Shrinker((width, height), clip.rotation)(frame)
+    return Shrinker((width, height), clip.orientation)(frame)
 
 
 def _scale_of(values: NDArray[np.floating]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -27,8 +27,8 @@ LOOKAHEAD_FRAMES = 60
 at most 60 at their slowest presets (``rc-lookahead``); without these the end of an excerpt would differ from the whole encode."""
 
 
-PLACE_FRAMES = 4
-"""Frames that are compared at a further place of the clip; a key frame and those after it suffice to tell a plan from none."""
+PLACE_FRAMES = 2
+"""Frames that are compared at a further place of the clip: a key frame and another suffice to tell a plan from none."""
 
 
 def prove_encode(
@@ -88,8 +88,9 @@ def prove_places(job: EncodeJob, plan: RoiPlan, pairs: Sequence[WindowPair]) -> 
 def _prove_place(job: EncodeJob, plan: RoiPlan, pair: WindowPair) -> PlaceProof:
     frames = min(PLACE_FRAMES, plan.frame_count - pair.start)
     proof = None
-    if exports_qp(pair.roi) and exports_qp(pair.plain):
-        proof = judge(plan, compare_qp(plan, pair.roi, pair.plain, frames, pair.start), None)
+    if job.spec.codec == "h264":
+        with suppress(SourceError):  # interlaced
+            proof = judge(plan, compare_qp(plan, pair.roi, pair.plain, frames, pair.start), None)
     if proof is None or proof.has_few_blocks:
         error = compare_error(plan, job.clip, pair.roi, pair.plain, frames, pair.start, job.frame_pts)
         proof = judge(plan, error, None)

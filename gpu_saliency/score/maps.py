@@ -68,7 +68,9 @@ def sidecar_maps(path: Path, reference: Clip) -> ScoreMaps:
     """
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
-    sidecar = read_sidecar_of(path, replace(reference, duration=read_header(path).source.duration))
+    made = read_header(path).source
+    ranged = reference if reference.start or made.start else replace(reference, duration=made.duration)
+    sidecar = read_sidecar_of(path, ranged)
     kind = "saliency" if sidecar.track.gaze is None else "gaze"
     given = GivenMaps("sidecar", path, (kind,), lambda _: _frames_of(sidecar, kind), count=sidecar.frame_count, on_grid=True)
     return ScoreMaps(given, kind, kind)

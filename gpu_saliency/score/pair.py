@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import av
 
+from gpu_saliency.encode.arguments import range_arguments, range_filter
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.colour import is_full_range
@@ -49,7 +50,7 @@ def make_pair(reference: Clip, distorted: Clip) -> Pair:
     if (a.width, a.height) != (b.width, b.height):
         cure = "scale one of them to the size of the other first, and state how: the filter decides the score"
         raise SourceError(f"{b.path}: is {b.width}x{b.height}, {a.path} is {a.width}x{a.height}", cure=cure)
-    if a.rotation != b.rotation:
+    if a.orientation != b.orientation:
         cure = "compare files whose pictures are stored in the same orientation"
         raise SourceError(f"{b.path}: is turned by {b.rotation} degrees, {a.path} by {a.rotation}", cure=cure)
     if abs(a.frame_rate / b.frame_rate - 1) > _RATE_TOLERANCE:
@@ -60,7 +61,8 @@ def make_pair(reference: Clip, distorted: Clip) -> Pair:
         names = {True: "full", False: "limited"}
         cure = "convert one of them to the range of the other first"
         raise SourceError(f"{b.path}: has {names[not full]} range, {a.path} has {names[full]} range", cure=cure)
-    return Pair(a, b, _common_format(a.pix_fmt, b.pix_fmt), full)
+    arguments, cut = tuple(range_arguments(a)), range_filter(a)
+    return Pair(a, b, _common_format(a.pix_fmt, b.pix_fmt), full, arguments, cut)
 
 
 def _common_format(reference: str, distorted: str) -> str:

@@ -57,7 +57,7 @@ def score_encode(
         raise UsageError("is negative", setting="frames", value=frames, cure="0 for all")
     if frames > MOST_FRAMES:
         raise UsageError("out of range", setting="frames", value=frames, cure=f"at most {MOST_FRAMES}, or 0 for all")
-    pair = make_pair(_clip(reference), _clip(distorted))
+    pair = make_pair(_clip(reference, may_start=True), _clip(distorted))
     drawn = None if plot is None else Path(plot)
     if drawn is not None:
         if drawn.suffix.lower() != ".png":
@@ -75,8 +75,12 @@ def score_encode(
     return replace(result, plot=drawn)
 
 
-def _clip(given: Clip | StrPath) -> Clip:
+def _clip(given: Clip | StrPath, *, may_start: bool = False) -> Clip:
     clip = given if isinstance(given, Clip) else probe_clip(given)
+    if may_start and clip.span is not None:
+        return clip
+    if clip.span is not None:
+        raise UsageError("limits the encode that is to be scored", setting="start", value=clip.start, cure="leave it out")
     if clip.duration:
         raise UsageError("limits a clip that is to be scored", setting="duration", value=clip.duration, cure="limit frames instead")
     return clip

@@ -18,6 +18,8 @@ from gpu_saliency.errors import Interrupted, OutputError, SourceError
 from gpu_saliency.process.stalls import STALL_CURE, stall_timeout
 from gpu_saliency.source.formats import METADATA_ERRORS, file_options
 from gpu_saliency.source.identity import FileIdentity
+from gpu_saliency.source.orientation import Orientation
+from gpu_saliency.source.span import Span
 
 MAX_SIDE = 16384
 """Largest supported width and height of a clip in pixels."""
@@ -69,15 +71,18 @@ class Clip:
     frame_rate: Fraction
     """Average frames per second."""
     frame_count: int | None
-    """Frames within ``duration``, as the container states (exact for raw video); ``None`` where it states no number."""
+    """Frames from ``start`` on within ``duration``, as the container states (exact for raw video);
+    ``None`` where it states no number."""
     duration: float = 0.0
-    """Length of the used part in seconds, from the start; 0 is the whole clip."""
+    """Length of the used part in seconds, from ``start``; 0 goes to the end of the file."""
     codec: str = "rawvideo"
     color: ColorTags = field(default_factory=ColorTags)
     is_raw: bool = False
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
     """Rotation that a player applies to the picture: degrees, counter-clockwise, a multiple of 90."""
+    mirrored: bool = False
+    """Whether a player exchanges left and right after the rotation."""
     audio_codecs: tuple[str, ...] = ()
     other_streams: tuple[str, ...] = ()
     """Types of the streams that an encode omits: further video, subtitles, data."""
@@ -92,11 +97,26 @@ class Clip:
     """Frame rate that the user gave for a bare bitstream such as .h264; its frames are then counted at this rate."""
     allow_playlists: bool = False
     """Whether the file may be a playlist, and libavformat may read the local files that it names."""
+    start: float = 0.0
+    """Begin of the used part, in seconds after the first frame of the file. A frame is used if its time stamp lies in
+    ``[start, start + duration)``; frame numbers count from the first used frame."""
+    span: Span | None = None
+    """Where ``start`` is in the file; ``None`` for a clip that begins with the file."""
 
     @property
     def url(self) -> str:
         """The path as a ``file:`` URL; without it libavformat would read the ``a:`` of a file named ``a:b.mp4`` as a protocol."""
         return f"file:{self.path}"
+
+    @property
+    def orientation(self) -> Orientation:
+        """How a player turns and mirrors the picture."""
+        return Orientation(self.rotation // 90, self.mirrored)
+
+    @property
+    def length(self) -> float:
+        """Seconds from the first used frame to the end of the used part; 0 goes to the end of the file."""
+        return self.duration if self.span is None else self.span.length
 
     @property
     def upright_aspect(self) -> Fraction:

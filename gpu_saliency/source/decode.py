@@ -9,7 +9,8 @@ from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
+from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +24,7 @@ from gpu_saliency.source.sampling import FrameChoice
 from gpu_saliency.source.scenes import SceneMeter
 from gpu_saliency.source.shortfall import Extent, Shortfall, find_shortfall
 from gpu_saliency.source.shrink import Shrinker
+from gpu_saliency.source.span import Span
 from gpu_saliency.source.stamps import rising_stamps
 
 GRID_TOLERANCE = 0.0015
@@ -83,6 +85,8 @@ class _Attempt:
     """Whether the decoder refuses a damaged packet that it would otherwise conceal without a word."""
     threads: bool = True
     """Whether several threads decode. Without them no frame is lost when an error comes while the decoder is emptied."""
+    skips: bool = True
+    """Whether decoding begins at the key frame before the clip's start; else at the beginning of the file."""
 
 
 _MOST_DELAY = 64
@@ -90,7 +94,7 @@ _MOST_DELAY = 64
 
 
 def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
-    """Yield the frames of ``clip`` in presentation order, up to its duration, and count them in ``tally``.
+    """Yield the frames of ``clip`` in presentation order, from its start up to its duration, and count them in ``tally``.
 
     libavcodec decodes in several threads. A packet that cannot be decoded is counted and skipped, and an error of the demuxer ends
     the clip, as in players and ffmpeg. Raises `SourceError` if no frame can be decoded.
@@ -105,8 +109,10 @@ def decode_frames(clip: Clip, tally: DecodeTally) -> Iterator[av.VideoFrame]:
 def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.VideoFrame, None, _Attempt | None]:
     """Yield the frames after those that ``tally`` counts. Returns the attempt that may find more, ``None`` at the clip's end."""
     tally.damage = damage = Damage(concealed=tally.damage.concealed)
-    delivered, number = tally.frames, 0
+    delivered, number, used = tally.frames, 0, 0
     start = tally.pts[0] if tally.pts else None
+    span = clip.span
+    skip = 0 if span is None or not attempt.skips else span.packets_before
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
         reader = PacketReader(container, video, damage)
@@ -117,11 +123,14 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
         tally.time_base = video.time_base or Fraction(1)
         sent = lag = 0
         lossless = True
-        for packet in chain(reader.read(), (None,)):
+        packets = reader.read() if span is None or not skip else _from_key_frame(reader, span)
+        for packet in chain(packets, (None,)):
             lag = max(lag, sent - number - reader.hidden) if packet is not None else lag
             try:
                 frames = video.codec_context.decode(packet)
             except av.FFmpegError:
+                if skip and not used:
+                    return replace(attempt, skips=False)
                 if attempt.strict:
                     damage.concealed = True
                     return replace(attempt, strict=False)
@@ -131,20 +140,50 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
             sent += packet is not None
             for frame in frames:
                 number += 1
+                if span is not None and span.is_before(frame.pts, number - 1):
+                    continue
+                if skip and not used and frame.pts != span.first:  # type: ignore[union-attr]
+                    return replace(attempt, skips=False)
+                used += 1
                 damage.frames += frame.is_corrupt
-                if number <= delivered:
+                if used <= delivered:
                     continue
                 start = frame.pts if start is None else start
                 seconds = None if frame.pts is None or start is None else float((frame.pts - start) * tally.time_base)
-                if clip.duration and seconds is not None and seconds >= clip.duration:
+                if _is_after(clip, frame.pts, number - 1, seconds):
                     tally.extent = reader.extent(reached_duration=True)
                     return None
                 tally.restarts = reader.restarts
+                if span is not None and reader.restarts:
+                    raise SourceError(f"{clip.path}: its clock restarts", cure="remux it with ffmpeg to Matroska first")
                 _count(tally, clip, frame, seconds)
                 yield frame
+        if skip and not used:
+            return replace(attempt, skips=False)
         tally.extent = reader.extent()
         is_complete = lossless and (number >= sent - reader.hidden or lag > _MOST_DELAY)
         return None if is_complete or not attempt.threads else replace(attempt, threads=False)
+
+
+def _is_after(clip: Clip, pts: int | None, number: int, seconds: float | None) -> bool:
+    """Whether the frame ``number`` of the file is shown after the clip; ``seconds`` is its time after the clip's first one."""
+    if clip.span is not None:
+        return clip.span.is_after(pts, number)
+    return bool(clip.duration) and seconds is not None and seconds >= clip.duration
+
+
+def _from_key_frame(reader: PacketReader, span: Span) -> Iterator[av.Packet[Any]]:
+    """Yield the packets of ``reader`` from the key frame of ``span`` on that are decoded for it; the others are only read.
+
+    Pictures that are stored after the key frame and shown before it (the leading pictures of an open GOP) refer to pictures that
+    are not decoded, and no later picture refers to them.
+    """
+    leading = True
+    for packet in islice(reader.read(), span.packets_before, None):
+        leading &= not packet.is_keyframe or packet.pts == span.key
+        if leading and span.is_leading(packet.pts):
+            continue
+        yield packet
 
 
 def _count(tally: DecodeTally, clip: Clip, frame: av.VideoFrame, seconds: float | None) -> None:
@@ -165,7 +204,7 @@ def decode_batches(
 
     A clip that is too short for a sample gives its last frame, so there is always at least one sample.
     """
-    shrink = Shrinker(size, clip.rotation)
+    shrink = Shrinker(size, clip.orientation)
     wanted = sampling.indices()
     next_wanted = next(wanted)
     index: list[int] = []

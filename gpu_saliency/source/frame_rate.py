@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 from gpu_saliency.errors import UsageError
+from gpu_saliency.source.time_codes import exact_seconds
 
 _NTSC_RATES = {
     name: Fraction(thousands * 1000, 1001)
@@ -33,6 +34,15 @@ def parse_frame_rate(text: str) -> Fraction:
     if not Fraction(1, 100) <= rate <= 1000:
         raise UsageError("out of range", setting="frame_rate", value=text, cure="0.01 to 1000 frames per second")
     return rate
+
+
+def frames_in(start: float, duration: float, frames: int, frame_rate: Fraction) -> int:
+    """Number of frames, of ``frames``, that begin from ``start`` on and before ``start + duration`` seconds, at least 1."""
+    if not start:
+        return frames_before(duration, frames, frame_rate)
+    first = math.ceil(exact_seconds(start) * frame_rate)
+    last = math.ceil((exact_seconds(start) + exact_seconds(duration)) * frame_rate) if duration else frames
+    return max(1, min(frames, last) - first)
 
 
 def frames_before(duration: float, frames: int, frame_rate: Fraction) -> int:

@@ -58,7 +58,7 @@ class PacketReader:
         while True:
             try:
                 packet = next(packets)
-            except StopIteration:
+            except (StopIteration, IndexError):  # IndexError: PyAV 18 at the end, where garbage looked like a further stream
                 return
             except av.error.ExitError:
                 raise  # the stall limit: a disk or network that gives nothing, which is no damage

@@ -13,12 +13,16 @@ import av.video.stream
 from gpu_saliency.errors import SourceError, SourceMissingError, UsageError, setting
 from gpu_saliency.source.choice import choose_stream
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, libav_reason, pixel_aspect_of
+from gpu_saliency.source.find_span import find_span
 from gpu_saliency.source.formats import file_options, open_file, refused_file
-from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.frame_rate import frames_in
 from gpu_saliency.source.identity import FileIdentity
+from gpu_saliency.source.orientation import orientation_of
 from gpu_saliency.source.rate import clock_rate, is_bare
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
 
+MAX_SECONDS = 10**8
+"""Latest start of a clip: three years."""
 _GIVE_A_VIDEO = "give the path of a video file"
 
 
@@ -29,6 +33,7 @@ def probe_clip(
     height: int | None = None,
     pix_fmt: str | None = None,
     frame_rate: Fraction | None = None,
+    start: float = 0.0,
     duration: float = 0.0,
     video_stream: int | None = None,
     allow_playlists: bool = False,
@@ -37,14 +42,17 @@ def probe_clip(
 
     Files that end in ``.yuv`` or ``.raw`` are raw planar video: ``width`` and ``height`` (pixels) are required, ``pix_fmt``
     defaults to yuv420p and ``frame_rate`` to 24. Other files state these values; a value given here that contradicts the file is
-    an error, except the ``frame_rate`` of a bare bitstream such as .h264, which has no time stamps. ``duration`` limits the clip to
-    its first seconds; 0 uses the whole clip. ``video_stream`` is the number of the video stream, cover pictures not counted;
-    ``None`` takes the default one, and the largest of several. Playlists and other files that name further files are refused
-    unless ``allow_playlists``; even then, nothing is read from a network.
+    an error, except the ``frame_rate`` of a bare bitstream such as .h264, which has no time stamps. ``start`` leaves the frames of
+    so many seconds out, ``duration`` limits the clip to so many seconds from there; 0 uses all (see `Clip.start`).
+    ``video_stream`` is the number of the video stream, cover pictures not counted; ``None`` takes the default one, and the largest
+    of several. Playlists and other files that name further files are refused unless ``allow_playlists``; even then, nothing is read
+    from a network.
 
     Raises `SourceMissingError`, `SourceError` or `UsageError`.
     """
     path = Path(path)
+    if not 0 <= start <= MAX_SECONDS:  # also refuses nan
+        raise UsageError("out of range", setting="start", value=start, cure=f"0 to {MAX_SECONDS} seconds")
     if not 0 <= duration < math.inf:  # also refuses nan
         raise UsageError("out of range", setting="duration", value=duration, cure="give seconds, or 0 for the whole clip")
     check_exists(path, cure=_GIVE_A_VIDEO)
@@ -59,8 +67,8 @@ def probe_clip(
     if path.suffix.lower() in RAW_SUFFIXES:
         if video_stream:
             raise UsageError("raw video has one stream", setting="video_stream", value=video_stream, cure="leave it out")
-        return replace(probe_raw(path, width, height, pix_fmt, frame_rate, duration), identity=identity)
-    clip = _probe_container(path, duration, frame_rate, video_stream, allow_playlists=allow_playlists)
+        return replace(probe_raw(path, width, height, pix_fmt, frame_rate, start, duration), identity=identity)
+    clip = _probe_container(path, start, duration, frame_rate, video_stream, allow_playlists=allow_playlists)
     clip = replace(clip, size_bytes=identity.size_bytes, identity=identity)
     _check_settings(clip, width, height, pix_fmt, frame_rate)
     return clip
@@ -86,7 +94,7 @@ def check_exists(path: Path, *, cure: str) -> None:
 
 
 def _probe_container(
-    path: Path, duration: float, given_rate: Fraction | None, video_stream: int | None, *, allow_playlists: bool
+    path: Path, start: float, duration: float, given_rate: Fraction | None, video_stream: int | None, *, allow_playlists: bool
 ) -> Clip:
     try:
         container = open_file(path, options=file_options(path, allow_playlists=allow_playlists))
@@ -107,19 +115,23 @@ def _probe_container(
         if not frame_rate:
             raise SourceError(f"{path}: the video stream has no frame rate", cure="remux it to Matroska or MP4")
         first = _first_frame(path, container, video)
-        return Clip(
+        orientation = orientation_of(first)
+        frames = _declared_frames(container, video, frame_rate)
+        clip = Clip(
             path=path,
             width=context.width,
             height=context.height,
             pix_fmt=context.pix_fmt,
             frame_rate=frame_rate,
-            frame_count=_declared_frames(container, video, frame_rate, duration),
+            frame_count=frames and frames_in(start, duration, frames, frame_rate),
+            start=start,
             duration=duration,
             codec=context.codec.canonical_name,
             color=ColorTags.of(context),
             sample_aspect_ratio=pixel_aspect_of(str(path), video),
-            rotation=round(first.rotation / 90) * 90 % 360,
-            audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
+            rotation=90 * orientation.turns,
+            mirrored=orientation.mirrored,
+            audio_codecs=tuple(s.codec_context.name for s in container.streams.audio if s.codec_context is not None),
             other_streams=tuple(s.type for s in container.streams if s.type != "audio" and s is not video),
             size_bytes=path.stat().st_size,
             stream=stream,
@@ -127,6 +139,8 @@ def _probe_container(
             given_rate=own_rate,
             allow_playlists=allow_playlists,
         )
+        origin = None if first.pts is None or first.time_base is None else first.pts * first.time_base
+    return replace(clip, span=find_span(clip, origin, None)) if start else clip
 
 
 def _first_frame(path: Path, container: av.container.InputContainer, video: av.video.stream.VideoStream) -> av.VideoFrame:
@@ -151,13 +165,13 @@ def _first_frame(path: Path, container: av.container.InputContainer, video: av.v
 
 
 def _declared_frames(
-    container: av.container.InputContainer, video: av.video.stream.VideoStream, frame_rate: Fraction, duration: float
+    container: av.container.InputContainer, video: av.video.stream.VideoStream, frame_rate: Fraction
 ) -> int | None:
-    """Frames within ``duration``, from the container's frame count or its length; ``None`` where the container has neither."""
+    """Frames of the file, from the container's frame count or its length; ``None`` where the container has neither."""
     frames = video.frames
     if not frames and container.duration:
         frames = round(container.duration / av.time_base * frame_rate)
-    return frames_before(duration, frames, frame_rate) if frames else None
+    return frames or None
 
 
 def _check_settings(clip: Clip, width: int | None, height: int | None, pix_fmt: str | None, frame_rate: Fraction | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from gpu_saliency.errors import SourceError, UsageError, setting
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.find_span import find_span
+from gpu_saliency.source.frame_rate import frames_in
 
 RAW_SUFFIXES = frozenset({".yuv", ".raw"})
 RAW_PIX_FMTS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
@@ -16,7 +18,13 @@ DEFAULT_RAW_FRAME_RATE = Fraction(24)
 
 
 def probe_raw(
-    path: Path, width: int | None, height: int | None, pix_fmt: str | None, frame_rate: Fraction | None, duration: float
+    path: Path,
+    width: int | None,
+    height: int | None,
+    pix_fmt: str | None,
+    frame_rate: Fraction | None,
+    start: float,
+    duration: float,
 ) -> Clip:
     """Describe the raw file ``path``; the parameters are those of `probe_clip`.
 
@@ -39,17 +47,20 @@ def probe_raw(
             f"and {rest} bytes more",
             cure=f"check {setting('width')}, {setting('height')} and {setting('pix_fmt')}, and that the file is complete",
         )
-    return Clip(
+    clip = Clip(
         path=path,
         width=width,
         height=height,
         pix_fmt=pix_fmt,
         frame_rate=frame_rate,
-        frame_count=frames_before(duration, frames, frame_rate),
+        frame_count=frames,
+        start=start,
         duration=duration,
         is_raw=True,
         size_bytes=size,
     )
+    span = find_span(clip, None, frames) if start else None
+    return replace(clip, frame_count=frames_in(start, duration, frames, frame_rate), span=span)
 
 
 def raw_frame_bytes(width: int, height: int, pix_fmt: str) -> int:

@@ -14,6 +14,7 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.packets import PacketReader
+from gpu_saliency.source.span import Span
 
 _NEAR = 48
 """Distance in frames up to which decoding forward is assumed to be no slower than a seek to a key frame."""
@@ -83,7 +84,23 @@ class FrameReader:
         self._video = video_stream_of(self._container, self._clip.stream)
         self._video.thread_type = "AUTO"
         self._next = 0
-        self._frames: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._decode())
+        span = self._clip.span
+        self._frames: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._decode() if span is None else self._used(span))
+
+    def _used(self, span: Span) -> Iterator[av.VideoFrame]:
+        """The frames of a clip with a start, decoded from the key frame before that."""
+        if span.packets_before:
+            with suppress(av.FFmpegError):
+                self._container.seek(span.key, stream=self._video)
+                decoded = self._decode()
+                first = next(decoded, None)
+                if first is not None and first.pts is not None and first.pts <= span.first:
+                    yield from (frame for frame in chain([first], decoded) if not span.is_before(frame.pts, 0))
+                    return
+            self._container.seek(0)
+        for number, frame in enumerate(self._decode()):
+            if not span.is_before(frame.pts, number):
+                yield frame
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         # The analysis counts and reports the damage.

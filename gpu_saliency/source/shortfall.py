@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.declared import Declared
-from gpu_saliency.source.frame_rate import frames_before
+from gpu_saliency.source.frame_rate import frames_in
 from gpu_saliency.source.structure import structure_fault
 
 _ROUNDING = 0.002
@@ -76,7 +76,7 @@ def find_shortfall(
     usual = float(np.median(np.diff(stamps))) if stamps is not None and len(stamps) > 1 else float(1 / clip.frame_rate)
     declared = extent.declared.frames(clip.frame_rate)
     if declared is not None:
-        declared = frames_before(clip.duration, declared, clip.frame_rate)
+        declared = frames_in(clip.start, clip.duration, declared, clip.frame_rate)
     reasons = damage.reasons()
     if not extent.reached_duration and not clip.is_raw:
         fault = structure_fault(clip.path, clip.container)

@@ -8,6 +8,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from gpu_saliency.source.colour import MATRICES, is_full_range, resolve_colorspace
+from gpu_saliency.source.orientation import Orientation
 
 # Without the second flag swscale reads R'G'B' from 8-bit tables, with one chroma value for each two pixels: too dark, wrong at
 # coloured edges, and different from the GPU's picture.
@@ -17,16 +18,16 @@ _INTERPOLATION = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 class Shrinker:
     """Shrinks frames to one size by area averaging, with each frame's own matrix and range (see source/colour.py)."""
 
-    def __init__(self, size: tuple[int, int], rotation: int = 0) -> None:
-        """``size``: (width, height) of the upright picture; ``rotation``: that of `Clip`, degrees."""
-        self._turns = rotation // 90
-        self._size = size if self._turns % 2 == 0 else size[::-1]
+    def __init__(self, size: tuple[int, int], orientation: Orientation | None = None) -> None:
+        """``size``: (width, height) of the upright picture; ``orientation``: that of `Clip`."""
+        self._orientation = orientation or Orientation()
+        self._size = size if self._orientation.turns % 2 == 0 else size[::-1]
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Shrink ``frame`` to an upright picture ``[h, w, 3]`` uint8, full-range R'G'B'."""
         picture = np.asarray(self.shrink(frame, "rgb24").to_ndarray(), np.uint8)
-        return np.ascontiguousarray(np.rot90(picture, self._turns))
+        return np.ascontiguousarray(self._orientation.upright(picture))
 
     def shrink(self, frame: av.VideoFrame, pix_fmt: str, colorspace: Colorspace | None = None) -> av.VideoFrame:
         """Shrink ``frame`` to a full-range frame of ``pix_fmt``, as coded (not rotated); a YUV format needs a ``colorspace``."""

@@ -14,7 +14,7 @@ from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The packets of a clip's video within its duration, in presentation order."""
+    """The packets of a clip's video within its start and duration, in presentation order."""
 
     stamps: NDArray[np.int64]
     """Time stamps in ``time_base``, rising; equal ones may occur. Packets without one are left out."""
@@ -46,6 +46,10 @@ def read_timeline(clip: Clip) -> Timeline:
             ordered = False
     rising = np.sort(np.array(stamps, np.int64))
     complete = ordered and len(stamps) == packets > 0
-    if clip.duration and len(rising):
+    if clip.span is not None and clip.span.low is not None:
+        rising = rising[(rising >= clip.span.low) & (rising < (clip.span.end or np.inf))]
+    elif clip.span is not None:
+        complete = False
+    elif clip.duration and len(rising):
         rising = rising[(rising - rising[0]) * float(time_base) < clip.duration]
     return Timeline(rising, time_base, packets, complete)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpu_saliency.encode.arguments import cut_filter, seek_arguments
+from gpu_saliency.encode.arguments import cut_filter, range_arguments, seek_arguments
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
@@ -37,8 +37,8 @@ class VmafTool:
     def score(self, job: EncodeJob, part: Part, encoded: Path, advance: Advance, *, lead: int = 0) -> float:
         """Mean VMAF over the frames of ``part``, which come after ``lead`` others in the file ``encoded``. Raises `SourceError`."""
         # The part is compared as coded; only the joined file gets the source's rotation.
-        reference = replace(job.clip, rotation=0)
-        distorted = replace(probe_clip(encoded), rotation=0, frame_rate=job.clip.frame_rate)
+        reference = replace(job.clip, rotation=0, mirrored=False)
+        distorted = replace(probe_clip(encoded), rotation=0, mirrored=False, frame_rate=job.clip.frame_rate)
         pair = replace(make_pair(reference, distorted), skip=lead)
         measured = Measured((), (self.view,), ())
         seek = seek_time(job, part)
@@ -48,7 +48,7 @@ class VmafTool:
                 return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
             except SourceError:
                 pass  # As in `encode_part`: where a seek finds other frames, the clip is decoded from its start.
-        cut = replace(pair, cut=cut_filter(job, part, seek=None))
+        cut = replace(pair, arguments=tuple(range_arguments(job.clip)), cut=cut_filter(job, part, seek=None))
         return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
 
 

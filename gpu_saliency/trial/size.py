@@ -55,8 +55,10 @@ def _audio_of(job: EncodeJob) -> tuple[int, int]:
     total = count = 0
     with open_clip(job.clip) as container:
         for packet in container.demux(container.streams.audio):
-            late = job.clip.duration and packet.pts is not None and packet.pts * packet.time_base >= job.clip.duration
-            if packet.size and not late:
+            clip = job.clip
+            seconds = None if packet.pts is None else float(packet.pts * packet.time_base) - (clip.span.seconds if clip.span else 0)
+            outside = seconds is not None and (seconds < 0 < clip.start or 0 < clip.length <= seconds)
+            if packet.size and not outside:
                 total += packet.size
                 count += 1
     return total, count

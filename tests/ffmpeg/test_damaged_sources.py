@@ -185,6 +185,17 @@ def test_what_comes_before_an_error_of_the_demuxer_is_encoded(name: str, made: d
     assert done.json["output"]["frames"] == ffmpeg_frames(path)
 
 
+def test_audio_that_lies_after_the_cut_is_left_out_with_a_warning(made: dict[str, Path], tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    ffmpeg("-i", made["h264.mkv"], "-c", "copy", "-movflags", "frag_keyframe+empty_moov", whole)  # one fragment, its audio last
+    cut(whole, path, 0.5)
+    done = run("encode", "--src", path, "--output", tmp_path / "o.mp4", "--preset", "ultrafast", "--json")
+    assert done.code == 0
+    assert done.json["output"]["audio_streams"] == 0
+    assert done.json["output"]["frames"] == done.json["analysis"]["frames"] < 48
+    assert any("1 of 1 audio streams are lost" in line for line in done.json["warnings"])
+
+
 def test_a_bare_bitstream_that_is_cut_inside_a_frame_is_encoded_with_a_warning(made: dict[str, Path], tmp_path: Path) -> None:
     path = cut(made["bare.h264"], tmp_path / "cut.h264", 0.7)
     done = run("encode", "--src", path, "--output", tmp_path / "o.mp4", "--preset", "ultrafast", "--json")

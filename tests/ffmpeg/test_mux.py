@@ -90,7 +90,21 @@ def join(
     clip = probe_clip(source, duration=float(str(more.pop("duration", 0))))
     tag = more.pop("codec_tag", None)
     assert tag is None or isinstance(tag, str)
-    join_parts(parts, frame_counts(cuts), clip, output, frame_pts=pts, time_base=unit, audio=audio, codec_tag=tag)
+    join_parts(
+        parts,
+        frame_counts(cuts),
+        clip,
+        output,
+        frame_pts=pts,
+        time_base=unit,
+        streams=audio_streams(source) if audio else (),
+        codec_tag=tag,
+    )
+
+
+def audio_streams(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [stream.index for stream in container.streams.audio]
 
 
 def check_stamps(output: Path) -> None:
@@ -210,7 +224,7 @@ def test_elementary_streams(encoder: str, suffix: str, source: Path, tmp_path: P
 def test_without_stamps_frames_are_counted(source: Path, parts: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "joined.mp4"
     unit = 1 / RATE
-    join_parts(parts, frame_counts(), probe_clip(source), output, frame_pts=None, time_base=unit, audio=False)
+    join_parts(parts, frame_counts(), probe_clip(source), output, frame_pts=None, time_base=unit, streams=())
     assert times(output) == [n / RATE for n in range(45)]
 
 
@@ -277,7 +291,7 @@ def test_wrong_number_of_frames_is_refused(source: Path, parts: list[Path], tmp_
     pts, unit = source_pts(source)
     for counts in ([17, 15, 13], [16, 14, 14]):
         with pytest.raises(EncodeError, match=r"ffmpeg wrote 1[47] frames instead of 1[56]"):
-            join_parts(parts, counts, probe_clip(source), tmp_path / "o.mp4", frame_pts=pts, time_base=unit, audio=False)
+            join_parts(parts, counts, probe_clip(source), tmp_path / "o.mp4", frame_pts=pts, time_base=unit, streams=())
     assert not (tmp_path / "o.mp4").exists()
 
 
@@ -285,10 +299,10 @@ def test_contradicting_arguments_are_refused(source: Path, parts: list[Path], tm
     pts, unit = source_pts(source)
     clip, output = probe_clip(source), tmp_path / "o.mp4"
     with pytest.raises(ValueError, match="3 parts, 2 numbers"):
-        join_parts(parts, [17, 14], clip, output, frame_pts=pts, time_base=unit, audio=False)
+        join_parts(parts, [17, 14], clip, output, frame_pts=pts, time_base=unit, streams=())
     for wrong in (pts[:-1], pts[::-1]):
         with pytest.raises(ValueError, match="time stamps"):
-            join_parts(parts, frame_counts(), clip, output, frame_pts=wrong, time_base=unit, audio=False)
+            join_parts(parts, frame_counts(), clip, output, frame_pts=wrong, time_base=unit, streams=())
 
 
 def test_parts_that_do_not_fit_are_refused(source: Path, parts: list[Path], tmp_path: Path) -> None:

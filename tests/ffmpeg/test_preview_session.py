@@ -92,7 +92,7 @@ def test_a_picture_is_the_jpeg_of_its_frame(clip_path: Path, tmp_path: Path, tur
     store = FrameStore(clip)
     assert store.size == ((320, 180) if turn == 0 else (180, 320))
     frames = list(decode_frames(clip, DecodeTally()))
-    shrink = Shrinker(store.size, clip.rotation)
+    shrink = Shrinker(store.size, clip.orientation)
     for number in (1, 50, 94):
         picture = read_jpeg(store.jpeg(number, None)).astype(int)
         errors = [float(np.abs(picture - shrink(frames[at])).mean()) for at in (number - 1, number, number + 1)]

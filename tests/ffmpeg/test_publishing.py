@@ -149,21 +149,20 @@ def test_pictures_that_appear_meanwhile_stay(made: Path, tmp_path: Path, monkeyp
     assert leftovers(tmp_path, {"plan"}) == set()
 
 
-# Before a run gives the first file its name, it says so and waits for a line.
+# Before a run writes the sidecar, its first file with a final name, it says so and waits for a line.
 GATED = """
 import sys
-from gpu_saliency import files
+from gpu_saliency import pipeline
 from gpu_saliency.cli import main
 
-give = files.give_name
+record = pipeline.record_encode
 
-def gated(*paths, **settings):
+def gated(*arguments, **settings):
     print("ready", flush=True)
     sys.stdin.readline()
-    files.give_name = give
-    give(*paths, **settings)
+    return record(*arguments, **settings)
 
-files.give_name = gated
+pipeline.record_encode = gated
 main()
 """
 

@@ -118,7 +118,7 @@ def test_color_tags(tmp_path: Path, matrix: str, color_range: str) -> None:
     assert probe_clip(tmp_path / "out.mp4").color.color_range == probe_clip(source).color.color_range
 
 
-def test_two_audio_streams_are_kept_and_subtitles_left_out(tmp_path: Path) -> None:
+def test_two_audio_streams_and_subtitles_are_kept(tmp_path: Path) -> None:
     subtitles = tmp_path / "words.srt"
     subtitles.write_text("1\n00:00:00,000 --> 00:00:00,500\nhello\n")
     source = tmp_path / "in.mkv"
@@ -127,7 +127,8 @@ def test_two_audio_streams_are_kept_and_subtitles_left_out(tmp_path: Path) -> No
     ffmpeg("-i", base, "-i", subtitles, *maps, "-c:v", "copy", "-c:a", "copy", source)
     result = encode(source, tmp_path / "out.mkv")
     assert result["output"]["audio_streams"] == 2
-    assert result["source"]["left_out"] == ["subtitle"]
+    assert result["source"]["left_out"] == []
+    assert [stream["kind"] for stream in result["output"]["streams"]] == ["audio", "audio", "subtitle"]
     assert audio_bytes(tmp_path / "out.mkv", 1) == audio_bytes(source, 1)
 
 
@@ -135,7 +136,7 @@ def test_no_audio(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", audio=True)
     result = encode(source, tmp_path / "out.mp4", "--no-audio")
     assert probe_clip(tmp_path / "out.mp4").audio_codecs == ()
-    assert result["source"]["left_out"] == ["audio"]
+    assert [stream["kind"] for stream in result["source"]["left_out"]] == ["audio"]
 
 
 def test_cover_art_is_ignored(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_rotation(tmp_path: Path, turn: int) -> None:
     clip = probe_clip(source)
     assert clip.rotation == turn
     size = (160, 96) if turn == 180 else (96, 160)
-    picture = Shrinker(size, clip.rotation)(next(decode_frames(clip, DecodeTally())))
+    picture = Shrinker(size, clip.orientation)(next(decode_frames(clip, DecodeTally())))
     ffmpeg("-i", source, "-frames:v", 1, "-f", "rawvideo", "-pix_fmt", "rgb24", tmp_path / "upright.rgb")
     truth = np.fromfile(tmp_path / "upright.rgb", np.uint8).reshape(size[1], size[0], 3)
     assert np.abs(picture.astype(int) - truth).mean() < 2

@@ -67,12 +67,15 @@ def _other_source(then: SourceRecord, now: SourceRecord) -> str | None:
         return f"was made for pixel format {then.pix_fmt}, not for {now.pix_fmt}"
     if then.frame_rate != now.frame_rate:
         return f"was made for {then.frame_rate} frames per second, not for {now.frame_rate}"
-    if then.duration != now.duration:
-        return f"was made for {_extent(then.duration)}, not for {_extent(now.duration)}"
+    if (then.start, then.duration) != (now.start, now.duration):
+        return f"was made for {_extent(then)}, not for {_extent(now)}"
     return None
 
 
-def _extent(duration: float) -> str:
+def _extent(source: SourceRecord) -> str:
+    start, duration = source.start, source.duration
+    if start:
+        return f"{start:g} s to {start + duration:g} s" if duration else f"{start:g} s to the end"
     return f"its first {duration:g} s" if duration else "the whole clip"
 
 

@@ -38,9 +38,11 @@ class SourceRecord:
     frame_rate: Fraction
     """Frames per second."""
     duration: Seconds
-    """Length of the analysed part in seconds, from the start; 0 is the whole clip."""
+    """Length of the analysed part in seconds, from ``start``; 0 goes to the end of the file."""
     stream: Count = 0
     """Number of the video stream, cover pictures not counted."""
+    start: Seconds = 0.0
+    """Begin of the analysed part, in seconds after the first frame of the file; 0 in sidecars of older programs."""
 
     @classmethod
     def of(cls, clip: Clip) -> SourceRecord:
@@ -54,6 +56,7 @@ class SourceRecord:
             frame_rate=clip.frame_rate,
             duration=clip.duration,
             stream=clip.stream,
+            start=clip.start,
         )
 
     @classmethod
@@ -72,6 +75,7 @@ class SourceRecord:
             "frame_rate": str(self.frame_rate),
             "duration": self.duration,
             "stream": self.stream,
+            "start": self.start,
         }
 
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from gpu_saliency.encode.join.part_files import decode_order, open_part, video_packets
 from gpu_saliency.encode.join.stamps import MICROSECOND, Stamps, last_duration, rescale, start_time
-from gpu_saliency.encode.join.streams import add_video, audio_packets, chapters_of, describe
+from gpu_saliency.encode.join.streams import add_video, chapters_of, copied_packets, filtered, start_codes
+from gpu_saliency.encode.streams import add_copy, cover_data, describe
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, OutputError, setting
 from gpu_saliency.source.clip import Clip, libav_reason, open_clip, video_stream_of
 
@@ -46,20 +47,22 @@ def join_parts(
     *,
     frame_pts: NDArray[np.int64] | None,
     time_base: Fraction,
-    audio: bool,
-    damaged: bool = False,
+    streams: Sequence[int],
     codec_tag: str | None = None,
     field_order: int | None = None,
-) -> None:
+) -> list[str]:
     """Write ``parts`` to ``output``, in the container of its suffix; an existing file is replaced.
 
     ``part_frames[k]`` is the number of frames that part k must have. ``frame_pts`` ``[N]`` are the time stamps of the source's
     frames in presentation order, as in the source's container, in units of ``time_base`` (seconds), strictly rising. N is at least
     the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
     0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
-    it. ``audio`` copies all audio streams, up to ``clip.duration``; those of a ``damaged`` source end at an error of the demuxer.
-    ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored in other containers. ``field_order`` (a number of AVFieldOrder)
-    goes to containers that store one; ``None`` keeps the parts'.
+    it; a clip with a start begins with its first frame. ``streams`` are the numbers of the source's streams that are copied, up to
+    ``clip.duration``. ``codec_tag`` (``hvc1``) is
+    used for .mp4 and .mov and ignored in other containers. ``field_order`` (a number of AVFieldOrder) goes to containers that store
+    one; ``None`` keeps the parts'.
+
+    Returns a text for each loss: packets of copied streams that the muxer refused, because they are damaged.
 
     Memory holds a few packets and the numbers of the frames. Raises `EncodeError` if a part has not its number of frames or differs
     from the first part in its coding, or if the container cannot hold the streams; `OutputError` if ``output`` cannot be written;
@@ -73,8 +76,13 @@ def join_parts(
         raise ValueError(f"{len(frame_pts)} time stamps for {len(order)} frames, or they do not rise")
     with open_clip(clip) as source, _writing(output):
         video = video_stream_of(source, clip.stream)
-        sounds = list(source.streams.audio) if audio else []
-        start = start_time(source, [video, *sounds])
+        others = [source.streams[index] for index in streams]
+        start = start_time(source, [video, *(other for other in others if other.type == "audio")])
+        if clip.span is not None:
+            # A clip with a start begins with its first frame; what is shown before that is left out.
+            start = round(clip.span.seconds * av.time_base)
+            if frame_pts is not None:
+                start = rescale(int(frame_pts[0]), time_base, MICROSECOND)
         if frame_pts is None:
             stamps = Stamps.of(order, np.arange(len(order), dtype=np.int64), 1 / clip.frame_rate, 1)
         else:
@@ -86,28 +94,51 @@ def join_parts(
                 picture = add_video(target, first.streams.video[0], parts[0], clip, stamps.time_base, codec_tag, field_order)
             describe(picture, video, without=("encoder", "rotate"))
             copies: dict[int, av.stream.Stream] = {}
-            for sound in sounds:
-                copies[sound.index] = target.add_stream_from_template(sound)
-                describe(copies[sound.index], sound)
+            for other in others:
+                copy = add_copy(target, other, cover_data(clip, other.index))
+                if copy is not None and other.type != "attachment":
+                    copies[other.index] = copy
             target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _NOT_COPIED})
-            target.set_chapters(chapters_of(source, start, clip.duration))
-            copied = [video_packets(parts, order, stamps, picture)]
-            if sounds:
-                copied.append(audio_packets(source, copies, start, clip, damaged=damaged))
-            _write(target, heapq.merge(*copied, key=_decode_seconds))
+            target.set_chapters(chapters_of(source, start, clip.length))
+            coded = start_codes(target, picture)
+            pictures = video_packets(parts, order, stamps, picture)
+            copied = [pictures if coded is None else filtered(pictures, coded, picture)]
+            losses: list[str] = []
+            if copies:
+                copied.append(copied_packets(source, copies, start, clip, losses))
+            refused = _write(target, heapq.merge(*copied, key=_decode_seconds), picture.index)
         except BaseException:
             with suppress(Exception):  # an error from closing a broken file would hide its cause
                 target.close()
             raise
         target.close()
+        kinds = {copy.index: source.streams[index] for index, copy in copies.items()}
+        return losses + [_lost_packets(clip, kinds[index], *counts) for index, counts in sorted(refused.items())]
 
 
-def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.stream.Stream]]) -> None:
-    """Write ``packets`` in the time base of their streams; the muxer may shift them, where its container has no negative stamps."""
+def _lost_packets(clip: Clip, stream: av.stream.Stream, refused: int, written: int) -> str:
+    """The text for packets that the muxer refused. Raises `EncodeError` if those were most packets of the stream."""
+    if refused > written:
+        cure = f"give {setting('audio', False)}" if stream.type == "audio" else "use .mkv"
+        raise EncodeError(f"{clip.path}: its {stream.type} cannot be copied: {refused} packets are damaged", cure=cure)
+    return f"{refused} damaged packets of the source's stream {stream.index} ({stream.type}) were left out"
+
+
+def _write(
+    target: av.container.OutputContainer, packets: Iterator[av.Packet[av.stream.Stream]], picture: int
+) -> dict[int, tuple[int, int]]:
+    """Write ``packets`` in the time base of their streams; the muxer may shift them, where its container has no negative stamps.
+
+    Returns the number of packets that the muxer refused, and of those that it took, for each stream that has refused ones. An error
+    of the stream ``picture``, or of the disk, is raised.
+    """
+    refused: dict[int, int] = {}
+    written: dict[int, int] = {}
     target.start_encoding()  # settles the time bases
     step = 0 if target.format.flags & _STAMPS_MAY_REPEAT else 1
     last: dict[int, int] = {}
     for packet in packets:
+        index = packet.stream_index
         unit = packet.stream.time_base
         assert unit is not None
         assert packet.pts is not None
@@ -118,7 +149,15 @@ def _write(target: av.container.OutputContainer, packets: Iterator[av.Packet[av.
         last[packet.stream_index] = dts
         packet.duration = rescale(packet.duration or 0, packet.time_base, unit)
         packet.pts, packet.dts, packet.time_base = max(pts, dts), dts, unit
-        target.mux_one(packet)
+        try:
+            target.mux_one(packet)
+        except (av.FFmpegError, OSError) as error:
+            if index == picture or getattr(error, "errno", None) in _DISK_ERRORS:
+                raise
+            refused[index] = refused.get(index, 0) + 1
+        else:
+            written[index] = written.get(index, 0) + 1
+    return {index: (count, written.get(index, 0)) for index, count in refused.items()}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +12,15 @@ import av
 import av.container
 import av.stream
 import av.video.stream
+from av.bitstream import BitStreamFilterContext
 
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
-from gpu_saliency.errors import EncodeError, setting
+from gpu_saliency.encode.streams import is_cover, is_damaged
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.restart import RestartClock, may_jump
 
 _CODEC_TAG_FORMATS = frozenset({"mp4", "mov", "ipod", "ismv", "3gp", "3g2", "f4v"})
+_NEEDS_START_CODES = frozenset({"avi"})
 
 
 def add_video(
@@ -32,7 +35,8 @@ def add_video(
     """Add a video stream to ``target``, coded and tagged like ``template``, with the aspect ratio and rotation of ``clip``."""
     # opaque: otherwise PyAV needs an encoder with the decoder's name, which libdav1d and vvc do not have.
     stream = target.add_stream_from_template(template, opaque=True)
-    stream.time_base = time_base
+    # An AVI file states one duration for all frames.
+    stream.time_base = 1 / clip.frame_rate if target.format.name == "avi" else time_base
     context = stream.codec_context
     context.framerate = clip.frame_rate
     if codec_tag is not None and target.format.name in _CODEC_TAG_FORMATS:
@@ -42,18 +46,32 @@ def add_video(
     # For AV1 and VP9 in .mp4, the stream has the aspect ratio and the codec parameters lack it.
     context.sample_aspect_ratio = clip.sample_aspect_ratio
     # An .ivf part cannot store the rotation; from .mp4 it comes with the codec parameters.
-    if clip.rotation and part.suffix.lower() == ".ivf":
-        stream.set_display_rotation(clip.rotation)
+    if (clip.rotation or clip.mirrored) and part.suffix.lower() == ".ivf":
+        stream.set_display_rotation(clip.rotation, hflip=clip.mirrored)
     encoder = template.metadata.get("encoder")
     if encoder:
         stream.metadata["encoder"] = encoder
     return stream
 
 
-def describe(stream: av.stream.Stream, source: av.stream.Stream, without: tuple[str, ...] = ()) -> None:
-    """Copy language, title, other metadata and disposition of ``source`` to ``stream``."""
-    stream.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in without})
-    stream.disposition = source.disposition.value  # type: ignore[assignment]  # PyAV 16 takes nothing but the number
+def start_codes(target: av.container.OutputContainer, stream: av.video.stream.VideoStream) -> BitStreamFilterContext | None:
+    """The filter that gives ``stream`` start codes, where a container needs them and its muxer does not add them; else ``None``."""
+    context = stream.codec_context
+    has_sizes = (context.extradata or b"")[:1] == b"\1"
+    if target.format.name not in _NEEDS_START_CODES or context.codec.canonical_name != "h264" or not has_sizes:
+        return None
+    return BitStreamFilterContext("h264_mp4toannexb", stream, stream)
+
+
+def filtered(
+    packets: Iterator[av.Packet[av.stream.Stream]], stream_filter: BitStreamFilterContext, stream: av.stream.Stream
+) -> Iterator[av.Packet[av.stream.Stream]]:
+    """Yield ``packets`` of ``stream`` after ``stream_filter``."""
+    for packet in packets:
+        unit = packet.time_base
+        for changed in stream_filter.filter(packet):
+            changed.stream, changed.time_base = stream, unit
+            yield changed
 
 
 def chapters_of(source: av.container.InputContainer, start: int, duration: float) -> list[Any]:
@@ -72,17 +90,19 @@ def chapters_of(source: av.container.InputContainer, start: int, duration: float
     return kept
 
 
-def audio_packets(
-    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip, *, damaged: bool = False
+def copied_packets(
+    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip, losses: list[str]
 ) -> Iterator[av.Packet[av.stream.Stream]]:
-    """Yield the packets of the source's audio, moved ``start`` microseconds earlier.
+    """Yield the packets of the source's streams that are copied, moved ``start`` microseconds earlier.
 
     ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
-    first packet of which the dts reaches ``clip.duration``. Where the clock of the source restarts, the stamps go on. An error of
-    the demuxer ends the streams of a ``damaged`` source. Raises `EncodeError`.
+    first packet of which the dts reaches ``clip.length``. A clip with a start leaves out what begins before its first frame; a
+    subtitle that is still shown then begins with it. Where the clock of the source restarts, the stamps go on. Damaged
+    packets are passed over; ``losses`` gets a text for these, and where the source cannot be read further.
     """
     clock = RestartClock() if may_jump(source) else None
     read = [s for s in source.streams if s.index in copies or (clock is not None and s.type in ("audio", "video"))]
+    damaged: Counter[int] = Counter()
     following: dict[int, int] = {}
     running = set(copies)
     try:
@@ -92,21 +112,36 @@ def audio_packets(
                 packet = clock.continued(packet)
             if not packet.size or index not in running:
                 continue
+            if is_damaged(source.streams[index], packet):
+                damaged[index] += 1
+                continue
             offset = rescale(start, MICROSECOND, packet.time_base)
             dts = packet.dts if packet.dts is not None else packet.pts
             dts = dts - offset if dts is not None else following.get(index, 0)
+            if clip.span is not None and dts < 0:
+                if is_cover(packet.stream):
+                    dts, packet.pts = 0, None
+                elif packet.stream.type == "subtitle" and packet.duration and dts + packet.duration > 0:
+                    dts, packet.pts, packet.duration = 0, None, dts + packet.duration
+                else:
+                    continue
             following[index] = dts + (packet.duration or 0)
-            if clip.duration and rescale(dts, packet.time_base, MICROSECOND) >= round(clip.duration * av.time_base):
-                running.discard(index)
-                if not running:
-                    return
-                continue
+            if clip.length:
+                rest = round(clip.length * av.time_base) - rescale(dts, packet.time_base, MICROSECOND)
+                if rest <= 0:
+                    running.discard(index)
+                    if not running:
+                        break
+                    continue
+                if packet.stream.type == "subtitle" and packet.duration:
+                    packet.duration = min(packet.duration, rescale(rest, MICROSECOND, packet.time_base))
             packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
             packet.stream = copies[index]
             yield packet
+    except IndexError:  # PyAV 18 at the end of the file, where garbage looked like a further stream
+        return
     except av.FFmpegError as error:
-        if damaged:
-            return
-        raise EncodeError(
-            f"{clip.path}: its audio cannot be copied: {libav_reason(error)}", cure=f"give {setting('audio', False)}"
-        ) from error
+        ends = (float(end * (source.streams[index].time_base or 0)) for index, end in following.items())
+        reached = max(ends, default=0.0)
+        losses.append(f"the source's audio and other streams end at {reached:.1f} s: {libav_reason(error)}")
+    losses += [f"{count} damaged packets of the source's stream {index} were left out" for index, count in sorted(damaged.items())]

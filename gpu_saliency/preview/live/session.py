@@ -80,7 +80,7 @@ class LiveSession:
         return track, first
 
     def _analyse(self) -> None:
-        shrink = Shrinker(self._size.content, self.clip.rotation)
+        shrink = Shrinker(self._size.content, self.clip.orientation)
         last = -1
         while not self._closing.is_set():
             began = time.monotonic()

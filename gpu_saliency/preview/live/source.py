@@ -13,6 +13,7 @@ import av.video.stream
 from gpu_saliency.errors import SourceError, SourceMissingError
 from gpu_saliency.source.choice import choose_stream
 from gpu_saliency.source.clip import MAX_SIDE, Clip, ColorTags, moving_streams, pixel_aspect_of
+from gpu_saliency.source.orientation import orientation_of
 from gpu_saliency.texts import hide_url, printable
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "srt", "udp", "rtp", "tcp", "http", "https"})
@@ -84,5 +85,6 @@ def clip_of(source: str, video: av.video.stream.VideoStream, frame: av.VideoFram
         codec=video.codec_context.codec.canonical_name,
         color=ColorTags.of(video.codec_context),
         sample_aspect_ratio=pixel_aspect_of(name_of(source), video),
-        rotation=round(frame.rotation / 90) * 90 % 360,
+        rotation=90 * orientation_of(frame).turns,
+        mirrored=orientation_of(frame).mirrored,
     )

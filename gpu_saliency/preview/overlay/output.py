@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 
+from gpu_saliency.encode.streams import choose_streams
 from gpu_saliency.encode.verify import check_container
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.files import check_output
@@ -23,7 +24,8 @@ def check_preview_output(output: Path, clip: Clip, style: str, *, audio: bool, o
     if ENCODER not in av.codec.codecs_available:
         cure = "run pip install --force-reinstall --no-deps av"
         raise ToolMissingError(f"{output}: this build of PyAV has no {ENCODER}", cure=cure)
-    check_container(output, CODEC, clip.audio_codecs if audio else ())
+    check_container(output, CODEC)
+    choose_streams(clip, output, audio=audio)
 
 
 def is_sheet(output: Path) -> bool:

@@ -43,7 +43,7 @@ class OverlaySource:
         ``on_frame`` is called with the number of decoded frames.
         """
         lookup = MomentLookup(self.track, self.plan, self.clip.frame_rate)
-        shrink = Shrinker(painter.panel, self.clip.rotation)
+        shrink = Shrinker(painter.panel, self.clip.orientation)
 
         def shrunk() -> Iterator[tuple[int, Picture]]:
             for number, frame in enumerate(decode_frames(self.clip, DecodeTally())):

@@ -13,7 +13,8 @@ import av
 
 from gpu_saliency.draw.canvas import Picture
 from gpu_saliency.encode.join.run import join_parts
-from gpu_saliency.encode.verify import verify_output
+from gpu_saliency.encode.streams import choose_streams
+from gpu_saliency.encode.verify import Expected, verify_output
 from gpu_saliency.errors import EncodeError, SourceError, setting
 from gpu_saliency.files import publish
 from gpu_saliency.preview.overlay.painter import STYLES
@@ -51,10 +52,19 @@ def write_overlay(
             )
         # Painted pictures are upright with square pixels.
         shown = replace(
-            clip, width=painter.size[0], height=painter.size[1], rotation=0, sample_aspect_ratio=Fraction(1), color=_BT709
+            clip,
+            width=painter.size[0],
+            height=painter.size[1],
+            rotation=0,
+            mirrored=False,
+            sample_aspect_ratio=Fraction(1),
+            color=_BT709,
         )
-        join_parts([part], [frames], shown, temporary, frame_pts=track.frame_pts, time_base=track.time_base, audio=audio)
-        return verify_output(temporary, shown, CODEC, frames, len(clip.audio_codecs) if audio else 0).to_json()
+        streams = choose_streams(clip, output, audio=audio)
+        join_parts(
+            [part], [frames], shown, temporary, frame_pts=track.frame_pts, time_base=track.time_base, streams=streams.indices
+        )
+        return verify_output(temporary, Expected(clip=shown, codec=CODEC, frames=frames, streams=streams)).to_json()
 
 
 def _encode(pictures: Iterator[Picture], size: tuple[int, int], rate: Fraction, part: Path, on_frame: OnFrame | None) -> int:

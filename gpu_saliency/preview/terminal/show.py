@@ -232,7 +232,7 @@ class _Player:
             planned=planned,
             lookup=MomentLookup(view.track, plan, clip.frame_rate, view.first_frame),
             layers=Layers(clip, panel, top),
-            shrink=Shrinker(panel, clip.rotation),
+            shrink=Shrinker(panel, clip.orientation),
             panel=panel,
             top=top,
             means=view.track.saliency.mean(axis=(1, 2)) / 255,

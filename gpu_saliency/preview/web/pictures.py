@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpu_saliency.draw.panel import panel_size
 from gpu_saliency.preview.live.reader import LatestFrame
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.orientation import Orientation
 from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
@@ -92,11 +93,11 @@ class JpegEncoder:
     """Encodes frames of a clip as JPEG, upright, with square pixels. Not thread-safe."""
 
     def __init__(self, clip: Clip, side: int = SIDE) -> None:
-        self._is_turned = clip.rotation != 0
+        self._is_turned = clip.orientation != Orientation()
         width, height = panel_size(clip, min(side, max(clip.width, clip.height)))
         self.size = (max(2, width // 2 * 2), max(2, height // 2 * 2))
         """Width and height of each picture, in pixels."""
-        self._shrink = Shrinker(self.size, clip.rotation)
+        self._shrink = Shrinker(self.size, clip.orientation)
         self._jpeg = av.VideoCodecContext.create("mjpeg", "w")
         self._jpeg.width, self._jpeg.height = self.size
         self._jpeg.pix_fmt = _JPEG

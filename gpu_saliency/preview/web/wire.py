@@ -142,12 +142,13 @@ def _grid_box(clip: Clip) -> list[float]:
     """Left, top, width and height of the upright block grid, in fractions of the picture; edge blocks may extend beyond it."""
     rows, cols = grid_shape(clip.width, clip.height)
     wide, high = cols * BLOCK_SIZE / clip.width, rows * BLOCK_SIZE / clip.height
-    return {
+    left, top, across, down = {
         0: [0.0, 0.0, wide, high],
         90: [0.0, 1 - wide, high, wide],
         180: [1 - wide, 1 - high, wide, high],
         270: [1 - high, 0.0, high, wide],
     }[clip.rotation]
+    return [1 - left - across if clip.mirrored else left, top, across, down]
 
 
 def timeline_message(clip: Clip, view: View, spell: Spelling) -> dict[str, Any]:
@@ -213,9 +214,8 @@ def picture_message(clip: Clip, moment: Moment | None, plan: RoiPlan | None, jpe
     """The binary message of one frame, with its map and QP offsets if there are any; ``facts`` are added to the header."""
     header, grids = dict(facts), b""
     if moment is not None and plan is not None:
-        turns = clip.rotation // 90
-        saliency = np.rot90(moment.saliency, turns)
-        offsets = np.rot90(plan.qp_offset[moment.segment], turns)
+        saliency = clip.orientation.upright(moment.saliency)
+        offsets = clip.orientation.upright(plan.qp_offset[moment.segment])
         header |= {
             "seconds": round(moment.seconds, 4),
             "sample": moment.sample,

@@ -62,6 +62,8 @@ def choose_decoder(clip: Clip, machine: GpuMachine, settings: GpuSettings) -> De
     """
     if settings.decoders == "cpu":
         return _choice("upload", "asked for")
+    if clip.span is not None:
+        return _choice("upload", "the clip begins within its file")
     if clip.codec == "rawvideo":
         return _choice("upload", "raw video needs no decoder")
     layout = SampleLayout.of(clip.pix_fmt)

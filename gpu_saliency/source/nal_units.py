@@ -1,0 +1,57 @@
+"""Splits the packets of a video stream into the units of its codec: NAL units of H.264 and HEVC, OBUs of AV1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
+    """The NAL units of a packet, without empty ones: after lengths of ``length_size`` bytes, or between start codes for 0."""
+    at = 0
+    if length_size:
+        while at + length_size < len(data):
+            size = int.from_bytes(data[at : at + length_size], "big")
+            at += length_size
+            if size:
+                yield data[at : at + size]
+            at += size
+        return
+    begin = data.find(b"\0\0\1")
+    while begin >= 0:
+        begin += 3
+        end = data.find(b"\0\0\1", begin)
+        unit = data[begin : end if end >= 0 else len(data)]
+        if unit:
+            yield unit
+        begin = end
+
+
+def unescape(unit: bytes) -> bytes:
+    """Remove the emulation prevention bytes of a NAL unit."""
+    return unit.replace(b"\0\0\3", b"\0\0")
+
+
+def obus(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and payload of the OBUs in a temporal unit (AV1 specification, 5.3)."""
+    at = 0
+    while at < len(data):
+        header = data[at]
+        at += 2 if header & 4 else 1
+        size = len(data) - at
+        if header & 2:
+            size, at = _leb128(data, at)
+        yield header >> 3 & 15, data[at : at + size]
+        at += size
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for i in range(8):
+        if at >= len(data):
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << 7 * i
+        if not byte & 0x80:
+            break
+    return value, at
