@@ -9,6 +9,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import plan_part
+from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.pipeline import analyse_request
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
@@ -30,7 +31,8 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     for line in job.warnings():
         observer.warn(f"{request.clip.path}: {line}")
     try_encoder(job)
-    found = analyse_request(request, observer, write=False)
+    with LogCheck(request.clip, job.ffmpeg.path) as check:
+        found = analyse_request(request, observer, write=False, check=check)
     sidecar = found.sidecar
     analysed = time.perf_counter()
     job = job.timed_like(sidecar)

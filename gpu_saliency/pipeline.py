@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from gpu_saliency.analysis.load import FoundSaliency, find_saliency
-from gpu_saliency.analysis.sidecar import record_encode, sidecar_beside
-from gpu_saliency.analysis.source_notes import report_source
+from gpu_saliency.analysis.sidecar import Sidecar, record_encode, sidecar_beside
+from gpu_saliency.analysis.source_notes import check_complete, report_damage, report_source
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
-from gpu_saliency.encode.run import part_folder, run_saliency_encode, try_container
+from gpu_saliency.encode.run import part_folder, run_saliency_encode, seeks, try_container
 from gpu_saliency.encode.sample import Sampler, proven_frames
+from gpu_saliency.encode.source_log import LogCheck, SourceLog
 from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.encode.workers import Workers
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
@@ -59,8 +60,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sidecar = found.sidecar
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
-        if sampler is not None and (job.scaled or job.clip.span is not None):
-            sampler.restart(job)
+        if sampler is not None:
+            sampler.fit(job, sidecar.frame_count)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
         plan = job.plan(sidecar, policy)
@@ -75,9 +76,11 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sampled = time.perf_counter()
         proof: Proof | None = None
         proof_started = 0.0
+        log = SourceLog(request.clip)
 
         def prove_and_record(encode: Path) -> None:
-            nonlocal proof, proof_started
+            nonlocal proof, proof_started, sidecar
+            sidecar = _with_log(request, sidecar, log, check, observer)
             proof_started = time.perf_counter()
             proof = _prove(request, job, plan, encode, sampler, observer)
             record = job.record().to_json() | policy.to_json() | {"size_bytes": encode.stat().st_size}
@@ -90,6 +93,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             undo.enter_context(record_encode(sidecar, path, name, record, shared=shared, overwrite=request.overwrite or shared))
 
         with ExitStack() as undo, observer.stage(f"encoding with {job.encoder}") as advance:
+            # Other parts than the first one are decoded after a seek, which a log cannot be judged by.
+            check = undo.enter_context(LogCheck(request.clip, job.ffmpeg.path, log)) if seeks(job, plan) else None
             encoded = run_saliency_encode(
                 job,
                 plan,
@@ -98,6 +103,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
+                log=log,
             )
     for lost in encoded.facts.lost:
         observer.warn(f"{request.output}: {lost}")
@@ -121,12 +127,18 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
 
 
 def analyse_request(
-    request: EncodeRequest, observer: Observer, *, write: bool = True, while_waiting: Callable[[], None] | None = None
+    request: EncodeRequest,
+    observer: Observer,
+    *,
+    write: bool = True,
+    while_waiting: Callable[[], None] | None = None,
+    check: LogCheck | None = None,
 ) -> FoundSaliency:
     """Load or compute the saliency of the clip.
 
     Without a sidecar of its own, the request takes the one that ``plan`` wrote beside the source, if it fits. ``write=False`` reads
-    an existing sidecar and writes none. ``while_waiting`` is called during the analysis; what it raises ends it.
+    an existing sidecar and writes none. ``while_waiting`` is called during the analysis; what it raises ends it. ``check`` reads
+    ffmpeg's log of the source meanwhile.
     """
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     beside = sidecar_beside(request.clip.path) if request.sidecar is None else None
@@ -146,7 +158,22 @@ def analyse_request(
             on_progress=on_progress,
             on_notice=observer.say,
         )
+    if check is not None:
+        found = replace(found, sidecar=check.added_to(found.sidecar, strict=request.strict))
     report_source(request.clip, found.sidecar, observer)
+    return found
+
+
+def _with_log(request: EncodeRequest, sidecar: Sidecar, log: SourceLog, check: LogCheck | None, observer: Observer) -> Sidecar:
+    """``sidecar`` with what ffmpeg's ``log`` of the encode shows of the source's damage, as a warning too.
+
+    Raises `SourceError` if damage was to be refused.
+    """
+    found = log.added_to(sidecar) if check is None else check.added_to(sidecar)
+    if found is not sidecar:
+        if request.strict:
+            check_complete(request.clip, found)
+        report_damage(request.clip, found, observer)
     return found
 
 

@@ -17,11 +17,16 @@ def check_complete(clip: Clip, sidecar: Sidecar) -> None:
         raise SourceError(f"{clip.path}: {shortfall.text()}", cure=cure, evidence={"shortfall": shortfall.to_json()})
 
 
+def report_damage(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
+    """Warn if ``clip`` was found damaged or incomplete."""
+    if sidecar.analysis.shortfall is not None:
+        observer.warn(f"{clip.path}: {sidecar.analysis.shortfall.text()}")
+
+
 def report_source(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
     """Warn of damage, and say how time stamps and sizes were treated where the source has none that can be used as they are."""
     analysis = sidecar.analysis
-    if analysis.shortfall is not None:
-        observer.warn(f"{clip.path}: {analysis.shortfall.text()}")
+    report_damage(clip, sidecar, observer)
     if analysis.changes_size:
         first, *others = analysis.frame_formats
         observer.warn(f"{clip.path}: the frames change to {', '.join(others)}; all are scaled to {first}, that of the first frame")

@@ -13,6 +13,7 @@ from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
+from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import OutputError, UsageError, setting
 from gpu_saliency.files import check_output, restored_after_error
 from gpu_saliency.plan.build import build_roi_plan
@@ -54,9 +55,9 @@ def plan(
     if exported is not None:
         settings.check_output(exported, "export_to")
     reporter = report.reporter()
-    with reporter.stage("finding saliency") as advance:
+    with reporter.stage("finding saliency") as advance, LogCheck(clip) as check:
         saliency = find_saliency(clip, settings, reuse=False, strict=strict, on_progress=advance, on_notice=reporter.say)
-    found = saliency.sidecar
+        found = check.added_to(saliency.sidecar, strict=strict)
     report_source(clip, found, reporter)
     made = build_roi_plan(found, policy)
     stats = made.statistics()

@@ -14,6 +14,7 @@ from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
+from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.estimate import ClipEstimator
 from gpu_saliency.model.onnx import SaliencyModel
@@ -126,13 +127,13 @@ def write_preview(
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
-    with reporter.stage("finding saliency") as advance:
+    with reporter.stage("finding saliency") as advance, LogCheck(clip) as check:
         saliency = find_saliency(
             clip, display.analysis, display.sidecar, strict=display.strict, on_progress=advance, on_notice=reporter.say
         )
+        found = check.added_to(saliency.sidecar, strict=display.strict)
     if saliency.reused:
         reporter.say(f"saliency: reused {saliency.reused_from}")
-    found = saliency.sidecar
     report_source(clip, found, reporter)
     if display.wanted.is_given:
         job = estimator.prepare().timed_like(found)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.sidecar import SUFFIX, Sidecar, SourceRecord
+from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.compare.bd import LEAST_POINTS
 from gpu_saliency.compare.match import Match, match_size
 from gpu_saliency.compare.point import Point
@@ -20,6 +21,7 @@ from gpu_saliency.compare.workbench import Workbench
 from gpu_saliency.compare.write import write_pages
 from gpu_saliency.encode.opening import try_encoder
 from gpu_saliency.encode.prepare import prepare_encode
+from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import OutputError, SourceMissingError, setting
 from gpu_saliency.progress import Observer
 
@@ -81,11 +83,13 @@ def _analyse(request: CompareRequest, observer: Observer) -> tuple[Sidecar, Path
             "step": str(request.analysis.sampling(request.clip).step),
         }
         path = request.work_path / f"{request.clip.path.stem}-{key_of(facts)}{SUFFIX}"
-    with observer.stage("finding saliency") as advance:
+    with observer.stage("finding saliency") as advance, LogCheck(request.clip) as check:
         found = find_saliency(request.clip, request.analysis, path, on_progress=advance, on_notice=observer.say)
+        sidecar = check.added_to(found.sidecar)
     if found.reused:
         observer.say(f"saliency: reused {found.reused_from}")
-    return found.sidecar, path
+    report_source(request.clip, sidecar, observer)
+    return sidecar, path
 
 
 def _compare(request: CompareRequest, encoder: str, sidecar: Sidecar, path: Path, observer: Observer) -> EncoderResult:

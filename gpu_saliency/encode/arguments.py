@@ -216,7 +216,7 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
 
 
 def _start(job: EncodeJob) -> list[str]:
-    command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]
+    command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-y"]
     # The plan is in coded coordinates, so ffmpeg must not rotate the picture; the file keeps its display matrix instead.
     # Damaged packets are skipped; without the rate of 1 ffmpeg fails where they are more than two thirds.
     return [*command, *job.spec.global_arguments, "-max_error_rate", "1", "-noautorotate"]

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +28,9 @@ DEFAULT_FFMPEG = "ffmpeg"
 _LAST_WORDS = 12
 # Lines of ffmpeg's own stages that name the failure; they need not come last, because decoders of a damaged source print on.
 _REASON = re.compile(r"^\[(out|[va]ost|[va]f|fc)#.*(error|failed|cannot|invalid)", re.IGNORECASE)
+# A line has the contexts that it comes from, if any, then its level where the command asks for levels.
+_LEVEL = re.compile(r"^((?:\[[^\]]* @ [^\]]*\] )*)\[(panic|fatal|error|warning|info)\] ")
+_ERRORS = frozenset({"panic", "fatal", "error"})
 _PROBE_TIMEOUT = 30
 _PROGRESS = frozenset({"frame", "total_size", "out_time_us"})
 """The lines of ``-progress`` that change when ffmpeg has written something."""
@@ -145,14 +148,16 @@ def run_ffmpeg(
     *,
     pass_fd: int | None = None,
     processes: Processes | None = None,
+    on_error: Callable[[str], None] | None = None,
 ) -> None:
     """Run ``command``; calls ``on_frame`` with each frame count that ffmpeg prints with ``-progress pipe:1``.
 
     ``pass_fd`` is a file descriptor that ffmpeg inherits and writes to as ``pipe:N``; this process closes its copy as soon as
     ffmpeg runs. ``processes`` holds ffmpeg while it runs. An exception that ends this call early (Ctrl-C, or one raised by
-    ``on_frame``) ends ffmpeg too. Raises `EncodeError` with ffmpeg's last lines when it fails, and when it makes no progress
-    (stalls.py), the error of `complaint_of` when the encoder drops a parameter or regions, `OutputError` when the disk is full,
-    `ToolMissingError` when ffmpeg cannot be started.
+    ``on_frame``) ends ffmpeg too. ``on_error`` is called in another thread with each line of level ``error`` or worse, without the
+    level, if ``command`` asks for levels (``level+warning``). Raises `EncodeError` with ffmpeg's last lines when it fails, and
+    when it makes no progress (stalls.py), the error of `complaint_of` when the encoder drops a parameter or regions, `OutputError`
+    when the disk is full, `ToolMissingError` when ffmpeg cannot be started.
     """
     try:
         # A separate process session: Ctrl-C in a terminal reaches only this process, which then ends ffmpeg.
@@ -182,6 +187,9 @@ def run_ffmpeg(
     def listen(stderr: IO[str]) -> None:
         of_encoder = ""
         for line in map(str.rstrip, stderr):
+            line, level = _without_level(line)
+            if on_error is not None and level in _ERRORS:
+                on_error(line)
             words.append(line)
             complaint = None if encoder is None or complaints else complaint_of(line)
             if complaint is not None:
@@ -229,6 +237,11 @@ def run_ffmpeg(
         raise EncodeError(
             f"ffmpeg failed ({ending}): {reason}", cure="check the source and the settings of the encoder", evidence=evidence
         )
+
+
+def _without_level(line: str) -> tuple[str, str | None]:
+    found = _LEVEL.match(line)
+    return (line, None) if found is None else (found[1] + line[found.end() :], found[2])
 
 
 def _output_of(command: Sequence[str]) -> Path:

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from gpu_saliency.encode.complaints import complaint_of
@@ -25,10 +25,12 @@ def run_piped(
     program: Sequence[str],
     on_frame: OnFrame | None = None,
     processes: Processes | None = None,
+    on_error: Callable[[str], None] | None = None,
 ) -> None:
     """Run ``program`` with its standard input from ``ffmpeg_command``, to which this function appends the output name.
 
-    When one of the two programs ends, the pipe breaks and the other ends too; ``processes`` holds both. Raises `EncodeError` with
+    When one of the two programs ends, the pipe breaks and the other ends too; ``processes`` holds both. ``on_error`` is
+    that of `run_ffmpeg`. Raises `EncodeError` with
     the last lines of the one that failed, and `ToolMissingError` when one cannot be started.
     """
     read_end, write_end = os.pipe()
@@ -47,7 +49,8 @@ def run_piped(
         try:
             with (processes or Processes()).holding(process):
                 try:
-                    run_ffmpeg([*ffmpeg_command, f"pipe:{write_end}"], on_frame, pass_fd=write_end, processes=processes)
+                    command = [*ffmpeg_command, f"pipe:{write_end}"]
+                    run_ffmpeg(command, on_frame, pass_fd=write_end, processes=processes, on_error=on_error)
                 except EncodeError as error:
                     failure = error
                 with StallWatch(partial(children.kill, process)) as watch:

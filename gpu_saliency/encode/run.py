@@ -22,6 +22,7 @@ from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
+from gpu_saliency.encode.source_log import SourceLog
 from gpu_saliency.encode.streams import Streams
 from gpu_saliency.encode.verify import Expected, OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
@@ -65,15 +66,17 @@ def run_saliency_encode(
     verify: str = "quick",
     before_publishing: Callable[[Path], None] | None = None,
     overwrite: bool = True,
+    log: SourceLog | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
 
     The file is written under a temporary name and verified (`verify_output`). Then ``before_publishing`` is called with the
     temporary name; if it raises nothing, the file gets its name, without ``overwrite`` only if no other file has it by then.
     ``frame_count`` is the number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of
-    frames encoded so far; an exception from it ends the encoder. Raises `EncodeError`, `OutputError`, `SourceError` if the source
-    has changed since it was probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without
-    a channel; temporary files are removed, and an older ``output`` is unchanged.
+    frames encoded so far; an exception from it ends the encoder. ``log`` collects what ffmpeg reports about the source, before
+    ``before_publishing`` is called. Raises `EncodeError`, `OutputError`, `SourceError` if the source has changed since it was
+    probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel; temporary
+    files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
@@ -85,9 +88,9 @@ def run_saliency_encode(
     parts, losses = 1, list[str]()
     with publish(output, overwrite=overwrite) as temporary:
         if plan is None:
-            run_ffmpeg(plain_command(job, temporary), on_frame)
+            run_ffmpeg(plain_command(job, temporary), on_frame, on_error=None if log is None else log.add)
         else:
-            parts, losses = _encode_parts(job, plan, temporary, output, on_frame)
+            parts, losses = _encode_parts(job, plan, temporary, output, on_frame, log)
         wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
@@ -153,11 +156,13 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
         )
 
 
-def _encode_parts(job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None) -> tuple[int, list[str]]:
+def _encode_parts(
+    job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None, log: SourceLog | None
+) -> tuple[int, list[str]]:
     assert job.channel is not None
     parts = job.channel.split(plan)
     with part_folder(output) as folder:
-        files = _run_parts(job, plan, parts, folder, on_frame)
+        files = _run_parts(job, plan, parts, folder, on_frame, log)
         losses = _join(job, files, [part.frames for part in parts], temporary)
     return len(parts), losses
 
@@ -178,7 +183,9 @@ def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) ->
     return losses
 
 
-def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None) -> list[Path]:
+def _run_parts(
+    job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None, log: SourceLog | None
+) -> list[Path]:
     """Encode ``parts`` in order, at most two at a time; returns their files."""
     tasks: list[Task[Path]] = []
     with Workers(2) as workers:
@@ -187,7 +194,7 @@ def _run_parts(job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, o
             own.mkdir()
             if tasks:
                 workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]))
-            tasks.append(workers.start(partial(encode_part, job, plan, part, own)))
+            tasks.append(workers.start(partial(encode_part, job, plan, part, own, log=log)))
         return workers.results(tasks, on_frame)
 
 
@@ -209,17 +216,22 @@ def encode_part(
     folder: Path,
     on_frame: OnFrame | None = None,
     processes: Processes | None = None,
+    *,
+    log: SourceLog | None = None,
 ) -> Path:
     """Encode ``part`` with its section of ``plan`` (``None``: a plain encode) to a file with numbered frames and no audio.
 
     ffmpeg seeks to a part that does not begin with the file. If that run fails, or its file has a wrong number of frames, a second
     run decodes the clip from its start. An encoder that is known to lose frames is run again with parameters that prevent it.
-    Raises `EncodeError`, `OutputError` or `ToolMissingError`.
+    ``log`` collects what ffmpeg reports about the source, if it decodes from the start. Raises `EncodeError`, `OutputError` or
+    `ToolMissingError`.
     """
     delivery, quality = deliver_part(job, plan, part, folder)
     seek = seek_time(job, part)
+    if seek is not None:
+        log = None  # after a seek, decoders report errors of intact clips
     try:
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes, log)
     except EncodeError:
         # After a seek into MPEG-TS the decoder may lack the parameter sets of a later key frame.
         if seek is None:
@@ -227,7 +239,7 @@ def encode_part(
         return run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     if job.spec.retry_params and packet_count(path) < part.frames:
         delivery = replace(delivery, params=delivery.params | dict(job.spec.retry_params))
-        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes)
+        path = run_part(part_run(job, part, delivery, folder, quality, seek=seek), on_frame, processes, log)
     if seek is not None and packet_count(path) != part.frames:
         path = run_part(part_run(job, part, delivery, folder, quality, seek=None), on_frame, processes)
     return path
@@ -258,14 +270,23 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     return max(0.0, float(pts * job.time_base) - ahead)
 
 
-def run_part(run: PartRun, on_frame: OnFrame | None = None, processes: Processes | None = None) -> Path:
+def seeks(job: EncodeJob, plan: RoiPlan) -> bool:
+    """Whether a part of an encode of ``job`` with ``plan`` begins with a seek."""
+    assert job.channel is not None
+    return any(seek_time(job, part) is not None for part in job.channel.split(plan))
+
+
+def run_part(
+    run: PartRun, on_frame: OnFrame | None = None, processes: Processes | None = None, log: SourceLog | None = None
+) -> Path:
     """Execute ``run``; returns the path of its output. Raises `EncodeError`, `OutputError` or `ToolMissingError`."""
     run.graph_path.write_text(run.graph, encoding="utf-8")
+    on_error = None if log is None else log.add
     if run.program:
-        run_piped(run.commands[0][:-1], run.program, on_frame, processes)
+        run_piped(run.commands[0][:-1], run.program, on_frame, processes, on_error)
     else:
         for command in run.commands:
-            run_ffmpeg(command, on_frame, processes=processes)
+            run_ffmpeg(command, on_frame, processes=processes, on_error=on_error)
     return run.output
 
 

@@ -92,14 +92,19 @@ class Sampler:
         self._numbers = 0
         self.pairs: tuple[WindowPair, ...] = ()
         """The further windows that `measure` encoded."""
-        known = job.clip.frame_count
-        self._first = Part(0, FIRST_FRAMES if known is None or known > SHORT_FRAMES else max(1, known))
+        self._first = first_window(job.clip.frame_count)
         # Of a clip with a start, only the analysis finds the time stamps to which ffmpeg can seek.
         self._plain = self._encode(job, None, self._first) if job.clip.span is None or job.frame_pts is not None else None
 
-    def restart(self, job: EncodeJob) -> None:
-        """Encode the first window again, with what the analysis has found out about the source."""
-        self._plain = self._encode(job, None, self._first)
+    def fit(self, job: EncodeJob, frames: int) -> None:
+        """Encode the first window again if the analysis, which counted ``frames``, shows that it is too short or otherwise wrong.
+
+        The container may declare fewer frames than the clip has, and most containers declare only a rounded duration.
+        """
+        first = first_window(frames)
+        if job.scaled or job.clip.span is not None or self._first.end < first.end:
+            self._first = first
+            self._plain = self._encode(job, None, first)
 
     def plain(self, on_frame: OnFrame | None = None) -> Path:
         """Wait for the plain encode of the first window; returns its file. Raises as `encode_part`."""
@@ -142,6 +147,11 @@ class Sampler:
         folder.mkdir()
         self._numbers += 1
         return self._workers.start(partial(encode_part, job, plan, window, folder))
+
+
+def first_window(frames: int | None) -> Part:
+    """The first window of a clip of so many frames; ``None`` where their number is not known."""
+    return Part(0, FIRST_FRAMES if frames is None or frames > SHORT_FRAMES else max(1, frames))
 
 
 def _limited(correction: float) -> float:

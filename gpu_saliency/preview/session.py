@@ -11,6 +11,7 @@ from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.analysis.track import Samples
+from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.preview.growing import GrowingTrack
 from gpu_saliency.preview.planner import Planner, View
@@ -70,13 +71,18 @@ class PreviewSession:
         assert self._growing is not None
         growing = self._growing
 
-        def add(samples: Samples, tally: DecodeTally | None) -> None:
-            growing.add(samples, tally)
+        def end_if_closed() -> None:
             if self._closing.is_set():
                 raise _Closed
 
+        def add(samples: Samples, tally: DecodeTally | None) -> None:
+            growing.add(samples, tally)
+            end_if_closed()
+
         try:
-            found, _ = load_saliency_sidecar(self.clip, self._settings, self._sidecar, strict=self._strict, on_samples=add)
+            with LogCheck(self.clip) as check:
+                found, _ = load_saliency_sidecar(self.clip, self._settings, self._sidecar, strict=self._strict, on_samples=add)
+                found = check.added_to(found, strict=self._strict, while_waiting=end_if_closed)
             report_source(self.clip, found, self._observer)
         except _Closed:
             return

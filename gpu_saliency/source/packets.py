@@ -60,6 +60,8 @@ class PacketReader:
                 packet = next(packets)
             except (StopIteration, IndexError):  # IndexError: PyAV 18 at the end, where garbage looked like a further stream
                 return
+            except av.error.ExitError:
+                raise  # the stall limit: a disk or network that gives nothing, which is no damage
             except (av.FFmpegError, OSError) as error:
                 self._damage.ended_by = libav_reason(error)
                 return

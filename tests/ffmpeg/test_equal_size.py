@@ -79,3 +79,15 @@ def test_a_window_begins_at_a_key_frame_of_the_source(busy: Path, tmp_path: Path
             folder.mkdir()
         untimed = prepare_encode(probe_clip(busy), EncodeSettings(preset="veryfast", audio=False))
         assert video_bytes(encode_part(job, None, part, sought)) == video_bytes(encode_part(untimed, None, part, counted))
+
+
+@pytest.mark.parametrize("suffix", [".nut", ".ts", ".mkv"])
+def test_a_clip_with_more_frames_than_its_rounded_duration_has_is_sampled_and_proven(suffix: str, tmp_path: Path) -> None:
+    """FFmpeg estimates 11 frames from the duration of a NUT file of 12."""
+    clip, output = tmp_path / f"clip{suffix}", tmp_path / "out.mkv"
+    codec = ("-c:v", "mpeg2video") if suffix == ".ts" else ("-c:v", "ffv1", "-level", "3")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24:duration=0.5,noise=alls=12:allf=t", *codec, clip)
+    done = run("encode", "--src", clip, "--output", output, "--preset", "ultrafast", "--json")
+    assert done.code == 0
+    assert done.json["output"]["frames"] == 12
+    assert done.json["proof"]["frames"] == 12
