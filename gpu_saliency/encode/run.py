@@ -132,6 +132,7 @@ def _expected(job: EncodeJob, frames: int | None) -> Expected:
         streams=job.streams or Streams(),
         fields=job.fields,
         pix_fmt=job.pix_fmt,
+        is_damaged=job.is_damaged,
     )
 
 

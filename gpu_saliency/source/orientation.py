@@ -37,9 +37,12 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Read the display matrix of ``frame``; angles are rounded to quarter turns.
 
     The matrix maps (x, y) to (a x + c y, b x + d y). libavutil's `av_display_rotation_get`, and so PyAV's `rotation`, ignores a
-    mirror.
+    mirror; it serves where PyAV cannot list a frame's side data, because it does not know the type of some of them.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        return Orientation(round(frame.rotation / 90) % 4)
     if data is None:
         return Orientation()
     a, b, _, c, d = np.frombuffer(memoryview(data), np.int32, 5).astype(float).tolist()  # type: ignore[arg-type]

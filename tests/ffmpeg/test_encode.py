@@ -53,7 +53,7 @@ def job(busy: Path) -> EncodeJob:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_hevc_gets_the_tag_that_players_need(busy: Path, suffix: str, tmp_path: Path) -> None:
     hevc = prepare_encode(probe_clip(busy), EncodeSettings("libx265", "ultrafast"))
-    assert "-tag:v hvc1" in " ".join(plain_command(hevc, Path(f"out{suffix}")))
+    assert "-tag:v:0 hvc1" in " ".join(plain_command(hevc, Path(f"out{suffix}")))
     assert "-tag:v" not in plain_command(hevc, Path("out.mkv"))
     run_saliency_encode(hevc, half_plan(320, 192), tmp_path / f"out{suffix}")
     with av.open(str(tmp_path / f"out{suffix}")) as container:

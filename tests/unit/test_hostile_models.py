@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
 pytest.importorskip("onnx", reason="needs onnx, which the extra `dev` brings")
 
 from hostile_models import ENDLESS_MODELS, HOSTILE_MODELS, simple
+from model_trials import trial_children
 
 from gpu_saliency.errors import ModelError
 from gpu_saliency.model import onnx as model_module
@@ -33,25 +33,13 @@ def test_a_hostile_model_is_refused_in_one_line(tmp_path: Path, name: str) -> No
     assert "\n" not in str(caught.value)
 
 
-def trial_children() -> list[int]:
-    """Processes that this one started for the trial of a model and that still exist."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
-                if parent == os.getpid() and b"trial_child" in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return found
-
-
 @pytest.mark.parametrize("name", ENDLESS_MODELS)
 def test_a_model_that_does_not_end_is_ended(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the limit of computing time, or of memory where it grows; no child remains."""
     monkeypatch.setattr(trial, "CPU_SECONDS", 2)
     with pytest.raises(ModelError, match=r"takes more than 2 s of computing time|failed on input"):
         SaliencyModel(ENDLESS_MODELS[name](tmp_path))
-    assert not trial_children()
+    assert not trial_children(os.getpid())
 
 
 def test_a_model_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
