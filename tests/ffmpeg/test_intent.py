@@ -244,7 +244,7 @@ def test_contradictions(grain_path: Path, tmp_path: Path, flags: tuple[object, .
 def test_other_commands_take_no_auto(grain_path: Path, tmp_path: Path) -> None:
     done = run("plan", "--src", grain_path, "--output", tmp_path / "s.npz", "--saliency-offset", "auto")
     assert done.code == 64
-    assert "--saliency-offset auto: needs trial encodes, which only encode makes" in done.errors[0]
+    assert "--saliency-offset auto: needs trial encodes, which this command does not make" in done.errors[0]
 
 
 def test_a_picture_too_small_for_vmaf(tmp_path: Path) -> None:

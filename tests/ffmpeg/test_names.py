@@ -119,7 +119,7 @@ def test_a_long_name_works_with_its_sidecar(made: Path, here: Path, size: int, l
     done = run("encode", "--src", made / "clip.mp4", "--output", name, "--saliency-model", made / "model.onnx", "--prove", "none")
     assert done.code == 0, done.err
     assert leftovers(here, set()) == {name, f"{name}.saliency.npz"}
-    assert run("inspect", name).code == 0
+    assert run("inspect", name, "--src", made / "clip.mp4").code == 0
 
 
 @pytest.mark.parametrize("size", [243, 244, 250, 255])
@@ -130,7 +130,7 @@ def test_the_longest_names_work(made: Path, here: Path, size: int) -> None:
     assert done.code == 0, done.err
     sidecar = Path(done.json["analysis"]["sidecar"])
     assert leftovers(here, set()) == {name, sidecar.name}
-    assert run("inspect", name).code == 0
+    assert run("inspect", name, "--src", made / "clip.mp4").code == 0
     assert run("plan", "--src", name, "--saliency-model", made / "model.onnx").code == 73  # the sidecar of the encode is there
     other = "m" + name[1:]
     again = run("encode", "--src", made / "clip.mp4", "--output", other, "--saliency-model", made / "model.onnx")

