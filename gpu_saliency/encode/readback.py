@@ -53,6 +53,11 @@ class ReadFrames:
             texts = " and ".join(f"{width}x{height} {name}" for name, width, height in sorted(self.formats))
             raise EncodeError(f"ffmpeg wrote frames of {texts}, the source has {clip.width}x{clip.height}", cure=_CURE)
 
+    @property
+    def repeated(self) -> int:
+        """Number of frames that have the time of another one."""
+        return len(self.pts) - len(set(self.pts))
+
     def latest(self, seconds: NDArray[np.float64] | None) -> tuple[int, float] | None:
         """The frame that is farthest from its time in ``seconds`` ``[frames]``, and by how much; ``None`` if all are in time.
 

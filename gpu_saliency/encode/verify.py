@@ -165,6 +165,9 @@ def _lost(facts: OutputFacts, expected: Expected, read: ReadFrames | None, path:
         yield f"the turn or mirror of the picture for display: {suffix} does not keep it"
     if expected.pix_fmt is not None and read.pix_fmt is not None and _plain(read.pix_fmt) != _plain(expected.pix_fmt):
         yield f"the pixel format: the encoder was given {expected.pix_fmt}, the file has {read.pix_fmt}"
+    if read.repeated:
+        tick = float(read.time_base)
+        yield f"{read.repeated} frames have the time of another one: {suffix} stores steps of {tick:.2g} s, .mp4 finer ones"
     late = read.latest(expected.seconds)
     if late is not None:
         if suffix.lower() != ".avi":

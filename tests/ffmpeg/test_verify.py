@@ -128,3 +128,22 @@ def test_avi_names_the_times_that_it_cannot_hold(tmp_path: Path) -> None:
     done = run("encode", "--src", source, "--output", tmp_path / "out.avi", "--preset", "veryfast", "--json")
     assert done.code == 0, done.err
     assert "constant frame rate" in done.json["output"]["lost"][0]
+
+
+@pytest.mark.parametrize("rate", ["2500", "999999999"])
+def test_frames_that_share_a_time_in_the_container_are_named(rate: str, tmp_path: Path) -> None:
+    """24 frames of YUV4MPEG2 at more frames per second than Matroska has milliseconds."""
+    source = tmp_path / "fast.y4m"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24:duration=1", "-pix_fmt", "yuv420p", source)
+    source.write_bytes(source.read_bytes().replace(b" F24:1 ", f" F{rate}:1 ".encode(), 1))
+    done = run("encode", "--src", source, "--output", tmp_path / "out.mkv", "--preset", "ultrafast", "--json")
+    assert done.code == 0, done.err
+    [warning] = [text for text in done.json["warnings"] if "have the time of another one" in text]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        times = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
+    assert f"{24 - len(set(times))} frames have" in warning
+    done = run("encode", "--src", source, "--output", tmp_path / "out.mp4", "--preset", "ultrafast", "--json")
+    assert done.json["output"]["lost"] == []
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stamps = [frame.time for frame in container.decode(video=0)]
+    assert stamps == pytest.approx([number / int(rate) for number in range(24)], rel=1e-6)
