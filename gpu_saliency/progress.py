@@ -172,4 +172,6 @@ class Reporter(Observer):
         self._print(f"ERROR: {line}", "bold red")
 
     def _print(self, line: str, style: str | None = None) -> None:
-        self.console.print(printable(hide_secrets(line)), style=style, markup=False, highlight=False, soft_wrap=True)
+        # Without emoji, which rich makes of names such as :100:.mp4.
+        text = printable(hide_secrets(line))
+        self.console.print(text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)

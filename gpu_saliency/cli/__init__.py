@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import re
 import sys
 import traceback
 
@@ -22,7 +23,7 @@ from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, UsageError, shortened
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError, shortened
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.process.streams import StdoutClosed, guarded
 from gpu_saliency.texts import hide_secrets, printable
@@ -76,7 +77,6 @@ def main() -> None:
         code = Interrupted.exit_code
         # An interrupt while an error is reported ends the report.
         with contextlib.suppress(KeyboardInterrupt), signals.working():
-            guard.start()
             try:
                 code = _run()
             finally:
@@ -89,6 +89,7 @@ def main() -> None:
 def _run() -> int:
     """Run the command; returns the exit code."""
     try:
+        guard.start()
         code = app(standalone_mode=False)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
@@ -104,6 +105,8 @@ def _run() -> int:
             return _fail(Interrupted(signals.INTERRUPTED))
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return _fail(UsageError(f"{error.filename}: {error.strerror}", cure="give a shorter path"))
+        if (lacking := _lacking(error)) is not None:
+            return _fail(lacking)
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
             return _fail(UsageError(shortened(error.format_message()), cure="see --help"))
@@ -112,6 +115,28 @@ def _run() -> int:
             GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
         )
     return code if isinstance(code, int) else 0
+
+
+_LIMITS = {
+    errno.EMFILE: ("open files", "ulimit -n"),
+    errno.ENFILE: ("open files", "ulimit -n"),
+    errno.ENOMEM: ("memory", "ulimit -v"),
+    errno.EAGAIN: ("processes or threads", "ulimit -u"),
+}
+_MEMORY = re.compile(r"bad.?alloc|failed to allocate|cannot allocate memory", re.IGNORECASE)
+
+
+def _lacking(error: BaseException) -> ToolMissingError | None:
+    """The error that names the limit of this process or machine that ``error`` comes from; ``None`` if it comes from none."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
+        number = errno.ENOMEM
+    elif isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        number = errno.EAGAIN
+    if number not in _LIMITS:
+        return None
+    what, command = _LIMITS[number]
+    return ToolMissingError(f"not enough {what}: a limit of this process or machine is reached", cure=f"raise it ({command})")
 
 
 def _fail(error: GpuSaliencyError) -> int:

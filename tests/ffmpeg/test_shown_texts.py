@@ -140,3 +140,9 @@ def test_a_url_in_the_place_of_a_file(made: Path, tmp_path: Path, monkeypatch: p
     assert done.code in (65, 66, 73), done.err
     assert "hunter2" not in done.out + done.err
     json.loads(done.out)
+
+
+def test_a_name_with_an_emoji_code_is_shown_as_it_is(tmp_path: Path) -> None:
+    done = run("plan", "--src", tmp_path / ":warning: :100:.mp4")
+    assert done.code == 66
+    assert ":warning: :100:.mp4: no such file" in done.errors[0]
