@@ -99,6 +99,7 @@ def test_a_moment_has_the_size_and_quality_of_its_frames(tmp_path: Path) -> None
     assert late.plain_bytes < whole.plain_bytes
 
 
+@pytest.mark.slow
 def test_a_long_clip_is_sampled(tmp_path: Path) -> None:
     """17 seconds, 12 frames a second; all stretches are alike."""
     path = make_clip(tmp_path / "long.mp4", size="320x192", rate=12, seconds=17)

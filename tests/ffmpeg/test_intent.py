@@ -77,6 +77,7 @@ def test_a_dry_run_searches_too(grain_path: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_long_clip_is_sampled(long_path: Path, tmp_path: Path) -> None:
     """All stretches of this clip are alike, so that samples stand for all of it."""
     output = tmp_path / "out.mp4"

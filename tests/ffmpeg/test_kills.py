@@ -14,7 +14,7 @@ from clips import make_clip
 from kills import NAMESPACE, kill_runs, missing_namespace, processes_with, strays
 from waiting import wait_until
 
-_KILLS, _SEED = 6, 20
+_KILLS, _SEED = 4, 20
 """``scripts/random_kills.py`` makes more."""
 
 
