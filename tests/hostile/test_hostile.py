@@ -35,7 +35,7 @@ def _marked(kind: str) -> object:
     return pytest.param(kind, marks=pytest.mark.xfail(reason=KNOWN[kind], strict=False)) if kind in KNOWN else kind
 
 
-@pytest.mark.parametrize("kind", map(_marked, CASES))
+@pytest.mark.parametrize("kind", [_marked(kind) for kind in CASES])
 def test_every_run_ends_cleanly_or_is_right_or_warns(kind: str, bench: Bench, tmp_path: Path) -> None:
     """The failures' files stay in the test's temporary folder; ``scripts/fuzz --case NAME`` repeats one."""
     names = [Name(kind, SEED, number) for number in range(CASES[kind])]
