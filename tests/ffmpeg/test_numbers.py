@@ -78,7 +78,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("command", "flag"), _numeric_flags())
+# A run of compare takes seconds, and it has the option groups of encode.
+_COMMAND_FLAGS = [pytest.param(*pair, marks=[pytest.mark.slow] if pair[0] == "compare" else []) for pair in _numeric_flags()]
+
+
+@pytest.mark.parametrize(("command", "flag"), _COMMAND_FLAGS)
 def test_a_flag_takes_any_number(made: Path, tmp_path: Path, command: str, flag: str) -> None:
     clip, model = made / "clip.mp4", ("--saliency-model", made / "model.onnx")
     base: dict[str, list[object]] = {
