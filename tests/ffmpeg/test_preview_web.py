@@ -502,6 +502,8 @@ def test_unusable_addresses(clip: Path) -> None:
 def test_missing_clips_models_and_packages(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("preview", tmp_path / "no.mp4", "--web").code == 66
     assert run("preview", clip, "--web", "--saliency-model", tmp_path / "no.onnx").code == 65
+    package = sys.modules["gpu_saliency.preview"]
+    monkeypatch.setattr(package, "web", package.web)  # the import below replaces it, for later tests too
     for name in [name for name in sys.modules if name.startswith("gpu_saliency.preview.web")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
