@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.cli.encode_options import parse_bitrate
+from gpu_saliency.cli.encode_options import EncoderParams, RoiChannel, parse_bitrate
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import ENCODE, RUN, SALIENCY, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
+from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
 from gpu_saliency.cli.show_compare import compare_lines
 from gpu_saliency.compare import CompareRequest, compare_encodes
 from gpu_saliency.compare.ladder import parse_ladder
 from gpu_saliency.compare.request import DEFAULT_ENCODERS
-from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
+from gpu_saliency.encode.encoders import ENCODERS
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.texts import shell_join
 
@@ -57,17 +57,9 @@ class RateOptions:
             help="Preset of all encoders, or ENCODER=PRESET,ENCODER=PRESET.", show_default="the encoder's", rich_help_panel=ENCODE
         ),
     ] = None
-    encoder_params: Annotated[
-        str,
-        typer.Option(
-            help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE
-        ),
-    ] = ""
+    encoder_params: EncoderParams = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
-    roi_channel: Annotated[
-        str | None,
-        typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
-    ] = None
+    roi_channel: RoiChannel = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,19 @@ from gpu_saliency.errors import UsageError
 _FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK")
 
 
+EncoderParams = Annotated[
+    str,
+    typer.Option(
+        help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE
+    ),
+]
+
+RoiChannel = Annotated[
+    str | None,
+    typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
     """Options for the encoder and its settings at constant quality."""
@@ -30,17 +43,9 @@ class EncoderOptions:
         float | None,
         typer.Option(help="Base quality, on the encoder's own scale.", show_default="the encoder's", rich_help_panel=ENCODE),
     ] = None
-    encoder_params: Annotated[
-        str,
-        typer.Option(
-            help="Pass key=value:... to the encoder; those that disable ROI or name files are refused.", rich_help_panel=ENCODE
-        ),
-    ] = ""
+    encoder_params: EncoderParams = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
-    roi_channel: Annotated[
-        str | None,
-        typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
-    ] = None
+    roi_channel: RoiChannel = None
 
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
