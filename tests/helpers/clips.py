@@ -6,10 +6,9 @@ import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
+from lavfi import SUBJECT
 
 FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()
-# testsrc2 rounds its sides down to even numbers; cropping a larger 4:4:4 picture allows odd sizes.
-SUBJECT = "testsrc2=size={w}x{h}:rate={rate}:duration={seconds},format=yuv444p,crop={width}:{height}:0:0:exact=1"
 
 
 def ffmpeg(*arguments: object, stdout: Path | None = None) -> None:
