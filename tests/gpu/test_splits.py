@@ -12,7 +12,7 @@ import pytest
 from clips import ffmpeg
 
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, PacketFacts, index_clip, make_index
-from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, split_ranges
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, range_packets, split_ranges
 from gpu_saliency.source.clip import open_clip, video_stream_of
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
@@ -68,6 +68,21 @@ def test_the_open_gop_clips_have_leading_pictures(tmp_path: Path) -> None:
             demuxed = [(p.pts or 0, p.is_keyframe) for p in container.demux(video_stream_of(container, 0)) if p.size]
         keys = [i for i, (_, is_key) in enumerate(demuxed) if is_key]
         assert any(later < demuxed[i][0] for i in keys[1:] for later, _ in demuxed[i + 1 : i + 6]), encode
+
+
+@pytest.mark.parametrize("encode", ["x264-open", "x265-open", "mpeg2"])
+def test_a_range_has_no_leading_pictures_of_its_key_frame(tmp_path: Path, encode: str) -> None:
+    """They are in the range before: NVDEC would give the key frame the time stamp of one of them."""
+    path = tmp_path / "clip.mp4"
+    ffmpeg(*SOURCE, *ENCODES[encode], path)
+    clip = probe_clip(path)
+    index = index_clip(clip)
+    stamps = []
+    for part in split_ranges(index, 3):
+        with open_clip(clip) as container:
+            stamps.append([p.pts or 0 for p in range_packets(container, video_stream_of(container, 0), index, part)])
+    assert all(min(part) == part[0] for part in stamps)
+    assert {*stamps[0], *stamps[1], *stamps[2]} == {*index.pts.tolist()}
 
 
 def test_no_cut_in_a_stream_with_intra_refresh(tmp_path: Path) -> None:

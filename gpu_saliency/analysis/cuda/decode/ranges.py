@@ -71,13 +71,15 @@ def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
 def range_packets(container: Container, video: VideoStream, index: FrameIndex, frame_range: FrameRange) -> Iterator[av.Packet[Any]]:
     """Yield the packets of the frames of ``frame_range``, from its key frame on, in decode order.
 
-    They include packets of other frames: leading pictures of the key frame, and references of later frames. After the last packet
-    the decoder must be flushed to deliver the remaining frames of ``frame_range``. Raises `SourceError`.
+    They include references of later frames, but not the leading pictures of the key frame: only a decoder that began earlier can
+    decode them, and NVDEC labels the key frame with the time stamp of one of them (seen on an H200: HEVC with RASL pictures after a
+    CRA picture). After the last packet the decoder must be flushed to deliver the remaining frames. Raises `SourceError`.
     """
     first, last = int(index.pts[frame_range.start]), int(index.pts[frame_range.end - 1])
     left = frame_range.end - frame_range.start
     for packet in _from_key(container, video, None if frame_range.start == 0 else first):
-        if not packet.size:
+        is_leading = frame_range.start > 0 and packet.pts is not None and packet.pts < first
+        if not packet.size or is_leading:
             continue
         # The packet is counted before the yield, because a bitstream filter consumes it.
         left -= packet.pts is not None and first <= packet.pts <= last and packet.pts not in index.hidden
@@ -141,7 +143,7 @@ def _decoded(container: Container, video: VideoStream, index: FrameIndex, frame_
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            continue  # a leading picture without its reference; a missing frame of the range is detected by the numbers
+            continue  # a missing frame of the range is detected by the numbers
     yield from video.codec_context.decode(None)
 
 
