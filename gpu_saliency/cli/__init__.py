@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import importlib
 import json
 import re
 import sys
 import traceback
+from collections.abc import Iterable
+from typing import Any
 
 import typer
 
 from gpu_saliency._version import __version__
-from gpu_saliency.cli.bench import bench
-from gpu_saliency.cli.cache import cache
-from gpu_saliency.cli.compare import compare
-from gpu_saliency.cli.doctor import doctor
-from gpu_saliency.cli.encode import encode
-from gpu_saliency.cli.inspect import inspect
-from gpu_saliency.cli.plan import plan
-from gpu_saliency.cli.preview import preview
 from gpu_saliency.cli.reporter import CliReporter
-from gpu_saliency.cli.score import score
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError, shortened
 from gpu_saliency.process import children, guard, signals, temporary
@@ -34,25 +29,12 @@ Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 6
 73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
 """
 
-app = typer.Typer(
-    name="gpu-saliency",
-    help="Encode video with more bits where people look, and prove it from the output.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-app.command(epilog=EXIT_CODES)(encode)
-app.command("recommend-saliency", epilog=EXIT_CODES, help="The same as encode.")(encode)
-app.command(epilog=EXIT_CODES)(plan)
-app.command(epilog=EXIT_CODES)(inspect)
-app.command(epilog=EXIT_CODES)(score)
-app.command(epilog=EXIT_CODES)(compare)
-app.command(epilog=EXIT_CODES)(preview)
-app.command(epilog=EXIT_CODES)(doctor)
-app.command(epilog=EXIT_CODES)(bench)
-app.command(epilog=EXIT_CODES)(cache)
+_MODULES = {
+    "encode": "encode",
+    "recommend-saliency": "encode",
+    **{name: name for name in ("plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
+}
+"""Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 
 
 def _show_version(value: bool) -> None:
@@ -61,11 +43,40 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _program(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass
+
+
+def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
+    """Build the command line with these ``commands``; importing all of them takes most of the time of a start."""
+    app = typer.Typer(
+        name="gpu-saliency",
+        help="Encode video with more bits where people look, and prove it from the output.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_program)
+    for name in commands:
+        function = getattr(importlib.import_module(f"gpu_saliency.cli.{_MODULES[name]}"), _MODULES[name])
+        app.command(name, epilog=EXIT_CODES, help="The same as encode." if name == "recommend-saliency" else None)(function)
+    return app
+
+
+@functools.cache
+def _whole_app() -> typer.Typer:
+    return make_app()
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, the command line with all commands, is built when it is first used."""
+    if name == "app":
+        return _whole_app()
+    raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
 def main() -> None:
@@ -90,6 +101,7 @@ def _run() -> int:
     """Run the command; returns the exit code."""
     try:
         guard.start()
+        app = make_app(sys.argv[1:2]) if sys.argv[1:2] and sys.argv[1] in _MODULES else _whole_app()
         code = app(standalone_mode=False)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
