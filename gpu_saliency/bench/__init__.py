@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from gpu_saliency.bench.measure import BenchRow, measure_clip
-from gpu_saliency.bench.report import about_machine, show_rows
-from gpu_saliency.bench.stages import Stages
+from gpu_saliency.bench.measure import BenchRow, InferRate, measure_clip, measure_inference
+from gpu_saliency.bench.report import about_machine, show_inference, show_rows
+from gpu_saliency.bench.stages import Stages, Timed
 
-__all__ = ["BenchRow", "Stages", "about_machine", "measure_clip", "show_rows"]
+__all__ = [
+    "BenchRow",
+    "InferRate",
+    "Stages",
+    "Timed",
+    "about_machine",
+    "measure_clip",
+    "measure_inference",
+    "show_inference",
+    "show_rows",
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,34 @@ import numpy as np
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.device import CudaDevice
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
-from gpu_saliency.analysis.cuda.memory import on_gpu
+from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu
 from gpu_saliency.analysis.cuda.model import CudaModel
+from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.analysis.run import analyse_clip
+from gpu_saliency.bench.device_clock import timed_on
+from gpu_saliency.bench.first_map import first_map
+from gpu_saliency.bench.kept_surfaces import KeptSurfaces
+from gpu_saliency.bench.stages import ONE_DECODER, STAGES, Timed, timed
+from gpu_saliency.grid import grid_shape
+from gpu_saliency.model.contract import TOLERANCE, InputSize
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
 
-_PICTURES = 256
-"""Pictures preprocessed in one measurement, so that it takes at least a millisecond."""
-_BATCHES = 16
+_PICTURES = 512
+"""Pictures preprocessed in one measurement, each by one kernel, so that it takes milliseconds."""
+_INFERENCES = 16
+_REDUCTIONS = 64
+"""Batches reduced in one measurement, each by three or four kernels."""
+_INPUTS = 3
+"""Batches that the model reads in turn, as many as a lane has slots."""
 _POLL_SECONDS = 0.05
 
 
 class CudaStages:
-    """The `Stages` of the device ``cuda``, on one or more GPUs."""
+    """The `Stages` of the device ``cuda``. Those of one GPU alone use the first: ``preprocess``, ``infer`` and ``reduce``."""
 
     def __init__(self, clip: Clip, device: CudaDevice, model: CudaModel, sampling: Sampling) -> None:
-        """Open a decoder and decode the first surface, which `preprocess` reads repeatedly."""
+        """Open a decoder, keep the first surfaces and preprocess some, and run every kernel once."""
         import cupy
 
         self._clip, self._device, self._model, self._sampling = clip, device, model, sampling
@@ -36,47 +48,123 @@ class CudaStages:
         self._run = device.start(clip, model, sampling)
         self._size = model.input_size(clip.upright_aspect)
         self.gpu = self._run.gpus[0]
-        self._session = model.session(self.gpu, model.batch_size, self._size)
         self._facts: dict[str, Any] = {}
-        with on_gpu(self.gpu):
-            self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
-            self._frames = self._run.open_decoder().frames(None, self._cuda_stream)
-            self._decoded = next(iter(self._frames))
-            self._surface = self._decoded.surface()
+        self._sessions: dict[tuple[int, InputSize], tuple[CudaSession, list[Any], list[Any]]] = {}
+        with self._here():
+            session, self._inputs, _ = self._session(model.batch_size, self._size)
+            self._cuda_stream = session.cuda_stream
+            self._maps = session.maps
+            self._kernels = Kernels.on(self._cuda_stream)
+            with closing(self._run.open_decoder().frames(None, self._cuda_stream)) as frames:  # type: ignore[type-var]
+                self._kept = KeptSurfaces(frames, self._cuda_stream)
             with self._cuda_stream:
-                colour = self._decoded.colour
+                colour = self._kept.colour
                 matrix = yuv_to_rgb_matrix(colour.colorspace, colour.is_full, colour.bits, has_chroma=colour.has_chroma)
                 self._matrix = cupy.asarray(matrix)
-                self._input = cupy.zeros(self._session.shape, np.float32)
-                self._luma = cupy.zeros((self._session.shape[0], self._size.content[1], self._size.content[0]), np.float32)
-            self._binding = self._session.bind(self._input)
+                batch, (width, height) = session.shape[0], self._size.content
+                self._luma = cupy.zeros((batch, height, width), np.float32)
+                self._codes = [cupy.zeros((batch, *grid_shape(clip.width, clip.height)), np.uint8) for _ in range(3)]
+                self._motion = cupy.zeros(batch, np.float32)
+                self._breach = cupy.zeros(1, np.int32)
+            # Compiles the kernels, and gives the model and the reduction pictures of the clip.
+            for i in range(_INPUTS * batch):
+                self._preprocess(i)
+            self._cuda_stream.synchronize()
+        self.infer()
+        with self._here():
+            self._reduce()
             self._cuda_stream.synchronize()
 
-    def decode(self) -> int:
-        return self._run.decode_only()
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (ONE_DECODER, *STAGES) if self._run.decoder_count > 1 else STAGES
 
-    def preprocess(self) -> int:
-        with on_gpu(self.gpu):
-            kernels = Kernels.on(self._cuda_stream)
+    def decode(self) -> Timed:
+        with memory_errors_as_missing(self.gpu):
+            return Timed(*self._run.decode_only())
+
+    def decode_one(self) -> Timed:
+        with memory_errors_as_missing(self.gpu):
+            return Timed(*self._run.decode_only(one_decoder=True))
+
+    def preprocess(self) -> Timed:
+        def launch() -> int:
             for i in range(_PICTURES):
-                place = i % self._session.shape[0]
-                target = self._input[place], self._luma[place]
-                kernels.picture_to_input(self._surface, self._size, self._clip.rotation // 90, self._matrix, *target)
-            self._cuda_stream.synchronize()
-        return _PICTURES
+                self._preprocess(i)
+            return _PICTURES
 
-    def infer(self) -> int:
-        with on_gpu(self.gpu):
-            for _ in range(_BATCHES):
-                self._session.run(self._binding)
-            self._session.cuda_stream.synchronize()
-        return _BATCHES * int(self._session.shape[0])
+        with self._here():
+            return timed_on(self._cuda_stream, launch, held=True)
 
-    def whole(self) -> int:
-        with peak_memory(self.gpu) as peak:
+    def _preprocess(self, number: int) -> None:
+        """Enqueue the preprocessing of one kept picture into the next place of the batches."""
+        batch, place = divmod(number, len(self._luma))
+        surface = self._kept.surfaces[number % len(self._kept.surfaces)]
+        target = self._inputs[batch % _INPUTS][place], self._luma[place]
+        self._kernels.picture_to_input(surface, self._size, self._clip.rotation // 90, self._matrix, *target)
+
+    def infer(self) -> Timed:
+        return self.infer_at(self._model.batch_size, self._size)
+
+    def infer_at(self, batch_size: int, size: InputSize) -> Timed:
+        with self._here():
+            session, _, bindings = self._session(batch_size, size)
+
+            def launch() -> int:
+                for i in range(_INFERENCES):
+                    session.run(bindings[i % _INPUTS])
+                return _INFERENCES * int(session.shape[0])
+
+            # Not held: an inference is many kernels, and may allocate memory.
+            return timed_on(session.cuda_stream, launch, held=False)
+
+    def _session(self, batch_size: int, size: InputSize) -> tuple[CudaSession, list[Any], list[Any]]:
+        """The session for that shape, its inputs, filled with noise when they are made, and their bindings."""
+        import cupy
+
+        key = (batch_size, size)
+        if key not in self._sessions:
+            session = self._model.session(self.gpu, batch_size, size)
+            noise = np.random.default_rng(0).normal(size=session.shape).astype(np.float32)
+            with session.cuda_stream:
+                inputs = [cupy.asarray(noise) for _ in range(_INPUTS)]
+            self._sessions[key] = session, inputs, [session.bind(one) for one in inputs]
+            session.cuda_stream.synchronize()
+        return self._sessions[key]
+
+    def reduce(self) -> Timed:
+        def launch() -> int:
+            for _ in range(_REDUCTIONS):
+                self._reduce()
+            return _REDUCTIONS * len(self._luma)
+
+        with self._here():
+            return timed_on(self._cuda_stream, launch, held=True)
+
+    def _reduce(self) -> None:
+        """Enqueue the kernels of `DeviceRecorder.add` for the maps of the last inference and their luma."""
+        frame_size, turns = (self._clip.width, self._clip.height), self._clip.rotation // 90
+        place = (self._size, turns, frame_size, TOLERANCE, self._breach)
+        self._kernels.saliency_blocks(self._maps.saliency, *place, self._codes[0])
+        if self._maps.gaze is not None:
+            self._kernels.saliency_blocks(self._maps.gaze, *place, self._codes[1], square_root=True)
+        self._kernels.activity_blocks(self._luma, self._luma[0], turns, frame_size, self._codes[2])
+        self._kernels.luma_motion(self._luma, self._luma[0], self._motion)
+
+    def whole(self) -> Timed:
+        def work() -> int:
             result = analyse_clip(self._clip, self._model, self._device, self._sampling)
-        self._facts = result.facts | {"device_peak_bytes": peak[0]}
-        return result.track.frame_count
+            self._facts = result.facts
+            return result.track.frame_count
+
+        with memory_errors_as_missing(self.gpu), peak_memory(self.gpu) as peak:
+            taken = timed(work)
+        self._facts = self._facts | {"device_peak_bytes": peak[0]}
+        return taken
+
+    def first_map(self) -> Timed:
+        with memory_errors_as_missing(self.gpu):
+            return timed(lambda: first_map(self._clip.path, self._device, self._model, self._sampling))
 
     def facts(self) -> dict[str, Any]:
         facts = self._facts
@@ -84,10 +172,16 @@ class CudaStages:
             "decoder": facts["decoder"],
             "decoder_reason": facts["decoder_reason"],
             "decoders": facts["decoders"],
+            "ranges": self._run.range_count,
             "bytes_to_device": facts["copied_to_device_bytes"],
             "bytes_to_host": facts["copied_to_host_bytes"],
             "device_peak_bytes": facts["device_peak_bytes"],
         }
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        with memory_errors_as_missing(self.gpu), on_gpu(self.gpu):
+            yield
 
 
 @contextmanager
@@ -102,7 +196,8 @@ def peak_memory(gpu: int) -> Iterator[list[int]]:
     ended = threading.Event()
 
     def poll() -> None:
-        with on_gpu(gpu):
+        # Its failure would only lose the figure; the analysis reports the same error itself.
+        with contextlib.suppress(Exception), on_gpu(gpu):
             while True:
                 free, total = cupy.cuda.runtime.memGetInfo()
                 peak[0] = max(peak[0], total - free)

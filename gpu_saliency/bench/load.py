@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpu_saliency.analysis.device import Model
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.bench.cpu_stages import CpuStages
@@ -13,6 +12,9 @@ from gpu_saliency.bench.stages import Stages
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.sampling import Sampling
+
+if TYPE_CHECKING:
+    from gpu_saliency.analysis.cuda.model import CudaModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class LoadedStages:
     device: str
     reason: str
     """The reason for the choice of the device."""
-    model: Model
+    model: SaliencyModel | CudaModel
     stages: Stages
     gpu: dict[str, Any] | None
     """Facts about the GPUs (`describe_gpu`); ``None`` on ``cpu``."""

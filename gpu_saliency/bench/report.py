@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpu_saliency._version import __version__
-from gpu_saliency.bench.measure import BenchRow
-from gpu_saliency.bench.stages import STAGES
+from gpu_saliency.bench.measure import BenchRow, InferRate, Rate
+from gpu_saliency.bench.stages import ONE_DECODER, STAGES
 from gpu_saliency.model.runtime import installed_runtimes
 from gpu_saliency.texts import printable
 
@@ -42,18 +42,39 @@ def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
     table = Table(
         title=escape(printable(title)), caption="frames of the clip per second: median of the rounds (95 % of them reached)"
     )
-    for head in ("clip", "batch", *STAGES, "whole /\nslowest", "whole /\ndecode", "host MB", "device MB", "to device", "to host"):
+    several = any(ONE_DECODER in row.stages for row in rows)
+    stages = (ONE_DECODER, *STAGES) if several else STAGES
+    heads = ["decode,\n1 decoder" if name == ONE_DECODER else name for name in stages]
+    heads += ["whole /\nmin(decode,\ninfer)", "first map s,\ncold, warm", "host MB", "device MB", "to device", "to host"]
+    for head in ("clip", "batch", *heads):
         table.add_column(head, justify="left" if head == "clip" else "right", no_wrap=head != "clip")
     for row in rows:
-        rates = [
-            f"{rate.clip_fps:,.0f} ({rate.fps_p95 * rate.clip_fps / rate.fps_p50:,.0f})" for rate in (row.stages[s] for s in STAGES)
-        ]
-        ratios = [f"{ratio[0]:.2f}" for ratio in (row.whole_by_slowest, row.whole_by_decode)]
+        rates = [_fps(row.stages.get(name)) for name in stages]
+        cold, warm = (row.first_map_seconds[name] for name in ("cold", "warm"))
+        starts = "-" if cold is None else f"{cold:.2f}"
+        ratios = [f"{row.whole_by_ceiling[0]:.2f}", f"{starts}, {warm:.2f}"]
         memory = [_megabytes(row.host_peak_bytes), _megabytes(row.facts["device_peak_bytes"])]
         copied = [_bytes(row.facts[key]) for key in ("bytes_to_device", "bytes_to_host")]
         name = f"{escape(printable(row.clip))}\n{row.width}x{row.height} {row.codec} {row.pix_fmt}"
         table.add_row(name, str(row.batch_size), *rates, *ratios, *memory, *copied)
     console.print(table)
+
+
+def show_inference(rates: Sequence[InferRate], console: Console) -> None:
+    """Print a table of the model alone: batches down, input sizes across, in samples per second."""
+    table = Table(title="inference alone", caption="samples per second: median of the rounds")
+    sizes = dict.fromkeys((rate.width, rate.height) for rate in rates)
+    table.add_column("batch", justify="right")
+    for width, height in sizes:
+        table.add_column(f"{width}x{height}", justify="right")
+    found = {(rate.batch_size, rate.width, rate.height): rate for rate in rates}
+    for batch in dict.fromkeys(rate.batch_size for rate in rates):
+        table.add_row(str(batch), *(f"{found[batch, *size].fps_p50:,.0f}" for size in sizes))
+    console.print(table)
+
+
+def _fps(rate: Rate | None) -> str:
+    return "-" if rate is None else f"{rate.clip_fps:,.0f} ({rate.fps_p95 * rate.clip_fps / rate.fps_p50:,.0f})"
 
 
 def _megabytes(count: int | None) -> str:

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gpu_saliency.bench import show_rows
+from gpu_saliency.bench import show_inference, show_rows
 from gpu_saliency.bench.generate import CODECS
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, overwrite_option
-from gpu_saliency.cli.run_bench import MadeClips, run_bench
+from gpu_saliency.cli.run_bench import BenchTask, MadeClips, repeated, run_bench
 from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions
 from gpu_saliency.errors import UsageError, shortened
 from gpu_saliency.files import check_output, publish, writing
@@ -35,7 +35,14 @@ def bench(
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of generated clips, separated by commas.")] = "1920x1080",
     codec: Annotated[str, typer.Option(help="Codecs of generated clips: " + ", ".join(CODECS) + ", separated by commas.")] = "h264",
     frames: Annotated[int, typer.Option(help="Length of generated clips in frames.")] = 240,
+    repeat: Annotated[
+        int, typer.Option(help="Play each clip so many times in a row, copied: several decoders need a long clip.")
+    ] = 1,
     batch: Annotated[str, typer.Option(help="Samples per inference, separated by commas.")] = "4",
+    input_size: Annotated[
+        str | None,
+        typer.Option(help="WIDTHxHEIGHT of the model's input, separated by commas: measure inference alone.", show_default=False),
+    ] = None,
     rounds: Annotated[int, typer.Option(help="Measured rounds of all stages; one more comes first to warm up.")] = 5,
     analysis: AnalysisOptions,
     gpu: GpuOptions,
@@ -43,10 +50,12 @@ def bench(
     overwrite: Annotated[bool, overwrite_option("file")] = False,
     report: RunOptions,
 ) -> None:
-    """Measure each stage (decoding, preprocessing, inference) and the whole analysis."""
-    made = MadeClips(_sizes(size), _words("--codec", codec, tuple(CODECS)), _number("--frames", str(frames), 1, 10**6))
+    """Measure each stage (decoding, preprocessing, inference, reduction) and the whole analysis."""
+    made = MadeClips(_sizes("--size", size), _words("--codec", codec, tuple(CODECS)), _number("--frames", str(frames), 1, 10**6))
     batches = [_number("--batch", text, 1, 1024) for text in batch.split(",")]
-    _number("--rounds", str(rounds), 1, 1000)
+    inputs = [] if input_size is None else _sizes("--input-size", input_size)
+    task = BenchTask(batches, inputs, _number("--rounds", str(rounds), 1, 1000))
+    _number("--repeat", str(repeat), 1, 10_000)
     settings = analysis.settings(gpu)
     with ExitStack() as kept:
         if output is not None:
@@ -55,7 +64,10 @@ def bench(
         folder = kept.enter_context(temporary_folder())
         reporter = report.reporter()
         clips = [probe_clip(path) for path in files or ()] or list(made.generate(folder, reporter))
-        result, rows = run_bench(clips, settings, batches, rounds, reporter)
+        if repeat > 1:
+            clips = list(repeated(clips, repeat, folder, reporter))
+        measured = run_bench(clips, settings, task, reporter)
+        result = measured.json
         if output is not None:
             with writing(output):
                 temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -63,19 +75,22 @@ def bench(
         print(json.dumps(result, indent=2))
         return
     title = f"{result['device']} ({result['device_reason']}), {result['provider']}, {result['model']['name']}"
-    show_rows(rows, title, Console(width=_TABLE_WIDTH))
+    console = Console(width=_TABLE_WIDTH)
+    show_rows(measured.rows, title, console)
+    if measured.inference:
+        show_inference(measured.inference, console)
 
 
-def _sizes(text: str) -> list[tuple[int, int]]:
+def _sizes(flag: str, text: str) -> list[tuple[int, int]]:
     sizes = []
     for one in text.split(","):
         sides = one.split("x")
         if len(sides) != 2 or not all(is_whole(side, 16, MAX_SIDE) for side in sides):
             cure = "give WIDTHxHEIGHT, such as 1920x1080 or 1280x720,3840x2160"
-            raise UsageError(f"--size {shortened(text)}: {shortened(one)} is not a size", cure=cure)
+            raise UsageError(f"{flag} {shortened(text)}: {shortened(one)} is not a size", cure=cure)
         if any(int(side) % 2 for side in sides):
             cure = "give even sides, because generated clips have 4:2:0 chroma"
-            raise UsageError(f"--size {shortened(text)}: {shortened(one)} has an odd side", cure=cure)
+            raise UsageError(f"{flag} {shortened(text)}: {shortened(one)} has an odd side", cure=cure)
         sizes.append((int(sides[0]), int(sides[1])))
     return sizes
 

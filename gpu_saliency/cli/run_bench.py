@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
+
 from gpu_saliency.analysis.settings import AnalysisSettings
-from gpu_saliency.bench import BenchRow, about_machine, measure_clip
-from gpu_saliency.bench.generate import FRAME_RATE, generate_clip
-from gpu_saliency.bench.load import load_stages
+from gpu_saliency.bench import BenchRow, InferRate, about_machine, measure_clip, measure_inference
+from gpu_saliency.bench.first_map import cold_first_map
+from gpu_saliency.bench.generate import FRAME_RATE, generate_clip, repeat_clip
+from gpu_saliency.bench.load import LoadedStages, load_stages
+from gpu_saliency.errors import SourceError, UsageError
+from gpu_saliency.model.contract import InputSize
 from gpu_saliency.progress import Reporter
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.probe import probe_clip
 
 
@@ -34,16 +40,49 @@ class MadeClips:
                 yield probe_clip(path)
 
 
-def run_bench(
-    clips: Sequence[Clip], settings: AnalysisSettings, batches: Sequence[int], rounds: int, reporter: Reporter
-) -> tuple[dict[str, Any], list[BenchRow]]:
-    """Measure each clip with each batch size. Returns the object that ``--json`` prints, and its rows."""
+def repeated(clips: Sequence[Clip], times: int, folder: Path, reporter: Reporter) -> Iterator[Clip]:
+    """Write each of ``clips``, ``times`` times after one another, to ``folder``, and yield it. Raises `SourceError`."""
+    for number, clip in enumerate(clips):
+        (folder / str(number)).mkdir()
+        path = folder / str(number) / clip.path.name
+        with reporter.stage(f"repeating {clip.path.name}, {times} times"):
+            try:
+                repeat_clip(clip.path, path, times)
+            except (av.FFmpegError, ValueError) as error:
+                cure = "leave --repeat out, or give a clip in MP4 or Matroska"
+                raise SourceError(f"{clip.path}: cannot be repeated: {libav_reason(error)}", cure=cure) from error
+        yield probe_clip(path)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchTask:
+    """What to measure: each batch size, the sizes of the model's input for inference alone, and the number of rounds."""
+
+    batches: Sequence[int]
+    input_sizes: Sequence[tuple[int, int]]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """The object that ``--json`` prints, and its rows."""
+
+    json: dict[str, Any]
+    rows: list[BenchRow]
+    inference: list[InferRate]
+
+
+def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask, reporter: Reporter) -> BenchResult:
+    """Measure each clip with each batch size, then inference alone. Raises `UsageError` for an input size of another model."""
     rows: list[BenchRow] = []
+    inference: list[InferRate] = []
     about: dict[str, Any] = {}
     for clip in clips:
         sampling = settings.sampling(clip)
-        for batch_size in batches:
+        for batch_size in task.batches:
             loaded = load_stages(clip, settings, sampling, batch_size)
+            input_size = loaded.model.input_size(clip.upright_aspect)
+            sizes = [_input_size(loaded, width, height) for width, height in task.input_sizes]
             if not about:
                 about = about_machine(loaded.gpu) | {
                     "device": loaded.device,
@@ -54,5 +93,33 @@ def run_bench(
                 if loaded.gpu is None:
                     reporter.say(f"GPU not benchmarked: {loaded.reason}")
             with reporter.stage(f"measuring {clip.path.name}, batches of {batch_size}") as advance:
-                rows.append(measure_clip(clip, loaded.stages, sampling, batch_size, rounds=rounds, on_round=advance))
-    return about | {"rows": [row.to_json() for row in rows]}, rows
+                cold = partial(cold_first_map, clip.path, settings, loaded.device, batch_size)
+                row = measure_clip(
+                    clip,
+                    loaded.stages,
+                    sampling,
+                    batch_size,
+                    input_size=input_size,
+                    rounds=task.rounds,
+                    on_round=advance,
+                    cold_first_map=cold,
+                )
+                rows.append(row)
+    if sizes:
+        shapes = [(batch_size, size) for batch_size in task.batches for size in sizes]
+        with reporter.stage("measuring inference alone") as advance:
+            inference = measure_inference(loaded.stages, shapes, rounds=task.rounds, on_round=advance)
+    found = about | {"rows": [row.to_json() for row in rows], "inference": [rate.to_json() for rate in inference]}
+    return BenchResult(found, rows, inference)
+
+
+def _input_size(loaded: LoadedStages, width: int, height: int) -> InputSize:
+    contract = loaded.model.contract
+    if contract.fixed is not None and (width, height) != contract.fixed:
+        fixed = "{}x{}".format(*contract.fixed)
+        raise UsageError(f"--input-size {width}x{height}: the model takes {fixed} only", cure=f"give {fixed} or another model")
+    if contract.fixed is None and (width % contract.multiple or height % contract.multiple):
+        raise UsageError(
+            f"--input-size {width}x{height}: the model takes multiples of {contract.multiple}", cure="give such a size, as 384x224"
+        )
+    return InputSize((width, height), (width, height))

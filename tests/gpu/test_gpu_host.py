@@ -22,6 +22,7 @@ from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, index_clip
 from gpu_saliency.analysis.cuda.decode.nvdec import fed_packets, packed_surface, surface_layout
 from gpu_saliency.analysis.cuda.decode.ranges import split_ranges
+from gpu_saliency.analysis.cuda.decode.setup import decoder_counts, range_count
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
@@ -355,3 +356,24 @@ def test_the_outputs_are_bound_by_name(tmp_path: Path, outputs: tuple[str, ...])
     assert len(maps) == len(outputs)
     for gaze in maps[1:]:
         np.testing.assert_array_equal(gaze, expected[:, 0] * np.float32(0.25))
+
+
+@pytest.mark.parametrize(
+    ("settings", "frames", "decoders", "ranges"),
+    [
+        (GpuSettings(), 100_000, {0: 1}, 1),
+        (GpuSettings(decoders="3"), 100, {0: 3}, 3),
+        (GpuSettings(decoders="3"), 1200, {0: 3}, 5),
+        (GpuSettings(decoders="3"), 100_000, {0: 3}, 12),
+        (GpuSettings(decoders="auto"), 100, {0: 1}, 1),
+        (GpuSettings(decoders="auto"), 600, {0: 2}, 2),
+        (GpuSettings(decoders="auto"), 100_000, {0: 3}, 12),
+        (GpuSettings((0, 1), decoders="auto"), 100_000, {0: 3, 1: 3}, 24),
+        (GpuSettings((0, 1)), 100_000, {0: 1, 1: 1}, 8),
+    ],
+)
+def test_more_ranges_than_decoders(settings: GpuSettings, frames: int, decoders: dict[int, int], ranges: int) -> None:
+    index = FrameIndex(np.arange(frames), np.arange(0, frames, 24))
+    assert decoder_counts(index, settings, MACHINE) == decoders
+    assert decoder_counts(None, settings, MACHINE) == {0: 1}
+    assert range_count(frames, sum(decoders.values())) == ranges

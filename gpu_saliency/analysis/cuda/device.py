@@ -7,8 +7,11 @@ import gc
 import itertools
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,7 @@ class CudaRun:
         self._tally = DecodeTally()
         self._traffic = Traffic()
         self._recorder = DeviceRecorder(clip, self._size)
-        gpus = itertools.cycle(settings.gpus)
+        gpus = itertools.cycle(self._decoding.decoders)
         self._ranges = [RangeSamples(frame_range, gpu) for frame_range, gpu in zip(self._decoding.ranges, gpus, strict=False)]
 
     @property
@@ -80,7 +83,7 @@ class CudaRun:
         if not all(one.done for one in self._ranges):
             self._tally = DecodeTally()
         stopped = threading.Event()
-        lanes = [self._lane(one, stopped) for one in self._ranges if not one.done]
+        lanes = self._lanes([one for one in self._ranges if not one.done], stopped)
         # The number of its slots limits each lane; the queue is so long that it never blocks a lane.
         with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
             for item in items:
@@ -93,33 +96,65 @@ class CudaRun:
         """Discard the samples of incomplete ranges, which will be decoded again."""
         self._ranges = [one if one.done else one.emptied() for one in self._ranges]
 
-    def _lane(self, target: RangeSamples, stopped: threading.Event, sampled: Iterator[int] | None = None) -> Lane:
-        decoder = self.open_decoder(target.gpu)
-        session = self._model.session(target.gpu, self._batch_size, self._size)
-        start = target.frame_range.start if target.frame_range else 0
-        sampled = sampled or sampled_frames(self._sampling, start, self._decoding.index)
-        return Lane(target, decoder, session, self._size, self._clip.rotation // 90, sampled, stopped, self._traffic)
+    def _lanes(
+        self,
+        ranges: list[RangeSamples],
+        stopped: threading.Event,
+        sampled: Callable[[RangeSamples], Iterator[int]] | None = None,
+        on_first: Callable[[], object] = lambda: None,
+    ) -> list[Lane]:
+        """The lanes of each GPU, at most one for each of its ``ranges``, which they take from one queue."""
+        lanes = []
+        sampled = sampled or partial(_samples_of, self._sampling, self._decoding.index)
+        for gpu, decoders in self._decoding.decoders.items():
+            targets = deque(one for one in ranges if one.gpu == gpu)
+            for _ in range(min(decoders, len(targets))):
+                decoder = self.open_decoder(gpu)
+                session = self._model.session(gpu, self._batch_size, self._size)
+                turns = self._clip.rotation // 90
+                lanes.append(Lane(targets, decoder, session, self._size, turns, sampled, stopped, self._traffic, on_first))
+        return lanes
 
     @property
     def gpus(self) -> tuple[int, ...]:
         """The numbers of the GPUs that have a range, in the order of their first range."""
         return tuple(dict.fromkeys(one.gpu for one in self._ranges))
 
+    @property
+    def range_count(self) -> int:
+        """The number of ranges, which the decoders take from queues."""
+        return len(self._ranges)
+
+    @property
+    def decoder_count(self) -> int:
+        """The number of decoders that run side by side, on all GPUs."""
+        gpus = [one.gpu for one in self._ranges]
+        return sum(min(count, gpus.count(gpu)) for gpu, count in self._decoding.decoders.items())
+
     def open_decoder(self, gpu: int | None = None) -> Decoder:
         """Open another decoder of the clip, on ``gpu`` or the first GPU."""
         return self._decoding.open(self.gpus[0] if gpu is None else gpu, self._tally, self._traffic)
 
-    def decode_only(self) -> int:
-        """Decode all ranges and measure scene changes, without samples, for the benchmark. Returns the number of frames."""
-        ranges = [one.emptied() for one in self._ranges]
+    def decode_only(self, *, one_decoder: bool = False) -> tuple[int, float]:
+        """Decode and measure scene changes, without samples, for the benchmark. Returns the number of frames and the seconds.
+
+        The clock starts when each decoder has delivered a frame, so that their creation is not in it, and those frames are not
+        counted. ``one_decoder`` uses one decoder, for as many ranges as it would otherwise get.
+        """
+        ranges, count = [one.emptied() for one in self._ranges], self.decoder_count
+        if one_decoder:
+            ranges, count = [one for one in ranges if one.gpu == ranges[0].gpu][: -(-len(ranges) // count)], 1
         self._tally = DecodeTally()
         stopped = threading.Event()
-        lanes = [self._lane(one, stopped, itertools.repeat(sys.maxsize)) for one in ranges]
-        with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
+        started: list[float] = []
+        ready = threading.Barrier(count, lambda: started.append(time.perf_counter()))
+        lanes = self._lanes(ranges, stopped, lambda _: itertools.repeat(sys.maxsize), ready.wait)[:count]
+        with contextlib.closing(merge([_aborting(ready, lane) for lane in lanes], 4 * len(lanes), stopped)) as items:
             for item in items:
                 if not isinstance(item, RangeSamples):
                     item.lane.give_back(item)
-        return sum(one.frames for one in ranges)
+        seconds = time.perf_counter() - started[0]
+        return max(1, sum(one.frames for one in ranges) - len(lanes)), seconds
 
     def infer(self, slot: Slot) -> Maps:
         """Run the model on ``slot``. Returns the session's ``[B, H, W]``, valid on its stream until the next inference."""
@@ -131,7 +166,8 @@ class CudaRun:
     def add(self, slot: Slot, maps: Maps) -> int:
         session = slot.lane.session
         with on_gpu(session.gpu):
-            self._recorder.add(slot.lane.target, slot.numbers, maps, slot.luma, session.cuda_stream)
+            assert slot.target is not None, "a lane gives each slot its range before it fills it"
+            self._recorder.add(slot.target, slot.numbers, maps, slot.luma, session.cuda_stream)
             slot.consumed.record(session.cuda_stream)
         slot.lane.give_back(slot)
         return sum(one.frames for one in self._ranges)
@@ -218,12 +254,26 @@ class CudaRun:
         return {
             "decoder": self._decoding.backend,
             "decoder_reason": self._decoding.reason,
-            "decoders": len(self._ranges),
+            "decoders": self.decoder_count,
             "gpus": [f"{gpu}: {self._machine.gpus[gpu].name}" for gpu in self.gpus],
             "batch_size": self._batch_size,
             "copied_to_device_bytes": self._traffic.to_device,
             "copied_to_host_bytes": self._traffic.to_host,
         }
+
+
+def _aborting(ready: threading.Barrier, lane: Lane) -> Iterator[Slot | RangeSamples]:
+    """The batches of ``lane``; a failure before its first frame must not leave the other lanes waiting for it."""
+    try:
+        yield from lane.batches()
+    except threading.BrokenBarrierError:
+        return  # another lane has failed, and its error is reported
+    finally:
+        ready.abort()
+
+
+def _samples_of(sampling: Sampling, index: FrameIndex | None, target: RangeSamples) -> Iterator[int]:
+    return sampled_frames(sampling, target.frame_range.start if target.frame_range else 0, index)
 
 
 def sampled_frames(sampling: Sampling, start: int, index: FrameIndex | None) -> Iterator[int]:

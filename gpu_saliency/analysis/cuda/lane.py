@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,44 +38,60 @@ class Slot:
     """Event on the lane's stream after the slot is filled; the model waits for it."""
     consumed: Any
     """Event on the model's stream after the slot is read; the lane waits for it before it fills the slot again."""
+    target: RangeSamples | None = None
+    """The range of its samples. Its lane may already decode the next one."""
     numbers: list[int] = field(default_factory=list)
     """Frame numbers of its samples. If there are fewer than B, the other places have old pictures, and their maps are ignored."""
 
 
 class Lane:
-    """Decodes one range and preprocesses its samples to batches. `batches` runs in its own thread."""
+    """Decodes ranges from a queue and preprocesses their samples to batches. `batches` runs in its own thread."""
 
     def __init__(
         self,
-        target: RangeSamples,
+        targets: deque[RangeSamples],
         decoder: Decoder,
         session: CudaSession,
         size: InputSize,
         quarter_turns: int,
-        sampled: Iterator[int],
+        sampled: Callable[[RangeSamples], Iterator[int]],
         stopped: threading.Event,
         traffic: Traffic,
+        on_first: Callable[[], object] = lambda: None,
     ) -> None:
-        """``target`` receives the number of frames and the scene changes; ``sampled`` yields the samples' numbers without end."""
-        self.target, self.session = target, session
+        """``targets`` is shared by all lanes of the GPU: each takes the next range when it is done with its last one.
+
+        A range receives its number of frames and its scene changes; ``sampled`` yields the samples' numbers of a range without end.
+        ``on_first`` is called when the decoder has delivered its first frame.
+        """
+        self.session = session
+        self._targets = targets
         self._decoder, self._size, self._turns, self._sampled = decoder, size, quarter_turns, sampled
-        self._stopped, self._traffic = stopped, traffic
+        self._stopped, self._traffic, self._on_first = stopped, traffic, on_first
         self._free: queue.Queue[Slot] = queue.Queue()
         self._matrices: dict[Colour, Any] = {}
         self._slot: Slot | None = None
+        self._is_first = True
 
     def batches(self) -> Iterator[Slot | RangeSamples]:
-        """Yield the filled slots in order; then ``target``, which marks the end of the range."""
+        """Yield the filled slots of a range in order, then the range, which marks its end; until the queue is empty."""
         import cupy
 
         # CUDA keeps the current device per thread.
-        with on_gpu(self.target.gpu):
+        with on_gpu(self.session.gpu):
             self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
             self._kernels = Kernels.on(self._cuda_stream)
             for _ in range(SLOTS):
                 self._free.put(self._make_slot())
-            yield from self._filled_slots()
-            yield self.target
+            while (target := self._next_range()) is not None:
+                yield from self._filled_slots(target)
+                yield target
+
+    def _next_range(self) -> RangeSamples | None:
+        try:
+            return self._targets.popleft()
+        except IndexError:
+            return None
 
     def _make_slot(self) -> Slot:
         import cupy
@@ -87,36 +104,40 @@ class Lane:
         events = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
         return Slot(self, model_input, luma, self.session.bind(model_input), *events)
 
-    def _filled_slots(self) -> Iterator[Slot]:
-        next_sampled = next(self._sampled)
+    def _filled_slots(self, target: RangeSamples) -> Iterator[Slot]:
+        sampled = self._sampled(target)
+        next_sampled = next(sampled)
         sampled_any = False
         last: DecodedFrame | None = None
-        for decoded in self._decoder.frames(self.target.frame_range, self._cuda_stream):
+        for decoded in self._decoder.frames(target.frame_range, self._cuda_stream):
+            if self._is_first:
+                self._is_first = False
+                self._on_first()
             last = decoded
             if not self._decoder.meters_scenes:
-                self._meter(decoded)
-            self.target.frames += 1
+                self._meter(decoded, target)
+            target.frames += 1
             if decoded.number < next_sampled:
                 continue
-            next_sampled = next(self._sampled)
+            next_sampled = next(sampled)
             sampled_any = True
-            yield from self._add(decoded)
-        if not sampled_any and last is not None and self.target.frame_range is None:
+            yield from self._add(decoded, target)
+        if not sampled_any and last is not None and target.frame_range is None:
             # A clip that is too short for a sample gives its last frame, as on the CPU.
-            yield from self._add(last)
+            yield from self._add(last, target)
         if self._slot is not None:
             yield self._hand_over()
 
-    def _meter(self, decoded: DecodedFrame) -> None:
+    def _meter(self, decoded: DecodedFrame, target: RangeSamples) -> None:
         surface = decoded.surface()
-        if self.target.scenes is None:
-            self.target.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
-        self.target.scenes.add(surface, self._kernels, self._cuda_stream)
+        if target.scenes is None:
+            target.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
+        target.scenes.add(surface, self._kernels, self._cuda_stream)
 
-    def _add(self, decoded: DecodedFrame) -> Iterator[Slot]:
+    def _add(self, decoded: DecodedFrame, range_samples: RangeSamples) -> Iterator[Slot]:
         """Preprocess a frame into the current slot; yields the slot when it is full."""
         if self._slot is None:
-            self._slot = self._take()
+            self._slot = self._take(range_samples)
         slot, place = self._slot, len(self._slot.numbers)
         matrix = self._matrix(decoded.colour)
         target = slot.model_input[place], slot.luma[place]
@@ -131,7 +152,7 @@ class Lane:
         slot.filled.record(self._cuda_stream)
         return slot
 
-    def _take(self) -> Slot:
+    def _take(self, target: RangeSamples) -> Slot:
         """Wait for a free slot and return it. Raises `RuntimeError` when the consumer has stopped."""
         while not self._stopped.is_set():
             try:
@@ -140,7 +161,7 @@ class Lane:
                 continue
             # The consumer recorded this event before it returned the slot, so this waits for the model's last use of it.
             self._cuda_stream.wait_event(slot.consumed)
-            slot.numbers = []
+            slot.target, slot.numbers = target, []
             return slot
         raise RuntimeError("stopped")  # it only ends this thread: the consumer has stopped and does not report it
 

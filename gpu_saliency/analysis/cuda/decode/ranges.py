@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
+_CHECKS = 8
+"""Ranges whose first frames are decoded at once; it delays the start of the analysis."""
 Container = av.container.InputContainer
 VideoStream = av.video.stream.VideoStream
 CPU_CURE = f"give {setting('decoders', 'cpu')} or {setting('device', 'cpu')}"
@@ -51,8 +54,11 @@ def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange
     hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it.
     """
     ranges: list[FrameRange] = []
-    for frame_range in split_ranges(index, count):
-        if ranges and not _begins(clip, index, frame_range):
+    wanted = split_ranges(index, count)
+    with ThreadPoolExecutor(_CHECKS) as pool:
+        begins = [True, *pool.map(lambda one: _begins(clip, index, one), wanted[1:])]
+    for frame_range, is_whole in zip(wanted, begins, strict=True):
+        if not is_whole:
             ranges[-1] = FrameRange(ranges[-1].start, frame_range.end)
         else:
             ranges.append(frame_range)

@@ -13,7 +13,9 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
 
 _LEAST_RANGE = 240
-"""Least average length in frames of a range with ``decoders="auto"``: to start a decoder takes as long as some frames."""
+"""Least average length in frames of a range, where their number is not given: to start one takes as long as some frames."""
+_RANGES_PER_DECODER = 4
+"""Most ranges for each of several decoders. Key frames make ranges unequal: the last of small ones end closer together."""
 
 
 class ClipDecoding:
@@ -31,11 +33,13 @@ class ClipDecoding:
             except IrregularStreamError as error:
                 self._choice = on_cpu(str(error))
         self._chroma_offset = (0, 0) if self.index is None else clip_chroma_offset(clip)
-        wanted = _decoder_count(self.index, settings, machine)
+        self.decoders = decoder_counts(self.index, settings, machine)
+        """The number of decoders on each GPU; they take the ranges of their GPU from a queue."""
+        wanted = sum(self.decoders.values())
         self.ranges: list[FrameRange | None] = [None]
         """The ranges in order; ``None`` stands for the whole clip if it has no index."""
         if self.index is not None:
-            self.ranges = [*checked_ranges(clip, self.index, wanted)]
+            self.ranges = [*checked_ranges(clip, self.index, range_count(self.index.frame_count, wanted))]
         self.reason = self._choice.reason
         if len(self.ranges) < wanted:
             self.reason += f"; {len(self.ranges)} of {wanted} decoders, because it has too few key frames"
@@ -54,11 +58,16 @@ class ClipDecoding:
         return self._choice.make(DecodeRequest(self._clip, self.index, gpu, tally, traffic, self._chroma_offset))
 
 
-def _decoder_count(index: FrameIndex | None, settings: GpuSettings, machine: GpuMachine) -> int:
-    """The number of decoders, in total for all GPUs; 1 without an index."""
+def decoder_counts(index: FrameIndex | None, settings: GpuSettings, machine: GpuMachine) -> dict[int, int]:
+    """The number of decoders by GPU; one decoder on the first GPU without an index."""
     if index is None:
-        return 1
-    if settings.decoders == "auto":
-        engines = sum(machine.engines(gpu) for gpu in settings.gpus)
-        return max(len(settings.gpus), min(engines, index.frame_count // _LEAST_RANGE))
-    return int(settings.decoders) * len(settings.gpus)
+        return {settings.gpus[0]: 1}
+    if settings.decoders != "auto":
+        return dict.fromkeys(settings.gpus, int(settings.decoders))
+    most = max(1, index.frame_count // _LEAST_RANGE // len(settings.gpus))
+    return {gpu: min(machine.engines(gpu), most) for gpu in settings.gpus}
+
+
+def range_count(frames: int, decoders: int) -> int:
+    """The number of ranges for ``decoders`` in total: one for one decoder, else up to `_RANGES_PER_DECODER` for each."""
+    return decoders if decoders == 1 else max(decoders, min(_RANGES_PER_DECODER * decoders, frames // _LEAST_RANGE))
