@@ -27,7 +27,7 @@ HOST_DEVICE inline int cell_weight(const Reach& reach, int cell) {
 
 // Mean over a block of `value(x, y)`, a map of the upright picture that has `map_w` x `map_h` cells in the coded orientation.
 template <typename Value>
-HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int map_w, int map_h, int quarter_turns, int width,
+HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int map_w, int map_h, int orientation, int width,
                                     int height) {
     const Reach across = reach_of(col, map_w, width), down = reach_of(row, map_h, height);
     double sum = 0.0;
@@ -35,7 +35,7 @@ HOST_DEVICE inline float block_mean(const Value& value, int row, int col, int ma
         double line_sum = 0.0;
         for (int cell_x = across.first; cell_x <= across.last; ++cell_x) {
             int x, y;
-            coded_to_upright(quarter_turns, map_w, map_h, cell_x, cell_y, &x, &y);
+            coded_to_upright(orientation, map_w, map_h, cell_x, cell_y, &x, &y);
             line_sum += (double)cell_weight(across, cell_x) * (double)value(x, y);
         }
         sum += (double)cell_weight(down, cell_y) * line_sum;
@@ -87,19 +87,19 @@ HOST_DEVICE inline unsigned char activity_code(float value, float steps) {
 // A thread per block of a sample.
 extern "C" __global__ void saliency_blocks(
     const float* maps,                                                            // [n, padded_h, padded_w], the model's output
-    int n, int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as in picture_to_input
+    int n, int content_w, int content_h, int padded_w, int padded_h, int orientation,  // upright; as in picture_to_input
     int width, int height, int rows, int cols,                                    // the coded frame and its grid of blocks
     float tolerance, int* breach,                                                 // set to 1 where a value leaves 0..1 by more
     int square_root,                                                              // 1: codes of the square root, for gaze
     unsigned char* out)                                                           // [n, rows, cols]
 {
-    const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
-    const int map_h = quarter_turns % 2 == 0 ? content_h : content_w;
+    const int map_w = orientation % 2 == 0 ? content_w : content_h;
+    const int map_h = orientation % 2 == 0 ? content_h : content_w;
     FOR_EACH(i, (long long)n * rows * cols) {
         const int col = (int)(i % cols), row = (int)(i / cols % rows);
         const float* map = maps + i / cols / rows * padded_w * padded_h;
         const SaliencyValue value = {map, padded_w, tolerance, breach};
-        const float mean = block_mean(value, row, col, map_w, map_h, quarter_turns, width, height);
+        const float mean = block_mean(value, row, col, map_w, map_h, orientation, width, height);
         out[i] = square_root != 0 ? gaze_code(mean) : saliency_code(mean);
     }
 }
@@ -108,18 +108,18 @@ extern "C" __global__ void saliency_blocks(
 extern "C" __global__ void activity_blocks(
     const float* luma,       // [n, content_h, content_w], upright
     const float* previous,   // [content_h, content_w], of the sample before the first; null: there is none
-    int n, int content_w, int content_h, int quarter_turns, int width, int height, int rows, int cols,  // as in saliency_blocks
+    int n, int content_w, int content_h, int orientation, int width, int height, int rows, int cols,  // as in saliency_blocks
     float temporal_weight,   // share of the change in the mix
     float steps,             // codes per doubling
     unsigned char* out)      // [n, rows, cols]
 {
-    const int map_w = quarter_turns % 2 == 0 ? content_w : content_h;
-    const int map_h = quarter_turns % 2 == 0 ? content_h : content_w;
+    const int map_w = orientation % 2 == 0 ? content_w : content_h;
+    const int map_h = orientation % 2 == 0 ? content_h : content_w;
     FOR_EACH(i, (long long)n * rows * cols) {
         const int col = (int)(i % cols), row = (int)(i / cols % rows);
         const long long sample = i / cols / rows, pixels = (long long)content_w * content_h;
         const float* before = sample == 0 ? previous : luma + (sample - 1) * pixels;
         const ActivityValue value = {luma + sample * pixels, before, content_w, content_h, temporal_weight};
-        out[i] = activity_code(block_mean(value, row, col, map_w, map_h, quarter_turns, width, height), steps);
+        out[i] = activity_code(block_mean(value, row, col, map_w, map_h, orientation, width, height), steps);
     }
 }

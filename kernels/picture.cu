@@ -112,7 +112,7 @@ extern "C" __global__ void picture_to_input(
     int chroma_offset_x, int chroma_offset_y,  // chroma siting: see SampleLayout
     int sample_bytes, int sample_shift,      // 1 or 2; right shift that reduces a stored sample to its bit depth (P010: 6)
     const float* to_rgb,                     // [12]: rows r, g, b of (y, u, v, offset), from sample values to R'G'B' in 0..255
-    int content_w, int content_h, int padded_w, int padded_h, int quarter_turns,  // upright; turns as np.rot90 counts them
+    int content_w, int content_h, int padded_w, int padded_h, int orientation,  // upright; as in portable.cuh
     int whole_codes,                         // 1: R'G'B' is rounded to whole codes, as on the CPU path
     float* input,                            // [3, padded_h, padded_w]
     float* luma)                             // [content_h, content_w]: BT.709 weights on R'G'B', 0..1
@@ -122,10 +122,10 @@ extern "C" __global__ void picture_to_input(
     if (x >= padded_w || y >= padded_h) {
         return;
     }
-    const int shrunk_w = quarter_turns % 2 == 0 ? content_w : content_h;
-    const int shrunk_h = quarter_turns % 2 == 0 ? content_h : content_w;
+    const int shrunk_w = orientation % 2 == 0 ? content_w : content_h;
+    const int shrunk_h = orientation % 2 == 0 ? content_h : content_w;
     int coded_x, coded_y;
-    upright_to_coded(quarter_turns, shrunk_w, shrunk_h, least(x, content_w - 1), least(y, content_h - 1), &coded_x, &coded_y);
+    upright_to_coded(orientation, shrunk_w, shrunk_h, least(x, content_w - 1), least(y, content_h - 1), &coded_x, &coded_y);
     const Colour colour =
         sample_bytes == 1
             ? picture_pixel<unsigned char>(plane0, plane1, plane2, pitch0, pitch1, width, height, chroma_shift_x, chroma_shift_y,

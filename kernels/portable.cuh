@@ -20,16 +20,21 @@ HOST_DEVICE inline int greatest(int a, int b) { return a > b ? a : b; }
 // Returns `low` for a NaN.
 HOST_DEVICE inline float clamped(float value, float low, float high) { return value > low ? (value < high ? value : high) : low; }
 
-// The pixel of the coded picture that an upright pixel shows: np.rot90 of a `width` x `height` picture by quarter turns.
-HOST_DEVICE inline void upright_to_coded(int turns, int width, int height, int x, int y, int* coded_x, int* coded_y) {
+// The pixel of the coded picture that an upright pixel shows: np.rot90 of a `width` x `height` picture by quarter turns, 0 to 3, and
+// then, where 4 is added to them, an exchange of left and right.
+HOST_DEVICE inline void upright_to_coded(int orientation, int width, int height, int x, int y, int* coded_x, int* coded_y) {
+    const int turns = orientation % 4;
+    x = orientation < 4 ? x : (turns % 2 == 0 ? width : height) - 1 - x;
     *coded_x = turns == 0 ? x : turns == 1 ? width - 1 - y : turns == 2 ? width - 1 - x : y;
     *coded_y = turns == 0 ? y : turns == 1 ? x : turns == 2 ? height - 1 - y : height - 1 - x;
 }
 
 // The inverse, for the same `width` x `height` of the coded picture.
-HOST_DEVICE inline void coded_to_upright(int turns, int width, int height, int coded_x, int coded_y, int* x, int* y) {
+HOST_DEVICE inline void coded_to_upright(int orientation, int width, int height, int coded_x, int coded_y, int* x, int* y) {
+    const int turns = orientation % 4;
     *x = turns == 0 ? coded_x : turns == 1 ? coded_y : turns == 2 ? width - 1 - coded_x : height - 1 - coded_y;
     *y = turns == 0 ? coded_y : turns == 1 ? width - 1 - coded_x : turns == 2 ? height - 1 - coded_y : coded_x;
+    *x = orientation < 4 ? *x : (turns % 2 == 0 ? width : height) - 1 - *x;
 }
 
 // Sum over a block of BLOCK_THREADS threads, which must all call it; valid in thread 0.

@@ -101,7 +101,7 @@ class CudaStages:
         batch, place = divmod(number, len(self._luma))
         surface = self._kept.surfaces[number % len(self._kept.surfaces)]
         target = self._inputs[batch % _INPUTS][place], self._luma[place]
-        self._kernels.picture_to_input(surface, self._size, self._clip.rotation // 90, self._matrix, *target)
+        self._kernels.picture_to_input(surface, self._size, self._clip.orientation.code, self._matrix, *target)
 
     def infer(self) -> Timed:
         return self.infer_at(self._model.batch_size, self._size)
@@ -143,12 +143,12 @@ class CudaStages:
 
     def _reduce(self) -> None:
         """Enqueue the kernels of `DeviceRecorder.add` for the maps of the last inference and their luma."""
-        frame_size, turns = (self._clip.width, self._clip.height), self._clip.rotation // 90
-        place = (self._size, turns, frame_size, TOLERANCE, self._breach)
+        frame_size, orientation = (self._clip.width, self._clip.height), self._clip.orientation.code
+        place = (self._size, orientation, frame_size, TOLERANCE, self._breach)
         self._kernels.saliency_blocks(self._maps.saliency, *place, self._codes[0])
         if self._maps.gaze is not None:
             self._kernels.saliency_blocks(self._maps.gaze, *place, self._codes[1], square_root=True)
-        self._kernels.activity_blocks(self._luma, self._luma[0], turns, frame_size, self._codes[2])
+        self._kernels.activity_blocks(self._luma, self._luma[0], orientation, frame_size, self._codes[2])
         self._kernels.luma_motion(self._luma, self._luma[0], self._motion)
 
     def whole(self) -> Timed:

@@ -96,7 +96,7 @@ def measure_clip(
     input_size: InputSize,
     rounds: int,
     on_round: Callable[[int, int], None] | None = None,
-    cold_first_map: Callable[[], float] | None = None,
+    cold_first_map: Callable[[], float | None] | None = None,
 ) -> BenchRow:
     """Run each stage of ``stages`` ``rounds`` times, after one warm-up round.
 

@@ -15,7 +15,7 @@ from gpu_saliency.bench import BenchRow, InferRate, about_machine, measure_clip,
 from gpu_saliency.bench.first_map import cold_first_map
 from gpu_saliency.bench.generate import FRAME_RATE, generate_clip, repeat_clip
 from gpu_saliency.bench.load import LoadedStages, load_stages
-from gpu_saliency.errors import SourceError, UsageError
+from gpu_saliency.errors import SourceError, ToolMissingError, UsageError
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -93,7 +93,7 @@ def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask
                 if loaded.gpu is None:
                     reporter.say(f"GPU not benchmarked: {loaded.reason}")
             with reporter.stage(f"measuring {clip.path.name}, batches of {batch_size}") as advance:
-                cold = partial(cold_first_map, clip.path, settings, loaded.device, batch_size)
+                cold = partial(_cold, clip, settings, loaded.device, batch_size, reporter)
                 row = measure_clip(
                     clip,
                     loaded.stages,
@@ -111,6 +111,15 @@ def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask
             inference = measure_inference(loaded.stages, shapes, rounds=task.rounds, on_round=advance)
     found = about | {"rows": [row.to_json() for row in rows], "inference": [rate.to_json() for rate in inference]}
     return BenchResult(found, rows, inference)
+
+
+def _cold(clip: Clip, settings: AnalysisSettings, device: str, batch_size: int, reporter: Reporter) -> float | None:
+    """`cold_first_map`; a failure costs this figure and no other."""
+    try:
+        return cold_first_map(clip.path, settings, device, batch_size)
+    except ToolMissingError as error:
+        reporter.say(f"no cold start: {error.problem}")
+        return None
 
 
 def _input_size(loaded: LoadedStages, width: int, height: int) -> InputSize:

@@ -22,6 +22,11 @@ class Orientation:
     mirrored: bool = False
     """Whether left and right are exchanged after the turn."""
 
+    @property
+    def code(self) -> int:
+        """The number that the CUDA kernels take, 0 to 7: the turns, and 4 more where the picture is mirrored."""
+        return self.turns + 4 * self.mirrored
+
     def upright(self, picture: NDArray[_Item], axes: tuple[int, int] = (0, 1)) -> NDArray[_Item]:
         """Turn and mirror a coded ``picture`` as a player does; ``axes`` are its vertical and horizontal axis."""
         turned = np.rot90(picture, self.turns, axes)

@@ -29,6 +29,7 @@ from gpu_saliency.analysis.track import (
 from gpu_saliency.grid import block_mean, grid_shape
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD, InputSize
 from gpu_saliency.model.onnx import normalise
+from gpu_saliency.source.orientation import Orientation
 from gpu_saliency.source.scenes import lattice_axis
 
 COLOUR_TOLERANCE = 3e-4
@@ -58,30 +59,38 @@ PICTURES = (
 GRIDS = (((161, 97), (7, 5)), ((320, 180), (48, 27)), ((40, 24), (64, 32)), ((15, 9), (9, 15)), ((3, 200), (1, 33)))
 
 
+ORIENTATIONS = tuple(Orientation(turns, mirrored) for mirrored in (False, True) for turns in range(4))
+
+
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 @pytest.mark.parametrize(("source", "content", "padded"), PICTURES, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
 def test_picture(
-    backend: Backend, pix_fmt: str, source: tuple[int, int], content: tuple[int, int], padded: tuple[int, int], turns: int
+    backend: Backend,
+    pix_fmt: str,
+    source: tuple[int, int],
+    content: tuple[int, int],
+    padded: tuple[int, int],
+    orientation: Orientation,
 ) -> None:
-    rng = np.random.default_rng(len(pix_fmt) + turns)
+    rng = np.random.default_rng(len(pix_fmt) + orientation.code)
     plain = SampleLayout.of(pix_fmt)
     assert plain is not None
     # One chroma siting per turn: centred on its luma samples, on the left ones, on the top left one, below.
-    siting = ((0, 0), (2, 0), (2, 2), (0, -3))[turns]
+    siting = ((0, 0), (2, 0), (2, 2), (0, -3))[orientation.turns]
     offset = (siting[0] if plain.chroma_shift[0] else 0, siting[1] if plain.chroma_shift[1] else 0)
     layout = replace(plain, chroma_offset=offset)
     planes = sample_planes(layout, source, rng)
-    to_rgb = yuv_to_rgb_matrix(1, turns % 2 == 0, layout.bits, has_chroma=layout.chroma_planes > 0)
+    to_rgb = yuv_to_rgb_matrix(1, orientation.turns % 2 == 0, layout.bits, has_chroma=layout.chroma_planes > 0)
     surface, _memory = lay_out(backend, layout, planes, rng)
-    shrunk = content if turns % 2 == 0 else content[::-1]
-    expected = np.rot90(shrunk_rgb(planes, layout, to_rgb, shrunk), turns)
+    shrunk = content if orientation.turns % 2 == 0 else content[::-1]
+    expected = orientation.upright(shrunk_rgb(planes, layout, to_rgb, shrunk))
     for whole_codes in (False, True):
         model_input = Guarded(backend, (3, *padded[::-1]), np.float32)
         luma = Guarded(backend, content[::-1], np.float32)
         size = InputSize(content, padded)
         backend.kernels.picture_to_input(
-            surface, size, turns, backend.put(to_rgb), model_input.array, luma.array, whole_codes=whole_codes
+            surface, size, orientation.code, backend.put(to_rgb), model_input.array, luma.array, whole_codes=whole_codes
         )
         pixels, luma_found = model_input.get(), luma.get()
         codes = (np.moveaxis(pixels, 0, -1).astype(np.float64) * IMAGENET_STD + IMAGENET_MEAN) * 255
@@ -121,20 +130,20 @@ def test_the_largest_sums_fit(backend: Backend, source: tuple[int, int], content
 
 
 def test_wrong_arguments_are_refused(backend: Backend) -> None:
-    """Before a launch: shape, type, order of the axes, turns, and a model input too large for the sums."""
+    """Before a launch: shape, type, order of the axes, orientation, and a model input too large for the sums."""
     kernels, luma = backend.kernels, np.zeros((2, 6, 8), np.float32)
     good, out = backend.put(luma), backend.put(np.zeros((2, 3, 4), np.uint8))
     maps, breach = backend.put(luma), backend.put(np.zeros(1, np.int32))
     kernels.activity_blocks(good, None, 0, (64, 48), out)
-    for wrong, turns, target in (
+    for wrong, orientation, target in (
         (backend.put(luma.astype(np.float64)), 0, out),
         (good[:, :, ::-1], 0, out),
-        (good, 4, out),
+        (good, 8, out),
         (good, 0, out[:1]),
         (good[:0], 0, out[:0]),
     ):
-        with pytest.raises(ValueError, match=r"luma is|out is|turns"):
-            kernels.activity_blocks(wrong, None, turns, (64, 48), target)
+        with pytest.raises(ValueError, match=r"luma is|out is|orientation"):
+            kernels.activity_blocks(wrong, None, orientation, (64, 48), target)
     for odd in (InputSize((8, 6), (8, 7)), InputSize((9, 6), (8, 6)), InputSize((8, 6), (5000, 6)), InputSize((0, 6), (8, 6))):
         with pytest.raises(ValueError, match=r"maps is|model input"):
             kernels.saliency_blocks(maps, odd, 0, (64, 48), 1e-3, breach, out)
@@ -167,27 +176,29 @@ def test_scene_change(backend: Backend, pix_fmt: str, size: tuple[int, int]) -> 
         before = now
 
 
-def turned_maps(maps: Array, size: InputSize, turns: int) -> Array:
+def turned_maps(maps: Array, size: InputSize, orientation: Orientation) -> Array:
     """Upright, padded ``[n, H, W]`` in the coded orientation, without the padding."""
-    return np.rot90(maps[:, : size.content[1], : size.content[0]], -turns, axes=(1, 2))
+    return orientation.coded(maps[:, : size.content[1], : size.content[0]], (1, 2))
 
 
 @pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
 @pytest.mark.parametrize(("padding", "square_root"), [(0, False), (5, False), (5, True)])
 def test_saliency_blocks(
-    backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, padding: int, square_root: bool
+    backend: Backend, frame: tuple[int, int], shape: tuple[int, int], orientation: Orientation, padding: int, square_root: bool
 ) -> None:
     """``shape`` is that of the map in the coded orientation. The padding is NaN, so that reading it would show."""
-    content = shape if turns % 2 == 0 else shape[::-1]
+    content = shape if orientation.turns % 2 == 0 else shape[::-1]
     size = InputSize(content, (content[0] + padding, content[1] + padding))
     maps = np.full((3, *size.padded[::-1]), np.nan, np.float32)
-    inside = np.random.default_rng(turns).random((3, content[1], content[0])).astype(np.float32) ** 2
+    inside = np.random.default_rng(orientation.code).random((3, content[1], content[0])).astype(np.float32) ** 2
     inside[0, 0, 0], inside[1, -1, -1] = -5e-4, 1 + 5e-4  # within the contract's tolerance, and clipped
     maps[:, : content[1], : content[0]] = inside
     breach, out = backend.put(np.zeros(1, np.int32)), Guarded(backend, (3, *grid_shape(*frame)), np.uint8)
-    backend.kernels.saliency_blocks(backend.put(maps), size, turns, frame, 1e-3, breach, out.array, square_root=square_root)
-    exact = block_mean(turned_maps(np.clip(maps, 0, 1), size, turns), *frame)
+    backend.kernels.saliency_blocks(
+        backend.put(maps), size, orientation.code, frame, 1e-3, breach, out.array, square_root=square_root
+    )
+    exact = block_mean(turned_maps(np.clip(maps, 0, 1), size, orientation), *frame)
     encode = encode_gaze if square_root else encode_saliency
     for codes in (encode(exact), out.get()):
         assert_codes(codes, exact.astype(np.float64) ** (0.5 if square_root else 1) * 255, EDGE)
@@ -204,22 +215,24 @@ def test_saliency_blocks_flag_a_map_that_breaks_the_contract(backend: Backend, v
 
 
 @pytest.mark.parametrize(("frame", "shape"), GRIDS, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
 @pytest.mark.parametrize("is_first", [True, False])
-def test_activity_blocks(backend: Backend, frame: tuple[int, int], shape: tuple[int, int], turns: int, is_first: bool) -> None:
-    content = shape if turns % 2 == 0 else shape[::-1]
-    rng = np.random.default_rng(turns)
+def test_activity_blocks(
+    backend: Backend, frame: tuple[int, int], shape: tuple[int, int], orientation: Orientation, is_first: bool
+) -> None:
+    content = shape if orientation.turns % 2 == 0 else shape[::-1]
+    rng = np.random.default_rng(orientation.code)
     # From flat, where the floor of activity applies, to noisy: nearly all codes.
     strength = np.geomspace(1e-4, 1, content[0])
     luma = np.clip(0.5 + strength * rng.uniform(-0.5, 0.5, (4, content[1], content[0])), 0, 1).astype(np.float32)
     previous, batch = (None, luma) if is_first else (luma[0], luma[1:])
     out = Guarded(backend, (len(batch), *grid_shape(*frame)), np.uint8)
     before = None if previous is None else backend.put(previous)
-    backend.kernels.activity_blocks(backend.put(batch), before, turns, frame, out.array)
+    backend.kernels.activity_blocks(backend.put(batch), before, orientation.code, frame, out.array)
     found = out.get()
     for i, one in enumerate(batch):
         upright = activity_map(one, batch[i - 1] if i else previous)
-        exact = block_mean(turned_maps(upright[None], InputSize(content, content), turns), *frame)[0]
+        exact = block_mean(turned_maps(upright[None], InputSize(content, content), orientation), *frame)[0]
         for codes in (encode_activity(exact), found[i]):
             assert_codes(codes, 24 * np.log2(np.maximum(exact.astype(np.float64) * 255, 1)), EDGE)
 

@@ -19,7 +19,7 @@ from gpu_saliency.model.contract import InputSize
 pytestmark = pytest.mark.needs_cuda
 
 
-def chain(backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple[int, int], turns: int) -> dict[str, Array]:
+def chain(backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple[int, int], orientation: int) -> dict[str, Array]:
     """Run four frames of noise through every per-frame kernel and read the results at the end. The luma serves as maps."""
     rng = np.random.default_rng(5)
     layout = SampleLayout.of(pix_fmt)
@@ -39,21 +39,21 @@ def chain(backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple
     arrays = {name: one.array for name, one in found.items()}
     for i, (surface, _memory) in enumerate(surfaces):
         kernels.scene_change(surface, i > 0, arrays["lattice"], arrays["change"][i : i + 1])
-        kernels.picture_to_input(surface, size, turns, to_rgb, arrays["input"][i], arrays["luma"][i])
-    kernels.saliency_blocks(arrays["luma"], size, turns, frame, 1e-3, breach, arrays["saliency"])
-    kernels.activity_blocks(arrays["luma"], None, turns, frame, arrays["activity"])
+        kernels.picture_to_input(surface, size, orientation, to_rgb, arrays["input"][i], arrays["luma"][i])
+    kernels.saliency_blocks(arrays["luma"], size, orientation, frame, 1e-3, breach, arrays["saliency"])
+    kernels.activity_blocks(arrays["luma"], None, orientation, frame, arrays["activity"])
     kernels.luma_motion(arrays["luma"], None, arrays["motion"])
     return {name: one.get() for name, one in found.items()}
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "frame", "content", "turns"),
-    [("nv12", (1920, 1080), (256, 144), 0), ("p010le", (3840, 2160), (144, 256), 1), ("yuv444p", (641, 361), (255, 145), 2)],
+    ("pix_fmt", "frame", "content", "orientation"),
+    [("nv12", (1920, 1080), (256, 144), 0), ("p010le", (3840, 2160), (144, 256), 1), ("yuv444p", (641, 361), (255, 145), 6)],
 )
 def test_the_same_as_by_gxx(
-    host_backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple[int, int], turns: int
+    host_backend: Backend, pix_fmt: str, frame: tuple[int, int], content: tuple[int, int], orientation: int
 ) -> None:
-    found, expected = (chain(backend, pix_fmt, frame, content, turns) for backend in (CudaBackend(), host_backend))
+    found, expected = (chain(backend, pix_fmt, frame, content, orientation) for backend in (CudaBackend(), host_backend))
     for name in ("input", "luma", "lattice"):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     for name in ("change", "motion"):

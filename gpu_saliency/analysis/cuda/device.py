@@ -111,8 +111,8 @@ class CudaRun:
             for _ in range(min(decoders, len(targets))):
                 decoder = self.open_decoder(gpu)
                 session = self._model.session(gpu, self._batch_size, self._size)
-                turns = self._clip.rotation // 90
-                lanes.append(Lane(targets, decoder, session, self._size, turns, sampled, stopped, self._traffic, on_first))
+                orientation = self._clip.orientation.code
+                lanes.append(Lane(targets, decoder, session, self._size, orientation, sampled, stopped, self._traffic, on_first))
         return lanes
 
     @property

@@ -53,7 +53,7 @@ class Lane:
         decoder: Decoder,
         session: CudaSession,
         size: InputSize,
-        quarter_turns: int,
+        orientation: int,
         sampled: Callable[[RangeSamples], Iterator[int]],
         stopped: threading.Event,
         traffic: Traffic,
@@ -66,7 +66,7 @@ class Lane:
         """
         self.session = session
         self._targets = targets
-        self._decoder, self._size, self._turns, self._sampled = decoder, size, quarter_turns, sampled
+        self._decoder, self._size, self._orientation, self._sampled = decoder, size, orientation, sampled
         self._stopped, self._traffic, self._on_first = stopped, traffic, on_first
         self._free: queue.Queue[Slot] = queue.Queue()
         self._matrices: dict[Colour, Any] = {}
@@ -141,7 +141,7 @@ class Lane:
         slot, place = self._slot, len(self._slot.numbers)
         matrix = self._matrix(decoded.colour)
         target = slot.model_input[place], slot.luma[place]
-        self._kernels.picture_to_input(decoded.surface(), self._size, self._turns, matrix, *target)
+        self._kernels.picture_to_input(decoded.surface(), self._size, self._orientation, matrix, *target)
         slot.numbers.append(decoded.number)
         if len(slot.numbers) == self.session.shape[0]:
             yield self._hand_over()

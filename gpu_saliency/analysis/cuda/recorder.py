@@ -53,7 +53,7 @@ class DeviceRecorder:
     def __init__(self, clip: Clip, size: InputSize) -> None:
         self._frame_size = (clip.width, clip.height)
         self._grid = grid_shape(clip.width, clip.height)
-        self._size, self._turns = size, clip.rotation // 90
+        self._size, self._orientation = size, clip.orientation.code
         self._breaches: dict[int, Any] = {}
 
     def add(self, target: RangeSamples, numbers: list[int], maps: Maps, luma: Any, cuda_stream: Any) -> None:
@@ -71,7 +71,7 @@ class DeviceRecorder:
             if target.gpu not in self._breaches:
                 self._breaches[target.gpu] = cupy.zeros(1, np.int32)
             breach = self._breaches[target.gpu]
-            place = (self._size, self._turns, self._frame_size, TOLERANCE, breach)
+            place = (self._size, self._orientation, self._frame_size, TOLERANCE, breach)
             kernels.saliency_blocks(maps.saliency[:count], *place, saliency)
             if maps.gaze is not None:
                 target.gaze.append(cupy.empty((count, *self._grid), np.uint8))
@@ -86,7 +86,7 @@ class DeviceRecorder:
         target.motion.append(motion)
 
     def _add_luma_codes(self, kernels: Kernels, luma: Any, previous: Any, activity: Any, motion: Any) -> None:
-        kernels.activity_blocks(luma, previous, self._turns, self._frame_size, activity)
+        kernels.activity_blocks(luma, previous, self._orientation, self._frame_size, activity)
         kernels.luma_motion(luma, previous, motion)
 
     def was_breached(self, gpu: int, cuda_stream: Any, traffic: Traffic) -> bool:

@@ -45,17 +45,17 @@ class Kernels:
         self,
         surface: Surface,
         size: InputSize,
-        quarter_turns: int,
+        orientation: int,
         to_rgb: DeviceArray,
         model_input: DeviceArray,
         luma: DeviceArray,
         *,
         whole_codes: bool = True,
     ) -> None:
-        """Shrink and rotate ``surface``; writes one picture of the model's input, and its luma.
+        """Shrink, turn and mirror ``surface``; writes one picture of the model's input, and its luma.
 
         ``to_rgb`` is float32 ``[12]`` from `colour.yuv_to_rgb_matrix`; ``model_input`` float32 ``[3, H, W]``; ``luma`` float32
-        ``[h, w]`` of the content, 0..1. ``quarter_turns`` is the rotation, counter-clockwise, 0 to 3. ``whole_codes`` rounds R'G'B'
+        ``[h, w]`` of the content, 0..1. ``orientation`` is `Orientation.code`, 0 to 7. ``whole_codes`` rounds R'G'B'
         to codes first, as on the CPU path.
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
@@ -63,12 +63,12 @@ class Kernels:
         _check("to_rgb", to_rgb, np.float32, (12,))
         _check("model_input", model_input, np.float32, (3, padded_h, padded_w))
         _check("luma", luma, np.float32, (content_h, content_w))
-        _check_turns(quarter_turns)
+        _check_orientation(orientation)
         layout = surface.layout
         plane0, plane1, plane2 = (*surface.planes, None, None)[:3]
         arguments = [plane0, plane1, plane2, surface.luma_pitch, surface.chroma_pitch, surface.width, surface.height]
         arguments += [*layout.chroma_shift, *layout.chroma_offset, layout.sample_bytes, layout.sample_shift, to_rgb]
-        arguments += [content_w, content_h, padded_w, padded_h, quarter_turns, whole_codes, model_input, luma]
+        arguments += [content_w, content_h, padded_w, padded_h, orientation, whole_codes, model_input, luma]
         grid = (-(-padded_w // _TILE[0]), -(-padded_h // _TILE[1]))
         self._launch("picture_to_input", grid, _TILE, arguments)
 
@@ -89,7 +89,7 @@ class Kernels:
         self,
         maps: DeviceArray,
         size: InputSize,
-        quarter_turns: int,
+        orientation: int,
         frame_size: tuple[int, int],
         tolerance: float,
         breach: DeviceArray,
@@ -108,15 +108,15 @@ class Kernels:
         _check("maps", maps, np.float32, (count, padded_h, padded_w))
         _check("breach", breach, np.int32, (1,))
         _check("out", out, np.uint8, (count, rows, cols))
-        _check_turns(quarter_turns)
-        arguments = [maps, count, content_w, content_h, padded_w, padded_h, quarter_turns, *frame_size, rows, cols]
+        _check_orientation(orientation)
+        arguments = [maps, count, content_w, content_h, padded_w, padded_h, orientation, *frame_size, rows, cols]
         self._launch("saliency_blocks", *_linear(count * rows * cols), [*arguments, tolerance, breach, square_root, out])
 
     def activity_blocks(
         self,
         luma: DeviceArray,
         previous: DeviceArray | None,
-        quarter_turns: int,
+        orientation: int,
         frame_size: tuple[int, int],
         out: DeviceArray,
     ) -> None:
@@ -130,8 +130,8 @@ class Kernels:
         _check("out", out, np.uint8, (count, rows, cols))
         if previous is not None:
             _check("previous", previous, np.float32, (content_h, content_w))
-        _check_turns(quarter_turns)
-        arguments = [luma, previous, count, content_w, content_h, quarter_turns, *frame_size, rows, cols]
+        _check_orientation(orientation)
+        arguments = [luma, previous, count, content_w, content_h, orientation, *frame_size, rows, cols]
         self._launch("activity_blocks", *_linear(count * rows * cols), [*arguments, TEMPORAL_WEIGHT, ACTIVITY_STEPS, out])
 
     def luma_motion(self, luma: DeviceArray, previous: DeviceArray | None, out: DeviceArray) -> None:
@@ -214,6 +214,6 @@ def _check_size(size: InputSize) -> None:
         raise ValueError(f"a model input of {size.padded} with a picture of {size.content}; at most {_MOST_PIXELS} a side")
 
 
-def _check_turns(quarter_turns: int) -> None:
-    if quarter_turns not in range(4):
-        raise ValueError(f"{quarter_turns} quarter turns")
+def _check_orientation(orientation: int) -> None:
+    if orientation not in range(8):
+        raise ValueError(f"orientation {orientation}")
