@@ -55,7 +55,8 @@ class CudaStages:
             self._cuda_stream = session.cuda_stream
             self._maps = session.maps
             self._kernels = Kernels.on(self._cuda_stream)
-            with closing(self._run.open_decoder().frames(None, self._cuda_stream)) as frames:  # type: ignore[type-var]
+            decoder = self._run.open_decoder()
+            with closing(decoder), closing(decoder.frames(None, self._cuda_stream)) as frames:  # type: ignore[type-var]
                 self._kept = KeptSurfaces(frames, self._cuda_stream)
             with self._cuda_stream:
                 colour = self._kept.colour

@@ -83,9 +83,12 @@ class Lane:
             self._kernels = Kernels.on(self._cuda_stream)
             for _ in range(SLOTS):
                 self._free.put(self._make_slot())
-            while (target := self._next_range()) is not None:
-                yield from self._filled_slots(target)
-                yield target
+            try:
+                while (target := self._next_range()) is not None:
+                    yield from self._filled_slots(target)
+                    yield target
+            finally:
+                self._decoder.close()
 
     def _next_range(self) -> RangeSamples | None:
         try:

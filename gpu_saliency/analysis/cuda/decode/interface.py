@@ -42,7 +42,7 @@ class DecodedFrame:
 
 
 class Decoder(Protocol):
-    """Decodes one range of one clip. A surface is valid until the next frame is fetched."""
+    """Decodes ranges of one clip, one after the other, on one stream. A surface is valid until the next frame is fetched."""
 
     @property
     def meters_scenes(self) -> bool:
@@ -55,6 +55,10 @@ class Decoder(Protocol):
         The decoder's writes to a surface come before later work on ``cuda_stream``, and it reuses a surface only after the work on
         ``cuda_stream`` that reads it. Raises `SourceError`.
         """
+        ...
+
+    def close(self) -> None:
+        """Free what is kept from range to range: making a hardware decoder takes as long as hundreds of frames."""
         ...
 
 

@@ -44,6 +44,13 @@ class NvdecDecoder:
         self._bits, self._chroma_offset = layout.bits, request.chroma_offset
         self._colour = Colour.of(clip.color.colorspace, clip.color.color_range, clip.pix_fmt, clip.height, layout)
 
+        self._decoder: Any = None
+        self._holds_pictures = False
+        """Whether the library's decoder may hold pictures of a range that has ended."""
+
+    def close(self) -> None:
+        self._decoder = None
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         frame_range = frame_range or FrameRange(0, self._index.frame_count)
         expected = frame_range.start
@@ -77,21 +84,32 @@ class NvdecDecoder:
 
     def _fed(self, frame_range: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
         """Send the packets of ``frame_range`` to the decoder; yields its frames, and others that the packets contain."""
-        codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
-        with self._errors():
-            decoder = self._library.CreateDecoder(
-                gpuid=self._gpu, codec=codec, cudacontext=0, cudastream=cuda_stream.ptr, usedevicememory=True
-            )
-        for data, pts in fed_packets(self._clip, self._index, frame_range):
-            packet = self._library.PacketData()
-            # A packet without data flushes the decoder; the library's own demuxer also ends with one.
-            packet.bsl, packet.bsl_data, packet.pts = (0, 0, 0) if data is None else (data.size, data.buffer_ptr, pts)
+        if self._decoder is None:
+            codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
             with self._errors():
-                frames = decoder.Decode(packet)
+                self._decoder = self._library.CreateDecoder(
+                    gpuid=self._gpu, codec=codec, cudacontext=0, cudastream=cuda_stream.ptr, usedevicememory=True
+                )
+        if self._holds_pictures:
+            self._decode(None, 0)
+        for data, pts in fed_packets(self._clip, self._index, frame_range):
+            frames = self._decode(data, pts)
             yield from frames
             if frames:
                 # The next fetch overwrites these surfaces, so the kernels that read them must have finished.
                 cuda_stream.synchronize()
+
+    def _decode(self, data: av.Packet[Any] | None, pts: int) -> Any:
+        """Send one packet; returns the pictures that are ready. ``None`` flushes: the next packet may begin another range.
+
+        The library's own demuxer also ends with a packet without data. torchcodec flushes NVIDIA's parser so before it seeks, and
+        found that its flag for a discontinuity does not.
+        """
+        packet = self._library.PacketData()
+        packet.bsl, packet.bsl_data, packet.pts = (0, 0, 0) if data is None else (data.size, data.buffer_ptr, pts)
+        self._holds_pictures = data is not None
+        with self._errors():
+            return self._decoder.Decode(packet)
 
     def _surface(self, frame: Any, cuda_stream: Any) -> Surface:
         import cupy

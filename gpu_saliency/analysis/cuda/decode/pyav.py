@@ -23,6 +23,9 @@ class PyavCudaDecoder:
         self._clip, self._index, self._gpu = request.clip, request.required_index(), request.gpu
         self._chroma_offset = request.chroma_offset
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         import cupy
 

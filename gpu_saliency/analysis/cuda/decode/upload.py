@@ -34,6 +34,9 @@ class UploadDecoder:
         self._next = 0
         self._offsets: dict[str, tuple[int, int]] = {}
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         assert frame_range is None or frame_range.start == 0, "one range only: libavcodec uses all cores for it"
         for number, frame in enumerate(decode_frames(self._clip, self._tally)):
