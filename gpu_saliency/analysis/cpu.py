@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, Model
+import av
+import numpy as np
+
+from gpu_saliency.analysis.device import AnalysisResult, DeviceMemoryError, LiveSample, Model
 from gpu_saliency.analysis.recorder import HostRecorder, finish_track
 from gpu_saliency.analysis.track import Samples
 from gpu_saliency.errors import ToolMissingError
@@ -15,6 +18,7 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, FrameBatch, decode_batches
 from gpu_saliency.source.prefetch import prefetch
 from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.shrink import Shrinker
 
 
 class CpuDevice:
@@ -28,6 +32,10 @@ class CpuDevice:
     def start(self, clip: Clip, model: Model, sampling: Sampling) -> CpuRun:
         assert isinstance(model, SaliencyModel)
         return CpuRun(clip, model, sampling)
+
+    def start_live(self, clip: Clip, model: Model) -> CpuLiveRun:
+        assert isinstance(model, SaliencyModel)
+        return CpuLiveRun(clip, model)
 
 
 class CpuRun:
@@ -61,3 +69,20 @@ class CpuRun:
 
     def finish(self) -> AnalysisResult:
         return finish_track(self._clip, self._samples, self._tally)
+
+
+class CpuLiveRun:
+    """The analysis of one live source on the CPU, a `LiveRun`."""
+
+    def __init__(self, clip: Clip, model: SaliencyModel) -> None:
+        self._model = model
+        self._size = model.input_size(clip.upright_aspect)
+        self._shrink = Shrinker(self._size.content, clip.orientation)
+        self._recorder = HostRecorder(clip, self._size, model.attention)
+
+    def add(self, number: int, frame: av.VideoFrame) -> LiveSample:
+        batch = FrameBatch(np.array([number], np.int64), self._shrink(frame)[None])
+        return LiveSample(self._recorder.add(batch, self._model(normalise(batch.rgb, self._size.padded))))
+
+    def reducer(self, kept: Sequence[LiveSample]) -> None:
+        """``None``: the samples are in host memory only."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpu_saliency.analysis.track import SaliencyTrack, Samples
+import av
+
+from gpu_saliency.analysis.track import Reducer, SaliencyTrack, Samples
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.source.clip import Clip
@@ -90,6 +92,28 @@ class Run(Protocol):
     def finish(self) -> AnalysisResult: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSample:
+    """The sample of one frame of a live source. Produced by `LiveRun.add`."""
+
+    samples: Samples
+    """Of one frame, in host memory."""
+    resident: Any = None
+    """The same on the device, for `LiveRun.reducer`; ``None`` where the host has the only copy."""
+
+
+class LiveRun(Protocol):
+    """The analysis of a live source on one device, frame by frame; frames are decoded on the host."""
+
+    def add(self, number: int, frame: av.VideoFrame) -> LiveSample:
+        """Analyse ``frame``, number ``number`` of the source and later than the one before. Raises `GpuSaliencyError`."""
+        ...
+
+    def reducer(self, kept: Sequence[LiveSample]) -> Reducer | None:
+        """The reducer of the track of ``kept``, samples of this run in order; ``None`` where the host reduces."""
+        ...
+
+
 class Device(Protocol):
     """Loads models and starts runs."""
 
@@ -98,3 +122,5 @@ class Device(Protocol):
     def load_model(self, path: Path) -> Model: ...
 
     def start(self, clip: Clip, model: Model, sampling: Sampling) -> Run: ...
+
+    def start_live(self, clip: Clip, model: Model) -> LiveRun: ...

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
@@ -17,7 +18,6 @@ from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.estimate import ClipEstimator
-from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.preview.dials import Dials
@@ -97,28 +97,31 @@ class PreviewDisplay:
         from gpu_saliency.preview.live.session import LiveSession
 
         analysis = self.analysis
-        if analysis.device not in ("auto", "cpu"):
-            cure = "leave --device out"
-            raise UsageError("live sources are analysed on the CPU only", setting="device", value=analysis.device, cure=cure)
         rate = DEFAULT_ANALYSIS_FPS if analysis.analysis_fps is None else analysis.analysis_fps
         if rate <= 0:
             raise UsageError("out of range", setting="analysis_fps", value=float(rate), cure="more than 0")
-        model = SaliencyModel(analysis.model_path)
         check_source(source)
+        # One frame at a time: a later one would wait for a batch.
+        device, model, reason = choose_device(analysis.device, analysis.model_path, replace(analysis.gpu, batch_size=1))
+        if reason.startswith("auto: "):
+            self.reporter.say(f"finding saliency on the CPU: {reason}")
         self.reporter.say(f"waiting for video from {name_of(source)}")
         if self.page is not None:
             server, page = _web_server(), self.page
             with (
                 server.open_site(page.host, page.port, page.open_page, page.reporter) as site,
                 LiveReader(source, allow_playlists=allow_playlists) as reader,
-                LiveSession(reader, model, rate) as session,
+                LiveSession(reader, device, model, rate) as session,
             ):
                 server.serve_live(session, self.start, site, spell_flag)
             return
         from gpu_saliency.preview.terminal.show import check_terminal, show_live
 
         console = check_terminal(Console())
-        with LiveReader(source, allow_playlists=allow_playlists) as reader, LiveSession(reader, model, rate) as session:
+        with (
+            LiveReader(source, allow_playlists=allow_playlists) as reader,
+            LiveSession(reader, device, model, rate) as session,
+        ):
             show_live(session, self.start, console, spell_flag)
 
 

@@ -21,6 +21,8 @@ from program import run
 from terminal import Terminal
 from waiting import HANG_SECONDS, wait_until
 
+from gpu_saliency.analysis.cpu import CpuDevice
+from gpu_saliency.analysis.cuda.probe import probe
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.errors import SourceError
 from gpu_saliency.model.onnx import SaliencyModel
@@ -135,7 +137,7 @@ def test_the_analysis_keeps_the_last_seconds(stream: Path, monkeypatch: pytest.M
     """In a window of 0.1 s and at 80 maps per second, eight maps are kept."""
     monkeypatch.setattr(live_session, "WINDOW_SECONDS", Fraction(1, 10))
     model = SaliencyModel(AnalysisSettings().model)
-    with NumberedReader(str(stream)) as reader, live_session.LiveSession(reader, model, Fraction(80)) as session:
+    with NumberedReader(str(stream)) as reader, live_session.LiveSession(reader, CpuDevice(), model, Fraction(80)) as session:
         wait_until(lambda: session.view().first_frame == 4, "the twelfth map")
         view = session.view()
         assert view.track is not None
@@ -228,7 +230,8 @@ def test_unusable_sources_and_options(tmp_path: Path, stream: Path) -> None:
         refused(stream, "--live", "--web", *flags, code=64, words=f"{flags[0]}: does not apply to a live source")
     words = "--saliency-offset auto: needs trial encodes of a file, not of a live source"
     refused(stream, "--live", "--web", "--saliency-offset", "auto", code=64, words=words)
-    refused(stream, "--live", "--web", "--device", "cuda", code=64, words="--device cuda: live sources are analysed")
+    if probe().driver_error is not None:
+        refused(stream, "--live", "--web", "--device", "cuda", code=69, words="--device cuda: there is no NVIDIA driver")
     refused(stream, "--live", "--web", "--analysis-fps", 0, code=64, words="--analysis-fps 0: out of range")
 
 

@@ -8,32 +8,102 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from clips import ffmpeg, make_clip
 from kernel_backends import Backend
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
-from gpu_saliency.analysis.cuda import recorder, reducer
+from gpu_saliency.analysis.cpu import CpuDevice
+from gpu_saliency.analysis.cuda import live, recorder, reducer
+from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
+from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
+from gpu_saliency.analysis.cuda.decode.upload import Packing, pack
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 from gpu_saliency.analysis.cuda.memory import Traffic
 from gpu_saliency.analysis.cuda.recorder import DeviceRecorder, RangeSamples
 from gpu_saliency.analysis.cuda.reducer import DeviceReducer
 from gpu_saliency.analysis.reduce import HostReducer
-from gpu_saliency.analysis.track import SaliencyTrack, encode_gaze, encode_saliency
+from gpu_saliency.analysis.track import SaliencyTrack, encode_gaze, encode_saliency, join_samples
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.model.maps import Maps
+from gpu_saliency.model.onnx import SaliencyModel
+from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.decode import DecodeTally, decode_frames
+from gpu_saliency.source.probe import probe_clip
 
 CLIP = Clip(Path("clip.mp4"), 333, 180, "yuv420p", Fraction(24), 12, rotation=0)
 SIZE = InputSize((96, 54), (96, 64))
 STREAM = contextlib.nullcontext()
 COUNT = 7
+DEEP = ("-vf", "scale=320:192", "-pix_fmt", "yuv422p10le")
+TURNED = ("-display_hflip", "-display_rotation:v:0", "90")
+SHRINK = 1.5
+"""Mean difference in codes by which swscale and the kernel, which shrink in two ways, may change maps; a wrong turn makes tens."""
+
+
+class HostStream:
+    """A stream whose work is done at once."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+
+class HostUploader:
+    """Keeps every frame in memory of its own."""
+
+    def __init__(self, _traffic: Traffic) -> None:
+        self._memory: list[Any] = []
+
+    def place(self, frame: av.VideoFrame, _stream: Any) -> Surface:
+        layout = SampleLayout.of(frame.format.name)
+        assert layout is not None
+        layout = replace(layout, chroma_offset=chroma_offset(frame, layout.chroma_shift))
+        packing = Packing.of(layout, frame.width, frame.height)
+        self._memory.append(np.empty(packing.total, np.uint8))
+        pack(frame, packing, self._memory[-1])
+        planes = tuple(self._memory[-1].ctypes.data + offset for offset in packing.offsets)
+        return Surface(layout, frame.width, frame.height, planes, packing.pitches[0], packing.pitches[-1])
+
+
+class HostSession:
+    """The model in a session of the CPU, with the interface of a `CudaSession`."""
+
+    cuda_stream = STREAM
+
+    def __init__(self, model: SaliencyModel, size: InputSize) -> None:
+        self._model, self.shape = model, (1, 3, *size.padded[::-1])
+
+    def bind(self, model_input: Any) -> Any:
+        return model_input
+
+    def run(self, binding: Any) -> Maps:
+        return self._model(binding)
+
+
+class HostModel:
+    """A `CudaModel` whose sessions run on the host."""
+
+    batch_size = 1
+
+    def __init__(self) -> None:
+        self._model = SaliencyModel(DEFAULT_MODEL)
+        self.path, self.attention, self.input_size = self._model.path, self._model.attention, self._model.input_size
+
+    def session(self, _gpu: int, _batch_size: int, size: InputSize) -> HostSession:
+        return HostSession(self._model, size)
 
 
 @pytest.fixture
@@ -43,7 +113,7 @@ def on_host(host_backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("empty", "zeros", "concatenate", "asarray"):
         setattr(cupy, name, getattr(np, name))
     cupy.asnumpy = np.array
-    cupy.cuda = SimpleNamespace(Device=lambda _: contextlib.nullcontext(), Stream=lambda **_: contextlib.nullcontext())
+    cupy.cuda = SimpleNamespace(Device=lambda _: contextlib.nullcontext(), Stream=lambda **_: HostStream())
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(Kernels, "on", classmethod(lambda *_: host_backend.kernels))
 
@@ -52,8 +122,9 @@ def on_host(host_backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
             traffic.to_host += sum(array.nbytes for array in arrays)
         return [array.copy() for array in arrays]
 
-    monkeypatch.setattr(recorder, "to_host", to_host)
-    monkeypatch.setattr(reducer, "to_host", to_host)
+    for module in (recorder, reducer, live):
+        monkeypatch.setattr(module, "to_host", to_host)
+    monkeypatch.setattr(live, "Uploader", HostUploader)
 
 
 def noise(*, has_gaze: bool) -> tuple[Maps, Any]:
@@ -123,3 +194,32 @@ def test_segments_are_reduced_as_on_the_host(aggregator: str) -> None:
         found, expected = (getattr(one, name)(track, starts, aggregator, 0.6) for one in (device, host))
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(device.reduce_activity(track, starts), host.reduce_activity(track, starts))
+
+
+@pytest.mark.usefixtures("on_host")
+@pytest.mark.parametrize("extra", [(), DEEP, TURNED], ids=("plain", "deep", "turned"))
+def test_a_live_source(tmp_path: Path, extra: tuple[str, ...]) -> None:
+    """Frame by frame as on the CPU, apart from the way to shrink; a plan reduces on the device what the host has, bit for bit."""
+    path = make_clip(tmp_path / "plain.mkv", size="320x192", extra=extra if extra == DEEP else ())
+    if extra == TURNED:
+        ffmpeg(*extra, "-i", path, "-c", "copy", path := tmp_path / "turned.mp4")
+    clip = probe_clip(path)
+    assert clip.mirrored == (extra == TURNED)
+    frames = list(decode_frames(clip, DecodeTally()))[:9:3]
+    host_model: Any = HostModel()
+    device, host = live.CudaLiveRun(clip, host_model, 0), CpuDevice().start_live(clip, SaliencyModel(DEFAULT_MODEL))
+    found, expected = ([run.add(3 * i, frame) for i, frame in enumerate(frames)] for run in (device, host))
+    for one, other in zip(found, expected, strict=True):
+        assert one.samples.sample_frame.tolist() == other.samples.sample_frame.tolist()
+        assert one.samples.gaze is not None
+        assert other.samples.gaze is not None
+        for codes, codes_of_host in ((one.samples.saliency, other.samples.saliency), (one.samples.gaze, other.samples.gaze)):
+            assert codes.shape == codes_of_host.shape
+            assert np.abs(codes.astype(int) - codes_of_host).mean() < SHRINK
+        assert one.samples.motion == pytest.approx(other.samples.motion, abs=1e-3)
+        assert np.abs(one.samples.activity.astype(int) - other.samples.activity).mean() < 3 * SHRINK
+    samples, starts = join_samples([one.samples for one in found]), np.array([0, 1])
+    track = SaliencyTrack(samples.saliency, samples.activity, samples.sample_frame, samples.motion, 7, gaze=samples.gaze)
+    for name in ("reduce_saliency", "reduce_gaze"):
+        reduced, by_host = (getattr(one, name)(track, starts, "mean", 0.6) for one in (device.reducer(found), HostReducer()))
+        np.testing.assert_array_equal(reduced, by_host)

@@ -120,6 +120,9 @@ class RunsOutOfMemory:
     def load_model(self, path: Path) -> Model:
         return self._device.load_model(path)
 
+    def start_live(self, clip: Clip, model: Model) -> Any:
+        raise NotImplementedError
+
     def start(self, clip: Clip, model: Model, sampling: Sampling) -> Any:
         run: Any = self._device.start(clip, model, sampling)
         infer: Callable[..., Any] = run.infer

@@ -22,6 +22,7 @@ from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.interface import Decoder
 from gpu_saliency.analysis.cuda.decode.setup import ClipDecoding
 from gpu_saliency.analysis.cuda.lane import Lane, Slot
+from gpu_saliency.analysis.cuda.live import CudaLiveRun
 from gpu_saliency.analysis.cuda.memory import Traffic, cuda_error, on_gpu, to_host
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.probe import GpuMachine, require_cuda
@@ -57,6 +58,11 @@ class CudaDevice:
     def start(self, clip: Clip, model: Model, sampling: Sampling) -> CudaRun:
         assert isinstance(model, CudaModel)
         return CudaRun(clip, model, sampling, self._settings, self._machine)
+
+    def start_live(self, clip: Clip, model: Model) -> CudaLiveRun:
+        """Start the analysis of a live source on the first GPU."""
+        assert isinstance(model, CudaModel)
+        return CudaLiveRun(clip, model, self._settings.gpus[0])
 
 
 class CudaRun:

@@ -7,16 +7,11 @@ import time
 from collections import deque
 from fractions import Fraction
 
-import numpy as np
-
-from gpu_saliency.analysis.recorder import HostRecorder
-from gpu_saliency.analysis.track import SaliencyTrack, Samples, join_samples
+from gpu_saliency.analysis.device import Device, LiveSample, Model
+from gpu_saliency.analysis.track import SaliencyTrack, join_samples
 from gpu_saliency.errors import GpuSaliencyError
-from gpu_saliency.model.onnx import SaliencyModel, normalise
-from gpu_saliency.preview.live.reader import LatestFrame, LiveReader
+from gpu_saliency.preview.live.reader import LiveReader
 from gpu_saliency.preview.planner import Planner, View
-from gpu_saliency.source.decode import FrameBatch
-from gpu_saliency.source.shrink import Shrinker
 
 WINDOW_SECONDS = 10
 """Length of the kept track; older maps are dropped."""
@@ -25,23 +20,22 @@ _WAIT_SECONDS = 0.2
 
 
 class LiveSession:
-    """The analysis of one live source on the CPU, shared by all its viewers. A context manager: it ends with the block."""
+    """The analysis of one live source, shared by all its viewers. A context manager: it ends with the block."""
 
-    def __init__(self, reader: LiveReader, model: SaliencyModel, rate: Fraction) -> None:
-        """``rate`` is the largest number of maps per second; a slow machine makes fewer."""
+    def __init__(self, reader: LiveReader, device: Device, model: Model, rate: Fraction) -> None:
+        """``model`` is loaded on ``device``. ``rate`` is the largest number of maps per second; a slow machine makes fewer."""
         self.reader, self.clip, self.name = reader, reader.clip, reader.name
-        self.origin = f"model {model.path.stem}"
+        self.origin = f"model {model.describe()['name']}"
         self.planner = Planner(reader.clip)
-        self._model, self._interval = model, float(1 / rate)
-        self._samples: deque[Samples] = deque(maxlen=max(2, round(WINDOW_SECONDS * rate)))
+        self._interval = float(1 / rate)
+        self._samples: deque[LiveSample] = deque(maxlen=max(2, round(WINDOW_SECONDS * rate)))
         self._lock = threading.Lock()
         self._added = self._viewed = 0
         self._error: GpuSaliencyError | None = None
         self._view = View(0, None, finished=False, live=reader.status())
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._analyse, name="analysis", daemon=True)
-        self._size = model.input_size(self.clip.upright_aspect)
-        self._recorder = HostRecorder(self.clip, self._size, model.attention)
+        self._run = device.start_live(self.clip, model)
 
     def __enter__(self) -> LiveSession:
         self._thread.start()
@@ -57,7 +51,10 @@ class LiveSession:
             status = self.reader.status()
             if self._added != self._viewed or status != self._view.live or self._error is not self._view.error:
                 self._viewed = self._added
-                track, first = self._track()
+                try:
+                    track, first = self._track()
+                except GpuSaliencyError as error:  # the GPU failed between two maps
+                    self._error, track, first = error, self._view.track, self._view.first_frame
                 self._view = View(self._view.version + 1, track, finished=False, error=self._error, first_frame=first, live=status)
             return self._view
 
@@ -65,7 +62,7 @@ class LiveSession:
         """The track of the kept samples, and the number of its first frame in the source. ``None`` and 0 before the first map."""
         if not self._samples:
             return None, 0
-        samples = join_samples(self._samples)
+        samples = join_samples([one.samples for one in self._samples])
         first = int(samples.sample_frame[0])
         numbers = samples.sample_frame - first
         track = SaliencyTrack(
@@ -76,11 +73,11 @@ class LiveSession:
             frame_count=int(numbers[-1]) + 1,
             gaze=samples.gaze,
             attention=samples.attention,
+            reducer=self._run.reducer(self._samples),
         )
         return track, first
 
     def _analyse(self) -> None:
-        shrink = Shrinker(self._size.content, self.clip.orientation)
         last = -1
         while not self._closing.is_set():
             began = time.monotonic()
@@ -89,15 +86,11 @@ class LiveSession:
                 continue
             last = latest.number
             try:
-                samples = self._infer(latest, shrink)
+                sample = self._run.add(latest.number, latest.frame)
             except GpuSaliencyError as error:
                 self._error = error
                 return
             with self._lock:
-                self._samples.append(samples)
+                self._samples.append(sample)
                 self._added += 1
             self._closing.wait(max(0.0, began + self._interval - time.monotonic()))
-
-    def _infer(self, latest: LatestFrame, shrink: Shrinker) -> Samples:
-        batch = FrameBatch(np.array([latest.number], np.int64), shrink(latest.frame)[None])
-        return self._recorder.add(batch, self._model(normalise(batch.rgb, self._size.padded)))

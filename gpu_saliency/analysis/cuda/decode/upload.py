@@ -18,6 +18,7 @@ from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, De
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
+from gpu_saliency.analysis.cuda.memory import Traffic
 from gpu_saliency.source.decode import decode_frames
 
 _STAGES = 3
@@ -29,10 +30,8 @@ class UploadDecoder:
     meters_scenes = True
 
     def __init__(self, request: DecodeRequest) -> None:
-        self._clip, self._tally, self._traffic = request.clip, request.tally, request.traffic
-        self._stages: list[_Stage] = []
-        self._next = 0
-        self._offsets: dict[str, tuple[int, int]] = {}
+        self._clip, self._tally = request.clip, request.tally
+        self._uploader = Uploader(request.traffic)
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -41,9 +40,23 @@ class UploadDecoder:
         assert frame_range is None or frame_range.start == 0, "one range only: libavcodec uses all cores for it"
         for number, frame in enumerate(decode_frames(self._clip, self._tally)):
             readable, colour = readable_frame(frame)
-            yield DecodedFrame(number, colour, lambda frame=readable: self._place(frame, cuda_stream))  # type: ignore[misc]
+            yield DecodedFrame(number, colour, lambda frame=readable: self._uploader.place(frame, cuda_stream))  # type: ignore[misc]
 
-    def _place(self, frame: av.VideoFrame, cuda_stream: Any) -> Surface:
+
+class Uploader:
+    """Copies frames from the host to GPU memory, through a ring of buffers."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._stages: list[_Stage] = []
+        self._next = 0
+        self._offsets: dict[str, tuple[int, int]] = {}
+
+    def place(self, frame: av.VideoFrame, cuda_stream: Any) -> Surface:
+        """Enqueue the copy of ``frame``, from `readable_frame`, on ``cuda_stream``, which is the same in each call.
+
+        The surface is valid for work on that stream until two more frames were placed.
+        """
         name = frame.format.name
         layout = SampleLayout.of(name)
         assert layout is not None, "readable_frame returns a format that has a layout"
