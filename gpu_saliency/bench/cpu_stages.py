@@ -11,7 +11,7 @@ import numpy as np
 from gpu_saliency.analysis.cpu import CpuDevice
 from gpu_saliency.analysis.recorder import HostRecorder
 from gpu_saliency.analysis.run import analyse_clip
-from gpu_saliency.bench.first_map import first_map
+from gpu_saliency.bench.first_map import warm_first_map
 from gpu_saliency.bench.stages import STAGES, Timed, timed
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.model.onnx import SaliencyModel, normalise
@@ -97,7 +97,7 @@ class CpuStages:
         return timed(work)
 
     def first_map(self) -> Timed:
-        return timed(lambda: first_map(self._clip.path, CpuDevice(), self._model, self._sampling))
+        return warm_first_map(self._clip.path, CpuDevice(), self._model, self._sampling)
 
     def facts(self) -> dict[str, Any]:
         none = dict.fromkeys(("bytes_to_device", "bytes_to_host", "device_peak_bytes"))

@@ -18,7 +18,7 @@ from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.analysis.run import analyse_clip
 from gpu_saliency.bench.device_clock import timed_on
-from gpu_saliency.bench.first_map import first_map
+from gpu_saliency.bench.first_map import warm_first_map
 from gpu_saliency.bench.kept_surfaces import KeptSurfaces
 from gpu_saliency.bench.stages import ONE_DECODER, STAGES, Timed, timed
 from gpu_saliency.grid import grid_shape
@@ -165,7 +165,7 @@ class CudaStages:
 
     def first_map(self) -> Timed:
         with memory_errors_as_missing(self.gpu):
-            return timed(lambda: first_map(self._clip.path, self._device, self._model, self._sampling))
+            return warm_first_map(self._clip.path, self._device, self._model, self._sampling)
 
     def facts(self) -> dict[str, Any]:
         facts = self._facts

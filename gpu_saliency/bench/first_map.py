@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 from gpu_saliency.analysis.device import Device, Model
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
+from gpu_saliency.bench.stages import Timed
 from gpu_saliency.errors import ToolMissingError
 from gpu_saliency.model.onnx import SaliencyModel
 from gpu_saliency.process import children
+from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.source.sampling import Sampling
 
@@ -29,28 +32,32 @@ _SECONDS = 300
 """Timeout of the new process; the first start of a GPU and of a model on it takes tens of seconds."""
 
 
-def first_map(path: Path, device: Device, model: Model, sampling: Sampling | None, settings: AnalysisSettings | None = None) -> int:
-    """Probe ``path`` and run its analysis up to the first batch of maps, which is copied to the host. Returns their number.
+def warm_first_map(path: Path, device: Device, model: Model, sampling: Sampling) -> Timed:
+    """Time the first batch of maps of ``path`` with a device and a model that are in use; the end of the run is not in it."""
+    started = time.monotonic()
+    count, arrived = _first_map(path, device, model, lambda _: sampling)
+    return Timed(count, arrived - started)
 
-    ``settings`` give the sampling where it is ``None``.
+
+def _first_map(path: Path, device: Device, model: Model, sampling_of: Callable[[Clip], Sampling]) -> tuple[int, float]:
+    """Probe ``path`` and run its analysis up to the first batch of maps.
+
+    Returns their number, and the time on the monotonic clock when they were on the host.
     """
     clip = probe_clip(path)
-    if sampling is None:
-        assert settings is not None
-        sampling = settings.sampling(clip)
-    run = device.start(clip, model, sampling)
+    run = device.start(clip, model, sampling_of(clip))
     with contextlib.closing(run.batches()) as batches:
         batch = next(batches)
         maps = run.infer(batch)
         if device.name != "cuda":
-            return len(maps.saliency)
+            return len(maps.saliency), time.monotonic()
         # Imported lazily, so that an unused device costs nothing.
         from gpu_saliency.analysis.cuda.memory import on_gpu, to_host
 
         session = batch.lane.session
         with on_gpu(session.gpu):
             (saliency,) = to_host([maps.saliency], session.cuda_stream)
-        return len(saliency)
+        return len(saliency), time.monotonic()
 
 
 def cold_first_map(path: Path, settings: AnalysisSettings, device: str, batch_size: int) -> float:
@@ -89,8 +96,7 @@ def _main(given: dict[str, Any]) -> None:
     device, model, _ = choose_device(settings.device, settings.model_path, settings.gpu)
     if isinstance(model, SaliencyModel) and model.batch_size > 1:
         model.contract = replace(model.contract, batch_size=gpu.batch_size)  # as in `CpuStages`
-    first_map(Path(given["path"]), device, model, None, settings)
-    print(time.monotonic(), flush=True)
+    print(_first_map(Path(given["path"]), device, model, settings.sampling)[1], flush=True)
 
 
 if __name__ == "__main__":
