@@ -47,7 +47,8 @@ def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
     heads = ["decode,\n1 decoder" if name == ONE_DECODER else name for name in stages]
     heads += ["whole /\nmin(decode,\ninfer)", "first map s,\ncold, warm", "host MB", "device MB", "to device", "to host"]
     for head in ("clip", "batch", *heads):
-        table.add_column(head, justify="left" if head == "clip" else "right", no_wrap=head != "clip")
+        is_clip = head == "clip"
+        table.add_column(head, justify="left" if is_clip else "right", no_wrap=not is_clip, min_width=24 if is_clip else None)
     for row in rows:
         rates = [_fps(row.stages.get(name)) for name in stages]
         cold, warm = (row.first_map_seconds[name] for name in ("cold", "warm"))

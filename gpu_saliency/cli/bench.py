@@ -23,7 +23,7 @@ from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.source.clip import MAX_SIDE
 from gpu_saliency.source.probe import probe_clip
 
-_TABLE_WIDTH = 170
+_TABLE_WIDTH = 190
 
 
 @with_groups
