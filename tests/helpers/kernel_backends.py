@@ -34,11 +34,14 @@ class Backend(Protocol):
     def address(self, array: Any) -> int: ...
 
 
-def build_shim(folder: Path) -> Path:
-    """Compile the kernels with g++ into ``folder``. Raises `subprocess.CalledProcessError`, after g++ has printed its errors."""
+def build_shim(folder: Path, *options: str) -> Path:
+    """Compile the kernels with g++ into ``folder``; ``-DONE_THREAD`` as in shim.cpp.
+
+    Raises `subprocess.CalledProcessError`, after g++ has printed its errors.
+    """
     (folder / "module.cu").write_text(module_source(), encoding="utf-8")
     library = folder / "kernels.so"
-    subprocess.run([*GXX, *STRICT, f"-I{SHIM}", f"-I{folder}", str(SHIM / "shim.cpp"), "-o", str(library)], check=True)
+    subprocess.run([*GXX, *STRICT, *options, f"-I{SHIM}", f"-I{folder}", str(SHIM / "shim.cpp"), "-o", str(library)], check=True)
     return library
 
 
