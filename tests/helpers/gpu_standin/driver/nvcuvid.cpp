@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "ffnvcodec/dynlink_cuda.h"
@@ -13,6 +14,7 @@
 
 extern "C" int standin_current_gpu(void);
 extern "C" void standin_count_caps(void);
+extern "C" int standin_is_empty(void);
 
 namespace {
 
@@ -29,6 +31,7 @@ struct Entry {
 struct Pictures {
     Head head;
     std::vector<Entry> entries;
+    std::unordered_map<int64_t, long> by_pts;
     std::vector<unsigned char> samples;
 
     size_t line() const { return static_cast<size_t>(head.width * (head.bits > 8 ? 2 : 1)); }
@@ -48,6 +51,9 @@ unsigned char* mapped(const std::shared_ptr<Pictures>& from, long index, unsigne
     static std::vector<std::shared_ptr<Pictures>> kept;
     const std::lock_guard<std::mutex> guard(lock);
     *pitch = static_cast<unsigned>((from->chroma_line() + 511) / 512 * 512);
+    if (standin_is_empty()) {
+        index = -1;  // it will not be read
+    }
     auto& memory = made[{from.get(), index}];
     if (!memory.empty()) {
         return memory.data();
@@ -139,6 +145,9 @@ int standin_pictures(const char* path) {
     const bool whole = fread(read->entries.data(), sizeof(Entry), count, file) == count &&
                        fread(read->samples.data(), 1, read->samples.size(), file) == read->samples.size();
     fclose(file);
+    for (size_t i = 0; i < count; ++i) {
+        read->by_pts[read->entries[i].pts] = static_cast<long>(i);
+    }
     const std::lock_guard<std::mutex> guard(lock);
     pictures = read;
     return whole ? 0 : 1;
@@ -162,14 +171,12 @@ CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATAPACKET* packet
         if (!parser->started && !(parser->started = start(parser, packet))) {
             return INVALID_VALUE;
         }
-        long index = -1;
-        for (size_t i = 0; i < parser->pictures->entries.size() && index < 0; ++i) {
-            index = parser->pictures->entries[i].pts == packet->timestamp ? static_cast<long>(i) : -1;
-        }
-        if (index < 0) {
+        const auto found = parser->pictures->by_pts.find(packet->timestamp);
+        if (found == parser->pictures->by_pts.end()) {
             fprintf(stderr, "stand-in NVDEC: no picture has the time stamp %lld\n", packet->timestamp);
             return INVALID_VALUE;
         }
+        const long index = found->second;
         const Entry& entry = parser->pictures->entries[static_cast<size_t>(index)];
         if (entry.place != parser->next_place) {
             parser->first_place = entry.place;

@@ -95,6 +95,8 @@ void standin_queue(void* stream, void (*work)(long), long number) {
     queue(stream_of(stream), [work, number] { work(number); });
 }
 
+int standin_is_empty(void) { return current == Schedule::empty; }
+
 void standin_limit(size_t bytes) { limit = bytes; }
 size_t standin_allocated(void) { return allocated_bytes(); }
 
