@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -266,35 +267,53 @@ def test_only_the_track_is_copied_to_the_host(cut_clip: Clip) -> None:
     assert compact <= found.facts["copied_to_host_bytes"] <= compact + scenes + 64
 
 
-@pytest.mark.needs_cuda
-def test_surfaces_are_read_before_they_are_reused(cut_clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before each fetch all surfaces of the last one are overwritten, on a stream that waits for no other."""
+class Decoder:
+    """PyNvVideoCodec's decoder. Before each fetch ``before`` gets the frames of the last fetch and the address of the stream."""
+
+    def __init__(self, create: Callable[..., Any], before: Callable[[Any, int], None], **options: Any) -> None:
+        self._decoder, self._before, self._stream = create(**options), before, options["cudastream"]
+        self._last: list[Any] = []
+
+    def Decode(self, packet: Any) -> Any:  # noqa: N802  # the library's name
+        self._before(self._last, self._stream)
+        self._last = self._decoder.Decode(packet)
+        return self._last
+
+
+def poison(frames: Any, stream: int) -> None:
+    """Overwrite the surfaces on the decoder's stream: kernels that read them on another stream, or later, get this."""
     import cupy
+
+    for frame in frames:
+        cupy.cuda.runtime.memsetAsync(frame.GetPtrToPlane(0), 0xA5, frame.framesize(), stream)
+
+
+def wait(_: Any, stream: int) -> None:
+    """Let the host wait for the stream: if the track changes, the library does not fill the surfaces in the order of the stream."""
+    import cupy
+
+    cupy.cuda.runtime.streamSynchronize(stream)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("before", [poison, wait])
+def test_surfaces_are_filled_and_read_in_the_order_of_the_stream(
+    cut_clip: Clip, monkeypatch: pytest.MonkeyPatch, before: Callable[[Any, int], None]
+) -> None:
     import PyNvVideoCodec
 
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
         lack("cuda", expected.facts["decoder_reason"])
-    real = PyNvVideoCodec.CreateDecoder
-    poison = cupy.cuda.Stream(non_blocking=True)
-    poisoned = []
+    fetched = []
 
-    class Poisoning:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self._decoder = real(*arguments, **options)
-            self._last: list[Any] = []
+    def count(frames: Any, stream: int) -> None:
+        fetched.extend(frames)
+        before(frames, stream)
 
-        def Decode(self, packet: Any) -> Any:  # noqa: N802  # the library's name
-            for frame in self._last:
-                cupy.cuda.runtime.memsetAsync(frame.GetPtrToPlane(0), 0xA5, frame.framesize(), poison.ptr)
-                poisoned.append(frame.framesize())
-            poison.synchronize()
-            self._last = self._decoder.Decode(packet)
-            return self._last
-
-    monkeypatch.setattr(PyNvVideoCodec, "CreateDecoder", Poisoning)
+    monkeypatch.setattr(PyNvVideoCodec, "CreateDecoder", functools.partial(Decoder, PyNvVideoCodec.CreateDecoder, count))
     found = analyse("cuda", cut_clip)
-    assert len(poisoned) >= 40
+    assert len(fetched) >= 40
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)
     np.testing.assert_array_equal(found.track.gaze, expected.track.gaze)
     np.testing.assert_array_equal(found.track.motion, expected.track.motion)

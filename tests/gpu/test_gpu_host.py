@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +28,8 @@ from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
 from gpu_saliency.analysis.cuda.device import sampled_frames
-from gpu_saliency.analysis.cuda.kernels.launch import _cuda_value
+from gpu_saliency.analysis.cuda.kernels.launch import FORMATS, address_of
+from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments
 from gpu_saliency.analysis.cuda.libraries import library_folders
 from gpu_saliency.analysis.cuda.probe import Gpu, GpuMachine
 from gpu_saliency.analysis.cuda.scene_changes import join_changes
@@ -293,12 +295,14 @@ def test_inconsistent_surfaces_are_refused() -> None:
 
 
 def test_kernel_arguments_have_the_declared_width() -> None:
-    """CuPy has passed ``None`` as -1 (cupy/cupy#9046), and passes Python numbers as 64 bits."""
-    for value, expected in ((None, np.uint64(0)), (2**63, np.uint64(2**63))):
-        found = _cuda_value("pointer", value)
-        assert (found, found.dtype) == (expected, np.uint64)
-    assert _cuda_value("int32", True).dtype == np.int32
-    assert _cuda_value("float32", 0.5).dtype == np.float32
+    """In eight bytes each, at the beginning; in the order of bytes of this machine."""
+    for kinds in kernel_arguments().values():
+        for kind in kinds:
+            packed = struct.pack(f"={FORMATS[kind]}", 1)
+            assert len(packed) == 8
+            assert np.frombuffer(packed, "uint64" if kind == "pointer" else kind)[0] == 1
+    array = np.zeros(3, np.float32)
+    assert [address_of(value) for value in (None, 2**63, array)] == [0, 2**63, array.ctypes.data]
 
 
 def test_cuda_libraries_are_found_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.kernels.launch import address_of
 from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments, module_source
 
 SHIM = Path(__file__).parent / "kernel_shim"
@@ -34,11 +35,14 @@ class Backend(Protocol):
     def address(self, array: Any) -> int: ...
 
 
-def build_shim(folder: Path) -> Path:
-    """Compile the kernels with g++ into ``folder``. Raises `subprocess.CalledProcessError`, after g++ has printed its errors."""
+def build_shim(folder: Path, *options: str) -> Path:
+    """Compile the kernels with g++ into ``folder``; ``-DONE_THREAD`` as in shim.cpp.
+
+    Raises `subprocess.CalledProcessError`, after g++ has printed its errors.
+    """
     (folder / "module.cu").write_text(module_source(), encoding="utf-8")
     library = folder / "kernels.so"
-    subprocess.run([*GXX, *STRICT, f"-I{SHIM}", f"-I{folder}", str(SHIM / "shim.cpp"), "-o", str(library)], check=True)
+    subprocess.run([*GXX, *STRICT, *options, f"-I{SHIM}", f"-I{folder}", str(SHIM / "shim.cpp"), "-o", str(library)], check=True)
     return library
 
 
@@ -56,12 +60,13 @@ class ShimLaunch:
         status = self._launch(name.encode(), *sizes, pointers, ctypes.c_size_t(len(values)))
         assert status == 0, f"{name}: " + {1: "the shim does not know it", 2: f"takes not {len(values)} arguments"}[status]
 
+    def prepare(self, name: str, grid: tuple[int, ...], block: tuple[int, ...]) -> Callable[..., None]:
+        return lambda *values: self(name, grid, block, values)
+
     @staticmethod
     def _value(kind: str, value: Any) -> Array:
         """An array of one element, in the width that the kernel declares."""
-        if kind == "pointer":
-            return np.array([value.ctypes.data if isinstance(value, np.ndarray) else value or 0], np.uint64)
-        return np.array([value], kind)
+        return np.array([address_of(value)], np.uint64) if kind == "pointer" else np.array([value], kind)
 
 
 class ShimBackend:

@@ -38,6 +38,8 @@ class Slot:
     """Event on the lane's stream after the slot is filled; the model waits for it."""
     consumed: Any
     """Event on the model's stream after the slot is read; the lane waits for it before it fills the slot again."""
+    places: list[tuple[int, int]]
+    """Addresses of the input and of the luma of each sample of the batch."""
     target: RangeSamples | None = None
     """The range of its samples. Its lane may already decode the next one."""
     numbers: list[int] = field(default_factory=list)
@@ -81,6 +83,7 @@ class Lane:
         with on_gpu(self.session.gpu):
             self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
             self._kernels = Kernels.on(self._cuda_stream)
+            self._picture_to_input = self._kernels.prepare_picture_to_input(self._size, self._orientation)
             for _ in range(SLOTS):
                 self._free.put(self._make_slot())
             try:
@@ -104,8 +107,11 @@ class Lane:
             # Zeros, so that the unused places of a first batch that is not full have finite numbers.
             model_input = cupy.zeros((batch, 3, height, width), np.float32)
             luma = cupy.zeros((batch, self._size.content[1], self._size.content[0]), np.float32)
-        events = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
-        return Slot(self, model_input, luma, self.session.bind(model_input), *events)
+        filled, consumed = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
+        starts = (model_input.data.ptr, luma.data.ptr)
+        steps = (model_input.strides[0], luma.strides[0])
+        places = [(starts[0] + i * steps[0], starts[1] + i * steps[1]) for i in range(batch)]
+        return Slot(self, model_input, luma, self.session.bind(model_input), filled, consumed, places)
 
     def _filled_slots(self, target: RangeSamples) -> Iterator[Slot]:
         sampled = self._sampled(target)
@@ -137,14 +143,12 @@ class Lane:
             target.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
         target.scenes.add(surface, self._kernels, self._cuda_stream)
 
-    def _add(self, decoded: DecodedFrame, range_samples: RangeSamples) -> Iterator[Slot]:
+    def _add(self, decoded: DecodedFrame, target: RangeSamples) -> Iterator[Slot]:
         """Preprocess a frame into the current slot; yields the slot when it is full."""
         if self._slot is None:
-            self._slot = self._take(range_samples)
-        slot, place = self._slot, len(self._slot.numbers)
-        matrix = self._matrix(decoded.colour)
-        target = slot.model_input[place], slot.luma[place]
-        self._kernels.picture_to_input(decoded.surface(), self._size, self._orientation, matrix, *target)
+            self._slot = self._take(target)
+        slot = self._slot
+        self._picture_to_input(decoded.surface(), self._matrix(decoded.colour), *slot.places[len(slot.numbers)])
         slot.numbers.append(decoded.number)
         if len(slot.numbers) == self.session.shape[0]:
             yield self._hand_over()
@@ -172,7 +176,8 @@ class Lane:
         """Make ``slot`` free for reuse; the consumer calls this after it has recorded ``slot.consumed``."""
         self._free.put(slot)
 
-    def _matrix(self, colour: Colour) -> Any:
+    def _matrix(self, colour: Colour) -> int:
+        """The address of the conversion matrix for ``colour``."""
         import cupy
 
         if colour not in self._matrices:
@@ -180,4 +185,4 @@ class Lane:
             with self._cuda_stream:
                 self._matrices[colour] = cupy.asarray(matrix)
             self._traffic.to_device += matrix.nbytes
-        return self._matrices[colour]
+        return int(self._matrices[colour].data.ptr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from gpu_saliency.analysis.cuda.kernels.checked import Kernels
 
 _CHUNK = 4096
 """Frames for which memory is allocated at a time, 16 KiB."""
+_BYTES = 4
+"""Bytes of a change, a float32."""
 
 
 class SceneChanges:
@@ -26,22 +28,41 @@ class SceneChanges:
         self.last = cupy.empty(lattice, np.float32)
         """Luma lattices of the first frame and of the latest; `join_changes` compares them across ranges."""
         self._chunks: list[Any] = []
+        self._next = self._end = 0
+        """Address of the next frame's change, and of the end of the last chunk."""
+        self._like: Surface | None = None
+        self._launch: Callable[[int, bool, int], None]
 
     def add(self, surface: Surface, kernels: Kernels, cuda_stream: Any) -> None:
-        import cupy
-
-        place = self.frames % _CHUNK
-        if place == 0:
-            self._chunks.append(cupy.empty(_CHUNK, np.float32))
-        kernels.scene_change(surface, self.frames > 0, self.last, self._chunks[-1][place : place + 1])
+        like = self._like
+        if like is None or surface.luma_pitch != like.luma_pitch or _differ(surface, like):
+            self._launch, self._like = kernels.prepare_scene_change(surface, self.last), surface
+        if self._next == self._end:
+            self._add_chunk()
+        self._launch(surface.planes[0], self.frames > 0, self._next)
+        self._next += _BYTES
         if self.frames == 0:
             with cuda_stream:
                 self.first = self.last.copy()
         self.frames += 1
 
+    def _add_chunk(self) -> None:
+        import cupy
+
+        chunk = cupy.empty(_CHUNK, np.float32)
+        self._chunks.append(chunk)
+        self._next = int(chunk.data.ptr)
+        self._end = self._next + _CHUNK * _BYTES
+
     def arrays(self) -> list[Any]:
         """The arrays to copy to the host: the two lattices, and the changes in chunks; the last chunk may be partly unused."""
         return [self.first, self.last, *self._chunks]
+
+
+def _differ(one: Surface, other: Surface) -> bool:
+    """Whether two surfaces differ in size or layout. The layout is often the same object, which is compared faster."""
+    sizes = one.width != other.width or one.height != other.height
+    return sizes or (one.layout is not other.layout and one.layout != other.layout)
 
 
 def join_changes(ranges: Sequence[tuple[int, Sequence[NDArray[np.float32]]]]) -> NDArray[np.float32]:

@@ -47,9 +47,11 @@ class NvdecDecoder:
         self._decoder: Any = None
         self._holds_pictures = False
         """Whether the library's decoder may hold pictures of a range that has ended."""
+        self._surfaces: dict[tuple[int, int], Surface] = {}
 
     def close(self) -> None:
         self._decoder = None
+        self._surfaces.clear()
 
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         frame_range = frame_range or FrameRange(0, self._index.frame_count)
@@ -58,24 +60,27 @@ class NvdecDecoder:
         # The decoder is closed, and its surfaces freed, only after the kernels that read them have finished.
         with contextlib.closing(fetch), _finished(cuda_stream):
             for frame in fetch:
-                number = self._number(frame, expected)
+                number = self._number(frame.getPTS(), expected)
                 if number is None or not frame_range.start <= number < frame_range.end:
                     continue
                 if number != expected:
                     raise missing_frame(self._clip.url, expected)
                 expected += 1
-                yield DecodedFrame(number, self._colour, lambda frame=frame: self._surface(frame, cuda_stream))  # type: ignore[misc]
+                yield DecodedFrame(number, self._colour, lambda frame=frame: self._surface(frame))  # type: ignore[misc]
                 if expected == frame_range.end:
                     return
         raise missing_frame(self._clip.url, expected)
 
-    def _number(self, frame: Any, expected: int) -> int | None:
-        """The frame's number, ``None`` if it is not in the clip.
+    def _number(self, pts: int, expected: int) -> int | None:
+        """The number of the frame with time stamp ``pts``, ``None`` if it is not in the clip.
 
         The frame's time stamp is its packet's, in the stream's time base (seen in MP4, Matroska and MPEG-TS).
         """
-        pts = frame.getPTS()
-        if pts < self._index.pts[0]:
+        stamps = self._index.pts
+        # Nearly every frame is the one that is expected, which is found faster than by a search.
+        if expected < len(stamps) and stamps.item(expected) == pts:
+            return expected
+        if pts < stamps[0]:
             return None
         try:
             return self._index.number_of(pts)
@@ -83,21 +88,22 @@ class NvdecDecoder:
             raise missing_frame(self._clip.url, expected) from None
 
     def _fed(self, frame_range: FrameRange, cuda_stream: Any) -> Generator[Any, None, None]:
-        """Send the packets of ``frame_range`` to the decoder; yields its frames, and others that the packets contain."""
+        """Send the packets of ``frame_range`` to the decoder; yields its frames, and others that the packets contain.
+
+        The host waits for nothing: each fetch writes to the surfaces on ``cuda_stream``, after the kernels that read them there.
+        """
         if self._decoder is None:
             codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
-            with self._errors():
+            try:
                 self._decoder = self._library.CreateDecoder(
                     gpuid=self._gpu, codec=codec, cudacontext=0, cudastream=cuda_stream.ptr, usedevicememory=True
                 )
+            except Exception as error:
+                raise self._failure(error) from error
         if self._holds_pictures:
             self._decode(None, 0)
         for data, pts in fed_packets(self._clip, self._index, frame_range):
-            frames = self._decode(data, pts)
-            yield from frames
-            if frames:
-                # The next fetch overwrites these surfaces, so the kernels that read them must have finished.
-                cuda_stream.synchronize()
+            yield from self._decode(data, pts)
 
     def _decode(self, data: av.Packet[Any] | None, pts: int) -> Any:
         """Send one packet; returns the pictures that are ready. ``None`` flushes: the next packet may begin another range.
@@ -108,15 +114,20 @@ class NvdecDecoder:
         packet = self._library.PacketData()
         packet.bsl, packet.bsl_data, packet.pts = (0, 0, 0) if data is None else (data.size, data.buffer_ptr, pts)
         self._holds_pictures = data is not None
-        with self._errors():
+        try:
             return self._decoder.Decode(packet)
+        except Exception as error:
+            raise self._failure(error) from error
 
-    def _surface(self, frame: Any, cuda_stream: Any) -> Surface:
-        import cupy
+    def _surface(self, frame: Any) -> Surface:
+        """The surface of ``frame``. The decoder has few surfaces, so that nearly every one was described before."""
+        key = (frame.GetPtrToPlane(0), frame.framesize())
+        surface = self._surfaces.get(key)
+        if surface is None:
+            surface = self._surfaces[key] = self._describe(frame)
+        return surface
 
-        event = frame.decoder_stream_event
-        if isinstance(event, int) and event:
-            cupy.cuda.runtime.streamWaitEvent(cuda_stream.ptr, event)
+    def _describe(self, frame: Any) -> Surface:
         try:
             layout = surface_layout(frame.format.name, self._bits, self._chroma_offset)
             addresses = [frame.GetPtrToPlane(i) for i in range(1 + layout.chroma_planes)]
@@ -127,18 +138,17 @@ class NvdecDecoder:
                 cure=f"give {setting('decoders', 'cpu')}",
             ) from error
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Convert the library's errors, which have no common type but `Exception`, to `SourceError`."""
+    def _failure(self, error: Exception) -> Exception:
+        """Convert an error of the library, whose errors have no common type but `Exception`."""
         try:
             with device_errors():
-                yield
-        except (GpuSaliencyError, DeviceMemoryError):
-            raise
-        except Exception as error:
+                raise error
+        except (GpuSaliencyError, DeviceMemoryError) as converted:
+            return converted
+        except Exception:
             words = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
-            raise nvdec_failure(self._clip.path, reason[:200]) from error
+            return nvdec_failure(self._clip.path, reason[:200])
 
 
 @contextlib.contextmanager

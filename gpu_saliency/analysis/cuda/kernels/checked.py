@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from gpu_saliency.analysis.activity import TEMPORAL_WEIGHT
 from gpu_saliency.analysis.aggregate import MOTION_FLOOR
 from gpu_saliency.analysis.cuda.decode.surface import Surface
-from gpu_saliency.analysis.cuda.kernels.launch import CudaLaunch, Launch
+from gpu_saliency.analysis.cuda.kernels.launch import CudaLaunch, Launch, address_of
 from gpu_saliency.analysis.track import ACTIVITY_STEPS
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.contract import InputSize
@@ -59,31 +60,70 @@ class Kernels:
         to codes first, as on the CPU path.
         """
         (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
-        _check_size(size)
+        launch = self.prepare_picture_to_input(size, orientation, whole_codes=whole_codes)
         _check("to_rgb", to_rgb, np.float32, (12,))
         _check("model_input", model_input, np.float32, (3, padded_h, padded_w))
         _check("luma", luma, np.float32, (content_h, content_w))
+        launch(surface, *(address_of(array) for array in (to_rgb, model_input, luma)))
+
+    def prepare_picture_to_input(
+        self, size: InputSize, orientation: int, *, whole_codes: bool = True
+    ) -> Callable[[Surface, int, int, int], None]:
+        """Return `picture_to_input` for many pictures: a function of surface and the addresses of matrix, input and luma.
+
+        The caller guarantees what `picture_to_input` checks of the arrays.
+        """
+        (content_w, content_h), (padded_w, padded_h) = size.content, size.padded
+        _check_size(size)
         _check_orientation(orientation)
-        layout = surface.layout
-        plane0, plane1, plane2 = (*surface.planes, None, None)[:3]
-        arguments = [plane0, plane1, plane2, surface.luma_pitch, surface.chroma_pitch, surface.width, surface.height]
-        arguments += [*layout.chroma_shift, *layout.chroma_offset, layout.sample_bytes, layout.sample_shift, to_rgb]
-        arguments += [content_w, content_h, padded_w, padded_h, orientation, whole_codes, model_input, luma]
         grid = (-(-padded_w // _TILE[0]), -(-padded_h // _TILE[1]))
-        self._launch("picture_to_input", grid, _TILE, arguments)
+        launch = self._launch.prepare("picture_to_input", grid, _TILE)
+        sizes = (content_w, content_h, padded_w, padded_h, orientation, whole_codes)
+
+        def run(surface: Surface, to_rgb: int, model_input: int, luma: int) -> None:
+            layout = surface.layout
+            planes = (*surface.planes, 0, 0)[:3]
+            launch(
+                *planes,
+                surface.luma_pitch,
+                surface.chroma_pitch,
+                surface.width,
+                surface.height,
+                *layout.chroma_shift,
+                *layout.chroma_offset,
+                layout.sample_bytes,
+                layout.sample_shift,
+                to_rgb,
+                *sizes,
+                model_input,
+                luma,
+            )
+
+        return run
 
     def scene_change(self, surface: Surface, has_previous: bool, lattice: DeviceArray, change: DeviceArray) -> None:
         """Write the mean luma change of ``surface`` from the frame before to ``change`` float32 ``[1]``; 0 without a frame before.
 
         ``lattice``, float32 of `lattice_shape`, holds the luma of the frame before; the kernel replaces it with that of this frame.
         """
-        (step_x, cols), (step_y, rows) = lattice_axis(surface.width), lattice_axis(surface.height)
-        _check("lattice", lattice, np.float32, (rows, cols))
         _check("change", change, np.float32, (1,))
-        layout = surface.layout
-        arguments = [surface.planes[0], surface.luma_pitch, layout.sample_bytes, layout.sample_shift, 2**layout.bits - 1]
-        arguments += [step_x, step_y, cols, rows, has_previous, lattice, change]
-        self._launch("scene_change", (1,), (BLOCK_THREADS,), arguments)
+        self.prepare_scene_change(surface, lattice)(surface.planes[0], has_previous, address_of(change))
+
+    def prepare_scene_change(self, like: Surface, lattice: DeviceArray) -> Callable[[int, bool, int], None]:
+        """Return `scene_change` for many surfaces that differ from ``like`` in their addresses only.
+
+        It is a function of the address of luma, ``has_previous`` and the address of one float32 for the change.
+        """
+        (step_x, cols), (step_y, rows) = lattice_axis(like.width), lattice_axis(like.height)
+        _check("lattice", lattice, np.float32, (rows, cols))
+        launch = self._launch.prepare("scene_change", (1,), (BLOCK_THREADS,))
+        layout, address = like.layout, address_of(lattice)
+        middle = (like.luma_pitch, layout.sample_bytes, layout.sample_shift, 2**layout.bits - 1, step_x, step_y, cols, rows)
+
+        def run(luma: int, has_previous: bool, change: int) -> None:
+            launch(luma, *middle, has_previous, address, change)
+
+        return run
 
     def saliency_blocks(
         self,
