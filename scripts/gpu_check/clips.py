@@ -28,12 +28,12 @@ class PackedClip:
     frames: int = 60
 
 
-def _x264(*parameters: str, crf: int = 33) -> dict[str, str]:
+def _x264(*parameters: str, crf: int = 35) -> dict[str, str]:
     keys = f"keyint={KEY_DISTANCE}", f"min-keyint={KEY_DISTANCE}", "scenecut=0", "bframes=3"
     return {"preset": "medium", "crf": str(crf), "x264-params": ":".join((*keys, *parameters))}
 
 
-def _x265(*parameters: str, crf: int = 34) -> dict[str, str]:
+def _x265(*parameters: str, crf: int = 36) -> dict[str, str]:
     keys = f"keyint={KEY_DISTANCE}", f"min-keyint={KEY_DISTANCE}", "scenecut=0", "bframes=3", "log-level=none"
     return {"preset": "fast", "crf": str(crf), "x265-params": ":".join((*keys, *parameters))}
 
