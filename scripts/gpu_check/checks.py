@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpu_check.outcomes import file_name
+
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL_SAMPLE = "test_the_same_as_by_gxx or nv12"
 """The kernel tests that the sanitizer runs; it makes a test many times slower."""
-REPEATED = 3
-"""Clips of 1080p that are repeated for measurements: H.264, HEVC and HEVC of 10 bits with closed GOPs."""
+CLOSED = 3
+"""The number of clips of 1080p with closed GOPs: H.264, HEVC and HEVC of 10 bits."""
+_EVERY_FRAME = ("--repeat", "16", "--batch", "1,32", "--every", "1", "--input-size", "256x144,512x288")
 _REQUIRE = {"GPU_SALIENCY_REQUIRE": "cuda,g++"}
 
 
@@ -39,23 +42,22 @@ def module(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-P", "-m", f"gpu_check.{name}", *map(str, arguments)]
 
 
-def first_checks(clips: Sequence[Path], long: Path, results: Path) -> list[Check]:
-    """The checks that find out what the machine has, so that the others can be chosen. ``clips`` are repeated to ``long``."""
+def first_checks(results: Path) -> list[Check]:
+    """The checks that find out what the machine has, so that the others can be chosen."""
     return [
         Check("libraries", module("libraries", results / "libraries.json"), 30),
         Check("imports", module("imports", results / "imports.json"), 90),
         Check("facts", module("facts"), 120),
-        Check("clips", module("repeat", long, *_division(clips)[0][:REPEATED]), 60, ("clips",)),
     ]
 
 
-def main_checks(clips: Sequence[Path], long: Path, results: Path, has_nvdec: bool) -> list[Check]:
-    """All other checks. ``clips`` are the short ones; ``long`` is the folder of the repeated ones."""
-    short, other = _division(clips)
+def main_checks(clips: Sequence[Path], results: Path, has_nvdec: bool) -> list[Check]:
+    """All other checks, on ``clips``."""
+    large, other = _division(clips)
+    closed = large[:CLOSED]
     tests = ROOT / "tests" / "gpu"
     device = tests / "test_devices.py"
     kernels = [*_pytest(workers()), str(tests), f"--ignore={device}"]
-    large, engines = ([folder / path.name for path in short[:REPEATED]] for folder in (long, long / "engines"))
     decoders = "1" if has_nvdec else "cpu"
     upload = () if has_nvdec else ("--decoders", "cpu")
     cuda, nvdec = ("provider", "clips"), ("provider", "clips", "libnvcuvid")
@@ -63,20 +65,23 @@ def main_checks(clips: Sequence[Path], long: Path, results: Path, has_nvdec: boo
         Check("kernel tests", kernels, 150, ("cupy",), environment=_REQUIRE),
         *(_sanitizer(tool) for tool in ("memcheck", "racecheck")),
         Check("NVDEC decode", module("nvdec", *clips), 90, ("cupy", "PyNvVideoCodec", "clips")),
-        _parity("parity", short[:REPEATED], results, "1", nvdec),
+        _parity("parity", closed, results, "1", nvdec),
         # Open GOPs matter where ranges begin.
-        _parity("parity, 3 decoders", short, results, "3", nvdec),
-        _parity("parity, upload", short[:REPEATED], results, "cpu", cuda),
+        _parity("parity, 3 decoders", large, results, "3", nvdec),
+        _parity("parity, upload", closed, results, "cpu", cuda),
         _parity("parity, other formats", other, results, decoders, cuda),
         Check("device tests", [*_pytest(0), str(device)], 150, ("provider",), environment=_REQUIRE),
-        *(
-            Check(f"memory, {_decoders(n)}", module("memory", long / "hevc-1080p.mp4", "--decoders", n), 60, cuda, is_timing=True)
-            for n in (("1", "4") if has_nvdec else ("cpu",))
-        ),
-        _bench("bench", large, results, cuda, 100, "--batch", "8,32", *upload),
-        _bench("bench, all engines", engines, results, nvdec, 100, "--batch", "32", "--decoders", "auto"),
-        _bench("bench, every frame", large[:1], results, cuda, 80, "--batch", "32", "--every", "1", *upload),
+        *(_memory(number, closed) for number in (("1", "4") if has_nvdec else ("cpu",))),
+        _bench("bench", closed, results, cuda, 120, "--repeat", "16", "--batch", "8,32", *upload),
+        _bench("bench, all engines", closed, results, nvdec, 120, "--repeat", "40", "--batch", "32", "--decoders", "auto"),
+        _bench("bench, every frame", closed[:1], results, cuda, 90, *_EVERY_FRAME, *upload),
     ]
+
+
+def _memory(decoders: str, clips: Sequence[Path]) -> Check:
+    name = {"1": "memory, 1 decoder", "cpu": "memory, upload"}.get(decoders, f"memory, {decoders} decoders")
+    command = module("memory", *clips[1:2], "--decoders", decoders)
+    return Check(name, command, 60, ("provider", "clips"), is_timing=True)
 
 
 def _division(clips: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -113,12 +118,3 @@ def _bench(name: str, clips: Sequence[Path], results: Path, needs: tuple[str, ..
     command = [sys.executable, "-P", "-m", "gpu_saliency", "bench", *map(str, clips), "--device", "cuda", "--rounds", "3"]
     output = results / f"{file_name(name)}.json"
     return Check(name, [*command, "--overwrite", "--output", str(output), *options], seconds, needs, is_timing=True)
-
-
-def _decoders(number: str) -> str:
-    return {"1": "1 decoder", "cpu": "upload"}.get(number, f"{number} decoders")
-
-
-def file_name(name: str) -> str:
-    """The name of a check as part of a file's name."""
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in name).split())

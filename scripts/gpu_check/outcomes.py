@@ -72,3 +72,8 @@ def table(outcomes: Iterable[Outcome]) -> list[str]:
         line = one.line[:160].replace("|", "\\|")
         rows.append(f"| {one.name} | {state} | {f'{one.seconds:.0f} s' if one.seconds else ''} | {line} |")
     return ["| Check | | Time | Last line |", "|---|---|---|---|", *rows]
+
+
+def file_name(name: str) -> str:
+    """The name of a check as part of a file's name."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name).split())

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gpu_check.checks import Check, file_name
-from gpu_check.outcomes import FAILED, NOT_STARTED, PASSED, RUNNING, SKIPPED, Outcome, Outcomes
+from gpu_check.checks import Check
+from gpu_check.outcomes import FAILED, NOT_STARTED, PASSED, RUNNING, SKIPPED, Outcome, Outcomes, file_name
 
 _RESERVE = 3.0
 """Seconds kept for the table and the archive."""

@@ -26,7 +26,7 @@ def run(folder: Path, minutes: float, results: Path) -> int:
     """Run all checks on the packs in ``folder`` within ``minutes``; returns the exit status."""
     deadline = time.monotonic() + 60 * minutes
     work = folder / "work"
-    logs, site, long = work / "logs", work / "site", work / "long"
+    logs, site = work / "logs", work / "site"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     outcomes = Outcomes(logs, results)
@@ -37,10 +37,9 @@ def run(folder: Path, minutes: float, results: Path) -> int:
         searched = pool.submit(driver_folders)
         clips = _unpack(folder, site, outcomes)
         runner.environment = environment(site, work / "cache", searched.result())
-    parts = {} if clips else {"clips": "the packs here hold no clips"}
-    runner.run(first_checks(clips, long, logs), parts, 4)
+    runner.run(first_checks(logs), {}, 3)
     missing = missing_parts(logs, bool(clips))
-    checks = main_checks(clips, long, logs, has_nvdec="libnvcuvid" not in missing)
+    checks = main_checks(clips, logs, has_nvdec="libnvcuvid" not in missing)
     # Most checks are busy on a core or two beside the GPU.
     runner.run(checks, missing, (os.cpu_count() or 1) // 2)
     outcomes.write()

@@ -18,8 +18,6 @@ from gpu_check.machine import missing_parts, write_errors
 from gpu_check.memory import growth
 from gpu_check.outcomes import ARCHIVE, FAILED, NOT_STARTED, PASSED, RUNNING, SKIPPED, Outcome, Outcomes, table
 from gpu_check.processes import Runner
-from gpu_check.repeat import ENGINES_TIMES, TIMES, repeat_clip
-from packets import video_bytes, video_times
 from requirements import MISSING
 from stub_driver import NO_GPU, build_driver
 
@@ -140,8 +138,7 @@ def test_what_the_first_checks_find_decides_what_is_skipped(tmp_path: Path) -> N
 
 
 def commands(tmp_path: Path, clips: list[Path], has_nvdec: bool = True) -> dict[str, Check]:
-    long = tmp_path / "long"
-    checks = [*first_checks(clips, long, tmp_path), *main_checks(clips, long, tmp_path, has_nvdec)]
+    checks = [*first_checks(tmp_path), *main_checks(clips, tmp_path, has_nvdec)]
     assert len({check.name for check in checks}) == len(checks)
     return {check.name: check for check in checks}
 
@@ -159,11 +156,9 @@ def test_without_a_gpu_every_check_of_it_fails(tmp_path: Path) -> None:
     """Runs the commands of a real run: a check that passes without a GPU would check nothing."""
     if MISSING["cuda"]() is None:
         pytest.skip("this machine has a GPU")
-    clip = make_clip(tmp_path / "a-1080p.mp4")
-    checks = commands(tmp_path, [clip])
+    checks = commands(tmp_path, [make_clip(tmp_path / name) for name in ("a-1080p.mp4", "b-1080p.mp4")])
     assert {"kernel tests", "sanitizer, memcheck", "sanitizer, racecheck", "device tests", "bench, all engines"} <= set(checks)
     runner, _ = runner_in(tmp_path)
-    assert runner.execute(checks["clips"], 60).state == PASSED
     for name in ("facts", "parity", "bench", "memory, 1 decoder", "NVDEC decode"):
         outcome = runner.execute(checks[name], 60)
         assert outcome.state == FAILED, name
@@ -188,13 +183,11 @@ def test_a_run_without_a_gpu_tells_the_truth(tmp_path: Path, driver: str | None)
     states = {row.split(" | ")[0].removeprefix("| "): row for row in done.stdout.splitlines()[2:]}
     assert "**failed**" in states["libraries"]
     assert "**failed**" in states["facts"]
-    assert "| passed |" in states["clips"]
     assert "| passed |" in states["unpacking"]
     skipped = [name for name, row in states.items() if "| skipped |" in row]
     assert {"kernel tests", "parity", "parity, upload", "device tests", "bench"} <= set(skipped)
     files = packed(tmp_path / "out")
     assert files["gpu-check/table.md"] == done.stdout
-    assert "a-1080p.mp4" in files["gpu-check/clips.log"]
     assert ("libcuda.so.1 loads" in files["gpu-check/libraries.log"]) is (driver is not None)
 
 
@@ -226,17 +219,6 @@ def state_of(stat: Path) -> str:
         return stat.read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
-
-
-@pytest.mark.parametrize("extra", [("-bf", 0), ("-bf", 2, "-g", 12)])
-def test_clips_are_repeated(tmp_path: Path, extra: tuple[object, ...]) -> None:
-    clip = make_clip(tmp_path / "a.mp4", extra=extra)
-    assert repeat_clip(clip, tmp_path / "long.mp4", 3) == 72
-    assert video_bytes(tmp_path / "long.mp4") == 3 * video_bytes(clip)
-    # Every frame 1/24 s after the one before.
-    times = video_times(tmp_path / "long.mp4")
-    assert [round(24 * (time - times[0])) for time in times] == list(range(72))
-    assert min(TIMES, ENGINES_TIMES) * 60 >= 960
 
 
 def test_memory_grows_steadily_or_not() -> None:
