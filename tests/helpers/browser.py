@@ -12,8 +12,11 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from requirements import need
+
+pytest.importorskip("selenium")  # a machine that runs the tests of the GPU alone has none
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By

@@ -6,6 +6,9 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("hypothesis")  # a machine that runs the tests of the GPU alone may have none
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
