@@ -29,8 +29,8 @@ def test_nvdec(driver: Driver, h264: StandinClip, model: Path) -> None:
     own = FRAMES + SAMPLES + 4 * BATCHES
     assert own <= counts.launches <= own + 6 * BATCHES + 20  # CuPy's copies and its joins at the end
     assert counts.copies <= 3 * BATCHES + 20
-    # One at the end of the range, of the model's stream, of the flag, of the changes, and of the track.
-    assert counts.host_waits <= 8
+    # At the end of the range, of the slots, of the model's stream, of the flag, of the changes and of the track: one or two each.
+    assert counts.host_waits <= 10
     # `filled` and `consumed` of each batch.
     assert counts.stream_waits <= 2 * BATCHES + 4
     assert counts.records <= FRAMES + 2 * BATCHES + 4  # PyNvVideoCodec records one for each frame

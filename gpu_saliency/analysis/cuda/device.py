@@ -23,7 +23,7 @@ from gpu_saliency.analysis.cuda.decode.interface import Decoder
 from gpu_saliency.analysis.cuda.decode.setup import ClipDecoding
 from gpu_saliency.analysis.cuda.lane import Lane, Slot
 from gpu_saliency.analysis.cuda.live import CudaLiveRun
-from gpu_saliency.analysis.cuda.memory import Traffic, cuda_error, on_gpu, to_host
+from gpu_saliency.analysis.cuda.memory import Traffic, borrowed_stream, cuda_error, on_gpu, to_host
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.probe import GpuMachine, require_cuda
 from gpu_saliency.analysis.cuda.recorder import DeviceRecorder, RangeSamples
@@ -91,12 +91,26 @@ class CudaRun:
         stopped = threading.Event()
         lanes = self._lanes([one for one in self._ranges if not one.done], stopped)
         # The number of its slots limits each lane; the queue is so long that it never blocks a lane.
-        with contextlib.closing(merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)) as items:
+        items = merge([lane.batches() for lane in lanes], 4 * len(lanes), stopped)
+        with self._released(lanes), contextlib.closing(items):
             for item in items:
                 if isinstance(item, RangeSamples):
                     item.done = True
                 else:
                     yield item
+
+    @contextlib.contextmanager
+    def _released(self, lanes: list[Lane]) -> Iterator[None]:
+        """Release ``lanes`` after the block, when the model has read their slots."""
+        try:
+            yield
+        finally:
+            for session in {lane.session for lane in lanes}:
+                # An error of the GPU is raised by the work that comes next; here the first one must be kept.
+                with contextlib.suppress(Exception), on_gpu(session.gpu):
+                    session.cuda_stream.synchronize()
+            for lane in lanes:
+                lane.release()
 
     def _restart(self) -> None:
         """Discard the samples of incomplete ranges, which will be decoded again."""
@@ -155,7 +169,8 @@ class CudaRun:
         started: list[float] = []
         ready = threading.Barrier(count, lambda: started.append(time.perf_counter()))
         lanes = self._lanes(ranges, stopped, lambda _: itertools.repeat(sys.maxsize), ready.wait)[:count]
-        with contextlib.closing(merge([_aborting(ready, lane) for lane in lanes], 4 * len(lanes), stopped)) as items:
+        items = merge([_aborting(ready, lane) for lane in lanes], 4 * len(lanes), stopped)
+        with self._released(lanes), contextlib.closing(items):
             for item in items:
                 if not isinstance(item, RangeSamples):
                     item.lane.give_back(item)
@@ -205,13 +220,10 @@ class CudaRun:
         return f"the GPU has too little memory ({error}); trying again with batches of {smaller}"
 
     def finish(self) -> AnalysisResult:
-        import cupy
-
         self._check_maps()
         ranges, index, tally = self._ranges, self._decoding.index, self._tally
         gpu = ranges[0].gpu
-        with on_gpu(gpu):
-            cuda_stream = cupy.cuda.Stream(non_blocking=True)
+        with on_gpu(gpu), borrowed_stream(gpu) as cuda_stream:
             resident = self._recorder.join(ranges, gpu, cuda_stream, self._traffic)
             # The only copy of the samples to the host.
             saliency, activity, motion, *gaze = to_host(resident, cuda_stream, self._traffic)
@@ -246,13 +258,10 @@ class CudaRun:
 
     def _changes(self) -> NDArray[np.float32]:
         """The change of each frame of the clip from the one before, ``[frames]``, 0..1, also across the edges of ranges."""
-        import cupy
-
         changes = []
         for one in self._ranges:
             assert one.scenes is not None, "a range holds at least one frame"
-            with on_gpu(one.gpu):
-                cuda_stream = cupy.cuda.Stream(non_blocking=True)
+            with on_gpu(one.gpu), borrowed_stream(one.gpu) as cuda_stream:
                 changes.append((one.frames, to_host(one.scenes.arrays(), cuda_stream, self._traffic)))
         return join_changes(changes)
 

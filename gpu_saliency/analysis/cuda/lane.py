@@ -14,7 +14,7 @@ import numpy as np
 from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, Decoder
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels, lattice_shape
-from gpu_saliency.analysis.cuda.memory import Traffic, on_gpu
+from gpu_saliency.analysis.cuda.memory import Traffic, borrowed_stream, on_gpu
 from gpu_saliency.analysis.cuda.recorder import RangeSamples
 from gpu_saliency.analysis.cuda.scene_changes import SceneChanges
 from gpu_saliency.analysis.cuda.session import CudaSession
@@ -77,11 +77,8 @@ class Lane:
 
     def batches(self) -> Iterator[Slot | RangeSamples]:
         """Yield the filled slots of a range in order, then the range, which marks its end; until the queue is empty."""
-        import cupy
-
         # CUDA keeps the current device per thread.
-        with on_gpu(self.session.gpu):
-            self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
+        with on_gpu(self.session.gpu), borrowed_stream(self.session.gpu) as self._cuda_stream:
             self._kernels = Kernels.on(self._cuda_stream)
             self._picture_to_input = self._kernels.prepare_picture_to_input(self._size, self._orientation)
             for _ in range(SLOTS):
@@ -92,6 +89,13 @@ class Lane:
                     yield target
             finally:
                 self._decoder.close()
+
+    def release(self) -> None:
+        """Free the slots, which refer to the lane and it to them, when `batches` has ended and the model has read them."""
+        self._slot = None
+        while not self._free.empty():
+            self._free.get_nowait()
+        self._matrices.clear()
 
     def _next_range(self) -> RangeSamples | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,39 @@ def on_gpu(gpu: int) -> Iterator[None]:
 
     with device_errors(), cupy.cuda.Device(gpu):
         yield
+
+
+_idle_streams: dict[int, list[Any]] = {}
+_streams_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def borrowed_stream(gpu: int) -> Iterator[Any]:
+    """Lend a stream of ``gpu``, the current device, to the block; its work has finished when the block ends.
+
+    Streams are used again because CuPy's memory pool keeps free memory by stream: with a new stream for each clip, the memory of
+    every clip would stay allocated (seen on an H200: 65 MiB for each decoder and clip).
+    """
+    import cupy
+
+    with _streams_lock:
+        idle = _idle_streams.setdefault(gpu, [])
+        cuda_stream = idle.pop() if idle else None
+    cuda_stream = cuda_stream or cupy.cuda.Stream(non_blocking=True)
+    try:
+        yield cuda_stream
+    except BaseException:
+        # The first error is the one to report. A stream that fails is not lent again.
+        with contextlib.suppress(Exception):
+            _take_back(gpu, cuda_stream)
+        raise
+    _take_back(gpu, cuda_stream)
+
+
+def _take_back(gpu: int, cuda_stream: Any) -> None:
+    cuda_stream.synchronize()
+    with _streams_lock:
+        _idle_streams[gpu].append(cuda_stream)
 
 
 @contextlib.contextmanager

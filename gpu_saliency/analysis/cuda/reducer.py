@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.analysis.aggregate import check_aggregator
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
-from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu, to_host
+from gpu_saliency.analysis.cuda.memory import borrowed_stream, memory_errors_as_missing, on_gpu, to_host
 from gpu_saliency.analysis.reduce import Decode, motion_within_scenes
 from gpu_saliency.analysis.track import SaliencyTrack, decode_activity, decode_gaze, decode_saliency
 
@@ -58,8 +58,7 @@ class DeviceReducer:
 
         samples = len(self._saliency)
         edges = np.append(starts, samples).astype(np.int32)
-        with memory_errors_as_missing(self._gpu), on_gpu(self._gpu):
-            cuda_stream = cupy.cuda.Stream(non_blocking=True)
+        with memory_errors_as_missing(self._gpu), on_gpu(self._gpu), borrowed_stream(self._gpu) as cuda_stream:
             with cuda_stream:
                 out = cupy.empty((len(starts), *self._saliency.shape[1:]), np.float32)
                 launch(Kernels.on(cuda_stream), _put(edges), out)
