@@ -4,8 +4,8 @@
 
 The first ``--seconds`` of each clip are analysed on both devices. Printed: the mean, the 99.9th percentile and the maximum of the
 difference of the saliency codes (0..255), the share of the default plan's blocks that differ, and their largest difference in QP.
-The exit status is 1 if the maps differ by more than 1 code in the mean or 12 in the 99.9th percentile, the plans in more than 1 % of
-their blocks or by more than one QP, or if cuts or time stamps differ. The two paths shrink pictures by different code (swscale,
+The exit status is 1 if the maps differ by more than 1 code in the mean or 12 in the 99.9th percentile, the plans in more than 1 %
+of their blocks or by more than one QP, or if cuts or time stamps differ. The two paths shrink pictures by different code (swscale,
 kernels/), which alone gives 0.1 to 0.4 codes in the mean, 2 to 9 in the 99.9th percentile, and 0.3 to 0.7 % of the plan.
 """
 
