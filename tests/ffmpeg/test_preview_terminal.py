@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_input import endless_ffmpeg
 from clips import make_clip
 from program import run
 from rich.console import Console
@@ -59,7 +60,7 @@ def test_playing_pausing_stepping_and_ending(clip: Path) -> None:
 
 
 def test_trial_encodes_and_the_strength(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`m` estimates a moment, `+` makes the plan stronger and the estimate stale, `a` sets the strength, `c` cancels."""
+    """`m` estimates a moment, `+` makes the plan stronger and the estimate stale, `a` sets the strength."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with Terminal(grain_path, "--preset", "veryfast", "--crf", 35) as terminal:
         terminal.until(lambda text: "analysed: 48 frames" in text and "no estimate yet" in text)
@@ -74,17 +75,28 @@ def test_trial_encodes_and_the_strength(grain_path: Path, tmp_path: Path, monkey
         match = re.search(r"auto: offset (0|[-+][\d.]+)", found)
         assert match is not None
         terminal.until(lambda text: f"plan attention {float(match[1]):+g} by mean" in text)
-        terminal.press(b"-")
-        terminal.press(b"e")
-        terminal.until(lambda text: re.search("estimate (waiting|running)", text))
-        terminal.press(b"c")
-        terminal.until(lambda text: "estimate cancelled" in text)
-        terminal.press(b"e")
-        terminal.until(lambda text: re.search("estimate (waiting|running)", text))
         terminal.press(b"q")
         assert terminal.end() == 0
         assert b"Traceback" not in terminal.written
         assert list(tmp_path.iterdir()) == []
+
+
+def test_trial_encodes_are_cancelled(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `c`, by another strength, and by the end of the program, with an ffmpeg that would encode for ever."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with Terminal(grain_path, "--ffmpeg-bin", endless_ffmpeg(tmp_path)) as terminal:
+        terminal.until(lambda text: "analysed: 48 frames" in text and "no estimate yet" in text)
+        for cancel in (b"c", b"+", b"q"):
+            terminal.press(b"e")
+            terminal.until(lambda text: "estimate running: " in text)
+            terminal.press(cancel)
+            if cancel != b"q":
+                terminal.until(lambda text: "estimate cancelled" in text)
+        assert terminal.end() == 0
+        assert b"Traceback" not in terminal.written
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_share_of_the_bits(clip: Path) -> None:
