@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_input import endless_ffmpeg
 from browser import Page
 from clips import ffmpeg, make_clip
 from numpy.typing import NDArray
@@ -186,59 +187,55 @@ def test_the_most_that_the_background_loses(page: Page, sidecar: Sidecar) -> Non
     assert not page.element("background").is_enabled()
 
 
-@pytest.fixture
-def encoding_page(chrome: webdriver.Chrome, grain_path: Path) -> Iterator[Page]:
-    """The page of a clip whose encoder is fast."""
+def test_an_estimate_is_shown_and_becomes_stale(chrome: webdriver.Chrome, grain_path: Path) -> None:
     with Server(grain_path, "--preset", "veryfast", "--crf", 35) as server:
         page = Page(chrome, server.url)
-        page.wait(lambda: page.data().get("state") == "finished")
-        yield page
+        page.pause_at(10)
+        assert page.text("encoder") == "with libx264 veryfast"
+        assert not page.element("cancel").is_enabled()
+        assert not page.element("result").is_displayed()
+        page.element("moment-estimate").click()
+        page.wait(lambda: page.data().get("measured") == "moment done")
+        assert not page.element("progress").is_displayed()
+        size, vmaf = page.text("rows").splitlines()
+        assert re.fullmatch(r"Size, kB \d+\.\d \d+\.\d [+\u2212]\d+\.\d %", size)
+        assert re.fullmatch(r"VMAF v1 \d\d\.\d\d \d\d\.\d\d [+\u2212]\d\.\d\d", vmaf)
+        assert page.text("extent").startswith("frames 0 to 47; offset \u22123, CRF 35")
+        assert page.data()["stale"] == "false"
+        for control, value, back in (("offset", -5, -3), ("crf", 30, 35)):
+            page.set(control, value)
+            page.wait(lambda: page.data()["stale"] == "true")
+            assert page.text("extent").startswith("Stale, the settings have changed: frames 0 to 47")
+            page.set(control, back)
+            page.wait(lambda: page.data()["stale"] == "false")
         assert page.console() == []
         chrome.get("about:blank")
 
 
-def test_an_estimate_is_shown_and_becomes_stale(encoding_page: Page) -> None:
-    page = encoding_page
-    page.pause_at(10)
-    assert page.text("encoder") == "with libx264 veryfast"
-    assert not page.element("cancel").is_enabled()
-    assert not page.element("result").is_displayed()
-    page.element("moment-estimate").click()
-    page.wait(lambda: page.data().get("measured") == "moment running")
-    assert page.element("cancel").is_enabled()
-    assert not page.element("clip-estimate").is_enabled()
-    assert page.element("progress").is_displayed()
-    page.wait(lambda: page.data()["measured"] == "moment done")
-    assert not page.element("progress").is_displayed()
-    size, vmaf = page.text("rows").splitlines()
-    assert re.fullmatch(r"Size, kB \d+\.\d \d+\.\d [+\u2212]\d+\.\d %", size)
-    assert re.fullmatch(r"VMAF v1 \d\d\.\d\d \d\d\.\d\d [+\u2212]\d\.\d\d", vmaf)
-    assert page.text("extent").startswith("frames 0 to 47; offset \u22123, CRF 35")
-    assert page.data()["stale"] == "false"
-    for control, value, back in (("offset", -5, -3), ("crf", 30, 35)):
-        page.set(control, value)
-        page.wait(lambda: page.data()["stale"] == "true")
-        assert page.text("extent").startswith("Stale, the settings have changed: frames 0 to 47")
-        page.set(control, back)
-        page.wait(lambda: page.data()["stale"] == "false")
-
-
-def test_a_moved_dial_cancels_the_estimate(encoding_page: Page) -> None:
-    page = encoding_page
-    body = page.chrome.find_element(By.TAG_NAME, "body")
-    page.pause_at(10)
-    page.run("document.activeElement.blur()")
-    body.send_keys("e")
-    page.wait(lambda: page.data().get("measured") == "clip running")
-    page.set("offset", -5)
-    page.wait(lambda: page.data()["measured"] == "clip cancelled")
-    assert page.text("measuring") == "Cancelled"
-    assert "--crf 35" in str(page.element("command").get_property("value"))
-    body.send_keys("m")
-    page.wait(lambda: page.data().get("measured") == "moment running")
-    body.send_keys("c")
-    page.wait(lambda: page.data()["measured"] == "moment cancelled")
-    assert page.element("clip-estimate").is_enabled()
+def test_a_moved_dial_cancels_the_estimate(chrome: webdriver.Chrome, grain_path: Path, tmp_path: Path) -> None:
+    """Of an ffmpeg that would encode for ever."""
+    with Server(grain_path, "--ffmpeg-bin", endless_ffmpeg(tmp_path), "--crf", 35) as server:
+        page = Page(chrome, server.url)
+        page.pause_at(10)
+        body = page.chrome.find_element(By.TAG_NAME, "body")
+        page.run("document.activeElement.blur()")
+        body.send_keys("e")
+        page.wait(lambda: page.data().get("measured") == "clip running")
+        assert page.element("cancel").is_enabled()
+        assert not page.element("clip-estimate").is_enabled()
+        assert page.element("progress").is_displayed()
+        page.set("offset", -5)
+        page.wait(lambda: page.data()["measured"] == "clip cancelled")
+        assert page.text("measuring") == "Cancelled"
+        assert not page.element("progress").is_displayed()
+        assert "--crf 35" in str(page.element("command").get_property("value"))
+        body.send_keys("m")
+        page.wait(lambda: page.data().get("measured") == "moment running")
+        body.send_keys("c")
+        page.wait(lambda: page.data()["measured"] == "moment cancelled")
+        assert page.element("clip-estimate").is_enabled()
+        assert page.console() == []
+        chrome.get("about:blank")
 
 
 def test_auto_sets_the_offset(chrome: webdriver.Chrome, grain_path: Path) -> None:
@@ -459,7 +456,7 @@ def test_pictures_are_shown_while_the_analysis_runs(chrome: webdriver.Chrome, cl
     with Server(clip, gated=True) as server:
         page = Page(chrome, server.url)
         page.wait(lambda: page.data().get("frame") == "0")
-        assert page.text("state") == "Analysing: 0 of about 96 frames"
+        page.wait(lambda: page.text("state") == "Analysing: 0 of about 96 frames")
         server.let_through()
         page.wait(lambda: "policy" in page.data() and int(page.data()["frame"]) > 5)
         assert page.data()["state"] == "analysing"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from bad_input import endless_ffmpeg
 from clips import make_clip
 from preview_server import Server, Viewer
 from program import run
@@ -386,22 +387,26 @@ def test_trial_encodes_for_the_page(encodes: tuple[Server, Path], grain_path: Pa
     viewer.close()
 
 
-def test_a_moved_dial_cancels_trial_encodes(encodes: tuple[Server, Path]) -> None:
-    server, temporary = encodes
-    viewer = Viewer(server)
-    viewer.until("timeline", finished=True)
-    viewer.until("plan")
-    for offset, stop in ((-8, POLICY | {"offset": -9}), (-7, {"type": "cancel"}), (-6, POLICY | {"offset": -6, "crf": 20})):
-        viewer.send(**POLICY | {"offset": offset})
-        viewer.send(type="measure", what="clip")
-        while viewer.until("measurement", state="running")["progress"] is None:
-            pass
-        viewer.send(**stop)
-        assert viewer.until("measurement", state="cancelled")["estimate"] is None
-    wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
-    viewer.send(**POLICY | {"crf": 99})
-    assert "--crf 99: out of range for libx264" in viewer.until("error")["message"]
-    viewer.close()
+def test_a_moved_dial_cancels_trial_encodes(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an ffmpeg that would encode for ever."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with Server(grain_path, "--ffmpeg-bin", endless_ffmpeg(tmp_path)) as server:
+        viewer = Viewer(server)
+        viewer.until("timeline", finished=True)
+        viewer.until("plan")
+        for offset, stop in ((-8, POLICY | {"offset": -9}), (-7, {"type": "cancel"}), (-6, POLICY | {"offset": -6, "crf": 20})):
+            viewer.send(**POLICY | {"offset": offset})
+            viewer.send(type="measure", what="clip")
+            while viewer.until("measurement", state="running")["progress"] is None:
+                pass
+            viewer.send(**stop)
+            assert viewer.until("measurement", state="cancelled")["estimate"] is None
+        wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
+        viewer.send(**POLICY | {"crf": 99})
+        assert "--crf 99: out of range for libx264" in viewer.until("error")["message"]
+        viewer.close()
 
 
 def test_a_viewer_that_leaves_cancels_its_trial_encodes(encodes: tuple[Server, Path]) -> None:

@@ -148,6 +148,11 @@ def stub_ffmpeg(folder: Path, body: str) -> Path:
     return path
 
 
+def endless_ffmpeg(folder: Path) -> Path:
+    """An ffmpeg that never ends an encode, so that a test can watch and cancel one."""
+    return stub_ffmpeg(folder, "if '-c:v' in a:\n    import time; time.sleep(1000)\nreal()")
+
+
 def _stub(body: str) -> Callable[[Path], Arguments]:
     return lambda folder: [*_flags()(folder), "--ffmpeg-bin", stub_ffmpeg(folder, body)]
 

@@ -60,6 +60,9 @@ class Page:
 
     def __init__(self, chrome: webdriver.Chrome, url: str) -> None:
         self.chrome = chrome
+        # An earlier page whose server has ended tries to connect again, and the browser logs that it fails.
+        chrome.get("about:blank")
+        self.console()
         chrome.get(url)
 
     def wait(self, met: Callable[[], object]) -> None:

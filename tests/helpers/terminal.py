@@ -13,14 +13,17 @@ import time
 from collections.abc import Callable
 from fcntl import ioctl
 from termios import TIOCSWINSZ
+from typing import IO
 
 from waiting import HANG_SECONDS
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+_RECENT = 1 << 19
+"""Bytes of output that are looked at, a dozen redraws. All of a long wait's output would take longer than the program needs."""
 
 
 class Terminal:
-    """A run of ``preview --terminal`` in a pseudo-terminal. It must be read from, or it blocks."""
+    """A run of ``preview --terminal`` in a pseudo-terminal, which ends with the block. It must be read from, or it blocks."""
 
     def __init__(self, *arguments: object, size: tuple[int, int] = (100, 30), **variables: str) -> None:
         self.our_end, their_end = pty.openpty()
@@ -30,21 +33,25 @@ class Terminal:
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | variables
         self.process = subprocess.Popen(command, stdin=their_end, stdout=their_end, stderr=subprocess.PIPE, env=environment)
         os.close(their_end)
-        self.written = b""
+        self.written = bytearray()
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill().close()
+        os.close(self.our_end)
 
     def until(self, met: Callable[[str], object]) -> str:
-        """Read until the output since the last call, without escape sequences, fulfils ``met``; returns that output."""
+        """Read until the recent output since the last call, without escape sequences, fulfils ``met``; returns that output."""
         deadline, begin = time.monotonic() + HANG_SECONDS, len(self.written)
-        while time.monotonic() < deadline:
-            if select.select([self.our_end], [], [], 0.1)[0]:
-                try:
-                    self.written += os.read(self.our_end, 65536)
-                except OSError:  # the program has closed it
-                    break
-            text = _ESCAPES.sub("", self.written[begin:].decode("utf-8", "replace"))
+        runs = True
+        while runs and time.monotonic() < deadline:
+            runs = self._read()
+            text = self._text(begin)
             if met(text):
                 return text
-        raise AssertionError(self.written[-3000:])
+        raise AssertionError(self._story())
 
     def press(self, keys: bytes) -> None:
         os.write(self.our_end, keys)
@@ -52,17 +59,34 @@ class Terminal:
     def end(self) -> int:
         """Read to the end of the output; returns the exit status."""
         deadline = time.monotonic() + HANG_SECONDS
-        while self.process.poll() is None:
+        while self._read():
             if time.monotonic() > deadline:
-                self.process.kill()
-                raise AssertionError(self.written[-3000:])
-            if select.select([self.our_end], [], [], 0.1)[0]:
-                try:
-                    self.written += os.read(self.our_end, 65536)
-                except OSError:
-                    break
-        code = self.process.wait(timeout=HANG_SECONDS)
+                raise AssertionError(self._story())
+        return self.process.wait(timeout=HANG_SECONDS)
+
+    def _text(self, begin: int = 0) -> str:
+        return _ESCAPES.sub("", self.written[max(begin, len(self.written) - _RECENT) :].decode("utf-8", "replace"))
+
+    def _read(self) -> bool:
+        """Read what comes within a moment; returns whether more may come."""
+        seconds, before = 0.1, len(self.written)
+        while len(self.written) - before < _RECENT and select.select([self.our_end], [], [], seconds)[0]:
+            seconds = 0.0  # a redraw comes in many pieces
+            try:
+                self.written += os.read(self.our_end, 65536)
+            except OSError:  # the program has ended, which closes its side
+                return False
+        return True
+
+    def _story(self) -> str:
+        """How the program ended, what it wrote to stderr, and the last of what it showed."""
+        errors = self._kill().read().decode("utf-8", "replace")
+        shown = re.sub(r"\s{2,}", "\n", self._text())
+        return f"exit status {self.process.returncode}; stderr: {errors}; shown last: {shown[-3000:]}"
+
+    def _kill(self) -> IO[bytes]:
+        """End the program if it still runs; returns what it wrote to stderr."""
+        self.process.kill()
+        self.process.wait()
         assert self.process.stderr is not None
-        self.process.stderr.close()
-        os.close(self.our_end)
-        return code
+        return self.process.stderr
