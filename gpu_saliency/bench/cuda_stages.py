@@ -67,6 +67,9 @@ class CudaStages:
                 self._codes = [cupy.zeros((batch, *grid_shape(clip.width, clip.height)), np.uint8) for _ in range(3)]
                 self._motion = cupy.zeros(batch, np.float32)
                 self._breach = cupy.zeros(1, np.int32)
+            # As in a lane, which has addresses in place of arrays.
+            self._picture_to_input = self._kernels.prepare_picture_to_input(self._size, clip.orientation.code)
+            self._places = [(one[i].data.ptr, self._luma[i].data.ptr) for one in self._inputs for i in range(batch)]
             # Compiles the kernels, and gives the model and the reduction pictures of the clip.
             for i in range(_INPUTS * batch):
                 self._preprocess(i)
@@ -99,10 +102,8 @@ class CudaStages:
 
     def _preprocess(self, number: int) -> None:
         """Enqueue the preprocessing of one kept picture into the next place of the batches."""
-        batch, place = divmod(number, len(self._luma))
         surface = self._kept.surfaces[number % len(self._kept.surfaces)]
-        target = self._inputs[batch % _INPUTS][place], self._luma[place]
-        self._kernels.picture_to_input(surface, self._size, self._clip.orientation.code, self._matrix, *target)
+        self._picture_to_input(surface, self._matrix.data.ptr, *self._places[number % len(self._places)])
 
     def infer(self) -> Timed:
         return self.infer_at(self._model.batch_size, self._size)

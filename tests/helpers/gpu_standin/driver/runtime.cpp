@@ -74,6 +74,9 @@ RUNTIME(cudaStreamQuery)(void* stream) { return is_done(stream_of(stream)) ? OK 
 RUNTIME(cudaStreamWaitEvent)(void* stream, void* event, unsigned) {
     return wait_for(stream_of(stream), static_cast<Event*>(event)), OK;
 }
+RUNTIME(cudaLaunchHostFunc)(void* stream, void (*function)(void*), void* argument) {
+    return queue(stream_of(stream), [function, argument] { function(argument); }), OK;
+}
 RUNTIME(cudaStreamIsCapturing)(void*, int* answer) { return *answer = 0, OK; }
 RUNTIME(cudaEventCreate)(void** event) { return *event = new Event, OK; }
 RUNTIME(cudaEventCreateWithFlags)(void** event, unsigned) { return *event = new Event, OK; }
