@@ -103,6 +103,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
+                strict=request.strict,
                 log=log,
             )
     for lost in encoded.facts.lost:
