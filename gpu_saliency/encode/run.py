@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +30,7 @@ from gpu_saliency.errors import EncodeError, OutputError, SourceError, UsageErro
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
+from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
@@ -92,9 +93,8 @@ def run_saliency_encode(
             run_ffmpeg(plain_command(job, temporary), on_frame, on_error=None if log is None else log.add)
         else:
             parts, losses = _encode_parts(job, plan, temporary, output, on_frame, log)
-        if strict and losses:
-            cure = f"give an intact file, or leave {setting('strict')} out to use what can be copied"
-            raise SourceError(f"{job.clip.path}: {'; '.join(losses)}", cure=cure)
+        if strict:
+            refuse_losses(job.clip, losses)
         wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
@@ -103,6 +103,13 @@ def run_saliency_encode(
         if before_publishing is not None:
             before_publishing(temporary)
     return encoded
+
+
+def refuse_losses(clip: Clip, losses: Sequence[str]) -> None:
+    """Raise `SourceError` if streams of ``clip`` that are copied are damaged; ``losses`` says how."""
+    if losses:
+        cure = f"give an intact file, or leave {setting('strict')} out to use what can be copied"
+        raise SourceError(f"{clip.path}: {'; '.join(losses)}", cure=cure)
 
 
 def try_container(job: EncodeJob, output: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import av
 import av.audio.codeccontext
 import av.stream
+
+from gpu_saliency.source.clip import Clip, open_clip
 
 _UNSETTLED = 10
 """Packets at the start of a range that are not judged: decoders of some codecs need the ones before it."""
@@ -44,3 +47,23 @@ class AudioCheck:
             counted = f"{count} of {self._seen[index]} packets of the source's stream {index} (audio)"
             texts.append(f"{counted} cannot be decoded; they are copied as they are")
         return texts
+
+
+def audio_losses(clip: Clip, streams: Sequence[int]) -> list[str]:
+    """Decode the audio among the source's ``streams`` of ``clip``; returns a text for each stream with undecodable packets.
+
+    For an encode of which ffmpeg itself copies the audio. Raises `SourceError` if the clip cannot be opened.
+    """
+    check = AudioCheck(from_start=clip.span is None)
+    with open_clip(clip) as source:
+        audio = [source.streams[index] for index in streams if source.streams[index].type == "audio"]
+        start = None if clip.span is None else clip.span.seconds
+        end = None if not clip.length else (start or 0.0) + clip.length
+        try:
+            for packet in source.demux(audio) if audio else ():
+                seconds = 0.0 if packet.dts is None else float(packet.dts * packet.time_base)
+                if packet.size and (start is None or seconds >= start) and (end is None or seconds < end):
+                    check.see(packet)
+        except (av.FFmpegError, IndexError):
+            pass  # the decoding of the video reports it
+    return check.losses()
