@@ -158,9 +158,7 @@ def test_a_bitstream_that_ends_behind_a_start_code(name: str, rest: bytes, made:
     assert "ends inside a unit" in _plan(source).json["warnings"][0]
 
 
-@pytest.mark.parametrize(
-    ("name", "end"), [("x264.h264", b"\0\0\1\x0b"), ("mpeg2.m2v", b"\0\0\1\xb7")]
-)
+@pytest.mark.parametrize(("name", "end"), [("x264.h264", b"\0\0\1\x0b"), ("mpeg2.m2v", b"\0\0\1\xb7")])
 def test_an_end_mark_is_no_damage(name: str, end: bytes, made: dict[str, Path], tmp_path: Path) -> None:
     source = tmp_path / name
     source.write_bytes(made[name].read_bytes() + end + b"\0" * 7)
