@@ -18,9 +18,9 @@ from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.run import part_folder, run_saliency_encode, seeks, try_container
 from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.source_log import LogCheck, SourceLog
-from gpu_saliency.encode.verify import check_destination
 from gpu_saliency.encode.workers import Workers
-from gpu_saliency.errors import EncodeError, GpuSaliencyError, UnsupportedEncoderError, setting
+from gpu_saliency.errors import EncodeError, UnsupportedEncoderError, setting
+from gpu_saliency.plain_fallback import encode_plainly
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.signals import finishing
 from gpu_saliency.progress import Observer
@@ -43,7 +43,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         if not request.fallback_plain:
             raise
         request.intent.refuse_plain(request.encode.encoder)
-        return _encode_plainly(request, error, observer, started, earlier)
+        return encode_plainly(request, error, observer, started, earlier)
     job = check_destinations(job, request)
     for line in job.warnings():
         observer.warn(f"{request.clip.path}: {line}")
@@ -103,6 +103,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
+                strict=request.strict,
                 log=log,
             )
     for lost in encoded.facts.lost:
@@ -201,40 +202,3 @@ def _prove(
     if proof.moved is None:
         observer.warn(f"the ROI could not be proven: {proof.summary()}")
     return proof
-
-
-def _encode_plainly(
-    request: EncodeRequest, reason: GpuSaliencyError, observer: Observer, started: float, earlier: int
-) -> EncodeResult:
-    job = prepare_encode(request.clip, request.encode, plain=True)
-    check_destination(job, request.output_path, overwrite=request.overwrite)
-    job = job.for_output(request.output_path)
-    for line in job.warnings():
-        observer.warn(f"{request.clip.path}: {line}")
-    observer.report(reason, f"encoding plainly, as {setting('fallback_plain')} allows")
-    with observer.stage(f"encoding plainly with {job.encoder}") as advance:
-        total = request.clip.frame_count
-        exact = total if request.clip.is_raw else None
-        encoded = run_saliency_encode(
-            job,
-            None,
-            request.output,
-            frame_count=exact,
-            on_frame=lambda done: advance(done, total),
-            overwrite=request.overwrite,
-            verify=request.verify,
-        )
-    for change in encoded.facts.changed_color_tags:
-        observer.warn(f"{request.output}: {job.encoder} wrote {change}")
-    for lost in encoded.facts.lost:
-        observer.warn(f"{request.output}: {lost}")
-    return EncodeResult(
-        **EncodeResult.common(job),
-        analysis=None,
-        roi=None,
-        intent=None,
-        proof=None,
-        output=WrittenFile.of(request.output_path, encoded),
-        warnings=tuple(observer.warnings[earlier:]),
-        seconds=Seconds(encode=encoded.seconds, total=time.perf_counter() - started),
-    )

@@ -7,11 +7,16 @@ from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.rate import is_bare
+from gpu_saliency.source.shortfall import Shortfall
 
 
 def check_complete(clip: Clip, sidecar: Sidecar) -> None:
     """Raise `SourceError` if the analysis found ``clip`` damaged or incomplete."""
-    shortfall = sidecar.analysis.shortfall
+    refuse_shortfall(clip, sidecar.analysis.shortfall)
+
+
+def refuse_shortfall(clip: Clip, shortfall: Shortfall | None) -> None:
+    """Raise `SourceError` if ``clip`` has a ``shortfall``."""
     if shortfall is not None:
         cure = f"give an intact file, or leave {setting('strict')} out to use what can be decoded"
         raise SourceError(f"{clip.path}: {shortfall.text()}", cure=cure, evidence={"shortfall": shortfall.to_json()})
@@ -19,17 +24,27 @@ def check_complete(clip: Clip, sidecar: Sidecar) -> None:
 
 def report_damage(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
     """Warn if ``clip`` was found damaged or incomplete."""
-    if sidecar.analysis.shortfall is not None:
-        observer.warn(f"{clip.path}: {sidecar.analysis.shortfall.text()}")
+    warn_of_shortfall(clip, sidecar.analysis.shortfall, observer)
+
+
+def warn_of_shortfall(clip: Clip, shortfall: Shortfall | None, observer: Observer) -> None:
+    """Warn if ``clip`` has a ``shortfall``."""
+    if shortfall is not None:
+        observer.warn(f"{clip.path}: {shortfall.text()}")
+
+
+def warn_of_changes(clip: Clip, formats: tuple[str, ...], observer: Observer) -> None:
+    """Warn if the frames of ``clip`` have several ``formats`` (size and pixel format)."""
+    if len(formats) > 1:
+        first, *others = formats
+        observer.warn(f"{clip.path}: the frames change to {', '.join(others)}; all are scaled to {first}, that of the first frame")
 
 
 def report_source(clip: Clip, sidecar: Sidecar, observer: Observer) -> None:
     """Warn of damage, and say how time stamps and sizes were treated where the source has none that can be used as they are."""
     analysis = sidecar.analysis
     report_damage(clip, sidecar, observer)
-    if analysis.changes_size:
-        first, *others = analysis.frame_formats
-        observer.warn(f"{clip.path}: the frames change to {', '.join(others)}; all are scaled to {first}, that of the first frame")
+    warn_of_changes(clip, analysis.frame_formats, observer)
     rate = f"{float(clip.frame_rate):.6g} frames per second"
     if analysis.clock == "counted" and not clip.is_raw:
         cure = f" ({setting('frame_rate')} sets another rate)" if is_bare(clip.container) else ""

@@ -94,6 +94,7 @@ def main() -> None:
                 signals.finishing()
                 children.kill_all()
                 temporary.remove_all()
+        signals.forget_interrupt()
     sys.exit(code)
 
 

@@ -94,8 +94,8 @@ class RawOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(RawOptions):
-    """How to read the source: its format where it is raw, and how much of it."""
+class RangeOptions:
+    """The part of the source that is used."""
 
     start: Annotated[
         str | None,
@@ -108,8 +108,27 @@ class SourceOptions(RawOptions):
         typer.Option(help="End before this time of the clip, in the same forms.", show_default=False, rich_help_panel=SOURCE),
     ] = None
     duration: Annotated[
-        float, typer.Option(help="Use only this many seconds from the start; 0 uses all.", rich_help_panel=SOURCE)
-    ] = 0.0
+        str, typer.Option(help="Use only this much from the start, in the same forms; 0 uses all.", rich_help_panel=SOURCE)
+    ] = "0.0"
+
+    def used(self) -> tuple[float, float]:
+        """Start and duration in seconds; a duration of 0 goes to the end. Raises `UsageError`."""
+        return used_range(self.start, self.end, self.duration)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangedRawOptions(RangeOptions, RawOptions):
+    """The format of a raw source, and how much of it is used."""
+
+    def probe_part(self, path: Path) -> Clip:
+        """Read the header of the clip at ``path``, and use the part of it. Raises `SourceError` or `UsageError`."""
+        return self._probe(path, self.used(), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(RangeOptions, RawOptions):
+    """How to read the source: its format where it is raw, how much of it, and which video."""
+
     video_stream: Annotated[
         int | None,
         typer.Option(
@@ -121,7 +140,7 @@ class SourceOptions(RawOptions):
 
     def probe(self, path: Path) -> Clip:
         """Probe the clip at ``path`` with these options. Raises `SourceError` or `UsageError`."""
-        return self._probe(path, used_range(self.start, self.end, self.duration), self.video_stream)
+        return self._probe(path, self.used(), self.video_stream)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import RUN, SOURCE, RawOptions, RunOptions, overwrite_option
+from gpu_saliency.cli.options import RUN, SOURCE, RangedRawOptions, RunOptions, overwrite_option
 from gpu_saliency.cli.show_score import score_lines
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.score import score_encode
@@ -56,7 +56,7 @@ def score(
     *,
     ref: Annotated[Path, typer.Option(help="Reference: the source of the encode.", rich_help_panel=SOURCE)],
     dist: Annotated[Path, typer.Option(help="Encode to score.", rich_help_panel=SOURCE)],
-    raw: RawOptions,
+    raw: RangedRawOptions,
     frames: Annotated[
         int, typer.Option(help="Compare only this many frames from the start; 0 compares all.", rich_help_panel=SOURCE)
     ] = 0,
@@ -88,12 +88,17 @@ def score(
     report.show(found.to_json(), "\n".join(score_lines(found)))
 
 
-def _probe(ref: Path, dist: Path, raw: RawOptions) -> tuple[Clip, Clip]:
-    """Read both headers; the format of raw video is of the raw file, or is checked against both files."""
-    files = (ref, dist)
-    is_raw = [path.suffix.lower() in RAW_SUFFIXES for path in files]
-    clips = [
-        raw.probe(path) if own or not any(is_raw) else probe_clip(path, allow_playlists=raw.allow_playlists)
-        for path, own in zip(files, is_raw, strict=True)
-    ]
-    return clips[0], clips[1]
+def _probe(ref: Path, dist: Path, raw: RangedRawOptions) -> tuple[Clip, Clip]:
+    """Read both headers, and use the range of the reference.
+
+    The format of raw video is of the raw file, or is checked against both files.
+    """
+    is_raw = [path.suffix.lower() in RAW_SUFFIXES for path in (ref, dist)]
+    start, duration = raw.used()
+    if is_raw[0] or not any(is_raw):
+        reference = raw.probe_part(ref)
+    else:
+        reference = probe_clip(ref, start=start, duration=duration, allow_playlists=raw.allow_playlists)
+    if is_raw[1] or not any(is_raw):
+        return reference, raw.probe(dist)
+    return reference, probe_clip(dist, allow_playlists=raw.allow_playlists)

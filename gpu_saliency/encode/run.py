@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,10 +26,11 @@ from gpu_saliency.encode.source_log import SourceLog
 from gpu_saliency.encode.streams import Streams
 from gpu_saliency.encode.verify import Expected, OutputFacts, verify_output
 from gpu_saliency.encode.workers import OnFrame, Processes, Task, Workers
-from gpu_saliency.errors import EncodeError, OutputError, UsageError
+from gpu_saliency.errors import EncodeError, OutputError, SourceError, UsageError, setting
 from gpu_saliency.files import publish, writing
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
+from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
@@ -66,6 +67,7 @@ def run_saliency_encode(
     verify: str = "quick",
     before_publishing: Callable[[Path], None] | None = None,
     overwrite: bool = True,
+    strict: bool = False,
     log: SourceLog | None = None,
 ) -> Encoded:
     """Encode ``job`` with ``plan`` (``None``: a plain encode) to ``output``.
@@ -74,9 +76,9 @@ def run_saliency_encode(
     temporary name; if it raises nothing, the file gets its name, without ``overwrite`` only if no other file has it by then.
     ``frame_count`` is the number of frames that a plain encode must have (``None``: any). ``on_frame`` is called with the number of
     frames encoded so far; an exception from it ends the encoder. ``log`` collects what ffmpeg reports about the source, before
-    ``before_publishing`` is called. Raises `EncodeError`, `OutputError`, `SourceError` if the source has changed since it was
-    probed, `ToolMissingError`, `UsageError` for a plan of another clip, or `ValueError` for a job without a channel; temporary
-    files are removed, and an older ``output`` is unchanged.
+    ``before_publishing`` is called. ``strict`` refuses a source of which copied streams are damaged. Raises `EncodeError`,
+    `OutputError`, `SourceError` also if the source has changed since it was probed, `ToolMissingError`, `UsageError` for a plan of
+    another clip, or `ValueError` for a job without a channel; temporary files are removed, and an older ``output`` is unchanged.
     """
     output = Path(output)
     if plan is not None:
@@ -91,6 +93,8 @@ def run_saliency_encode(
             run_ffmpeg(plain_command(job, temporary), on_frame, on_error=None if log is None else log.add)
         else:
             parts, losses = _encode_parts(job, plan, temporary, output, on_frame, log)
+        if strict:
+            refuse_losses(job.clip, losses)
         wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
@@ -99,6 +103,13 @@ def run_saliency_encode(
         if before_publishing is not None:
             before_publishing(temporary)
     return encoded
+
+
+def refuse_losses(clip: Clip, losses: Sequence[str]) -> None:
+    """Raise `SourceError` if streams of ``clip`` that are copied are damaged; ``losses`` says how."""
+    if losses:
+        cure = f"give an intact file, or leave {setting('strict')} out to use what can be copied"
+        raise SourceError(f"{clip.path}: {'; '.join(losses)}", cure=cure)
 
 
 def try_container(job: EncodeJob, output: Path) -> None:

@@ -59,12 +59,16 @@ class SourceLog:
         """A text for each kind of error, the first few; empty where there is none."""
         return tuple(f"ffmpeg reports: {printable(text)}" for text in list(self._kinds.values())[:_MOST_KINDS])
 
+    def shortfall(self, frames: int) -> Shortfall | None:
+        """These errors as a shortfall of the clip, of which ``frames`` were decoded; ``None`` without errors."""
+        reasons = self.reasons()
+        return Shortfall(self.clip.frame_count, frames, reasons) if reasons else None
+
     def added_to(self, sidecar: Sidecar) -> Sidecar:
         """``sidecar`` with these errors as its shortfall, if there are any and the analysis found no damage itself."""
-        reasons = self.reasons()
-        if not reasons or sidecar.analysis.shortfall is not None:
+        shortfall = self.shortfall(sidecar.frame_count)
+        if shortfall is None or sidecar.analysis.shortfall is not None:
             return sidecar
-        shortfall = Shortfall(self.clip.frame_count, sidecar.frame_count, reasons)
         return replace(sidecar, analysis=replace(sidecar.analysis, shortfall=shortfall))
 
 

@@ -26,8 +26,9 @@ from gpu_saliency.model.contract import (
 )
 from gpu_saliency.model.file import ModelFile
 from gpu_saliency.model.maps import Maps
+from gpu_saliency.model.memory import EXHAUSTED, limit_memory
 from gpu_saliency.model.runtime import import_onnxruntime
-from gpu_saliency.model.trial import try_model
+from gpu_saliency.model.trial import memory_limit, try_model
 
 RUN_SECONDS = 120.0
 """Longest inference of a batch by a model that does not come with the package; ONNX Runtime ends it between two nodes."""
@@ -56,13 +57,17 @@ class SaliencyModel:
         # Threads that spin while they wait occupy cores that the decoder needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
+        self._memory = None if self._is_trusted else memory_limit(file)
+        if self._memory is not None:
+            limit_memory(options, self._memory)
         try:
             self._session = ort.InferenceSession(file.data, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
             raise ModelError(f"{self.path}: is not a usable ONNX model: {first_line(error)}", cure=_GIVE_A_MODEL) from error
         self.provider: str = self._session.get_providers()[0]
         self.contract = ModelContract.read(self.path, self._session)
-        self(np.zeros((1, 3, *self.input_size(16 / 9).padded[::-1]), np.float32))
+        count = 1 if self._is_trusted else self.batch_size
+        self(np.zeros((count, 3, *self.input_size(16 / 9).padded[::-1]), np.float32))
 
     @property
     def batch_size(self) -> int:
@@ -92,7 +97,10 @@ class SaliencyModel:
             with self._time_limit() as options:
                 found = self._session.run(names, {self.contract.input_name: pixels}, options)
         except Exception as error:  # as in the constructor
-            problem = f"{self.path}: failed on input {list(pixels.shape)}: {first_line(error)}"
+            reason = first_line(error)
+            if self._memory is not None and EXHAUSTED in str(error):
+                reason = f"it needs more than {self._memory / (1 << 30):.1f} GiB of memory"
+            problem = f"{self.path}: failed on input {list(pixels.shape)}: {reason}"
             raise ModelError(problem, cure=_GIVE_A_MODEL) from error
         return [self._checked(name, maps, pixels) for name, maps in zip(names, found, strict=True)]
 

@@ -24,8 +24,8 @@ from gpu_saliency.model.file import ModelFile
 from gpu_saliency.model.runtime import import_onnxruntime
 from gpu_saliency.process import children
 
-CPU_SECONDS = 30
-"""Computing time that loading and one inference may take. The shipped models take less than one second."""
+CPU_SECONDS = 60
+"""Computing time that loading and the inference of a batch may take. The shipped models take less than two seconds."""
 WALL_SECONDS = 180.0
 """Ends a child that waits; on a busy machine the computing time may take this long."""
 _BASE_BYTES, _BYTES_PER_BYTE = 3 << 30, 4
@@ -62,14 +62,22 @@ class _Described:
         return found
 
 
+def memory_limit(model: ModelFile) -> int:
+    """Most bytes that ``model`` may take, in the trial and in each later inference."""
+    return _BASE_BYTES + _BYTES_PER_BYTE * len(model.data)
+
+
 def try_model(model: ModelFile) -> None:
-    """Load ``model`` and run it once in a child process. Raises `ModelError`, or `ToolMissingError` without ONNX Runtime."""
+    """Load ``model`` and run it once, on a batch as the CPU gives it, in a child process.
+
+    Raises `ModelError`, or `ToolMissingError` without ONNX Runtime.
+    """
     import_onnxruntime()  # its errors have a cure; it also sets the variables that the child inherits
     data = os.memfd_create("model")
     try:
         with open(data, "wb", closefd=False) as file:
             file.write(model.data)
-        limits = [str(CPU_SECONDS), str(_BASE_BYTES + _BYTES_PER_BYTE * len(model.data)), str(data)]
+        limits = [str(CPU_SECONDS), str(memory_limit(model)), str(data)]
         script = str(Path(str(trial_child.__file__)))
         command = [sys.executable, "-P", script, *limits, json.dumps([path for path in sys.path if path])]
         pipe = subprocess.PIPE
@@ -87,7 +95,7 @@ def _converse(path: Path, child: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + WALL_SECONDS
     contract = ModelContract.read(path, _Described(_answer(path, child, end, "is not a usable ONNX model")))
     width, height = contract.input_size(16 / 9).padded
-    request = {"input": contract.input_name, "outputs": contract.output_names, "shape": [1, 3, height, width]}
+    request = {"input": contract.input_name, "outputs": contract.output_names, "shape": [contract.batch_size, 3, height, width]}
     try:
         child.stdin.write(json.dumps(request).encode() + b"\n")
         child.stdin.flush()
@@ -108,7 +116,7 @@ def _answer(path: Path, child: subprocess.Popen[bytes], end: float, failed: str)
         raise ModelError(f"{path}: did not answer within {WALL_SECONDS:g} s", cure=_GIVE_A_MODEL)
     code = child.wait()
     if code == -signal.SIGXCPU:
-        raise ModelError(f"{path}: one inference takes more than {CPU_SECONDS} s of computing time", cure=_GIVE_A_MODEL)
+        raise ModelError(f"{path}: the inference of a batch takes more than {CPU_SECONDS} s of computing time", cure=_GIVE_A_MODEL)
     how = signal.Signals(-code).name if -code in set(signal.Signals) else f"exit status {code}"
     raise ModelError(f"{path}: {failed}: ONNX Runtime ended with {how}", cure=_GIVE_A_MODEL)
 

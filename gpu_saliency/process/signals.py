@@ -112,6 +112,16 @@ def interrupted() -> bool:
     return _state.is_raised
 
 
+def forget_interrupt() -> None:
+    """Let the process end with the exit code of its own, after a `KeyboardInterrupt` that was handled.
+
+    CPython notes an interrupt that leaves the code of a text, such as that of a data class being made by an import, and does not
+    forget it when it is caught: at its end the interpreter would kill itself by SIGINT (``_Py_UnhandledKeyboardInterrupt``, read in
+    CPython 3.11 to 3.13). The next text that is run clears the note.
+    """
+    exec("")
+
+
 def wakeup_end() -> int | None:
     """The descriptor from which signals are read; ``None`` where they are not handled."""
     return None if _state.wakeup is None else _state.wakeup[0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from itertools import count
 
 import av
 import numpy as np
@@ -15,21 +13,17 @@ from gpu_saliency.grid import BLOCK_SIZE, pool_blocks
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.planes import luma
-from gpu_saliency.source.seek import FrameReader
 
 BlockError = NDArray[np.float64]
 SAME_CLIP = "compare whole encodes of the same clip"
 
 
-def read_errors(
-    source: Clip, encodes: tuple[Clip, ...], start: int = 0, frame_pts: NDArray[np.int64] | None = None
-) -> Iterator[tuple[BlockError, ...]]:
+def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[BlockError, ...]]:
     """Yield for each frame the mean squared luma error of each encode per block, ``[rows, cols]``, in squared codes of the encode.
 
     The source and all encodes are decoded frame by frame together, so memory holds a few frames. A source in another pixel format
-    is converted as ffmpeg does before encoding. The encodes begin with frame ``start`` of the source, of which ``frame_pts``
-    ``[N]`` are the time stamps. An encode may be longer than the source. Raises `SourceError` when an encode has another size than
-    the source, or ends before it.
+    is converted as ffmpeg does before encoding. An encode may be longer than the source. Raises `SourceError` when an encode has
+    another size than the source, or ends before it.
     """
     tallies = [DecodeTally() for _ in encodes]
     streams = [decode_frames(clip, tally) for clip, tally in zip(encodes, tallies, strict=True)]
@@ -39,8 +33,7 @@ def read_errors(
                 f"{clip.path}: is {clip.width}x{clip.height}, {source.path} is {source.width}x{source.height}",
                 cure=SAME_CLIP,
             )
-    frames = decode_frames(source, DecodeTally()) if start == 0 else _frames_from(source, start, frame_pts)
-    for number, frame in enumerate(frames):
+    for number, frame in enumerate(decode_frames(source, DecodeTally())):
         errors = []
         for clip, stream in zip(encodes, streams, strict=True):
             encoded = next(stream, None)
@@ -48,12 +41,6 @@ def read_errors(
                 raise SourceError(f"{clip.path}: ends after {number} frames, before {source.path} does", cure=SAME_CLIP)
             errors.append(block_error(match_format(frame, encoded), encoded))
         yield tuple(errors)
-
-
-def _frames_from(source: Clip, start: int, frame_pts: NDArray[np.int64] | None) -> Iterator[av.VideoFrame]:
-    with closing(FrameReader(source)) as reader:
-        for number in count(start):
-            yield reader.read(number, frame_pts)
 
 
 def match_format(frame: av.VideoFrame, encoded: av.VideoFrame) -> av.VideoFrame:

@@ -54,27 +54,24 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int, start: int = 
     return Comparison(_divide(total, count), count, done, "QP", start)
 
 
-def compare_error(
-    plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int, start: int = 0, frame_pts: NDArray[np.int64] | None = None
-) -> Comparison:
-    """Measure the change in squared luma error of each block over the first ``frames`` frames of both files, in dB.
+def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int) -> Comparison:
+    """Measure the change in squared luma error of each block over the first ``frames`` frames, in dB.
 
-    ``start`` is the number in the clip of the files' first frame, and ``frame_pts`` ``[N]`` the clip's time stamps. A block without
-    error in one of the encodes has no ratio and is not measured. Raises `SourceError`.
+    A block without error in one of the encodes has no ratio and is not measured. Raises `SourceError`.
     """
     sums = np.zeros((2, *plan.qp_offset.shape), np.float64)
     count = np.zeros(plan.qp_offset.shape, np.int64)
     done = 0
     encodes = (probe_clip(roi), probe_clip(plain))
-    for done, (a, b) in enumerate(islice(read_errors(source, encodes, start, frame_pts), frames), 1):
-        segment = plan.segment_of(start + done - 1)
+    for done, (a, b) in enumerate(islice(read_errors(source, encodes), frames), 1):
+        segment = plan.segment_of(done - 1)
         sums[0, segment] += a
         sums[1, segment] += b
         count[segment] += 1
     _check_length(done, frames, roi, plain)
     usable = (sums > 0).all(axis=0)
     ratio = _divide(sums[0], np.where(usable, sums[1], 0))
-    return Comparison(10 * np.log10(ratio), np.where(usable, count, 0), done, "dB", start)
+    return Comparison(10 * np.log10(ratio), np.where(usable, count, 0), done, "dB")
 
 
 def _divide(a: NDArray[np.floating], b: NDArray[np.generic]) -> NDArray[np.float64]:

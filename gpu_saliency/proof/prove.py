@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
@@ -20,7 +20,7 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.proof.compare import compare_error, compare_qp
 from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
-from gpu_saliency.proof.verdict import PlaceProof, Proof, judge
+from gpu_saliency.proof.verdict import LEAST_CONTRAST, PlaceProof, Proof, judge
 from gpu_saliency.source.formats import open_file
 
 LOOKAHEAD_FRAMES = 60
@@ -28,8 +28,6 @@ LOOKAHEAD_FRAMES = 60
 at most 60 at their slowest presets (``rc-lookahead``); without these the end of an excerpt would differ from the whole encode."""
 
 
-PLACE_ERROR_FRAMES = 8
-"""The same where the codec exports no QP and the error is compared, which varies from frame to frame."""
 PLACE_FRAMES = 2
 """Frames that are compared at a further place of the clip: a key frame and another suffice to tell a plan from none."""
 
@@ -80,27 +78,36 @@ def _existing_encode(path: Path) -> Iterator[Path]:
 
 
 def prove_places(job: EncodeJob, plan: RoiPlan, pairs: Sequence[WindowPair]) -> tuple[PlaceProof, ...]:
-    """Compare at the place of each window of a sample the encode with ``plan`` with the plain encode, over `PLACE_FRAMES` frames.
+    """Compare at the place of each window of a sample the encode with ``plan`` with the plain encode.
 
     The two encodes of a window have the same frames, filters and settings as the encode of the clip, and both begin with a key
-    frame; the clip's own frames there do not, so they cannot be compared with a plain window. Raises as `prove_encode`.
+    frame; the clip's own frames there do not, so they cannot be compared with a plain window. Progressive H.264 is compared by QP
+    over `PLACE_FRAMES` frames. All other encodes are compared packet by packet: an encoder that drops the plan writes the same
+    packets, and squared errors of a few frames are too rough a measure. Raises `SourceError`.
     """
     return tuple(_prove_place(job, plan, pair) for pair in pairs)
 
 
 def _prove_place(job: EncodeJob, plan: RoiPlan, pair: WindowPair) -> PlaceProof:
     frames = min(PLACE_FRAMES, plan.frame_count - pair.start)
-    proof = None
     if job.spec.codec == "h264":
         with suppress(SourceError):  # interlaced
             proof = judge(plan, compare_qp(plan, pair.roi, pair.plain, frames, pair.start), None)
-    if proof is not None and not proof.has_few_blocks:
-        return PlaceProof.of(pair.start, proof)
-    frames = min(PLACE_ERROR_FRAMES, plan.frame_count - pair.start)
-    error = compare_error(plan, job.clip, pair.roi, pair.plain, frames, pair.start, job.frame_pts)
-    found = PlaceProof.of(pair.start, judge(plan, error, None))
-    # The error of so few frames may fall anywhere: that it did not move as planned proves nothing.
-    return replace(found, moved=found.moved or None)
+            if not proof.has_few_blocks:
+                return PlaceProof.of(pair.start, proof)
+    own, plain = (_packets(path) for path in (pair.roi, pair.plain))
+    effective = plan.effective(plan.segment_of(pair.start))
+    has_contrast = float(np.ptp(effective)) >= LEAST_CONTRAST
+    return PlaceProof(pair.start, len(own), None, (own != plain) if has_contrast else None)
+
+
+def _packets(path: Path) -> list[bytes]:
+    """The video packets of a part's file. Raises `SourceError`."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return [bytes(packet) for packet in container.demux(container.streams.video[0]) if packet.size]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise SourceError(f"{path}: cannot be read: {error}", cure=ENCODE_AGAIN) from error
 
 
 def video_bytes(path: Path, frames: int) -> int:

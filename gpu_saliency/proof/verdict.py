@@ -32,19 +32,21 @@ class PlaceProof:
     start: int
     """Number of its first frame."""
     frames: int
-    unit: str
     share: float | None
-    """As `Proof.share`."""
+    """As `Proof.share`, in QP; ``None`` where packets were compared."""
     moved: bool | None
-    """Whether bits moved as planned here. False only for a share of almost 0: few frames measure it roughly."""
+    """Whether bits moved as planned here; ``None`` is unknown.
+
+    False for a share of almost 0, since few frames measure it roughly, or for the packets of a plain encode.
+    """
 
     @classmethod
     def of(cls, start: int, proof: Proof) -> PlaceProof:
-        """The verdict at a place from the comparison of its window."""
+        """The verdict at a place from the comparison of its window by QP."""
         moved = proof.moved
         if moved is False and proof.share is not None and proof.share >= NO_SHARE[proof.unit] / 3:
             moved = None
-        return cls(start, proof.frames, proof.unit, proof.share, moved)
+        return cls(start, proof.frames, proof.share, moved)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"share": None if self.share is None else round(self.share, 4)}
@@ -132,7 +134,8 @@ class Proof:
         """The verdict and the measured numbers, as one sentence for the user."""
         still = next((place for place in self.places if place.moved is False), None)
         if still is not None:
-            return f"Bits did not move as planned at frame {still.start}: {still.share:+.2f} {still.unit} per planned QP."
+            found = "its encode equals a plain one" if still.share is None else f"{still.share:+.2f} QP per planned QP"
+            return f"Bits did not move as planned at frame {still.start}: {found}."
         if self.moved is None and (self.share is None or self.has_few_blocks):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"

@@ -69,7 +69,7 @@ def sidecar_maps(path: Path, reference: Clip) -> ScoreMaps:
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure="give the path of one")
     made = read_header(path).source
-    ranged = reference if reference.start or made.start else replace(reference, duration=made.duration)
+    ranged = reference if reference.start or reference.duration or made.start else replace(reference, duration=made.duration)
     sidecar = read_sidecar_of(path, ranged)
     kind = "saliency" if sidecar.track.gaze is None else "gaze"
     given = GivenMaps("sidecar", path, (kind,), lambda _: _frames_of(sidecar, kind), count=sidecar.frame_count, on_grid=True)

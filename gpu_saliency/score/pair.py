@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,6 +12,8 @@ from gpu_saliency.encode.arguments import range_arguments, range_filter
 from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.colour import is_full_range
+from gpu_saliency.source.rate import is_bare
+from gpu_saliency.source.time_codes import exact_seconds
 
 _RATE_TOLERANCE = Fraction(1, 100)
 """Average rates of variable frame rates differ a little between containers; frames are paired by number anyway."""
@@ -61,8 +64,17 @@ def make_pair(reference: Clip, distorted: Clip) -> Pair:
         names = {True: "full", False: "limited"}
         cure = "convert one of them to the range of the other first"
         raise SourceError(f"{b.path}: has {names[not full]} range, {a.path} has {names[full]} range", cure=cure)
-    arguments, cut = tuple(range_arguments(a)), range_filter(a)
+    arguments, cut = tuple(range_arguments(a)), range_filter(a) or _first_part(a)
     return Pair(a, b, _common_format(a.pix_fmt, b.pix_fmt), full, arguments, cut)
+
+
+def _first_part(clip: Clip) -> str:
+    """The filter that passes the frames of a ``clip`` with a duration and no start; empty without a duration."""
+    if not clip.duration:
+        return ""
+    if clip.is_raw or is_bare(clip.container) or clip.container == "avi":
+        return f"trim=end_frame={math.ceil(exact_seconds(clip.duration) * clip.frame_rate)}"
+    return f"trim=duration={clip.duration:.6f}"
 
 
 def _common_format(reference: str, distorted: str) -> str:

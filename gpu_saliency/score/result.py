@@ -72,6 +72,10 @@ class Score:
     regions: tuple[ScoreRegion, ...] = ()
     unavailable: dict[str, str] = field(default_factory=dict)
     """Why a metric is missing, by its name; those of a region as ``inside.vmaf``."""
+    start: float = 0.0
+    """Seconds after the first frame of ``reference`` where the comparison begins."""
+    duration: float = 0.0
+    """Seconds of ``reference`` that are compared; 0: to its end."""
     plot: Path | None = None
     command: tuple[str, ...] = ()
     """ffmpeg's command line of the whole frame; not in `to_json`. Its filters wrote to a temporary folder, here named ``score``."""
@@ -85,6 +89,8 @@ class Score:
         return {
             "reference": str(self.reference),
             "distorted": str(self.distorted),
+            "start": self.start,
+            "duration": self.duration,
             "frames": self.frames,
             "width": self.width,
             "height": self.height,

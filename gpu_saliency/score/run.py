@@ -50,14 +50,14 @@ def score_encode(
     ``masks`` (a folder of PNG files, or a video; white is inside) adds scores inside and outside of them, ``gaze`` (a folder of PNG
     or NPY files, an NPZ file, or a video) one weighted by those maps. ``sidecar`` adds one weighted by its gaze, or by its saliency
     where it has none, which is circular. ``frames`` compares only so many frames from the start; 0 compares all. ``plot`` is the
-    path of a PNG to write.
+    path of a PNG to write. A ``reference`` with a start or a duration is compared over this range, which is all of ``distorted``.
     Raises any `GpuSaliencyError`.
     """
     if frames < 0:
         raise UsageError("is negative", setting="frames", value=frames, cure="0 for all")
     if frames > MOST_FRAMES:
         raise UsageError("out of range", setting="frames", value=frames, cure=f"at most {MOST_FRAMES}, or 0 for all")
-    pair = make_pair(_clip(reference, may_start=True), _clip(distorted))
+    pair = make_pair(_clip(reference, may_be_part=True), _clip(distorted))
     drawn = None if plot is None else Path(plot)
     if drawn is not None:
         if drawn.suffix.lower() != ".png":
@@ -75,9 +75,9 @@ def score_encode(
     return replace(result, plot=drawn)
 
 
-def _clip(given: Clip | StrPath, *, may_start: bool = False) -> Clip:
+def _clip(given: Clip | StrPath, *, may_be_part: bool = False) -> Clip:
     clip = given if isinstance(given, Clip) else probe_clip(given)
-    if may_start and clip.span is not None:
+    if may_be_part:
         return clip
     if clip.span is not None:
         raise UsageError("limits the encode that is to be scored", setting="start", value=clip.start, cure="leave it out")
@@ -108,6 +108,8 @@ def _measure(
             regions = measure_regions(pair, masks, maps, passed.frames, passed.region, limited=bool(frames), advance=advance)
     return Score(
         reference=pair.reference.path,
+        start=pair.reference.start,
+        duration=pair.reference.duration,
         distorted=pair.distorted.path,
         frames=passed.frames,
         width=clip.width,

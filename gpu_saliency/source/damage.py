@@ -13,6 +13,8 @@ class Damage:
     """Packets that the decoder refused."""
     flagged_packets: int = 0
     """Packets that the demuxer flagged as incomplete or wrong, of the video and of streams read beside it."""
+    gaps: int = 0
+    """Gaps in the numbers that the pictures have in their bitstream (numbering/)."""
     frames: int = 0
     """Frames that the decoder flagged: parts of their pictures are missing or were made up."""
     concealed: bool = False
@@ -21,7 +23,7 @@ class Damage:
     """The error that ended the reading before the end of the file."""
 
     def __bool__(self) -> bool:
-        return bool(self.failed_packets or self.flagged_packets or self.frames or self.concealed or self.ended_by)
+        return bool(self.failed_packets or self.flagged_packets or self.gaps or self.frames or self.concealed or self.ended_by)
 
     def reasons(self) -> list[str]:
         """A text for each kind of damage."""
@@ -34,6 +36,8 @@ class Damage:
             texts.append(f"{_count(self.flagged_packets, 'packet')} incomplete or damaged")
         if self.frames:
             texts.append(f"{_count(self.frames, 'frame')} damaged")
+        if self.gaps:
+            texts.append(f"pictures are missing: their numbers have {_count(self.gaps, 'gap')}")
         if not texts and self.concealed:
             texts.append("the decoder reports damaged pictures")
         return texts

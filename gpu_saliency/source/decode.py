@@ -119,7 +119,7 @@ def _decode(clip: Clip, tally: DecodeTally, attempt: _Attempt) -> Generator[av.V
     skip = 0 if span is None or not attempt.skips else span.packets_before
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
-        reader = PacketReader(container, video, damage)
+        reader = PacketReader(container, video, damage, numbered=True)
         tally.dts, tally.dts_before = reader.dts, 0 if span is None else span.frames_before
         video.thread_type = "AUTO" if attempt.threads else "NONE"
         if attempt.strict:

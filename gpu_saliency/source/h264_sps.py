@@ -1,6 +1,11 @@
-"""Reads from the global headers of H.264 whether all its pictures are progressive."""
+"""Reads the sequence parameter sets of H.264: how pictures are numbered, and whether all are progressive."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpu_saliency.source.bits import Bits
+from gpu_saliency.source.nal_units import unescape
 
 _SPS = 7
 _WITH_CHROMA_FORMAT = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
@@ -19,23 +24,35 @@ def is_always_progressive(codec: str, extradata: bytes | None) -> bool:
         units.append(extradata[at + 2 : at + 2 + size])
         at += 2 + size
     try:
-        return bool(units) and all(_frame_mbs_only(unit) for unit in units)
+        return bool(units) and all(unit[0] & 0x1F == _SPS and read_sequence_set(unit).frames_only for unit in units)
     except IndexError:
         return False
 
 
-def _frame_mbs_only(unit: bytes) -> bool:
-    """``frame_mbs_only_flag`` of a sequence parameter set (ITU-T H.264, 7.3.2.1.1). Raises `IndexError` if it is truncated."""
-    if unit[0] & 0x1F != _SPS:
-        return False
-    bits = _Bits(unit[1:].replace(b"\0\0\3", b"\0\0"))
+@dataclass(frozen=True, slots=True)
+class SequenceSet:
+    """What a sequence parameter set says about the numbers of pictures (ITU-T H.264, 7.3.2.1.1)."""
+
+    number: int
+    separate_planes: bool
+    frame_num_bits: int
+    order_bits: int | None
+    """Bits of ``pic_order_cnt_lsb``; ``None`` where pictures have no such number."""
+    allows_gaps: bool
+    """Whether ``frame_num`` may skip values."""
+    frames_only: bool
+
+
+def read_sequence_set(unit: bytes) -> SequenceSet:
+    """Read a sequence parameter set. Raises `IndexError` if it is truncated."""
+    bits = Bits(unescape(unit[1:]))
     profile = bits.read(8)
     bits.read(16)
-    bits.golomb()
+    number, separate = bits.golomb(), False
     if profile in _WITH_CHROMA_FORMAT:
         chroma = bits.golomb()
         if chroma == 3:
-            bits.read(1)
+            separate = bits.read(1) == 1
         bits.golomb()
         bits.golomb()
         bits.read(1)
@@ -43,10 +60,10 @@ def _frame_mbs_only(unit: bytes) -> bool:
             for i in range(8 if chroma != 3 else 12):
                 if bits.read(1):
                     _skip_scaling_list(bits, 16 if i < 6 else 64)
-    bits.golomb()
-    order = bits.golomb()
+    frame_num_bits = bits.golomb() + 4
+    order, order_bits = bits.golomb(), None
     if order == 0:
-        bits.golomb()
+        order_bits = bits.golomb() + 4
     elif order == 1:
         bits.read(1)
         bits.golomb()
@@ -54,39 +71,16 @@ def _frame_mbs_only(unit: bytes) -> bool:
         for _ in range(bits.golomb()):
             bits.golomb()
     bits.golomb()
-    bits.read(1)
+    allows_gaps = bits.read(1) == 1
     bits.golomb()
     bits.golomb()
-    return bits.read(1) == 1
+    return SequenceSet(number, separate, frame_num_bits, order_bits, allows_gaps, bits.read(1) == 1)
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
             code = bits.golomb()
             following = (last + (code + 1) // 2 * (1 if code % 2 else -1)) % 256
         last = following or last
-
-
-class _Bits:
-    """Reads bits from the most significant on."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def read(self, count: int) -> int:
-        value = 0
-        for _ in range(count):
-            value = value << 1 | self._data[self._at >> 3] >> (7 - self._at % 8) & 1
-            self._at += 1
-        return value
-
-    def golomb(self) -> int:
-        """An unsigned Exp-Golomb code (9.1)."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-            if zeros > 32:
-                raise IndexError("no Exp-Golomb code")
-        return (1 << zeros) - 1 + self.read(zeros)

@@ -15,6 +15,7 @@ from av.stream import Discard
 from gpu_saliency.source.clip import libav_reason
 from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.declared import Declared
+from gpu_saliency.source.numbering import picture_numbers
 from gpu_saliency.source.restart import RestartClock, may_jump
 from gpu_saliency.source.shortfall import Extent
 
@@ -25,8 +26,15 @@ _JOINT = 64
 class PacketReader:
     """Reads the packets of one video stream, in the order of the file. Used for one pass over the clip."""
 
-    def __init__(self, container: av.container.InputContainer, video: av.video.stream.VideoStream, damage: Damage) -> None:
-        """The other streams are read too where only the end of the longest stream is declared."""
+    def __init__(
+        self, container: av.container.InputContainer, video: av.video.stream.VideoStream, damage: Damage, *, numbered: bool = False
+    ) -> None:
+        """The other streams are read too where only the end of the longest stream is declared.
+
+        ``numbered`` follows the numbers that the pictures have in their bitstream, if the file is read to its end.
+        """
+        context = video.codec_context
+        self._numbers = picture_numbers(container.format.name, context.name, context.extradata) if numbered else None
         self._declared = Declared.of(container, video)
         self.dts = array("q")
         """Decode times of the video's packets with content so far, in its time base."""
@@ -52,6 +60,8 @@ class PacketReader:
         joints = self._joints
         near = (bisect_left(joints, at - _JOINT) < bisect_right(joints, at + _JOINT) for at in self._flagged)
         self._damage.flagged_packets = sum(not at_joint for at_joint in near)
+        if self._numbers is not None:
+            self._damage.gaps = self._numbers.gaps()
 
     def _all(self) -> Iterator[av.Packet[Any]]:
         packets = self._container.demux(self._streams)
@@ -72,12 +82,16 @@ class PacketReader:
                 restarts = self.restarts
                 packet = self._clock.continued(packet)
                 self._joints += [self._read] * (self.restarts - restarts)
+                if self._numbers is not None and self.restarts > restarts:
+                    self._numbers.restart()
             if packet.is_corrupt:
                 self._flagged.append(self._read)
             self._note_end(packet)
             if packet.stream_index == self._video.index and packet.size:
                 if packet.dts is not None:
                     self.dts.append(packet.dts)
+                if self._numbers is not None:
+                    self._numbers.add(bytes(packet))
                 yield packet
 
     @property

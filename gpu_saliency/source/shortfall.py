@@ -18,6 +18,10 @@ _ROUNDING = 0.002
 """Seconds by which a declared end may be later than the last packet's, besides half a frame: time stamps in milliseconds."""
 _FILE_ROUNDING = 0.25
 """The same for the end of the longest stream, which may be one that is not read, or padded."""
+_COUNTED_IN_TIME = frozenset({"mxf"})
+"""Containers of which the declared duration is a number of frames, and a lost frame moves no other one."""
+_OF_FIELDS = 0.6
+"""A file that declares its fields has half as many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,13 @@ def find_shortfall(
     declared = extent.declared.frames(clip.frame_rate)
     if declared is not None:
         declared = frames_in(clip.start, clip.duration, declared, clip.frame_rate)
+    whole = clip.span is None and not clip.duration
     reasons = damage.reasons()
     if not extent.reached_duration and not clip.is_raw:
         fault = structure_fault(clip.path, clip.container)
         reasons += [] if fault is None else [fault]
     if extent.lacks(usual):
         reasons.append("the file ends before its declared end")
+    elif clip.container in _COUNTED_IN_TIME and whole and declared is not None and declared * _OF_FIELDS < frames < declared:
+        reasons.append("fewer frames than it declares")
     return Shortfall(declared, frames, tuple(reasons)) if reasons else None

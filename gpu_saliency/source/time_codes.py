@@ -31,16 +31,17 @@ def parse_time(text: str, name: str) -> Fraction:
     raise UsageError(problem, setting=name, value=text, cure=_CURE)
 
 
-def used_range(start: str | None, end: str | None, duration: float) -> tuple[float, float]:
-    """The start and the duration in seconds of the range that the user gave; a duration of 0 goes to the clip's end.
+def used_range(start: str | None, end: str | None, duration: str | None) -> tuple[float, float]:
+    """The start and the duration in seconds of the range that the user gave; a duration of 0, or none, goes to the clip's end.
 
     Raises `UsageError` for a text that is no time, for ``end`` beside ``duration``, and for an end that is not after the start.
     """
-    if end is not None and duration:
+    length = Fraction(0) if duration is None else parse_time(duration, "duration")
+    if end is not None and length:
         raise UsageError(f"{setting('end')} and {setting('duration')} cannot be combined", cure="give one of them")
     begin = Fraction(0) if start is None else parse_time(start, "start")
     if end is None:
-        return float(begin), duration
+        return float(begin), float(length)
     last = parse_time(end, "end")
     if last <= begin:
         after = f" of {start}" if start is not None else ""

@@ -291,6 +291,48 @@ def test_a_pipe_without_video(tmp_path: Path) -> None:
         assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.ts", b""),
+        ("text.txt", b"hello\n"),
+        ("note.mp4", b"not a video, only a note of some words"),
+        ("picture.bmp", b"BM" + bytes(30)),
+        ("zeros.mkv", bytes(5000)),
+        ("head.mkv", None),
+    ],
+)
+def test_a_file_without_a_picture_that_does_not_grow_ends_in_one_line(
+    stream: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    """After the stall limit, in the terminal and on a page; ``None``: the beginning of a video."""
+    if content is None:
+        ffmpeg("-i", stream, "-c", "copy", tmp_path / "whole.mkv")
+        content = (tmp_path / "whole.mkv").read_bytes()[:600]
+    (tmp_path / name).write_bytes(content)
+    before = {path.name for path in tmp_path.iterdir()}
+    command = [sys.executable, "-m", "gpu_saliency", "preview", name, "--live", "--web", "--stall-timeout", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    assert (done.returncode, len(errors)) == (65, 1), done.stderr
+    assert name in errors[0]
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_pipe_that_stays_open_and_sends_no_picture_ends_in_one_line(content: bytes) -> None:
+    command = [sys.executable, "-m", "gpu_saliency", "preview", "-", "--web", "--stall-timeout", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(content)
+        process.stdin.flush()
+        assert process.wait(HANG_SECONDS) == 65
+        errors = [line for line in process.stderr.read().splitlines() if line.startswith(b"ERROR")]
+    assert len(errors) == 1
+    assert f"no picture in its {len(content)} bytes, and no further bytes for 1 s".encode() in errors[0]
+
+
 def test_a_file_that_never_becomes_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader waits for more of the file until it is closed."""
     (tmp_path / "junk.ts").write_bytes(b"junk" * 1000)

@@ -17,6 +17,7 @@ from packets import video_times
 from program import leftovers, run
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.analysis.sidecar import read_sidecar
 from gpu_saliency.encode.ffmpeg import probe_ffmpeg
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -267,6 +268,53 @@ def test_a_range_is_scored_against_its_encode(folder: Path, tmp_path: Path) -> N
     score = score_encode(reference, output)
     assert score.frames == 27
     assert score.metrics["psnr_y"].pooled > 30
+
+
+@pytest.mark.parametrize("name", ["vfr.mkv", "b.mp4", "raw.yuv"])
+@pytest.mark.parametrize(
+    "part",
+    [("--start", "1.37", "--end", "2.5"), ("--start", "0:01.5", "--duration", "0:00:01"), ("--duration", "1"), ("--end", "0:01")],
+)
+def test_the_command_scores_a_range_against_its_encode(folder: Path, tmp_path: Path, name: str, part: tuple[str, ...]) -> None:
+    """The same options as of the encode; the reference as a whole has more frames."""
+    if "psnr" not in probe_ffmpeg(shutil.which("ffmpeg") or _bundled(), "asked for").filters:
+        pytest.skip("needs an ffmpeg with psnr")
+    output, source = tmp_path / "out.mkv", folder / name
+    assert run("encode", "--src", source, "--output", output, *part, *FAST, *flags_of(name)).code == 0
+    done = run("score", "--ref", source, "--dist", output, *part, *flags_of(name), "--sidecar", f"{output}.saliency.npz", "--json")
+    assert done.code == 0, done.err
+    assert done.json["frames"] == frame_count(output)
+    quality = done.json["metrics"]["psnr_y"]["pooled"]
+    assert quality is None or quality > 30  # None: no error at all
+    whole = run("score", "--ref", source, "--dist", output, *flags_of(name), "--json")
+    assert whole.code == 65
+
+
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_given_maps_count_from_the_first_used_frame(folder: Path, tmp_path: Path) -> None:
+    """Map 0 belongs to the first frame of the part: its left half is salient up to map 11, then the right half."""
+    clip = probe_clip(folder / "b.mp4")
+    maps = np.zeros((24, clip.height, clip.width), np.uint8)
+    maps[:12, :, : clip.width // 2] = 255
+    maps[12:, :, clip.width // 2 :] = 255
+    np.savez(tmp_path / "maps.npz", saliency=maps)
+    sidecar = tmp_path / "s.npz"
+    count = len(wanted(folder / "b.mp4", "1", "2"))
+    assert count == 24
+    source = ("--src", folder / "b.mp4", "--start", "1", "--end", "2", "--maps", tmp_path / "maps.npz")
+    done = run("plan", *source, "--sidecar", sidecar, "--every", 4, "--json")
+    assert done.code == 0, done.err
+    track = read_sidecar(sidecar).track
+    left = track.saliency[:, :, 0].mean(axis=1) > track.saliency[:, :, -1].mean(axis=1)
+    assert left.tolist() == [number < 12 for number in track.sample_frame]
+    np.savez(tmp_path / "maps.npz", saliency=maps[:20])
+    few = run("plan", *source, "--sidecar", tmp_path / "few.npz")
+    assert few.code == 65
+    assert "20" in few.err
 
 
 def _bundled() -> str:

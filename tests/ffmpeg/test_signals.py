@@ -237,6 +237,25 @@ def test_code_that_swallows_the_interrupt(tmp_path: Path, number: signal.Signals
         one.check()
 
 
+_IN_A_TEXT = """
+import os
+from gpu_saliency import cli
+from gpu_saliency.__main__ import main
+cli.app.command("wait")(lambda: exec("os.kill(os.getpid(), {number}); __import__('time').sleep(1000)"))
+main()
+"""
+
+
+@by_name
+def test_in_code_that_is_made_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Data classes are made of texts; an interrupt that leaves one must not end the process by SIGINT after its error line."""
+    (tmp_path / "waits.py").write_text(_IN_A_TEXT.format(number=int(number)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    # Only a module that is run by -m would end so.
+    with started(tmp_path, "wait", program=("-m", "waits")) as one:
+        one.check()
+
+
 _HOLDS_THE_LOCK = """
 import itertools
 from gpu_saliency.process import guard, signals

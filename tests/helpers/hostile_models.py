@@ -90,6 +90,42 @@ def _huge_tensor(*shape: int) -> Make:
     return _saved(make)
 
 
+def greedy(*, for_bright: bool, cube: int = 0) -> Any:
+    """A model that makes a tensor of a size that the trial on one sample of zeros does not show.
+
+    ``for_bright``: 4 GiB where a pixel is bright; else ``cube`` floats times the third power of the number of samples.
+    """
+    from onnx import TensorProto, helper
+
+    def whole(name: str, value: int) -> Any:
+        return helper.make_tensor(name, TensorProto.INT64, [1], [value])
+
+    if for_bright:
+        size = [
+            helper.make_node("ReduceMax", ["input"], ["brightest"], axes=[0, 1, 2, 3], keepdims=0),
+            helper.make_node("Mul", ["brightest", "much"], ["floats"]),
+            helper.make_node("Cast", ["floats"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Unsqueeze", ["whole", "first"], ["sizes"]),
+            helper.make_node("Max", ["sizes", "one"], ["size"]),
+        ]
+    else:
+        size = [
+            helper.make_node("Shape", ["input"], ["shape"]),
+            helper.make_node("Gather", ["shape", "first"], ["samples"]),
+            helper.make_node("Mul", ["samples", "samples"], ["square"]),
+            helper.make_node("Mul", ["square", "samples"], ["cube"]),
+            helper.make_node("Mul", ["cube", "factor"], ["size"]),
+        ]
+    nodes = [
+        *size,
+        helper.make_node("ConstantOfShape", ["size"], ["huge"]),
+        helper.make_node("ReduceMean", ["huge"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["sigmoid", "nothing"], ["saliency_map"]),
+    ]
+    much = helper.make_tensor("much", TensorProto.FLOAT, [], [float(1 << 30)])
+    return simple(nodes=nodes, constants=[much, whole("first", 0), whole("one", 1), whole("factor", cube)])
+
+
 def _typed(kind: str) -> Make:
     """The output is a sequence or an optional value instead of a tensor."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
 pytest.importorskip("onnx", reason="needs onnx, which the extra `dev` brings")
 
-from hostile_models import ENDLESS_MODELS, HOSTILE_MODELS, simple
+from hostile_models import ENDLESS_MODELS, HOSTILE_MODELS, greedy, simple
 from model_trials import trial_children
 
 from gpu_saliency.errors import ModelError
@@ -56,6 +57,46 @@ def test_an_inference_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: py
     with pytest.raises(ModelError, match="failed on input"):
         SaliencyModel(ENDLESS_MODELS["a loop of 2^62"](tmp_path))
     assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
+
+
+def _peak() -> int:
+    """Most bytes of memory that this process has had at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def test_memory_for_a_picture_is_limited(tmp_path: Path) -> None:
+    """The trial on zeros passes; a bright picture needs 4 GiB, and gets none of it. A dark one is analysed after it as before."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(greedy(for_bright=True).SerializeToString())
+    model, before = SaliencyModel(path), _peak()
+    dark, bright = (np.full((1, 3, 32, 64), value, np.float32) for value in (0.0, 1.0))
+    assert model(dark).saliency.shape == (1, 32, 64)
+    with pytest.raises(ModelError, match=r"failed on input \[1, 3, 32, 64\]: it needs more than 3.0 GiB of memory"):
+        model(bright)
+    assert _peak() < before + (1 << 28)
+    assert model(dark).saliency.shape == (1, 32, 64)
+
+
+def test_a_shipped_model_beside_a_limited_one_has_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "memory_limit", lambda _: 1 << 24)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(simple().SerializeToString())
+    limited = SaliencyModel(path)
+    shipped = SaliencyModel(DEFAULT_MODEL)
+    size = shipped.input_size(16 / 9).padded
+    assert shipped(np.zeros((4, 3, *size[::-1]), np.float32)).saliency.shape == (4, *size[::-1])
+    with pytest.raises(ModelError, match="GiB of memory"):
+        limited(np.zeros((4, 3, 1024, 1024), np.float32))
+
+
+def test_memory_that_grows_with_the_batch_is_found_by_the_trial(tmp_path: Path) -> None:
+    """0.25 GiB for one sample, 16 GiB for the 4 of a batch."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(greedy(for_bright=False, cube=1 << 26).SerializeToString())
+    with pytest.raises(ModelError, match=r"failed on input \[4, 3, "):
+        trial.try_model(ModelFile.read(path))
+    path.write_bytes(greedy(for_bright=False, cube=1 << 10).SerializeToString())
+    trial.try_model(ModelFile.read(path))
 
 
 def test_a_good_model_passes_the_trial(tmp_path: Path) -> None:

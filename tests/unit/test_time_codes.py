@@ -42,14 +42,19 @@ def test_other_texts_are_errors(text: str) -> None:
 
 def test_the_range_is_start_and_duration() -> None:
     """A duration of 0 goes to the clip's end; 1.1 - 0.1 is 1."""
-    assert used_range(None, None, 0.0) == (0.0, 0.0)
-    assert used_range("1:00", None, 5.0) == (60.0, 5.0)
-    assert used_range(None, "1:30", 0.0) == (0.0, 90.0)
-    assert used_range("0.1", "1.1", 0.0) == (0.1, 1.0)
+    assert used_range(None, None, None) == used_range(None, None, "0") == (0.0, 0.0)
+    assert used_range("1:00", None, "5") == (60.0, 5.0)
+    assert used_range("1:00", None, "1:05.5") == (60.0, 65.5)
+    assert used_range(None, None, "00:01:30.250") == (0.0, 90.25)
+    assert used_range(None, "1:30", "0.0") == (0.0, 90.0)
+    assert used_range("0.1", "1.1", None) == (0.1, 1.0)
 
 
-@pytest.mark.parametrize(("start", "end", "duration"), [("1", "1", 0.0), ("2", "0:01", 0.0), (None, "0", 0.0), (None, "3", 2.0)])
-def test_contradictions_are_errors(start: str | None, end: str, duration: float) -> None:
-    """An end that is not after the start, and an end beside a duration."""
+@pytest.mark.parametrize(
+    ("start", "end", "duration"),
+    [("1", "1", None), ("2", "0:01", "0"), (None, "0", None), (None, "3", "2"), (None, None, "-1"), (None, None, "1e3")],
+)
+def test_contradictions_are_errors(start: str | None, end: str | None, duration: str | None) -> None:
+    """An end that is not after the start, an end beside a duration, and a duration that is no time."""
     with pytest.raises(UsageError):
         used_range(start, end, duration)

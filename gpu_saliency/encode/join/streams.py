@@ -14,6 +14,7 @@ import av.stream
 import av.video.stream
 from av.bitstream import BitStreamFilterContext
 
+from gpu_saliency.encode.join.audio_check import AudioCheck
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
 from gpu_saliency.encode.streams import is_cover, is_damaged
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -98,11 +99,13 @@ def copied_packets(
     ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
     first packet of which the dts reaches ``clip.length``. A clip with a start leaves out what begins before its first frame; a
     subtitle that is still shown then begins with it. Where the clock of the source restarts, the stamps go on. Damaged
-    packets are passed over; ``losses`` gets a text for these, and where the source cannot be read further.
+    packets are passed over; ``losses`` gets a text for these, for packets of audio that are copied and cannot be decoded, and where
+    the source cannot be read further.
     """
     clock = RestartClock() if may_jump(source) else None
     read = [s for s in source.streams if s.index in copies or (clock is not None and s.type in ("audio", "video"))]
     damaged: Counter[int] = Counter()
+    audio = AudioCheck(from_start=clip.span is None)
     following: dict[int, int] = {}
     running = set(copies)
     try:
@@ -135,13 +138,15 @@ def copied_packets(
                     continue
                 if packet.stream.type == "subtitle" and packet.duration:
                     packet.duration = min(packet.duration, rescale(rest, MICROSECOND, packet.time_base))
+            audio.see(packet)
             packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
             packet.stream = copies[index]
             yield packet
     except IndexError:  # PyAV 18 at the end of the file, where garbage looked like a further stream
-        return
+        pass
     except av.FFmpegError as error:
         ends = (float(end * (source.streams[index].time_base or 0)) for index, end in following.items())
         reached = max(ends, default=0.0)
         losses.append(f"the source's audio and other streams end at {reached:.1f} s: {libav_reason(error)}")
     losses += [f"{count} damaged packets of the source's stream {index} were left out" for index, count in sorted(damaged.items())]
+    losses += audio.losses()

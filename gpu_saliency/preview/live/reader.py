@@ -146,6 +146,8 @@ class LiveReader:
                 for frame in frames:
                     if self._latest is None:
                         self.clip = clip_of(self.source, video, frame)
+                        if bytes_in is not None:
+                            bytes_in.shown()
                     elif (frame.width, frame.height) != (self.clip.width, self.clip.height):
                         raise SourceError(f"{self.name}: the size has changed to {frame.width}x{frame.height}; restart the preview")
                     if bytes_in is not None and frame.time is not None:
@@ -153,6 +155,9 @@ class LiveReader:
                     self._put(frame)
                     if self._closing.is_set():
                         return
+            reason = None if bytes_in is None or self._latest is not None else bytes_in.failure()
+            if reason is not None:
+                raise SourceError(f"{self.name}: {reason}", cure="check that the source is sending video")
 
     def _put(self, frame: av.VideoFrame) -> None:
         with self._arrival:

@@ -63,6 +63,9 @@ class Relay:
     def progress(self) -> tuple[int, int]:
         return 0, 0
 
+    def shown(self) -> None:
+        pass  # it has its own time-outs
+
     def close(self) -> None:
         children.end(self._process, patience=0)
         if self._process.stdout is not None:

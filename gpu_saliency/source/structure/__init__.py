@@ -1,4 +1,4 @@
-"""Walks the boxes, clusters, pages or tags of a container and reports where the file ends inside one or a part is missing.
+"""Walks the boxes, clusters, items, pages or tags of a container and reports where the file ends inside one or a part is missing.
 
 libavformat takes the end of the file for the end of the clip in most containers, and tells nobody that a box was cut. Only headers
 are read, so the walk takes some microseconds per box.
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gpu_saliency.source.structure.bare import h264_fault, hevc_fault, mpeg_fault
 from gpu_saliency.source.structure.boxes import asf_fault, mp4_fault, riff_fault
 from gpu_saliency.source.structure.ebml import ebml_fault
 from gpu_saliency.source.structure.file import File
 from gpu_saliency.source.structure.frames import apng_fault, flv_fault, gif_fault, ivf_fault, transport_fault, y4m_fault
+from gpu_saliency.source.structure.mxf import mxf_fault
 from gpu_saliency.source.structure.ogg import ogg_fault
 
 _WALKS: dict[str, Callable[[File], str | None]] = {
@@ -23,8 +25,12 @@ _WALKS: dict[str, Callable[[File], str | None]] = {
     "flv": flv_fault,
     "gif": gif_fault,
     "apng": apng_fault,
+    "h264": h264_fault,
+    "hevc": hevc_fault,
     "ivf": ivf_fault,
     "mpegts": transport_fault,
+    "mpegvideo": mpeg_fault,
+    "mxf": mxf_fault,
     "ogg": ogg_fault,
     "yuv4mpegpipe": y4m_fault,
 }

@@ -71,7 +71,7 @@ def index_clip(clip: Clip) -> FrameIndex:
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
         damage = Damage()
-        reader = PacketReader(container, video, damage)
+        reader = PacketReader(container, video, damage, numbered=True)
         facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in reader.read()]
         if damage:
             raise IrregularStreamError("; ".join(damage.reasons()))
