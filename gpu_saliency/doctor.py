@@ -121,7 +121,7 @@ def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python)
         runtime=_try_runtime(spell),
         ffmpeg=tuple(_describe_ffmpeg(origin, path, spell) for origin, path in candidates()),
         encoders=encoders,
-        gpu=probe(),
+        gpu=probe().ask_all(),
         obstacle=_obstacle(spell),
     )
 

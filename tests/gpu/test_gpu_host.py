@@ -31,6 +31,7 @@ from gpu_saliency.analysis.cuda.device import sampled_frames
 from gpu_saliency.analysis.cuda.kernels.launch import FORMATS, address_of
 from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments
 from gpu_saliency.analysis.cuda.libraries import library_folders
+from gpu_saliency.analysis.cuda.nvdec_caps import visible_device
 from gpu_saliency.analysis.cuda.probe import Gpu, GpuMachine
 from gpu_saliency.analysis.cuda.scene_changes import join_changes
 from gpu_saliency.analysis.cuda.session import free_dimensions, session_providers
@@ -53,7 +54,7 @@ MACHINE = GpuMachine(
     nvcuvid_error=None,
     cupy_error=None,
     nvdec_error=None,
-    caps={f"{gpu}/h264/420/8": CAPS for gpu in (0, 1)} | {"0/hevc/420/10": CAPS},
+    caps={"0/h264/420/8": CAPS, "1/h264/420/8": CAPS, "0/h264/420/10": None, "0/hevc/420/10": CAPS, "1/hevc/420/10": None},
 )
 CLIP = Clip(Path("clip.mp4"), 1920, 1080, "yuv420p", Fraction(24), 100, codec="h264")
 
@@ -103,6 +104,24 @@ def test_sizes_that_nvdec_decodes() -> None:
     assert not fits(CAPS, 47, 16)
     assert not fits(CAPS, 4097, 16)
     assert not fits(CAPS | {"mb_num_max": 65535}, 4096, 4096)
+
+
+def test_a_codec_that_nvdec_has_not_is_not_asked_for() -> None:
+    assert MACHINE.decoder_caps(0, "prores", "422", 10) is None
+
+
+def test_number_of_a_gpu_for_a_process_that_sees_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_device(2) == "2"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-8f2a,5")
+    assert [visible_device(gpu) for gpu in range(3)] == ["3", "GPU-8f2a", "5"]
+
+
+def test_only_one_function_makes_a_gpu_current() -> None:
+    """`on_gpu`, which also converts the errors of doing so."""
+    package = Path(gpu_saliency.__file__).parent
+    users = [path.name for path in package.rglob("*.py") if "cuda.Device(" in path.read_text(encoding="utf-8")]
+    assert users == ["memory.py"]
 
 
 @pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0,0", "64", "1.5"])

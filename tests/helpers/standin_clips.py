@@ -47,7 +47,8 @@ class StandinClip:
         """The device, and the model, which is loaded once for each batch size and choice of GPUs."""
         if driver is None:
             return _load("cpu", path, GpuSettings())
-        driver.pictures(self.pictures)
+        if self.pictures.exists():
+            driver.pictures(self.pictures)
         settings = GpuSettings(gpus=gpus, batch_size=batch_size)
         return CudaDevice(replace(settings, decoders=decoders)), _load("cuda", path, settings)[1]
 

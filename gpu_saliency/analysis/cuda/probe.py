@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import json
-import os
 import re
 import subprocess
-import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gpu_saliency.analysis.cuda.child import SECONDS, run_probe_child
 from gpu_saliency.analysis.cuda.memory import cuda_error
+from gpu_saliency.analysis.cuda.nvdec_caps import Caps, CapsSource
+from gpu_saliency.analysis.cuda.probe_child import NVDEC_FORMATS
 from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
-from gpu_saliency.errors import setting
+from gpu_saliency.errors import ToolMissingError, setting
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
-from gpu_saliency.process import children
 
-_SECONDS = 120
-"""Timeout of the probe in seconds; the first start of eight sleeping GPUs takes tens of seconds."""
 INSTALL = "run pip uninstall -y onnxruntime, then pip install 'gpu-saliency[gpu]'"
 
 
@@ -50,20 +48,43 @@ class GpuMachine:
     nvdec_error: str | None = "was not probed"
     nvdec_version: str | None = None
     """Version of PyNvVideoCodec."""
-    caps: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The results of GetDecoderCaps for the formats that NVDEC decodes, by ``gpu/codec/chroma/bits``."""
+    driver_version: str | None = None
+    """The version of the driver's kernel module; ``None`` if it cannot be read."""
+    caps: dict[str, Caps | None] = field(default_factory=dict)
+    """The answers of `CapsSource.ask` so far, by ``gpu/codec/chroma/bits``."""
 
-    def decoder_caps(self, gpu: int, codec: str, chroma: str, bits: int) -> dict[str, int] | None:
-        return self.caps.get(f"{gpu}/{codec}/{chroma}/{bits}")
+    def decoder_caps(self, gpu: int, codec: str, chroma: str, bits: int) -> Caps | None:
+        """The answer of GetDecoderCaps; ``None`` where NVDEC does not decode that format. Raises `ToolMissingError`."""
+        self._ask(gpu, [f"{codec}/{chroma}/{bits}"])
+        return self.caps[f"{gpu}/{codec}/{chroma}/{bits}"]
+
+    def ask_all(self) -> GpuMachine:
+        """Ask for all formats that some NVDEC decodes; returns the machine, or one with the error of NVDEC."""
+        if self.driver_error is None and self.nvdec_error is None:
+            try:
+                for gpu in self.gpus:
+                    self._ask(gpu.number, NVDEC_FORMATS)
+            except ToolMissingError as error:
+                return replace(self, nvdec_error=error.problem)
+        return self
+
+    def _ask(self, gpu: int, formats: Sequence[str]) -> None:
+        # A codec that NVDEC has not, such as ProRes, is not asked for.
+        formats = [one for one in formats if f"{gpu}/{one}" not in self.caps]
+        known = [one for one in formats if one in NVDEC_FORMATS]
+        one = self.gpus[gpu]
+        source = CapsSource(gpu, f"{one.name} {one.memory_bytes} {one.compute}", self.driver_version, self.nvdec_version)
+        answers = source.ask(known) if known else {}
+        self.caps.update({f"{gpu}/{one}": answers.get(one) for one in formats})
 
     def engines(self, gpu: int) -> int:
-        """The number of NVDEC engines of a GPU; 1 if it is not known."""
-        numbers = [caps["num_decoder_engines"] for key, caps in self.caps.items() if key.startswith(f"{gpu}/")]
+        """The number of NVDEC engines of a GPU; 1 if no format was asked for that it decodes."""
+        numbers = [caps["num_decoder_engines"] for key, caps in self.caps.items() if caps and key.startswith(f"{gpu}/")]
         return max([1, *numbers])
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``doctor`` prints."""
-        decodes = sorted({key.split("/", 1)[1].replace("/", " ") for key in self.caps})
+        decodes = sorted({key.split("/", 1)[1].replace("/", " ") for key, caps in self.caps.items() if caps})
         return {
             "driver_error": self.driver_error,
             "cuda": self.cuda,
@@ -86,25 +107,10 @@ def probe() -> GpuMachine:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
         return GpuMachine("there is no NVIDIA driver (libcuda.so.1 was not found)")
-    # -P: Python must import this package, not a module of the same name in the current folder.
-    command = [sys.executable, "-P", "-m", "gpu_saliency.analysis.cuda.probe_child"]
-    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     try:
-        done = children.run(command, _SECONDS, env=environment, text=True)
+        return _machine(*run_probe_child())
     except subprocess.TimeoutExpired:
-        return GpuMachine(f"the NVIDIA driver did not respond within {_SECONDS} s")
-    sections: dict[str, dict[str, Any]] = {}
-    for line in done.stdout.splitlines():
-        sections |= json.loads(line)
-    return _machine(sections, _ending(done))
-
-
-def _ending(done: subprocess.CompletedProcess[str]) -> str:
-    """The error of a section that is missing: how the child process ended, and its last line."""
-    words = [line for line in done.stderr.splitlines() if line.strip()]
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
-    return f"probing it ended the process ({how}{': ' + words[-1].strip()[:200] if words else ''})"
+        return GpuMachine(f"the NVIDIA driver did not respond within {SECONDS} s")
 
 
 def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
@@ -128,7 +134,7 @@ def _machine(sections: dict[str, dict[str, Any]], ending: str) -> GpuMachine:
         cupy.get("version"),
         error_of("nvcuvid") or error_of("pynvvideocodec"),
         nvdec.get("version"),
-        nvdec.get("caps", {}),
+        driver_version(),
     )
 
 
@@ -164,7 +170,7 @@ def require_runtime(provider: str) -> None:
 
 def describe_gpu() -> dict[str, Any]:
     """The facts about the GPUs and their driver that ``doctor`` and ``bench`` print."""
-    return probe().to_json() | {"driver": driver_version()}
+    return probe().ask_all().to_json() | {"driver": driver_version()}
 
 
 def driver_version() -> str | None:

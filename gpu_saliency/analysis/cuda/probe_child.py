@@ -1,17 +1,19 @@
 """Probes the GPUs in a child process of probe.py, because the GPU libraries may end the process.
 
 Prints one JSON object per line, ``{section: facts}``, at the end of each section, so after a crash the parent has the earlier ones.
+With formats as arguments, such as ``hevc/420/10``, it prints only the section ``caps`` of those.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
@@ -22,9 +24,10 @@ _CU_ERRORS |= {803: "the driver's parts are of different versions", 804: "too ol
 NVDEC_CODECS = {"mpeg2video": 1, "mpeg4": 2, "h264": 4, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 _CHROMA = {"420": 1, "422": 2, "444": 3}
 _ALL = [(chroma, bits) for chroma in _CHROMA for bits in (8, 10, 12)]
-# The formats that some NVDEC decodes. Others are not queried, because each GetDecoderCaps makes and destroys a CUDA context.
-_ASKED = {"mpeg2video": [("420", 8)], "mpeg4": [("420", 8)], "vp8": [("420", 8)], "h264": _ALL, "hevc": _ALL}
-_ASKED |= {"vp9": [("420", bits) for bits in (8, 10, 12)], "av1": [("420", 8), ("420", 10)]}
+# The formats that some NVDEC decodes.
+_SOME = {"mpeg2video": [("420", 8)], "mpeg4": [("420", 8)], "vp8": [("420", 8)], "h264": _ALL, "hevc": _ALL}
+_SOME |= {"vp9": [("420", bits) for bits in (8, 10, 12)], "av1": [("420", 8), ("420", 10)]}
+NVDEC_FORMATS = [f"{codec}/{chroma}/{bits}" for codec in NVDEC_CODECS for chroma, bits in _SOME[codec]]
 
 
 def driver() -> dict[str, Any]:
@@ -71,20 +74,22 @@ def cupy() -> dict[str, Any]:
 
 
 def pynvvideocodec() -> dict[str, Any]:
-    """Query NVDEC: ``{version, caps}``; caps are the dicts of ints of GetDecoderCaps of 2.2.4, by ``gpu/codec/chroma/bits``."""
+    return {"version": importlib.import_module("PyNvVideoCodec").__version__}
+
+
+def caps(formats: Sequence[str]) -> dict[str, Any]:
+    """Query the NVDEC of the first GPU: the answers of GetDecoderCaps of 2.2.4, by format, for those that NVDEC decodes."""
     module: Any = importlib.import_module("PyNvVideoCodec")
-    caps = {}
-    for gpu in range(len(FOUND["driver"]["gpus"])):
-        # On a GPU that does not work, this call ends the process.
-        module.CreateDecoder(gpuid=gpu, codec=module.cudaVideoCodec(NVDEC_CODECS["h264"]), usedevicememory=True)
-        for codec, number in NVDEC_CODECS.items():
-            for chroma, bits in _ASKED[codec]:
-                arguments = (gpu, module.cudaVideoCodec(number), module.cudaVideoChromaFormat(_CHROMA[chroma]), bits)
-                with contextlib.suppress(RuntimeError):  # a format that this version of the library does not support
-                    answer = module.GetDecoderCaps(*arguments)
-                    if answer.get("supported"):
-                        caps[f"{gpu}/{codec}/{chroma}/{bits}"] = answer
-    return {"version": module.__version__, "caps": caps}
+    found = {}
+    for one in formats:
+        codec, chroma, bits = one.split("/")
+        arguments = (module.cudaVideoCodec(NVDEC_CODECS[codec]), module.cudaVideoChromaFormat(_CHROMA[chroma]), int(bits))
+        with contextlib.suppress(RuntimeError):  # a format that this version of the library does not support
+            # On a GPU that does not work, this call ends the process.
+            answer = module.GetDecoderCaps(0, *arguments)
+            if answer.get("supported"):
+                found[one] = answer
+    return found
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -101,7 +106,9 @@ def main() -> None:
     # Output of the libraries must not mix with the JSON lines.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    for name, look in SECTIONS.items():
+    formats = sys.argv[1:]
+    sections = {"caps": functools.partial(caps, formats)} if formats else SECTIONS
+    for name, look in sections.items():
         if name == "pynvvideocodec" and not (FOUND["driver"].get("gpus") and "error" not in FOUND["nvcuvid"]):
             continue
         try:

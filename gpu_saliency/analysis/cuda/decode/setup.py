@@ -11,6 +11,7 @@ from gpu_saliency.analysis.cuda.probe import GpuMachine
 from gpu_saliency.analysis.settings import GpuSettings
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
+from gpu_saliency.source.fields import fields_of
 
 _LEAST_RANGE = 240
 """Least average length in frames of a range, where their number is not given: to start one takes as long as some frames."""
@@ -25,6 +26,9 @@ class ClipDecoding:
         """Choose the backend and divide the clip into ranges. Raises `SourceError` or `ToolMissingError`."""
         self._clip = clip
         self._choice = choose_decoder(clip, machine, settings)
+        if self._choice.name == "nvdec" and (fields := fields_of(clip)) is not None:
+            # PyNvVideoCodec lets NVDEC deinterlace, and has no setting for it; the CPU path analyses the frames as they are.
+            self._choice = on_cpu(f"the clip is interlaced, {fields.text}, and PyNvVideoCodec would deinterlace it")
         self.index: FrameIndex | None = None
         """``None`` if the CPU decodes: the frames of the clip are then those that the decoder delivers, also from damaged files."""
         if self._choice.name != "upload":

@@ -209,9 +209,12 @@ CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATAPACKET* packet
 
 CUresult cuvidDestroyVideoParser(CUvideoparser handle) { return delete reinterpret_cast<Parser*>(handle), CUDA_SUCCESS; }
 
-// Of the first GPU: H.264 8 bit, HEVC and VP9 8 and 10 bit, 4:2:0. The others lack HEVC, so that their answers can be told apart.
+// GPU_STANDIN_NVDEC_ABORTS makes a GPU that does not work. Of the first GPU: H.264 8 bit, HEVC and VP9 8 and 10 bit, 4:2:0. The others lack HEVC, so that their answers can be told apart.
 CUresult cuvidGetDecoderCaps(CUVIDDECODECAPS* caps) {
     standin_count_caps();
+    if (getenv("GPU_STANDIN_NVDEC_ABORTS") != nullptr) {
+        abort();
+    }
     const int gpu = standin_current_gpu();
     const bool is_known = caps->eCodecType == cudaVideoCodec_H264 ? caps->nBitDepthMinus8 == 0
                           : caps->eCodecType == cudaVideoCodec_HEVC ? gpu == 0 && caps->nBitDepthMinus8 <= 2
