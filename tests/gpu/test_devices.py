@@ -16,6 +16,7 @@ from map_distance import assert_close_maps
 from requirements import lack
 
 from gpu_saliency.analysis.aggregate import AGGREGATORS
+from gpu_saliency.analysis.cuda.decode.idle import release_idle
 from gpu_saliency.analysis.device import AnalysisResult, Device, DeviceMemoryError, Model
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.reduce import HostReducer
@@ -305,6 +306,7 @@ def test_surfaces_are_filled_and_read_in_the_order_of_the_stream(
     expected = analyse("cuda", cut_clip)
     if expected.facts["decoder"] != "nvdec":
         lack("cuda", expected.facts["decoder_reason"])
+    release_idle()  # so that another decoder is made
     fetched = []
 
     def count(frames: Any, stream: int) -> None:
@@ -313,6 +315,7 @@ def test_surfaces_are_filled_and_read_in_the_order_of_the_stream(
 
     monkeypatch.setattr(PyNvVideoCodec, "CreateDecoder", functools.partial(Decoder, PyNvVideoCodec.CreateDecoder, count))
     found = analyse("cuda", cut_clip)
+    release_idle()
     assert len(fetched) >= 40
     np.testing.assert_array_equal(found.track.saliency, expected.track.saliency)
     np.testing.assert_array_equal(found.track.gaze, expected.track.gaze)

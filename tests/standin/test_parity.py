@@ -10,6 +10,7 @@ from gpu_standin.control import Driver
 from standin_clips import CUT, X264, StandinClip, differences, make_standin_clip
 
 from gpu_saliency.analysis.cuda.decode import setup
+from gpu_saliency.analysis.cuda.decode.idle import release_idle
 from gpu_saliency.analysis.device import AnalysisResult
 from gpu_saliency.analysis.track import decode_activity, decode_gaze
 
@@ -97,3 +98,25 @@ def test_two_gpus_share_a_clip(driver: Driver, h264: StandinClip, model: Path, w
     found = h264.analyse(driver, model, decoders="2", gpus=(0, 1))
     assert found.facts["gpus"] == ["0: Stand-in 0", "1: Stand-in 1"]
     assert differences(found, whole) == []
+
+
+@pytest.mark.parametrize("name", ["open GOPs", "HEVC 10 bit"])
+def test_decoders_are_used_again(driver: Driver, tmp_path: Path, model: Path, name: str) -> None:
+    """By another clip of the same codec and size, from ranges whose decoders still had pictures."""
+    _, *options = CODECS[name]
+    clips = [make_standin_clip(tmp_path, *options, name=f"{frames}.mp4", size="162x92", frames=frames) for frames in (50, 60)]
+    release_idle()
+    expected = [clip.analyse(driver, model) for clip in clips]
+    before = driver.counts()
+    for clip, whole in zip(clips * 2, expected * 2, strict=True):
+        assert differences(clip.analyse(driver, model, decoders="3"), whole) == []
+    # The one decoder that was left, and two more; PyNvVideoCodec asks for the caps when it makes one.
+    assert (driver.counts() - before).caps == 2
+
+
+def test_decoders_of_other_sizes_are_not_used_again(driver: Driver, tmp_path: Path, model: Path, h264: StandinClip) -> None:
+    h264.analyse(driver, model)
+    other = make_standin_clip(tmp_path, *X264, size="162x92", frames=40)
+    before = driver.counts()
+    assert_like(other.analyse(driver, model), other.analyse(None, model))
+    assert (driver.counts() - before).caps == 1

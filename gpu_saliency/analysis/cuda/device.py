@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.analysis.cuda.decode.idle import release_idle
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.interface import Decoder
 from gpu_saliency.analysis.cuda.decode.setup import ClipDecoding
@@ -208,6 +209,7 @@ class CudaRun:
                 f"run nvidia-smi to find the process that uses it, or give {setting('device', 'cpu')}",
             ) from error
         self._model.forget(self._batch_size)
+        release_idle()
         self._batch_size = smaller
         self._restart()
         # The stack frames of the error still refer to the memory, and lanes and slots refer to each other.

@@ -78,7 +78,8 @@ class Lane:
     def batches(self) -> Iterator[Slot | RangeSamples]:
         """Yield the filled slots of a range in order, then the range, which marks its end; until the queue is empty."""
         # CUDA keeps the current device per thread.
-        with on_gpu(self.session.gpu), borrowed_stream(self.session.gpu) as self._cuda_stream:
+        gpu, idle_stream = self.session.gpu, self._decoder.idle_stream()
+        with on_gpu(gpu), borrowed_stream(gpu, idle_stream) as self._cuda_stream:
             self._kernels = Kernels.on(self._cuda_stream)
             self._picture_to_input = self._kernels.prepare_picture_to_input(self._size, self._orientation)
             for _ in range(SLOTS):

@@ -57,8 +57,8 @@ _streams_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def borrowed_stream(gpu: int) -> Iterator[Any]:
-    """Lend a stream of ``gpu``, the current device, to the block; its work has finished when the block ends.
+def borrowed_stream(gpu: int, wanted: Any = None) -> Iterator[Any]:
+    """Lend a stream of ``gpu``, the current device, to the block: ``wanted`` if given. Its work has finished when the block ends.
 
     Streams are used again because CuPy's memory pool keeps free memory by stream: with a new stream for each clip, the memory of
     every clip would stay allocated (seen on an H200: 65 MiB for each decoder and clip).
@@ -67,8 +67,10 @@ def borrowed_stream(gpu: int) -> Iterator[Any]:
 
     with _streams_lock:
         idle = _idle_streams.setdefault(gpu, [])
-        cuda_stream = idle.pop() if idle else None
-    cuda_stream = cuda_stream or cupy.cuda.Stream(non_blocking=True)
+        if wanted is not None:
+            # Another block may have it: then both use it, one after the other.
+            idle[:] = [one for one in idle if one is not wanted]
+        cuda_stream = wanted or (idle.pop(0) if idle else cupy.cuda.Stream(non_blocking=True))
     try:
         yield cuda_stream
     except BaseException:
@@ -82,7 +84,8 @@ def borrowed_stream(gpu: int) -> Iterator[Any]:
 def _take_back(gpu: int, cuda_stream: Any) -> None:
     cuda_stream.synchronize()
     with _streams_lock:
-        _idle_streams[gpu].append(cuda_stream)
+        if all(one is not cuda_stream for one in _idle_streams[gpu]):
+            _idle_streams[gpu].append(cuda_stream)
 
 
 @contextlib.contextmanager

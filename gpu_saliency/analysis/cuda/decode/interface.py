@@ -48,6 +48,10 @@ class Decoder(Protocol):
         """Whether the decoder measures scene changes itself, on the host."""
         ...
 
+    def idle_stream(self) -> Any:
+        """The stream of a decoder that an earlier clip has left, to be given to `frames`; ``None`` if there is none."""
+        ...
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         """Yield all frames of ``frame_range`` in order (``None``: of the whole clip).
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 
+from gpu_saliency.analysis.cuda.decode.idle import IdleDecoder, keep_idle, take_idle
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, DecodeRequest
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, missing_frame, nvdec_failure, range_packets
@@ -43,19 +44,39 @@ class NvdecDecoder:
         assert layout is not None, "choose_decoder picks this backend only for pixel formats that the kernels read"
         self._bits, self._chroma_offset = layout.bits, request.chroma_offset
         self._colour = Colour.of(clip.color.colorspace, clip.color.color_range, clip.pix_fmt, clip.height, layout)
-
+        # All that decides the library's surfaces and their number, which the stream's headers (or the file) determine.
+        # A stream whose size changes is an error; see `packed_surface`.
+        self._kind = (request.gpu, clip.codec, clip.pix_fmt, clip.width, clip.height, _headers(clip) or clip.url)
         self._decoder: Any = None
+        self._cuda_stream: Any = None
+        self._may_be_kept = False
+        """Whether the last range, if any, was decoded to its end."""
         self._holds_pictures = False
         """Whether the library's decoder may hold pictures of a range that has ended."""
         self._surfaces: dict[tuple[int, int], Surface] = {}
 
+    def idle_stream(self) -> Any:
+        idle = take_idle(self._kind)
+        if idle is None:
+            return None
+        self._decoder, self._cuda_stream = idle
+        self._may_be_kept = True  # other lanes may take all ranges
+        return self._cuda_stream
+
     def close(self) -> None:
-        self._decoder = None
+        if self._may_be_kept and self._decoder is not None:
+            with contextlib.suppress(GpuSaliencyError, DeviceMemoryError):  # then it is released
+                if self._holds_pictures:
+                    self._decode(None, 0)
+                self._cuda_stream.synchronize()
+                keep_idle(self._kind, IdleDecoder(self._decoder, self._cuda_stream))
+        self._decoder, self._may_be_kept = None, False
         self._surfaces.clear()
 
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         frame_range = frame_range or FrameRange(0, self._index.frame_count)
         expected = frame_range.start
+        self._may_be_kept = False
         fetch = self._fed(frame_range, cuda_stream)
         # The decoder is closed, and its surfaces freed, only after the kernels that read them have finished.
         with contextlib.closing(fetch), _finished(cuda_stream):
@@ -68,6 +89,7 @@ class NvdecDecoder:
                 expected += 1
                 yield DecodedFrame(number, self._colour, lambda frame=frame: self._surface(frame))  # type: ignore[misc]
                 if expected == frame_range.end:
+                    self._may_be_kept = True
                     return
         raise missing_frame(self._clip.url, expected)
 
@@ -92,7 +114,8 @@ class NvdecDecoder:
 
         The host waits for nothing: each fetch writes to the surfaces on ``cuda_stream``, after the kernels that read them there.
         """
-        if self._decoder is None:
+        if self._decoder is None or cuda_stream is not self._cuda_stream:
+            self._cuda_stream = cuda_stream
             codec = self._library.cudaVideoCodec(NVDEC_CODECS[self._clip.codec])
             try:
                 self._decoder = self._library.CreateDecoder(
@@ -149,6 +172,12 @@ class NvdecDecoder:
             words = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
             return nvdec_failure(self._clip.path, reason[:200])
+
+
+def _headers(clip: Clip) -> bytes:
+    """The parameter sets that the container stores for the stream; empty if they are only in its packets."""
+    with open_clip(clip) as container:
+        return bytes(video_stream_of(container, clip.stream).codec_context.extradata or b"")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,9 @@ class PyavCudaDecoder:
     def close(self) -> None:
         """Nothing is kept."""
 
+    def idle_stream(self) -> None:
+        """``None``: libavcodec's decoders are made for one file."""
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         import cupy
 

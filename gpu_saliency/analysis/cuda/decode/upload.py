@@ -36,6 +36,9 @@ class UploadDecoder:
     def close(self) -> None:
         """Nothing is kept."""
 
+    def idle_stream(self) -> None:
+        """``None``: libavcodec's decoders are made for one file."""
+
     def frames(self, frame_range: FrameRange | None, cuda_stream: Any) -> Iterator[DecodedFrame]:
         assert frame_range is None or frame_range.start == 0, "one range only: libavcodec uses all cores for it"
         for number, frame in enumerate(decode_frames(self._clip, self._tally)):

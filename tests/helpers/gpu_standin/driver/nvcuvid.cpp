@@ -42,9 +42,9 @@ struct Pictures {
 };
 
 std::mutex lock;
-std::shared_ptr<Pictures> pictures;
+std::vector<std::shared_ptr<Pictures>> all_pictures;  // by number; those of the current clip are the last
 constexpr int SLOTS = 20, DELAY = 6;
-constexpr CUresult INVALID_VALUE = static_cast<CUresult>(1), NOT_INITIALIZED = static_cast<CUresult>(3);  // cuda.h
+constexpr CUresult INVALID_VALUE = static_cast<CUresult>(1);  // cuda.h
 
 // Laid out like NVDEC's frames: chroma begins after the coded height. `index` -1 is noise. Never freed, since copies may be late.
 unsigned char* mapped(const std::shared_ptr<Pictures>& from, long index, unsigned* pitch) {
@@ -76,7 +76,8 @@ unsigned char* mapped(const std::shared_ptr<Pictures>& from, long index, unsigne
 
 struct Parser {
     CUVIDPARSERPARAMS given;
-    std::shared_ptr<Pictures> pictures;
+    std::shared_ptr<Pictures> pictures;  // of the clip since the last start
+    unsigned number = 0;
     bool started = false;
     int64_t first_place = 0, next_place = -1;
     long sent = 0;
@@ -84,8 +85,10 @@ struct Parser {
 };
 
 struct Decoder {
-    std::shared_ptr<Pictures> pictures;
-    long slots[SLOTS];
+    struct {
+        unsigned number;
+        long index;  // -1 is noise
+    } slots[SLOTS];
 };
 
 void show_first(Parser* parser) {
@@ -112,6 +115,15 @@ bool start(Parser* parser, const CUVIDSOURCEDATAPACKET* packet) {
         fprintf(stderr, "stand-in NVDEC: a packet without a start code\n");
         return false;
     }
+    {
+        const std::lock_guard<std::mutex> guard(lock);
+        if (all_pictures.empty()) {
+            fprintf(stderr, "stand-in NVDEC: has no pictures\n");
+            return false;
+        }
+        parser->number = static_cast<unsigned>(all_pictures.size()) - 1;
+        parser->pictures = all_pictures.back();
+    }
     const Head& head = parser->pictures->head;
     CUVIDEOFORMAT format;
     memset(&format, 0, sizeof format);
@@ -133,7 +145,7 @@ bool start(Parser* parser, const CUVIDSOURCEDATAPACKET* packet) {
 
 extern "C" {
 
-// Read the pictures of the clip that parsers created from now on decode. Returns 0, or 1 if the file cannot be read.
+// Read the pictures of the clip that parsers decode that start, or start again after the end of a stream, from now on. Returns 0, or 1 if the file cannot be read.
 int standin_pictures(const char* path) {
     FILE* file = fopen(path, "rb");
     auto read = std::make_shared<Pictures>();
@@ -150,24 +162,19 @@ int standin_pictures(const char* path) {
         read->by_pts[read->entries[i].pts] = static_cast<long>(i);
     }
     const std::lock_guard<std::mutex> guard(lock);
-    pictures = read;
+    all_pictures.push_back(read);
     return whole ? 0 : 1;
 }
 
 CUresult cuvidCreateVideoParser(CUvideoparser* made, CUVIDPARSERPARAMS* given) {
-    const std::lock_guard<std::mutex> guard(lock);
     auto* parser = new Parser;
     parser->given = *given;
-    parser->pictures = pictures;
     *made = reinterpret_cast<CUvideoparser>(parser);
     return CUDA_SUCCESS;
 }
 
 CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATAPACKET* packet) {
     auto* parser = reinterpret_cast<Parser*>(handle);
-    if (parser->pictures == nullptr) {
-        return NOT_INITIALIZED;
-    }
     if (packet->payload_size > 0) {
         if (!parser->started && !(parser->started = start(parser, packet))) {
             return INVALID_VALUE;
@@ -192,6 +199,7 @@ CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATAPACKET* packet
         picture.CurrPicIdx = static_cast<int>(parser->sent++ % SLOTS);
         // Read by cuvidDecodePicture below; the real fields are NVDEC's own matter.
         picture.CodecSpecific.CodecReserved[0] = entry.needs >= parser->first_place ? static_cast<unsigned>(index) + 1 : 0;
+        picture.CodecSpecific.CodecReserved[1] = parser->number;
         parser->given.pfnDecodePicture(parser->given.pUserData, &picture);
         parser->waiting.emplace_back(packet->timestamp, picture.CurrPicIdx);
         while (parser->waiting.size() > DELAY) {
@@ -203,6 +211,7 @@ CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATAPACKET* packet
             show_first(parser);
         }
         parser->next_place = -1;
+        parser->started = false;
     }
     return CUDA_SUCCESS;
 }
@@ -230,24 +239,23 @@ CUresult cuvidGetDecoderCaps(CUVIDDECODECAPS* caps) {
 }
 
 CUresult cuvidCreateDecoder(CUvideodecoder* made, CUVIDDECODECREATEINFO*) {
-    const std::lock_guard<std::mutex> guard(lock);
-    auto* decoder = new Decoder;
-    decoder->pictures = pictures;
-    *made = reinterpret_cast<CUvideodecoder>(decoder);
-    return CUDA_SUCCESS;
+    return *made = reinterpret_cast<CUvideodecoder>(new Decoder), CUDA_SUCCESS;
 }
 CUresult cuvidDestroyDecoder(CUvideodecoder handle) { return delete reinterpret_cast<Decoder*>(handle), CUDA_SUCCESS; }
-CUresult cuvidReconfigureDecoder(CUvideodecoder handle, CUVIDRECONFIGUREDECODERINFO*) {
-    const std::lock_guard<std::mutex> guard(lock);
-    return reinterpret_cast<Decoder*>(handle)->pictures = pictures, CUDA_SUCCESS;
-}
+CUresult cuvidReconfigureDecoder(CUvideodecoder, CUVIDRECONFIGUREDECODERINFO*) { return CUDA_SUCCESS; }
 CUresult cuvidDecodePicture(CUvideodecoder handle, CUVIDPICPARAMS* picture) {
-    reinterpret_cast<Decoder*>(handle)->slots[picture->CurrPicIdx] = static_cast<long>(picture->CodecSpecific.CodecReserved[0]) - 1;
+    const unsigned* given = picture->CodecSpecific.CodecReserved;
+    reinterpret_cast<Decoder*>(handle)->slots[picture->CurrPicIdx] = {given[1], static_cast<long>(given[0]) - 1};
     return CUDA_SUCCESS;
 }
 CUresult cuvidMapVideoFrame64(CUvideodecoder handle, int slot, unsigned long long* address, unsigned* pitch, CUVIDPROCPARAMS*) {
-    auto* decoder = reinterpret_cast<Decoder*>(handle);
-    *address = reinterpret_cast<unsigned long long>(mapped(decoder->pictures, decoder->slots[slot], pitch));
+    const auto& held = reinterpret_cast<Decoder*>(handle)->slots[slot];
+    std::shared_ptr<Pictures> from;
+    {
+        const std::lock_guard<std::mutex> guard(lock);
+        from = all_pictures[held.number];
+    }
+    *address = reinterpret_cast<unsigned long long>(mapped(from, held.index, pitch));
     return CUDA_SUCCESS;
 }
 CUresult cuvidUnmapVideoFrame64(CUvideodecoder, unsigned long long) { return CUDA_SUCCESS; }
