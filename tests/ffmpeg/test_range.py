@@ -276,7 +276,7 @@ def test_a_range_is_scored_against_its_encode(folder: Path, tmp_path: Path) -> N
     [("--start", "1.37", "--end", "2.5"), ("--start", "0:01.5", "--duration", "0:00:01"), ("--duration", "1"), ("--end", "0:01")],
 )
 def test_the_command_scores_a_range_against_its_encode(folder: Path, tmp_path: Path, name: str, part: tuple[str, ...]) -> None:
-    """The same options as of the encode; the reference as a whole has more frames."""
+    """The same options as of the encode."""
     if "psnr" not in probe_ffmpeg(shutil.which("ffmpeg") or _bundled(), "asked for").filters:
         pytest.skip("needs an ffmpeg with psnr")
     output, source = tmp_path / "out.mkv", folder / name
@@ -286,8 +286,6 @@ def test_the_command_scores_a_range_against_its_encode(folder: Path, tmp_path: P
     assert done.json["frames"] == frame_count(output)
     quality = done.json["metrics"]["psnr_y"]["pooled"]
     assert quality is None or quality > 30  # None: no error at all
-    whole = run("score", "--ref", source, "--dist", output, *flags_of(name), "--json")
-    assert whole.code == 65
 
 
 def frame_count(path: Path) -> int:
