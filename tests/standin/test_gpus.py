@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from clips import ffmpeg
 from gpu_standin.control import Driver
-from program import run
 from standin_clips import X264, StandinClip
 
 from gpu_saliency.analysis.cuda import nvdec_caps, probe
@@ -98,9 +96,8 @@ def test_nvdec_that_ends_the_process_is_an_error(
     assert len(asked) == 3
 
 
-def test_doctor_lists_what_nvdec_decodes() -> None:
-    done = run("doctor", "--json")
-    assert json.loads(done.out)["gpu"]["decodes"] == [
+def test_what_doctor_lists() -> None:
+    assert probe.describe_gpu()["decodes"] == [
         "h264 420 8", "hevc 420 10", "hevc 420 8", "vp9 420 10", "vp9 420 12", "vp9 420 8",
     ]  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from gpu_standin.control import Driver
 from standin_clips import StandinClip, differences
 
+from gpu_saliency.analysis.cuda.decode.idle import release_idle
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.device import AnalysisResult
 from gpu_saliency.analysis.run import analyse_clip
@@ -29,6 +30,7 @@ def no_threads_are_left() -> Iterator[None]:
 def free_pool() -> None:
     import cupy
 
+    release_idle()
     gc.collect()
     cupy.get_default_memory_pool().free_all_blocks()
 

@@ -50,7 +50,7 @@ class NvdecDecoder:
         self._decoder: Any = None
         self._cuda_stream: Any = None
         self._may_be_kept = False
-        """Whether the last range, if any, was decoded to its end."""
+        """Whether the decoder is as it was made, or has decoded its last range to the end."""
         self._holds_pictures = False
         """Whether the library's decoder may hold pictures of a range that has ended."""
         self._surfaces: dict[tuple[int, int], Surface] = {}
