@@ -49,6 +49,7 @@ def analyse_clip(
                         on_progress(done, clip.frame_count)
             return run.finish()
         except DeviceMemoryError as error:
+            batch = None  # it refers to the memory of its lane
             line = run.retry_smaller(error)
             if on_notice is not None:
                 on_notice(line)
