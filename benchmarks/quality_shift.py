@@ -25,7 +25,7 @@ from rich.progress import track
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.encode.channels.base import Channel
-from gpu_saliency.encode.channels.mask import blurred_share
+from gpu_saliency.encode.channels.mask import filtered_share
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.strengths import strength_of
 from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, mean_delta
@@ -105,7 +105,7 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         if isinstance(job.channel, SvtAv1Map):
             strength, share = mean_delta(excerpt), 1.0
         else:
-            strength, share = strength_of(job.encoder).sigma_per_qp * abs(plan.policy.offset), blurred_share(excerpt)
+            strength, share = strength_of(job.encoder).amount(plan.policy.offset, job.crf), filtered_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
     return points
 

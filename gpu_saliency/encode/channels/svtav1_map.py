@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.encode.channels.base import FREE_SPACE, Channel, Delivery
-from gpu_saliency.encode.channels.svtav1_program import PROGRAM, find_program
+from gpu_saliency.encode.channels.svtav1_program import PROGRAM, find_program, program_version
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, UsageError, setting
@@ -27,6 +27,8 @@ from gpu_saliency.source.clip import ColorTags
 
 MAX_LEVELS = 8
 MAX_DELTA = 255
+QUARTERS_FROM = (4, 0)
+"""The first version of the program that accepts quarters of a step of CRF."""
 _UNIT_BLOCKS = 4
 """Width of a 64x64 block in 16x16 blocks."""
 DELTA_PER_QP = 8.0
@@ -53,6 +55,9 @@ class SvtAv1Map(Channel):
         except ToolMissingError as error:
             return error
         return None
+
+    def takes_quarters(self, target: EncodeTarget) -> bool | None:
+        return program_version(find_program()) >= QUARTERS_FROM
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return float(-SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER)
