@@ -1,10 +1,10 @@
 """Calibrates how far a channel must shift the base quality to keep the size: the constants in gpu_saliency/encode/channels.
 
-    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--json OUT]
+    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--plans truth,model] [--json OUT]
 
 For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
-at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plan comes from
-the true masks. Printed for each encoder: the constants that best fit ``shift = -k * strength**p * share``, and the size errors that
+at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plans come from
+the true masks and from the default model. Printed for each encoder: the constants that best fit ``shift = -k * strength**p * share``, and the size errors that
 remain. For the prefilter, ``strength`` is the blur's sigma and ``share`` the share of the bits in blurred areas; for SVT-AV1's map,
 ``strength`` is the mean offset and ``share`` is 1.
 """
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--channel", choices=CHANNELS, default="prefilter")
     parser.add_argument("--encoders", default=",".join(QUALITIES))
     parser.add_argument("--offsets", default="-1,-3,-6")
+    parser.add_argument("--plans", type=lambda text: text.split(","), default=["truth", "model"])
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -143,7 +144,9 @@ def main() -> None:
             clip = probe_clip(path)
             sidecar, _ = load_saliency_sidecar(clip)
             truth = with_truth(sidecar, object_blocks(masks_of(path), clip))
-            plans = [build_roi_plan(truth, RoiPolicy(int(offset)), per_map=True) for offset in options.offsets.split(",")]
+            sidecars = {"truth": truth, "model": sidecar}
+            policies = [RoiPolicy(int(offset)) for offset in options.offsets.split(",")]
+            plans = [build_roi_plan(sidecars[name], policy, per_map=True) for name in options.plans for policy in policies]
             for quality in qualities:
                 job = prepare_encode(clip, EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel))
                 job = replace(job, channel=CHANNELS[options.channel]).timed_like(sidecar)

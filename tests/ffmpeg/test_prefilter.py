@@ -16,7 +16,7 @@ from plans import half_grid, make_plan, swapping_plan, with_time_stamps
 from gpu_saliency import EncodeSettings, RoiPolicy, prepare_encode, probe_clip, run_saliency_encode
 from gpu_saliency.encode.channels.background import background
 from gpu_saliency.encode.channels.escape import escape_filter_value
-from gpu_saliency.encode.channels.mask import filtered_share, mask_format, mask_frames, protection, write_mask
+from gpu_saliency.encode.channels.mask import filtered_share, mask_frames, protection, write_mask
 from gpu_saliency.encode.channels.prefilter import prefilter_graph
 from gpu_saliency.encode.channels.strengths import Strength, qp_step, strength_of
 from gpu_saliency.errors import OutputError
@@ -40,7 +40,7 @@ def test_protected_blocks_pass_bit_for_bit(
     folder = tmp_path / "a:b [c],d;e'f\\g%h"
     folder.mkdir()
     behind = background(kind, strength_of(encoder), -5, 30, pix_fmt)
-    write_mask(folder / "mask.nut", plan, Fraction(24), mask_format(pix_fmt), behind.level)
+    write_mask(folder / "mask.nut", plan, Fraction(24), behind.level)
     graph = prefilter_graph(folder / "mask.nut", plan, behind.filters, pix_fmt, Fraction(24), color.filter())
     (folder / "graph").write_text("settb=1/24,setpts=N," + graph)
     tags = "," + color.filter() if color.filter() else ""
@@ -73,21 +73,23 @@ def test_the_mask_follows_the_plan_and_fades_over_changes_but_not_over_cuts() ->
     assert left[:12].tolist() == [0] * 12
     assert right[12:24].tolist() == [0] * 12
     assert right[:6].min() == left[18:24].min() == right[24:].min() == 255
-    # Steps of two frames.
-    assert right[6:12].tolist() == [170, 170, 85, 85, 0, 0]
-    assert left[12:18].tolist() == [0, 0, 85, 85, 170, 170]
+    # Steps of three frames.
+    assert right[6:12].tolist() == [128, 128, 128, 0, 0, 0]
+    assert left[12:18].tolist() == [0, 0, 0, 128, 128, 128]
     assert left[24:].tolist() == [0] * 12
     assert masks[0, 0, 9:12].tolist() == [0, 255, 255]
     assert np.stack(list(mask_frames(plan, 0.5))).max() == 128
 
 
 def test_the_mask_has_a_picture_for_each_change(tmp_path: Path) -> None:
-    """A change at frame 24 of 48 in steps of two frames; the time stamps are numbers of frames."""
+    """A change at frame 24 of 48 in steps of three frames; the time stamps are numbers of frames."""
     plan = swapping_plan(48, 320, 192, 24)
     write_mask(tmp_path / "mask.nut", plan, Fraction(24000, 1001))
     with av.open(str(tmp_path / "mask.nut")) as container:
-        times = [Fraction(frame.pts) * frame.time_base * Fraction(24000, 1001) for frame in container.decode(video=0)]
-    assert times == [0, 18, 20, 22, 26, 28, 30]
+        frames = list(container.decode(video=0))
+    assert [Fraction(frame.pts) * frame.time_base * Fraction(24000, 1001) for frame in frames] == [0, 18, 21, 27, 30]
+    # Four pixels of the mask per block, and one more protected.
+    assert frames[0].to_ndarray()[0, 36:46].tolist() == [0] * 5 + [255] * 5
 
 
 def test_a_positive_offset_filters_the_salient_blocks() -> None:

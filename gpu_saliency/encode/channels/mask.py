@@ -1,4 +1,4 @@
-"""The prefilter's mask: a small lossless video, one pixel per block, that gives each block's share of the background."""
+"""The prefilter's mask: a small lossless grey video that gives each place its share of the background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PROTECTED_BELOW, FILTERED_ABOVE = -0.5, 1.0
 """Effective offsets in QP: a block at the first or below is fully protected, at the second or above fully filtered."""
 REACH_FRAMES = 6
 """Most frames by which a segment's protection extends into its neighbours while it fades; also limited to half a segment."""
-_FADE_FRAMES = 2
+CELLS = 4
+"""Pixels of the mask along a block's side; protection extends by one of them beyond a block."""
+_FADE_FRAMES = 3
 """Frames of each step of a fade; every change of the mask costs the graph a scaling of it."""
 
 
@@ -35,30 +37,32 @@ def filtered_share(plan: RoiPlan) -> float:
     return float(np.average(shares, weights=spans))
 
 
-def mask_format(pix_fmt: str) -> str:
-    """Pixel format of the mask for a ``pix_fmt`` picture: grey, or with chroma planes (equal to luma) if the picture has any."""
-    return "gray" if len(av.VideoFormat(pix_fmt).components) == 1 else "yuv444p"
-
-
-def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, pix_fmt: str = "yuv444p", level: float = 1.0) -> None:
+def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, level: float = 1.0) -> None:
     """Write the mask of ``plan`` to ``path``, a picture for each frame of the clip at which it changes. Raises `OutputError`.
 
-    ``level``, 0..1, is the value of a block that is fully filtered. ffmpeg shows each picture until the next.
+    A picture has `CELLS` times `CELLS` pixels per block. ``level``, 0..1, is the value of a block that is fully filtered.
     """
     rows, cols = plan.qp_offset.shape[1:]
     with writing(path, cure=FREE_SPACE), av.open(f"file:{path}", "w", format="nut") as container:
         stream = container.add_stream("ffv1", rate=frame_rate)
-        stream.width, stream.height, stream.pix_fmt = cols, rows, pix_fmt
+        stream.width, stream.height, stream.pix_fmt = cols * CELLS, rows * CELLS, "gray"
         written: NDArray[np.uint8] | None = None
         for number, mask in enumerate(mask_frames(plan, level)):
             if written is not None and np.array_equal(mask, written):
                 continue
             written = mask
-            planes = mask if pix_fmt == "gray" else np.stack([mask] * 3)
-            frame = av.VideoFrame.from_ndarray(planes, format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(_with_margin(mask), format="gray")
             frame.pts, frame.time_base = number, 1 / frame_rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _with_margin(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge ``mask`` to cells and extend protection by one cell (3x3 erosion)."""
+    padded = np.pad(mask.repeat(CELLS, axis=0).repeat(CELLS, axis=1), 1, mode="edge")
+    columns = np.minimum(np.minimum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    eroded: NDArray[np.uint8] = np.minimum(np.minimum(columns[:-2], columns[1:-1]), columns[2:])
+    return np.ascontiguousarray(eroded)
 
 
 def mask_frames(plan: RoiPlan, level: float = 1.0) -> Iterator[NDArray[np.uint8]]:

@@ -4,7 +4,7 @@ It serves encoders without an interface for offsets. The mask is computed from t
 or less is protected, one at +1 or more is filtered fully, and blocks between these are blended. Protection extends a quarter of a
 block further and decreases over the next quarter, so that protected blocks pass bit for bit.
 
-The mask is a small video, one value per block and a picture per change, that ffmpeg enlarges. Its value is 0 where blocks are
+The mask is a small video, with a picture for each change, that ffmpeg enlarges. Its value is 0 where blocks are
 protected: 0 stays 0 in any scaling, depth and rounding. The graph reads it by the filter ``movie``, so ``-vf`` needs no second
 input. background.py has the filters for the background.
 """
@@ -22,7 +22,7 @@ import av
 from gpu_saliency.encode.channels.background import background
 from gpu_saliency.encode.channels.base import OWN_FFMPEG, Channel, Delivery
 from gpu_saliency.encode.channels.escape import escape_filter_value
-from gpu_saliency.encode.channels.mask import filtered_share, mask_format, write_mask
+from gpu_saliency.encode.channels.mask import filtered_share, write_mask
 from gpu_saliency.encode.channels.strengths import strength_of
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import EncodeTarget
@@ -30,9 +30,7 @@ from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, setting
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.plan.roi import RoiPlan
 
-_FILTERS = frozenset({"split", "movie", "scale", "crop", "erosion", "format", "maskedmerge", "settb"})
-_CELLS = 4
-"""Protection extends by one of this many parts of a block's side."""
+_FILTERS = frozenset({"split", "movie", "scale", "crop", "format", "maskedmerge", "mergeplanes", "settb"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Prefilter(Channel):
             return Delivery()
         mask = folder / "mask.nut"
         behind = background(target.background, strength_of(target.encoder), plan.policy.offset, target.crf, target.pix_fmt)
-        write_mask(mask, plan, target.clip.frame_rate, mask_format(target.pix_fmt), behind.level)
+        write_mask(mask, plan, target.clip.frame_rate, behind.level)
         return Delivery(prefilter_graph(mask, plan, behind.filters, target.pix_fmt, target.clip.frame_rate, target.color.filter()))
 
 
@@ -82,14 +80,14 @@ def prefilter_graph(mask: Path, plan: RoiPlan, filters: str, pix_fmt: str, frame
     rows, cols = plan.qp_offset.shape[1:]
     size = plan.block_size
     # The mask is enlarged to whole blocks, so that it stays on the grid if the picture ends within a block.
-    cells = f"scale={cols * _CELLS}:{rows * _CELLS}:flags=neighbor,format={mask_format(pix_fmt)},erosion"
+    planes = "" if len(av.VideoFormat(pix_fmt).components) == 1 else "mergeplanes=0x000000:yuv444p"
     enlarge = f"scale={cols * size}:{rows * size}:flags=bilinear,crop={plan.width}:{plan.height}:0:0:exact=1,format={pix_fmt}"
-    count = ",".join(filter(None, (f"settb=expr=1/({frame_rate})", tags)))
+    count = ",".join(filter(None, (f"settb=expr=1/({frame_rate})", planes, tags)))
     return ";\n".join(
         (
             "split=2[sharp][soft]",
             f"[soft]{filters}[background]",
-            f"movie=filename={escape_filter_value(str(mask))}:format_name=nut,{count},{cells},{enlarge}[mask]",
+            f"movie=filename={escape_filter_value(str(mask))}:format_name=nut,{count},{enlarge}[mask]",
             "[sharp][background][mask]maskedmerge",
         )
     )

@@ -69,8 +69,8 @@ class Strength:
 
 
 STRENGTHS: dict[str, Strength] = {
-    "libsvtav1": Strength(0.67, quantiser_step, 2, 1.0),
-    "libaom-av1": Strength(0.67, quantiser_step, 2, 1.0),
+    "libsvtav1": Strength(0.85, quantiser_step, 1, 1.0),
+    "libaom-av1": Strength(0.85, quantiser_step, 1, 1.0),
     # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) saves an eighth of the bits more than other QP steps do.
     "libvvenc": Strength(steps=1.55, power=1.4, sigma_per_qp=0.24, full_at=27, fade=0.11, doubles_in=6, barrier=32),
     "libx264": Strength(step=qp_step),
