@@ -1,12 +1,13 @@
 """Calibrates how far a channel must shift the base quality to keep the size: the constants in gpu_saliency/encode/channels.
 
-    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--plans truth,model] [--json OUT]
+    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48]
+        [--offsets=-1,-3,-6] [--plans truth,model] [--json OUT]
 
 For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
 at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plans come from
-the true masks and from the default model. Printed for each encoder: the constants that best fit ``shift = -k * strength**p * share``, and the size errors that
-remain. For the prefilter, ``strength`` is the blur's sigma and ``share`` the share of the bits in blurred areas; for SVT-AV1's map,
-``strength`` is the mean offset and ``share`` is 1.
+the true masks and from the default model. Printed for each encoder: the constants that best fit ``shift = -k * strength**p *
+share``, and the size errors that remain. For the prefilter, ``strength`` is the most change of a sample (or the blur's sigma) and
+``share`` the share of the bits in filtered areas; for SVT-AV1's map, ``strength`` is the mean offset and ``share`` is 1.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.channels.mask import filtered_share
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.strengths import strength_of
-from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, mean_delta
+from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, best_offset, mean_delta
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -103,7 +104,7 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         shift = math.log(plain / same) / slope
         excerpt = plan.between(0, frames)
         if isinstance(job.channel, SvtAv1Map):
-            strength, share = mean_delta(excerpt), 1.0
+            strength, share = mean_delta(excerpt, best_offset(plan)), 1.0
         else:
             strength, share = strength_of(job.encoder).amount(plan.policy.offset, job.crf), filtered_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))

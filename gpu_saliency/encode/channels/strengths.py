@@ -69,7 +69,7 @@ class Strength:
 
 
 STRENGTHS: dict[str, Strength] = {
-    "libsvtav1": Strength(0.85, quantiser_step, 1, 1.0),
+    "libsvtav1": Strength(0.85, quantiser_step, 1, 0.98, 0.95),
     "libaom-av1": Strength(0.85, quantiser_step, 1, 1.0),
     # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) saves an eighth of the bits more than other QP steps do.
     "libvvenc": Strength(steps=1.55, power=1.4, sigma_per_qp=0.24, full_at=27, fade=0.11, doubles_in=6, barrier=32),
