@@ -1,7 +1,7 @@
 """Calibrates how far a channel must shift the base quality to keep the size: the constants in gpu_saliency/encode/channels.
 
     python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48]
-        [--offsets=-1,-3,-6] [--plans truth,model] [--json OUT]
+        [--offsets=-1,-3,-6] [--plans truth,model] [--background fast] [--json OUT]
 
 For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
 at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plans come from
@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.channels.mask import filtered_share
 from gpu_saliency.encode.channels.prefilter import Prefilter
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--encoders", default=",".join(QUALITIES))
     parser.add_argument("--offsets", default="-1,-3,-6")
     parser.add_argument("--plans", type=lambda text: text.split(","), default=["truth", "model"])
+    parser.add_argument("--background", choices=BACKGROUNDS)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -149,7 +151,8 @@ def main() -> None:
             policies = [RoiPolicy(int(offset)) for offset in options.offsets.split(",")]
             plans = [build_roi_plan(sidecars[name], policy, per_map=True) for name in options.plans for policy in policies]
             for quality in qualities:
-                job = prepare_encode(clip, EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel))
+                settings = EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel)
+                job = prepare_encode(clip, replace(settings, background=options.background))
                 job = replace(job, channel=CHANNELS[options.channel]).timed_like(sidecar)
                 own += measure(job, plans, min(options.frames, plans[0].frame_count), path.stem.removeprefix("davis_"))
         for p in own:

@@ -19,7 +19,7 @@ from gpu_saliency.encode.channels.escape import escape_filter_value
 from gpu_saliency.encode.channels.mask import filtered_share, mask_frames, protection, write_mask
 from gpu_saliency.encode.channels.prefilter import prefilter_graph
 from gpu_saliency.encode.channels.strengths import Strength, qp_step, strength_of
-from gpu_saliency.errors import OutputError
+from gpu_saliency.errors import OutputError, UsageError
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.source.clip import ColorTags
@@ -120,7 +120,7 @@ def test_the_limit_follows_the_quantiser_and_the_depth() -> None:
     deep = background("fast", strength, -3, 34, "yuv420p10le")
     assert deep.filters.endswith("maskedclamp=undershoot=8:overshoot=8")
     assert "gblur=sigma=0.7071" in deep.filters
-    assert "fftdnoiz=sigma=7.38" in background("best", strength, -3, 34, "yuv420p10le").filters
+    assert "fftdnoiz=sigma=2.769:prev=1:next=1,gblur" in background("best", strength, -3, 34, "yuv420p10le").filters
 
 
 def test_the_proof_finds_the_protected_half_better(grain_path: Path, tmp_path: Path) -> None:
@@ -158,3 +158,28 @@ def test_the_prefilter_keeps_colour_tags(tmp_path: Path, encoder: str, preset: s
     job = with_time_stamps(prepare_encode(probe_clip(source), EncodeSettings(encoder, preset, roi_channel="prefilter")))
     run_saliency_encode(job, make_plan([half_grid(160, 96, "left")], [0], 12, 160, 96), tmp_path / "out.mp4")
     assert probe_clip(tmp_path / "out.mp4").color == job.clip.color
+
+
+def test_the_background_follows_the_preset_and_needs_the_prefilter(grain_path: Path) -> None:
+    clip = probe_clip(grain_path)
+
+    def job(**settings: str) -> str | None:
+        return prepare_encode(clip, EncodeSettings("libaom-av1", **settings)).used_background
+
+    assert (job(), job(preset="2"), job(background="best"), job(preset="2", background="fast")) == ("fast", "best", "best", "fast")
+    assert prepare_encode(clip, EncodeSettings("libx264")).used_background is None
+    with pytest.raises(UsageError, match="no effect with addroi"):
+        prepare_encode(clip, EncodeSettings("libx264", background="best"))
+    with pytest.raises(UsageError, match="unknown"):
+        EncodeSettings("libaom-av1", background="better")
+
+
+def test_quarter_steps_reach_the_encoder(grain_path: Path, tmp_path: Path) -> None:
+    """A quarter step of CRF changes the file of the bundled libsvtav1 by less than a whole step."""
+    job = with_time_stamps(prepare_encode(probe_clip(grain_path), EncodeSettings("libsvtav1", "12", roi_channel="prefilter")))
+    assert job.fine_quality
+    sizes = []
+    for correction in (0.0, 0.25, 1.0):
+        run_saliency_encode(job.corrected(correction), swapping_plan(48, 320, 192, 24), tmp_path / "out.mp4")
+        sizes.append((tmp_path / "out.mp4").stat().st_size)
+    assert sizes[0] > sizes[1] > sizes[2]

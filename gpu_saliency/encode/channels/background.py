@@ -3,9 +3,9 @@
 Both limit the change of each sample to about the error that the quantiser makes anyway. So edges and strong texture stay; a plain
 blur takes most where the texture is strongest, which costs far more PSNR for the same bits.
 
-``fast`` is the kernel [1 2 1] in both directions, applied once or more, then the limit. On 8-bit pictures both steps have SIMD code
-in ffmpeg (``removegrain`` mode 11, ``maskedclamp``). ``best`` is a denoiser in the frequency domain (``fftdnoiz``) with the same
-limit; it takes ten times as long.
+``fast`` is the kernel [1 2 1] in both directions, then the limit. On 8-bit pictures both steps have SIMD code
+in ffmpeg (``removegrain`` mode 11, ``maskedclamp``). ``best`` begins with a denoiser in the frequency domain over three frames
+(``fftdnoiz``), which takes about a hundred times as long.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ _REMOVEGRAIN_FORMATS = frozenset(
     {f"yuv{sampling}p" for sampling in (410, 411, 420, 422, 440, 444)} | {f"yuvj{sampling}p" for sampling in (420, 422, 440, 444)}
 ) | {"gray"}
 """The formats of vf_removegrain.c that have one to three planes of Y'CbCr; all have 8 bits."""
-_PASS_VARIANCE = 0.5
+_KERNEL_VARIANCE = 0.5
 """Variance of the kernel [1 2 1] / 4, in pixels squared."""
+_SIGMA_PER_CHANGE = 1.5
+"""Sigma of the denoiser, in 8-bit samples, for each sample of the most change."""
 _MAX_LIMIT = 0.25
 """Most change of a sample as a part of the full range."""
 
@@ -46,20 +48,15 @@ def background(kind: str, strength: Strength, offset: float, quality: float | No
     bits = form.components[0].bits
     change = min(strength.change(offset, quality), _MAX_LIMIT * 255) * 2 ** (bits - 8)
     limit = max(1, math.ceil(change))
-    smooth = denoiser(change / 2 ** (bits - 8)) if kind == "best" else kernel(pix_fmt, strength.passes)
+    smooth = kernel(pix_fmt)
+    if kind == "best":
+        smooth = f"fftdnoiz=sigma={_SIGMA_PER_CHANGE * change / 2 ** (bits - 8):.4g}:prev=1:next=1,{smooth}"
     return Background(
         f"split=3[whole][low][high];[whole]{smooth}[smooth];[smooth][low][high]maskedclamp=undershoot={limit}:overshoot={limit}",
         min(1.0, change / limit),
     )
 
 
-def kernel(pix_fmt: str, passes: int) -> str:
-    """The kernel [1 2 1] in both directions, ``passes`` times; a Gaussian of the same variance where ffmpeg lacks SIMD code."""
-    if pix_fmt in _REMOVEGRAIN_FORMATS:
-        return ",".join(["removegrain=m0=11:m1=11:m2=11"] * passes)
-    return f"gblur=sigma={math.sqrt(_PASS_VARIANCE * passes):.4g}"
-
-
-def denoiser(change: float) -> str:
-    """The denoiser for ``change``, the most change of an 8-bit sample."""
-    return f"fftdnoiz=sigma={4 * change:.4g}"
+def kernel(pix_fmt: str) -> str:
+    """The kernel [1 2 1] in both directions, or a Gaussian of the same variance where ffmpeg lacks SIMD code for the format."""
+    return "removegrain=m0=11:m1=11:m2=11" if pix_fmt in _REMOVEGRAIN_FORMATS else f"gblur=sigma={math.sqrt(_KERNEL_VARIANCE):.4g}"

@@ -25,14 +25,14 @@ class Strength:
     """Most change of an 8-bit sample for each QP of the policy's offset, at the quantiser step `USUAL_STEP`."""
     step: Callable[[float], float] | None = None
     """Quantiser step, in 8-bit samples, at a base quality; ``None`` if the encoder's scale is not known: `USUAL_STEP`."""
-    passes: int = 1
-    """Passes of the kernel of the background ``fast``."""
     steps: float = 0.0
     """Steps of the encoder's quality scale that spend the bits saved by a filter of strength 1; 0 if not measured.
 
     The strength is the change at `USUAL_STEP`, or sigma for a blur.
     """
     power: float = 1.0
+    best_factor: float = 1.0
+    """Factor of ``steps`` for the background ``best``, which saves more."""
     sigma_per_qp: float = 0.0
     """If not 0: blur by this many pixels of sigma for each QP of the offset, instead of a filter with a limit."""
     full_at: float = 0.0
@@ -58,19 +58,21 @@ class Strength:
         """The strength that `shift` takes: sigma of a blur, else the change at `USUAL_STEP`."""
         return self.sigma(offset, quality) if self.sigma_per_qp else self.change_per_qp * abs(offset)
 
-    def shift(self, quality: float, amount: float, share: float) -> float:
-        """The number to add to the base quality; negative, to spend the saved bits. ``share`` is that of `mask.filtered_share`.
+    def shift(self, quality: float, amount: float, share: float, kind: str = "fast") -> float:
+        """The number to add to the base quality; negative, to spend the saved bits. ``share`` is that of `mask.filtered_share`,
+        ``kind`` the background.
 
         ``-steps * amount**power * share * min(1, max(0, 1 - fade * (quality - full_at)))``, and never across ``barrier``.
         """
         left = min(1.0, max(0.0, 1 - self.fade * (quality - self.full_at)))
-        shift = float(-self.steps * amount**self.power * share * left)
+        steps = self.steps * (self.best_factor if kind == "best" else 1)
+        shift = float(-steps * amount**self.power * share * left)
         return max(shift, self.barrier - quality) if quality >= self.barrier else shift
 
 
 STRENGTHS: dict[str, Strength] = {
-    "libsvtav1": Strength(0.85, quantiser_step, 1, 0.98, 0.95),
-    "libaom-av1": Strength(0.85, quantiser_step, 1, 1.0),
+    "libsvtav1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.2),
+    "libaom-av1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.2),
     # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) saves an eighth of the bits more than other QP steps do.
     "libvvenc": Strength(steps=1.55, power=1.4, sigma_per_qp=0.24, full_at=27, fade=0.11, doubles_in=6, barrier=32),
     "libx264": Strength(step=qp_step),

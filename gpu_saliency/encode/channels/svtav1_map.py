@@ -1,10 +1,10 @@
 """The channel ``svtav1-map``: SvtAv1EncApp reads offsets for 64x64 blocks from ``--roi-map-file``, a line for each segment.
 
 With a negative offset SVT-AV1 spends more bits on a block and hardly improves it, because it does not derive the block's lambda
-again. So the file has only offsets of 0 and more: the plan's best blocks get 0, and a lower CRF for the whole picture spends the bits
-that the other blocks save. A line has at most 8 different values, the number of segments of an AV1 frame, and holds until the next
-one. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3, and read from the sources of 4.1; versions before
-1.6 read no such file.
+again. So the file has only offsets of 0 and more: the plan's best blocks get 0, and a lower CRF for the whole picture spends the
+bits that the other blocks save. A line has at most 8 different values, the number of segments of an AV1 frame, and holds until the
+next one. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3, and read from the sources of 4.1; versions
+before 1.6 read no such file.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MAX_DELTA = 255
 _DELTAS_PER_CRF = 4
 """Steps of the quantiser index for a step of CRF."""
 _LOW_CRF = 10
-"""Below this CRF no block gets offset 0: SVT-AV1 drops all offsets of a frame in which some blocks reach index 0, and others not."""
+"""Below this CRF no block gets offset 0: SVT-AV1 drops the offsets of a frame in which some blocks reach index 0, not all."""
 _SLOWEST_OF_64 = 6
 """The slowest preset with superblocks of 64x64 only; in those of 128x128 all four blocks take the worst offset of the four."""
 _UNIT_BLOCKS = 4
 """Width of a 64x64 block in 16x16 blocks."""
 DELTA_PER_QP = 8.0
 """Steps of AV1's quantiser index, 0..255, for one QP of the plan."""
-SHIFT_PER_DELTA, SHIFT_POWER = 0.08, 1.15
+SHIFT_PER_DELTA, SHIFT_POWER = 0.115, 1.05
 """The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
 
 

@@ -19,7 +19,7 @@ LIBSVTAV1 = EncoderSpec(
     params_option="-svtav1-params",
     presets=tuple(str(preset) for preset in range(14)),
     preset_default="8",
-    best_background_presets=tuple(str(preset) for preset in range(6)),
+    best_background_presets=tuple(str(preset) for preset in range(3)),
     fastest_preset="12",
     owned_params={
         "crf": f"use {setting('crf')}",
