@@ -39,7 +39,7 @@ _UNIT_BLOCKS = 4
 """Width of a 64x64 block in 16x16 blocks."""
 DELTA_PER_QP = 8.0
 """Steps of AV1's quantiser index, 0..255, for one QP of the plan."""
-SHIFT_PER_DELTA, SHIFT_POWER = 0.115, 1.05
+SHIFT_PER_DELTA, SHIFT_POWER = 0.112, 1.05
 """The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
 
 
