@@ -71,8 +71,8 @@ class Strength:
 
 
 STRENGTHS: dict[str, Strength] = {
-    "libsvtav1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.2),
-    "libaom-av1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.2),
+    "libsvtav1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.17),
+    "libaom-av1": Strength(0.85, quantiser_step, 0.49, 0.95, 1.17),
     # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) saves an eighth of the bits more than other QP steps do.
     "libvvenc": Strength(steps=1.55, power=1.4, sigma_per_qp=0.24, full_at=27, fade=0.11, doubles_in=6, barrier=32),
     "libx264": Strength(step=qp_step),
