@@ -1,7 +1,7 @@
 """Measures BD-rate inside and outside the true masks for each encoder, with the model's plan and with the true plan.
 
     python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3]
-        [--plans model,truth,masks] [--json OUT]
+        [--plans model,truth,masks] [--background fast|best] [--json OUT]
 
 DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: as a plain encode,
 with the model's plan, and with a plan made from the true masks at the frames of the model's maps, which shows the limit of the
@@ -30,6 +30,7 @@ from rich.table import Table
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
@@ -69,7 +70,7 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
     preset, qualities = SETTINGS[encoder]
     clip, masks = probe_clip(path), masks_of(path)
     sidecar, _ = load_saliency_sidecar(clip, AnalysisSettings(model=options.model))
-    settings = EncodeSettings(encoder, preset, audio=False, roi_channel=forced or None)
+    settings = EncodeSettings(encoder, preset, audio=False, roi_channel=forced or None, background=options.background)
     job = prepare_encode(clip, settings).timed_like(sidecar)
     assert job.channel is not None
     policy = RoiPolicy(options.offset, options.mapping, segments=options.segments)
@@ -135,6 +136,8 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
         "model": options.model.name,
         "offset": options.offset,
         "segments": options.segments,
+        "mapping": options.mapping,
+        "background": options.background,
         "settings": SETTINGS,
     }
 
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--offset", type=int, default=DEFAULT_OFFSET)
     parser.add_argument("--mapping", choices=MAPPINGS, default=DEFAULT_MAPPING)
+    parser.add_argument("--background", choices=BACKGROUNDS, help="of the prefilter; the default follows the preset")
     parser.add_argument("--segments", default=DEFAULT_SEGMENTS)
     parser.add_argument("--plans", type=lambda text: text.split(","), default=["model", "truth"], metavar="model,truth,masks")
     parser.add_argument("--json", type=Path)

@@ -1,12 +1,13 @@
 """Calibrates how far a channel must shift the base quality to keep the size: the constants in gpu_saliency/encode/channels.
 
-    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48] [--json OUT]
+    python benchmarks/quality_shift.py --clips DIR [--channel prefilter] [--encoders libsvtav1,...] [--frames 48]
+        [--offsets=-1,-3,-6] [--plans truth,model] [--background fast] [--json OUT]
 
 For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
-at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plan comes from
-the true masks. Printed for each encoder: the constants that best fit ``shift = -k * strength**p * share``, and the size errors that
-remain. For the prefilter, ``strength`` is the blur's sigma and ``share`` the share of the bits in blurred areas; for SVT-AV1's map,
-``strength`` is the mean offset and ``share`` is 1.
+at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plans come from
+the true masks and from the default model. Printed for each encoder: the constants that best fit ``shift = -k * strength**p *
+share``, and the size errors that remain. For the prefilter, ``strength`` is the most change of a sample (or the blur's sigma) and
+``share`` the share of the bits in filtered areas; for SVT-AV1's map, ``strength`` is the mean offset and ``share`` is 1.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from rich.console import Console
 from rich.progress import track
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
+from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.channels.base import Channel
-from gpu_saliency.encode.channels.mask import blurred_share
+from gpu_saliency.encode.channels.mask import filtered_share
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.strengths import strength_of
-from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, mean_delta
+from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map, best_offset, mean_delta
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -103,9 +105,9 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         shift = math.log(plain / same) / slope
         excerpt = plan.between(0, frames)
         if isinstance(job.channel, SvtAv1Map):
-            strength, share = mean_delta(excerpt), 1.0
+            strength, share = mean_delta(excerpt, best_offset(plan)), 1.0
         else:
-            strength, share = strength_of(job.encoder).sigma_per_qp * abs(plan.policy.offset), blurred_share(excerpt)
+            strength, share = strength_of(job.encoder).amount(plan.policy.offset, job.crf), filtered_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
     return points
 
@@ -132,6 +134,8 @@ def main() -> None:
     parser.add_argument("--channel", choices=CHANNELS, default="prefilter")
     parser.add_argument("--encoders", default=",".join(QUALITIES))
     parser.add_argument("--offsets", default="-1,-3,-6")
+    parser.add_argument("--plans", type=lambda text: text.split(","), default=["truth", "model"])
+    parser.add_argument("--background", choices=BACKGROUNDS)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -143,9 +147,12 @@ def main() -> None:
             clip = probe_clip(path)
             sidecar, _ = load_saliency_sidecar(clip)
             truth = with_truth(sidecar, object_blocks(masks_of(path), clip))
-            plans = [build_roi_plan(truth, RoiPolicy(int(offset)), per_map=True) for offset in options.offsets.split(",")]
+            sidecars = {"truth": truth, "model": sidecar}
+            policies = [RoiPolicy(int(offset)) for offset in options.offsets.split(",")]
+            plans = [build_roi_plan(sidecars[name], policy, per_map=True) for name in options.plans for policy in policies]
             for quality in qualities:
-                job = prepare_encode(clip, EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel))
+                settings = EncodeSettings(encoder, preset, quality, audio=False, roi_channel=options.channel)
+                job = prepare_encode(clip, replace(settings, background=options.background))
                 job = replace(job, channel=CHANNELS[options.channel]).timed_like(sidecar)
                 own += measure(job, plans, min(options.frames, plans[0].frame_count), path.stem.removeprefix("davis_"))
         for p in own:

@@ -97,6 +97,8 @@ class RoiFacts:
     plan: PlanStatistics
     parts: int
     """Number of parts, one run of the encoder each."""
+    background: str | None = None
+    """The prefilter's background; ``None`` with another channel."""
     size_sample: SizeSample | None = None
     """The sample that corrected the base quality; ``None`` where none did, and in a dry run."""
 
@@ -104,10 +106,12 @@ class RoiFacts:
     def of(cls, job: EncodeJob, plan: RoiPlan, parts: int, sample: SizeSample | None = None) -> RoiFacts:
         assert job.channel is not None
         passed_over = tuple(PassedOver(name, reason) for name, reason in job.passed_over)
-        return cls(job.channel.name, passed_over, job.quality(plan), plan.policy, plan.statistics(), parts, sample)
+        facts = (job.channel.name, passed_over, job.quality(plan), plan.policy, plan.statistics(), parts)
+        return cls(*facts, job.used_background, sample)
 
     def to_json(self) -> dict[str, Any]:
         facts = {"channel": self.channel, "passed_over": [asdict(one) for one in self.passed_over], "crf_used": self.crf_used}
+        facts["background"] = self.background
         facts |= self.policy.to_json() | self.plan.to_json() | {"parts": self.parts}
         return facts | {"size_sample": self.size_sample and asdict(self.size_sample)}
 
@@ -175,7 +179,7 @@ class _Result:
             "left_out": [one.to_json() for one in self.source.left_out],
         }
         encode = self.encode.to_json()
-        encode.pop("roi_channel")
+        del encode["roi_channel"], encode["background"]
         return {
             "version": self.version,
             "source": source,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.cli.encode_options import EncoderParams, RoiChannel, parse_bitrate
+from gpu_saliency.cli.encode_options import Background, EncoderParams, RoiChannel, parse_bitrate
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
@@ -60,6 +60,7 @@ class RateOptions:
     encoder_params: EncoderParams = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: RoiChannel = None
+    background: Background = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,7 @@ def compare(
         encoder_params=rates.encoder_params,
         ffmpeg_bin=rates.ffmpeg_bin,
         roi_channel=rates.roi_channel,
+        background=rates.background,
         clip=source.probe(src),
         output=output,
         sidecar=sidecar,

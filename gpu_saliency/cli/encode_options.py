@@ -30,6 +30,12 @@ RoiChannel = Annotated[
 ]
 
 
+Background = Annotated[
+    str | None,
+    typer.Option(help="Filter of the channel prefilter: fast or best.", show_default="by the preset", rich_help_panel=SALIENCY),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
     """Options for the encoder and its settings at constant quality."""
@@ -46,6 +52,7 @@ class EncoderOptions:
     encoder_params: EncoderParams = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: RoiChannel = None
+    background: Background = None
 
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
@@ -56,6 +63,7 @@ class EncoderOptions:
             encoder_params=self.encoder_params,
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
+            background=self.background,
         )
 
 

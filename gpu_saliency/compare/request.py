@@ -41,6 +41,8 @@ class CompareRequest:
     encoder_params: str = ""
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
+    background: str | None = None
+    """As in `EncodeSettings`."""
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     policy: RoiPolicy = field(default_factory=RoiPolicy)
     sidecar: StrPath | None = None
@@ -103,6 +105,7 @@ class CompareRequest:
             audio=False,
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
+            background=self.background,
         )
 
 

@@ -207,6 +207,10 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
     elif job.bitrate is not None:
         arguments += ["-b:v", str(job.bitrate)]
     elif crf is not None and spec.quality is not None:
+        if spec.quality.fine_param and crf != int(crf):
+            # ffmpeg's own option takes whole numbers only, and the encoder reads its own parameters last.
+            params[spec.quality.fine_param] = f"{crf:g}"
+            crf = float(int(crf))
         if spec.quality.option.startswith("-"):
             arguments += [spec.quality.option, f"{crf:g}", *spec.quality.extra]
         else:

@@ -132,6 +132,17 @@ def encoder_options(path: str, encoder: str) -> frozenset[str]:
     return frozenset(re.findall(r"^ {2,}-(\S+)", ask_program(path, "-hide_banner", "-h", f"encoder={encoder}"), re.MULTILINE))
 
 
+@lru_cache(maxsize=16)
+def accepts_param(path: str, encoder: str, option: str, param: str) -> bool:
+    """Whether this binary's ``encoder`` accepts ``param``, ``key=value``, in ``option``: it encodes one small picture.
+
+    An encoder that refuses a value may only warn and use its default.
+    """
+    source = ("-f", "lavfi", "-i", "color=size=64x64:rate=25:duration=0.04")
+    arguments = ("-hide_banner", "-nostdin", "-v", "warning", *source, "-c:v", encoder, option, param, "-f", "null", "-")
+    return not any(complaint_of(_without_level(line)[0]) for line in ask_program(path, *arguments).splitlines())
+
+
 def ask_program(path: str, *arguments: str) -> str:
     """Run ``path`` with ``arguments``; returns its standard output, then its standard error. Raises `ToolMissingError`."""
     command = [path, *arguments]

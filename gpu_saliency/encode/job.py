@@ -40,6 +40,8 @@ class EncodeRecord:
     pix_fmt: str
     """Pixel format of the output."""
     roi_channel: str | None
+    background: str | None
+    """The prefilter's background; ``None`` with another channel."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,6 +61,8 @@ class EncodeJob(EncodeTarget):
     """The streams that are copied; ``None`` lets the encode choose them by its output."""
     channel: Channel | None = None
     """The channel that passes the plan to the encoder; ``None`` if the job is for plain encodes only."""
+    fine_quality: bool = False
+    """Whether this encoder accepts quarters of a step (see `Quality.fine_param`)."""
     correction: float = 0.0
     """What a sample adds to the base quality of the encode with a plan, so that it has the size of the plain encode (sample.py)."""
     passed_over: tuple[tuple[str, str], ...] = ()
@@ -107,7 +111,7 @@ class EncodeJob(EncodeTarget):
         It is the user's plus the channel's quality shift and the `correction`; a plain encode (``None``) has neither.
         """
         shift = 0.0 if plan is None or self.channel is None else self.channel.quality_shift(self, plan) + self.correction
-        return self.spec.shifted_quality(self.crf, shift)
+        return self.spec.shifted_quality(self.crf, shift, fine=self.fine_quality)
 
     def plan(self, sidecar: Sidecar, policy: RoiPolicy | None = None) -> RoiPlan:
         """Make the plan from ``sidecar``; each map gets its own segment if the channel takes new offsets at no cost."""
@@ -137,6 +141,11 @@ class EncodeJob(EncodeTarget):
         has_scale = self.crf is not None and self.spec.quality is not None and self.spec.quality.per_octave is not None
         return has_scale and bool(policy.offset) and policy.keeps_size and self.channel is not None and self.channel.has_offsets
 
+    @property
+    def used_background(self) -> str | None:
+        """The prefilter's background; ``None`` with another channel."""
+        return self.background if self.channel is not None and self.channel.has_background else None
+
     def record(self) -> EncodeRecord:
         """The settings from which this encode can be repeated; the sidecar stores them."""
         return EncodeRecord(
@@ -148,6 +157,7 @@ class EncodeJob(EncodeTarget):
             encoder_params=format_params(self.params),
             pix_fmt=self.pix_fmt,
             roi_channel=None if self.channel is None else self.channel.name,
+            background=self.used_background,
         )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import av
 from av.codec.codec import find_best_pix_fmt_of_list
 
+from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, encoder_options, encoder_pix_fmts, find_ffmpeg
+from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, accepts_param, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
@@ -39,6 +40,8 @@ class EncodeSettings:
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
     """Forces one of `CHANNELS`; ``None`` takes the encoder's best channel that works on this machine."""
+    background: str | None = None
+    """The prefilter's background, one of `BACKGROUNDS`; ``None`` takes ``best`` for the encoder's slow presets, else ``fast``."""
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
     drop_dynamic_hdr: bool = False
@@ -47,6 +50,8 @@ class EncodeSettings:
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
             raise UsageError("unknown", setting="roi_channel", value=self.roi_channel, cure="one of " + ", ".join(CHANNELS))
+        if self.background is not None and self.background not in BACKGROUNDS:
+            raise UsageError("unknown", setting="background", value=self.background, cure="one of " + ", ".join(BACKGROUNDS))
         if self.bitrate is not None and self.crf is not None:
             raise UsageError(f"{setting('bitrate')} and {setting('crf')} cannot be combined", cure="give one of them")
         if self.bitrate is not None and not 1000 <= self.bitrate <= MAX_BITRATE:
@@ -97,6 +102,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         bitrate=settings.bitrate,
         params=parse_params(settings.encoder_params),
         pix_fmt=pix_fmt,
+        background=settings.background or spec.background(settings.preset),
         audio=settings.audio and bool(clip.audio_codecs),
         fields=fields_of(clip),
         dropped_hdr=dropped,
@@ -105,7 +111,24 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
     if plain:
         return job
     job = _choose_channel(job, settings.roi_channel)
-    return job if job.channel is None else replace(job, params=job.channel.parameters(job))
+    if settings.background is not None and job.channel is not None and not job.channel.has_background:
+        cure = f"leave it out, or give {setting('roi_channel', 'prefilter')}"
+        problem = f"has no effect with {job.channel.name}, the channel for {spec.name}"
+        raise UsageError(problem, setting="background", value=settings.background, cure=cure)
+    if job.channel is None:
+        return job
+    return replace(job, params=job.channel.parameters(job), fine_quality=_takes_quarters(job))
+
+
+def _takes_quarters(job: EncodeJob) -> bool:
+    """Whether the encoder accepts quarters of a step of quality; older versions replace them by a default, with a warning."""
+    quality = job.spec.quality
+    if quality is None or not quality.fine_param or job.crf is None or job.channel is None:
+        return False
+    takes = job.channel.takes_quarters(job)
+    if takes is not None:
+        return takes
+    return accepts_param(job.ffmpeg.path, job.spec.name, job.spec.params_option, f"{quality.fine_param}=30.25")
 
 
 def _field_params(job: EncodeJob) -> Params:

@@ -34,6 +34,8 @@ class EncodeTarget:
     params: Params
     pix_fmt: str
     """Pixel format that the encoder receives: the source's own, or the closest that the encoder supports."""
+    background: str = "fast"
+    """The prefilter's background: ``fast`` or ``best``."""
 
     @property
     def bit_depth(self) -> int:

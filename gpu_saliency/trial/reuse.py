@@ -14,7 +14,7 @@ from gpu_saliency.trial.strength import Strength
 
 _LARGEST = 1000
 """Beyond any strength and any VMAF; whole numbers in JSON may be too large for a float."""
-_SAME = ("encoder", "preset", "encoder_params", "pix_fmt", "roi_channel")
+_SAME = ("encoder", "preset", "encoder_params", "pix_fmt", "roi_channel", "background")
 _SAME_POLICY = ("mapping", "aggregator", "ema_alpha", "asked_segments", "max_background_offset")
 
 

@@ -12,7 +12,7 @@ from packets import audio_bytes, video_times
 from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, run_saliency_encode
-from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, deltas, map_text
+from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, best_offset, deltas, few_levels, map_text, mean_delta, unit_blocks
 from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE, find_program
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.proof import prove_encode
@@ -24,13 +24,15 @@ def test_svt_map_has_few_levels_and_none_below_zero() -> None:
     rng = np.random.default_rng(5)
     plan = make_plan([rng.integers(-6, 7, (30, 54)) for _ in range(3)], [0, 5, 9], 12, 854, 480)
     for segment in range(3):
-        found = deltas(plan, segment)
+        found = deltas(plan, segment, best_offset(plan))
         assert found.shape == (8, 14)
-        assert found.min() == 0
+        assert found.min() >= 0
         assert found.max() <= 255
         assert len(np.unique(found)) <= MAX_LEVELS
-    lines = [list(map(int, line.split())) for line in map_text(plan).splitlines()]
-    assert [line[0] for line in lines] == [0, 5, 9]
+    lines = [list(map(int, line.split())) for line in map_text(plan, best_offset(plan), least=2).splitlines()]
+    assert [line[0] for line in lines] == [0, 5, 9, 12]
+    assert min(min(line[1:]) for line in lines[:-1]) == 2
+    assert set(lines[-1][1:]) == {0}
     assert {len(line) for line in lines} == {1 + 8 * 14}
 
 
@@ -38,10 +40,27 @@ def test_svt_map_gives_a_superblock_its_best_offset() -> None:
     """One 16x16 block of -3 in a picture of +1: the 64x64 block around it gets 0, all others the largest offset."""
     grid = np.ones((8, 8), int)
     grid[5, 2] = -3
-    found = deltas(make_plan([grid], [0], 1, 128, 128), 0)
-    assert found[1, 0] == 0
-    assert found[0].tolist() == [found.max()] * 2
-    assert found.max() > 0
+    plan = make_plan([grid], [0], 1, 128, 128)
+    found = deltas(plan, 0, best_offset(plan))
+    assert found.tolist() == [[16, 16], [0, 16]]
+    assert mean_delta(plan) == 12
+    # A superblock of 128x128 takes the worst of its four values, so slow presets get the best one four times.
+    assert deltas(plan, 0, best_offset(plan), unit_blocks("4")).tolist() == [[0, 0], [0, 0]]
+    assert unit_blocks("8") == 4
+
+
+def test_svt_map_keeps_the_level_of_segments_with_a_weak_plan() -> None:
+    """The best block of the second segment is 2 QP above that of the first: 8 steps of the quantiser index."""
+    plan = make_plan([np.full((4, 4), -3), np.full((4, 4), -1)], [0, 6], 12, 64, 64)
+    assert map_text(plan, best_offset(plan)) == "0 0\n6 8\n12 0\n"
+    assert map_text(plan.between(6, 12), best_offset(plan)) == "0 8\n6 0\n"
+
+
+def test_few_levels_groups_values_with_the_least_error() -> None:
+    """Ten values: the two closest pairs are merged, each weighted by its counts."""
+    values = np.array([0, 8, 16, 16, 16, 17, 40, 48, 56, 58, 72, 80])
+    assert few_levels(values).tolist() == [0, 8, 16, 16, 16, 16, 40, 48, 57, 57, 72, 80]
+    assert few_levels(values[:6]).tolist() == values[:6].tolist()
 
 
 @pytest.mark.parametrize("text", ["1.4.1", "0.9"])

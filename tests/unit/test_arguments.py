@@ -84,3 +84,15 @@ def test_command_of_a_later_part() -> None:
 def test_the_option_for_a_graph_file_follows_the_version(avfilter: tuple[int, int], option: str) -> None:
     """FFmpeg 5.1 has libavfilter 8.44; 7.0, with 10.1, brought the new option."""
     assert replace(FFMPEG9, avfilter=avfilter).graph_file(Path("g")) == [option, "g"]
+
+
+def test_a_quarter_step_of_crf_goes_to_the_encoders_own_parameter() -> None:
+    """ffmpeg's -crf takes whole numbers; the channel's shift of -1.63 is rounded to quarters where the encoder accepts them."""
+    job = replace(JOB, encoder="libsvtav1", spec=ENCODERS["libsvtav1"], preset="8", crf=35, params={"tune": "0"})
+    assert job.spec.shifted_quality(35, -1.63) == 33
+    assert job.spec.shifted_quality(35, -1.63, fine=True) == 33.25
+    assert job.spec.shifted_quality(2, -1.63, fine=True) == 1
+    command = part_command(job, Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=33.25)
+    assert command[command.index("-crf") :][:4] == ["-crf", "33", "-svtav1-params", "tune=0:crf=33.25"]
+    whole = part_command(job, Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=33.0)
+    assert whole[whole.index("-crf") :][:4] == ["-crf", "33", "-svtav1-params", "tune=0"]

@@ -176,6 +176,7 @@ SETTINGS = {
     "encoder_params": "",
     "pix_fmt": "yuv420p",
     "roi_channel": "addroi",
+    "background": None,
     **RoiPolicy().to_json(),
 }
 FOUND = {"version": __version__, "auto_offset": True, "max_vmaf_loss": 0.0, "offset_crf": 30.0, "offset": -4.5, "vmaf_gain": 0.1}

@@ -221,6 +221,7 @@ class EncodeFacts:
     asked_segments: Text
     size_bytes: Count
     max_background_offset: Annotated[float, Meta(ge=0, le=100)] | None = None
+    background: Text | None = None
     """Records from before the mapping attention lack it, and no other mapping uses it."""
 
     @classmethod

@@ -37,6 +37,9 @@ class Channel(ABC):
     per_map: ClassVar[bool] = False
     """Whether new offsets cost no bits; automatic segments then give each map a segment of its own."""
 
+    has_background: ClassVar[bool] = False
+    """Whether it filters the background, by `EncodeTarget.background`."""
+
     has_offsets: ClassVar[bool] = False
     """Whether it passes on offsets in QP; then the mapping decides the size, and not a measured quality shift."""
 
@@ -58,6 +61,10 @@ class Channel(ABC):
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         """The number to add to the base quality, on the encoder's scale, to keep the size of a plain encode."""
         return 0.0
+
+    def takes_quarters(self, target: EncodeTarget) -> bool | None:
+        """Whether an encoder outside ffmpeg accepts quarters of a step of quality; ``None`` if the channel uses ffmpeg's."""
+        return None
 
     def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
         """Prepare one run of the encoder, for ``part`` of ``plan``; ``None`` prepares a plain encode by the same encoder.

@@ -1,4 +1,4 @@
-"""The prefilter's mask: a small lossless video, one pixel per block, that gives each block's protection from the blur."""
+"""The prefilter's mask: a small lossless grey video that gives each place its share of the background."""
 
 from __future__ import annotations
 
@@ -14,53 +14,59 @@ from gpu_saliency.encode.channels.base import FREE_SPACE
 from gpu_saliency.files import writing
 from gpu_saliency.plan.roi import RoiPlan
 
-PROTECTED_BELOW, BLURRED_ABOVE = -0.5, 0.5
-"""Effective offsets in QP: a block at the first or below is fully protected, at the second or above fully blurred."""
+PROTECTED_BELOW, FILTERED_ABOVE = -0.5, 1.0
+"""Effective offsets in QP: a block at the first or below is fully protected, at the second or above fully filtered."""
 REACH_FRAMES = 6
 """Most frames by which a segment's protection extends into its neighbours while it fades; also limited to half a segment."""
+CELLS = 4
+"""Pixels of the mask along a block's side; protection extends by one of them beyond a block."""
+_FADE_FRAMES = 3
+"""Frames of each step of a fade; every change of the mask costs the graph a scaling of it."""
 
 
 def protection(plan: RoiPlan, segment: int) -> NDArray[np.float32]:
-    """Protection ``[rows, cols]`` of a segment's blocks in 0..1: 1 passes unchanged, 0 is blurred.
-
-    It extends by one block beyond the plan's (3x3 dilation).
-    """
-    inside = (BLURRED_ABOVE - plan.effective(segment)) / (BLURRED_ABOVE - PROTECTED_BELOW)
-    padded = np.pad(np.clip(inside, 0, 1), 1, mode="edge")
-    rows, cols = plan.qp_offset.shape[1:]
-    shifted = [padded[i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
-    dilated: NDArray[np.float32] = np.max(shifted, axis=0)
-    return dilated
+    """Protection ``[rows, cols]`` of a segment's blocks in 0..1: 1 passes unchanged, 0 is filtered."""
+    inside: NDArray[np.float32] = (FILTERED_ABOVE - plan.effective(segment)) / (FILTERED_ABOVE - PROTECTED_BELOW)
+    return np.clip(inside, 0, 1)
 
 
-def blurred_share(plan: RoiPlan) -> float:
-    """Share, 0..1, of a plain encode's bits in the area that the mask blurs: the mean over the clip."""
+def filtered_share(plan: RoiPlan) -> float:
+    """Share, 0..1, of a plain encode's bits in the area that the mask lets through the filter: the mean over the clip."""
     spans = plan.segment_end - plan.segment_start
     shares = [float(((1 - protection(plan, i)) * plan.rate_share(i)).sum()) for i in range(len(spans))]
     return float(np.average(shares, weights=spans))
 
 
-def mask_format(pix_fmt: str) -> str:
-    """Pixel format of the mask for a ``pix_fmt`` picture: grey, or with chroma planes (equal to luma) if the picture has any."""
-    return "gray" if len(av.VideoFormat(pix_fmt).components) == 1 else "yuv444p"
+def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, level: float = 1.0) -> None:
+    """Write the mask of ``plan`` to ``path``, a picture for each frame of the clip at which it changes. Raises `OutputError`.
 
-
-def write_mask(path: Path, plan: RoiPlan, frame_rate: Fraction, pix_fmt: str = "yuv444p") -> None:
-    """Write the mask of ``plan`` to ``path``, a picture for each frame of the clip. Raises `OutputError`."""
+    A picture has `CELLS` times `CELLS` pixels per block. ``level``, 0..1, is the value of a block that is fully filtered.
+    """
     rows, cols = plan.qp_offset.shape[1:]
     with writing(path, cure=FREE_SPACE), av.open(f"file:{path}", "w", format="nut") as container:
         stream = container.add_stream("ffv1", rate=frame_rate)
-        stream.width, stream.height, stream.pix_fmt = cols, rows, pix_fmt
-        for number, mask in enumerate(mask_frames(plan)):
-            planes = mask if pix_fmt == "gray" else np.stack([mask] * 3)
-            frame = av.VideoFrame.from_ndarray(planes, format=pix_fmt)
+        stream.width, stream.height, stream.pix_fmt = cols * CELLS, rows * CELLS, "gray"
+        written: NDArray[np.uint8] | None = None
+        for number, mask in enumerate(mask_frames(plan, level)):
+            if written is not None and np.array_equal(mask, written):
+                continue
+            written = mask
+            frame = av.VideoFrame.from_ndarray(_with_margin(mask), format="gray")
             frame.pts, frame.time_base = number, 1 / frame_rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 
-def mask_frames(plan: RoiPlan) -> Iterator[NDArray[np.uint8]]:
-    """Yield the mask of each frame in order, ``[rows, cols]`` uint8; 255 is protected.
+def _with_margin(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge ``mask`` to cells and extend protection by one cell (3x3 erosion)."""
+    padded = np.pad(mask.repeat(CELLS, axis=0).repeat(CELLS, axis=1), 1, mode="edge")
+    columns = np.minimum(np.minimum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    eroded: NDArray[np.uint8] = np.minimum(np.minimum(columns[:-2], columns[1:-1]), columns[2:])
+    return np.ascontiguousarray(eroded)
+
+
+def mask_frames(plan: RoiPlan, level: float = 1.0) -> Iterator[NDArray[np.uint8]]:
+    """Yield the mask of each frame in order, ``[rows, cols]`` uint8; 0 is protected, ``255 * level`` fully filtered.
 
     Each segment's protection extends into its neighbours, but not across a cut, so that a subject that moves between two maps is
     covered by both.
@@ -77,11 +83,15 @@ def mask_frames(plan: RoiPlan) -> Iterator[NDArray[np.uint8]]:
         for frame in range(start, end):
             mask = current
             if before is not None and frame - start < reach_back:
-                mask = np.maximum(mask, before * (1 - (frame - start) / reach_back))
+                mask = np.maximum(mask, before * (1 - _stepped(frame - start) / reach_back))
             if following is not None and end - 1 - frame < reach_on:
-                mask = np.maximum(mask, following * (1 - (end - 1 - frame) / reach_on))
-            yield np.rint(mask * 255).astype(np.uint8)
+                mask = np.maximum(mask, following * (1 - _stepped(end - 1 - frame) / reach_on))
+            yield np.rint((1 - mask) * (255 * level)).astype(np.uint8)
         before, current = current, following if following is not None else current
+
+
+def _stepped(frames: int) -> int:
+    return frames - frames % _FADE_FRAMES
 
 
 def _reach(one: int, other: int) -> int:

@@ -1,13 +1,15 @@
 """The channel ``svtav1-map``: SvtAv1EncApp reads offsets for 64x64 blocks from ``--roi-map-file``, a line for each segment.
 
-With a negative offset SVT-AV1 spends more bits on a block and hardly improves it. So the file has only offsets of 0 and more: the
-plan's best blocks get 0, and a lower CRF (better quality) for the whole picture spends the bits that the other blocks save. A line
-has at most 8 different values, the number of segments of an AV1 frame. With a target bit rate the encoder ignores the map. Measured
-with SVT-AV1 2.3; versions before 1.6 read no such file.
+With a negative offset SVT-AV1 spends more bits on a block and hardly improves it, because it does not derive the block's lambda
+again. So the file has only offsets of 0 and more: the plan's best blocks get 0, and a lower CRF for the whole picture spends the
+bits that the other blocks save. A line has at most 8 different values, the number of segments of an AV1 frame, and holds until the
+next one. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3, and read from the sources of 4.1; versions
+before 1.6 read no such file.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -27,11 +29,21 @@ from gpu_saliency.source.clip import ColorTags
 
 MAX_LEVELS = 8
 MAX_DELTA = 255
+_DELTAS_PER_CRF = 4
+"""Steps of the quantiser index for a step of CRF."""
+_LOW_CRF = 10
+"""Below this CRF no block gets offset 0: SVT-AV1 drops the offsets of a frame in which some blocks reach index 0, not all."""
+_SLOWEST_OF_64 = 6
+"""The slowest preset with superblocks of 64x64 only; in those of 128x128 all four blocks take the worst offset of the four."""
 _UNIT_BLOCKS = 4
 """Width of a 64x64 block in 16x16 blocks."""
-DELTA_PER_QP = 8.0
-"""Steps of AV1's quantiser index, 0..255, for one QP of the plan."""
-SHIFT_PER_DELTA, SHIFT_POWER = 0.08, 1.15
+DELTA_PER_QP = 4.0
+"""Steps of AV1's quantiser index, 0..255, for one QP of the plan.
+
+7 steps change the quantiser's step as one QP of H.264 does. But all blocks share the lambda of the best, so larger offsets lose more:
+8 steps cost three times as much outside the subject as 4, for less than twice the gain.
+"""
+SHIFT_PER_DELTA, SHIFT_POWER = 0.112, 1.05
 """The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
 
 
@@ -54,17 +66,30 @@ class SvtAv1Map(Channel):
             return error
         return None
 
+    def takes_quarters(self, target: EncodeTarget) -> bool | None:
+        return True  # the map adds what the program's whole CRF lacks
+
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return float(-SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER)
 
     def deliver_plain(self, target: EncodeTarget, quality: float | None) -> Delivery:
         return Delivery(program=(*_command(target, quality), "-b"))
 
-    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+    def deliver(self, target: EncodeTarget, plan: RoiPlan | None, part: Part, folder: Path, quality: float | None) -> Delivery:
+        if plan is None:
+            return self.deliver_plain(target, quality)
+        assert quality is not None
+        whole = math.floor(quality)
+        missing = round(_DELTAS_PER_CRF * (quality - whole))
+        least = max(missing, 1) if whole < _LOW_CRF else missing
         path = folder / "roi.map"
         with writing(path, cure=FREE_SPACE):
-            path.write_text(map_text(plan), encoding="ascii")
-        return Delivery(program=(*_command(target, quality), "--roi-map-file", str(path), "-b"))
+            text = map_text(plan.between(part.start, part.end), best_offset(plan), least, unit_blocks(target.preset))
+            path.write_text(text, encoding="ascii")
+        return Delivery(program=(*_command(target, whole), "--roi-map-file", str(path), "-b"))
+
+    def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
+        return self.deliver(target, plan, Part(0, plan.frame_count), folder, quality)
 
 
 def _command(target: EncodeTarget, quality: float | None) -> list[str]:
@@ -72,33 +97,89 @@ def _command(target: EncodeTarget, quality: float | None) -> list[str]:
     return [*command, *_color_arguments(target.clip.color), *_param_arguments(target.params)]
 
 
-def deltas(plan: RoiPlan, segment: int) -> NDArray[np.int64]:
-    """Offsets ``[rows64, cols64]`` of a segment in steps of AV1's quantiser index, 0..255.
+def unit_blocks(preset: str | None) -> int:
+    """Width in 16x16 blocks of the squares that share an offset: 128x128 pixels if ``preset`` may use such superblocks."""
+    return _UNIT_BLOCKS if preset is None or int(preset) >= _SLOWEST_OF_64 else 2 * _UNIT_BLOCKS
 
-    0 is the best quality; there are at most `MAX_LEVELS` different values. A 64x64 block takes the best offset of its 16x16 blocks,
-    so that a subject does not get worse together with its surroundings.
+
+def best_offset(plan: RoiPlan) -> float:
+    """The lowest effective offset of ``plan``, in QP; its blocks get the map's offset 0."""
+    return min(float(plan.effective(segment).min()) for segment in range(len(plan.segment_start)))
+
+
+def deltas(plan: RoiPlan, segment: int, best: float, unit: int = _UNIT_BLOCKS) -> NDArray[np.int64]:
+    """Offsets ``[rows64, cols64]`` of a segment in steps of AV1's quantiser index, 0..255; ``best`` is that of `best_offset`.
+
+    0 is the best quality; there are at most `MAX_LEVELS` different values. Each square of ``unit`` by ``unit`` blocks takes the
+    best offset of its 16x16 blocks, so that a subject does not get worse together with its surroundings.
     """
-    wanted = pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "min")
-    raised = np.clip(DELTA_PER_QP * (wanted - wanted.min()), 0, MAX_DELTA)
-    steps = max(1.0, float(np.ceil(raised.max())))
-    levels = np.rint(raised / steps * (MAX_LEVELS - 1))
-    stepped: NDArray[np.int64] = np.rint(levels * steps / (MAX_LEVELS - 1)).astype(np.int64)
-    return stepped
+    wanted = pool_blocks(plan.effective(segment), unit, "min")
+    raised = np.clip(np.rint(DELTA_PER_QP * (wanted - best)), 0, MAX_DELTA).astype(np.int64)
+    squares = pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "min").shape
+    repeat = unit // _UNIT_BLOCKS
+    return few_levels(raised).repeat(repeat, axis=0)[: squares[0]].repeat(repeat, axis=1)[:, : squares[1]]
 
 
-def mean_delta(plan: RoiPlan) -> float:
-    """Mean offset of the map over the clip, 0..255; each block is weighted by its rate share."""
+def few_levels(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Replace ``values`` by at most `MAX_LEVELS` of them, with the least squared error (dynamic programming).
+
+    Each group of neighbouring values takes its rounded mean.
+    """
+    found, counts = np.unique(values, return_counts=True)
+    if len(found) <= MAX_LEVELS:
+        return values
+    edges = _best_groups(found.astype(np.float64), counts.astype(np.float64))
+    levels = np.concatenate(
+        [np.full(end - start, round(np.average(found[start:end], weights=counts[start:end]))) for start, end in edges]
+    )
+    chosen: NDArray[np.int64] = levels[np.searchsorted(found, values)].astype(np.int64)
+    return chosen
+
+
+def _best_groups(found: NDArray[np.float64], counts: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Bounds ``[start, end)`` of the groups of the sorted values ``found``, that occur ``counts`` times."""
+    n = len(found)
+    sums = [np.concatenate([[0.0], np.cumsum(counts * found**power)]) for power in range(3)]
+
+    def error(start: int, end: int) -> float:
+        weight, total, square = (float(one[end] - one[start]) for one in sums)
+        return square - total**2 / weight
+
+    cost = [0.0 if end == 0 else math.inf for end in range(n + 1)]
+    choices: list[list[int]] = []
+    for _ in range(MAX_LEVELS):
+        options = [[cost[start] + error(start, end) for start in range(end)] for end in range(1, n + 1)]
+        choices.append([0, *(int(np.argmin(one)) for one in options)])
+        cost = [math.inf, *(min(one) for one in options)]
+    groups, end = [], n
+    for choice in reversed(choices):
+        groups.append((choice[end], end))
+        end = choice[end]
+    return groups[::-1]
+
+
+def mean_delta(plan: RoiPlan, best: float | None = None) -> float:
+    """Mean offset of the map over the clip, 0..255; each block is weighted by its rate share.
+
+    ``best`` is the `best_offset` of the whole plan, if ``plan`` is an excerpt.
+    """
+    lowest = best_offset(plan) if best is None else best
     spans = plan.segment_end - plan.segment_start
-    means = [float((_full_size(deltas(plan, i), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
+    means = [float((_full_size(deltas(plan, i, lowest), plan) * plan.rate_share(i)).sum()) for i in range(len(spans))]
     return float(np.average(means, weights=spans))
 
 
-def map_text(plan: RoiPlan) -> str:
-    """The text of the map file: a line for each segment of ``plan``, with its first frame and its offsets in raster order."""
-    lines = [
-        f"{start} " + " ".join(map(str, deltas(plan, segment).ravel().tolist()))
-        for segment, start in enumerate(plan.segment_start.tolist())
-    ]
+def map_text(plan: RoiPlan, best: float, least: int = 0, unit: int = _UNIT_BLOCKS) -> str:
+    """The text of the map file: a line for each segment of ``plan``, with its first frame and its offsets in raster order.
+
+    ``least`` is added to all offsets. The last line ends the plan: a line holds until the next one.
+    """
+    lines, size = [], 0
+    for segment, start in enumerate(plan.segment_start.tolist()):
+        values = np.minimum(deltas(plan, segment, best, unit) + least, MAX_DELTA).ravel().tolist()
+        size = len(values)
+        lines.append(f"{start} " + " ".join(map(str, values)))
+    lines.append(f"{plan.frame_count} " + " ".join(["0"] * size))
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,7 @@ LIBAOM = EncoderSpec(
     presets=tuple(str(speed) for speed in range(9)),
     preset_option="-cpu-used",
     preset_default="6",
+    best_background_presets=tuple(str(speed) for speed in range(3)),
     fastest_preset="8",
     arguments=("-row-mt", "1"),
     owned_params={

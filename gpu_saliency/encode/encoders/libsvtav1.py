@@ -15,10 +15,11 @@ LIBSVTAV1 = EncoderSpec(
     codec="av1",
     channels=(SvtAv1Map(), Prefilter()),
     # 0 means "not set" to ffmpeg's wrapper.
-    quality=Quality("-crf", 1, 63, 35, whole=True),
+    quality=Quality("-crf", 1, 63, 35, whole=True, fine_param="crf"),
     params_option="-svtav1-params",
     presets=tuple(str(preset) for preset in range(14)),
     preset_default="8",
+    best_background_presets=tuple(str(preset) for preset in range(3)),
     fastest_preset="12",
     owned_params={
         "crf": f"use {setting('crf')}",

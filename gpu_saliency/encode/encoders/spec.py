@@ -28,6 +28,11 @@ class Quality:
     """Default quality; a value below ``low`` means that no option is given, so the encoder uses its own default."""
     whole: bool = False
     """Whether the scale has whole numbers only."""
+    fine_param: str = ""
+    """The encoder's own parameter that also accepts quarters of a step, where the encoder is new enough; empty if none does.
+
+    A user gives whole steps; a channel's shift is rounded to quarters, so that the size is kept more closely.
+    """
     extra: tuple[str, ...] = ()
     """Further ffmpeg arguments for constant quality; they are not given with a bit rate."""
     per_octave: float | None = None
@@ -59,6 +64,8 @@ class EncoderSpec:
     preset_option: str = "-preset"
     """ffmpeg's option for the preset; a name without a leading dash is one of the encoder's own parameters."""
     preset_default: str | None = None
+    best_background_presets: tuple[str, ...] = ()
+    """The presets that are slow enough for the prefilter's background ``best``."""
     fastest_preset: str | None = None
     """The preset with which ``doctor`` tests the encoder."""
     owned_params: Mapping[str, str] = field(default_factory=dict)
@@ -91,12 +98,21 @@ class EncoderSpec:
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
 
-    def shifted_quality(self, base: float | None, shift: float) -> float | None:
-        """Add ``shift`` to ``base``, limit the sum to the encoder's scale and round it to its steps; ``None`` stays ``None``."""
+    def shifted_quality(self, base: float | None, shift: float, *, fine: bool = False) -> float | None:
+        """Add ``shift`` to ``base``, limit the sum to the encoder's scale and round it to its steps; ``None`` stays ``None``.
+
+        ``fine`` rounds to quarters of a step.
+        """
         if base is None or self.quality is None:
             return base
         value = min(max(base + shift, self.quality.low), self.quality.high) if shift else base
+        if fine:
+            return round(value * 4) / 4
         return float(round(value)) if self.quality.whole else value
+
+    def background(self, preset: str | None) -> str:
+        """The prefilter's background for ``preset`` (``None``: the default one) if the user chooses none."""
+        return "best" if (preset or self.preset_default) in self.best_background_presets else "fast"
 
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
