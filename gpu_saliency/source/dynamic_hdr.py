@@ -16,7 +16,7 @@ import av.container
 import av.video.stream
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
-from gpu_saliency.source.nal_units import nal_units, obus, unescape
+from gpu_saliency.source.nal_units import length_size, nal_units, obus, unescape
 
 HDR10_PLUS, DOLBY_VISION, VIVID, OTHER = "HDR10+", "Dolby Vision", "HDR Vivid", "SMPTE ST 2094-10"
 _PACKETS = 24
@@ -62,7 +62,7 @@ def dynamic_hdr(clip: Clip) -> tuple[str, ...]:
 
 def _in_packets(container: av.container.InputContainer, video: av.video.stream.VideoStream, codec: str) -> Iterator[str]:
     """Search the first packets, and some at further places."""
-    lengths = _length_size(codec, video.codec_context.extradata)
+    lengths = length_size(codec, video.codec_context.extradata)
     for place in range(_PLACES):
         try:
             if place:
@@ -77,14 +77,6 @@ def _in_packets(container: av.container.InputContainer, video: av.video.stream.V
                 yield from _in_packet(bytes(packet), codec, lengths)
         except av.FFmpegError:  # the analysis reports a damaged source
             return
-
-
-def _length_size(codec: str, extradata: bytes | None) -> int:
-    """Bytes of the length before each NAL unit, from avcC or hvcC; 0 for start codes."""
-    if not extradata or extradata[0] != 1:
-        return 0
-    at = {"h264": 4, "hevc": 21}.get(codec)
-    return (extradata[at] & 3) + 1 if at is not None and len(extradata) > at else 0
 
 
 def _in_packet(data: bytes, codec: str, lengths: int) -> Iterator[str]:

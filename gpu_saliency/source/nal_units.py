@@ -26,6 +26,22 @@ def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
         begin = end
 
 
+def length_size(codec: str, extradata: bytes | None) -> int:
+    """Bytes of the length before each NAL unit, from the avcC or hvcC in ``extradata``; 0 for start codes."""
+    if not extradata or extradata[0] != 1:
+        return 0
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    return (extradata[at] & 3) + 1 if at is not None and len(extradata) > at else 0
+
+
+def random_access(codec: str, data: bytes, lengths: int) -> bool:
+    """Whether a packet surely holds a picture where decoding can begin: an IDR of H.264, or an IRAP of HEVC (H.265, 7.4.2.2)."""
+    kinds = (unit[0] for unit in nal_units(data, lengths))
+    if codec == "h264":
+        return any(kind & 0x1F == 5 for kind in kinds)
+    return codec == "hevc" and any(16 <= kind >> 1 & 0x3F <= 21 for kind in kinds)
+
+
 def unescape(unit: bytes) -> bytes:
     """Remove the emulation prevention bytes of a NAL unit."""
     return unit.replace(b"\0\0\3", b"\0\0")

@@ -16,6 +16,7 @@ import av.video.stream
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.nal_units import length_size, random_access
 
 _CHECKS = 8
 """Ranges whose first frames are decoded at once; it delays the start of the analysis."""
@@ -51,7 +52,8 @@ def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange
     """Divide the clip as `split_ranges`, but join a range to the one before if decoding cannot begin at its first frame.
 
     A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames at which the picture is still incomplete; a
-    hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it.
+    hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it, unless the
+    type of its picture says enough.
     """
     ranges: list[FrameRange] = []
     wanted = split_ranges(index, count)
@@ -67,8 +69,12 @@ def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange
 
 def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
     with open_clip(clip) as container:
+        video = video_stream_of(container, clip.stream)
         try:
-            _, frame = next(decode_range(container, video_stream_of(container, clip.stream), index, frame_range))
+            packet = next(range_packets(container, video, index, frame_range))
+            if random_access(clip.codec, bytes(packet), length_size(clip.codec, video.codec_context.extradata)):
+                return True
+            _, frame = next(decode_range(container, video, index, frame_range))
         except SourceError:
             return False
         return not frame.is_corrupt
