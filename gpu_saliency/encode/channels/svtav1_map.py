@@ -40,8 +40,8 @@ _UNIT_BLOCKS = 4
 DELTA_PER_QP = 4.0
 """Steps of AV1's quantiser index, 0..255, for one QP of the plan.
 
-7 steps change the quantiser's step as one QP of H.264 does. But all blocks share the lambda of the best, so larger offsets lose
-more: 8 steps cost three times as much outside the subject as 4, for less than twice the gain.
+7 steps change the quantiser's step as one QP of H.264 does. But all blocks share the lambda of the best, so that large offsets cost
+more than they gain: docs/channels.md has the figures for 8 steps.
 """
 SHIFT_PER_DELTA, SHIFT_POWER = 0.112, 1.05
 """The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
