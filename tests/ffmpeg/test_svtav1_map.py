@@ -42,18 +42,25 @@ def test_svt_map_gives_a_superblock_its_best_offset() -> None:
     grid[5, 2] = -3
     plan = make_plan([grid], [0], 1, 128, 128)
     found = deltas(plan, 0, best_offset(plan))
-    assert found.tolist() == [[16, 16], [0, 16]]
-    assert mean_delta(plan) == 12
+    assert found.tolist() == [[28, 28], [0, 28]]
+    assert mean_delta(plan) == 21
     # A superblock of 128x128 takes the worst of its four values, so slow presets get the best one four times.
     assert deltas(plan, 0, best_offset(plan), unit_blocks("4")).tolist() == [[0, 0], [0, 0]]
     assert unit_blocks("8") == 4
 
 
 def test_svt_map_keeps_the_level_of_segments_with_a_weak_plan() -> None:
-    """The best block of the second segment is 2 QP above that of the first: 8 steps of the quantiser index."""
+    """The best block of the second segment is 2 QP above that of the first: 14 steps of the quantiser index."""
     plan = make_plan([np.full((4, 4), -3), np.full((4, 4), -1)], [0, 6], 12, 64, 64)
-    assert map_text(plan, best_offset(plan)) == "0 0\n6 8\n12 0\n"
-    assert map_text(plan.between(6, 12), best_offset(plan)) == "0 8\n6 0\n"
+    assert map_text(plan, best_offset(plan)) == "0 0\n6 14\n12 0\n"
+    assert map_text(plan.between(6, 12), best_offset(plan)) == "0 14\n6 0\n"
+
+
+def test_svt_map_limits_offsets() -> None:
+    """Offsets of -7, -3, 0 and 4 at a strength of 3: limited to -3 and 2."""
+    grid = np.repeat(np.repeat([[-7, -3], [0, 4]], 4, axis=0), 4, axis=1)
+    plan = make_plan([grid], [0], 1, 128, 128)
+    assert deltas(plan, 0, best_offset(plan)).tolist() == [[0, 0], [21, 35]]
 
 
 def test_few_levels_groups_values_with_the_least_error() -> None:

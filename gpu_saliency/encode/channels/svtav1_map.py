@@ -37,12 +37,11 @@ _SLOWEST_OF_64 = 6
 """The slowest preset with superblocks of 64x64 only; in those of 128x128 all four blocks take the worst offset of the four."""
 _UNIT_BLOCKS = 4
 """Width of a 64x64 block in 16x16 blocks."""
-DELTA_PER_QP = 4.0
-"""Steps of AV1's quantiser index, 0..255, for one QP of the plan.
-
-7 steps change the quantiser's step as one QP of H.264 does. But all blocks share the lambda of the best, so that large offsets cost
-more than they gain: docs/channels.md has the figures for 8 steps.
-"""
+DELTA_PER_QP = 7.0
+"""Steps of AV1's quantiser index, 0..255, for one QP of the plan: they change the quantiser's step as one QP of H.264 does."""
+LOWEST, HIGHEST = -1.0, 2 / 3
+"""Limits of the effective offsets, as multiples of the policy's offset. All blocks share the lambda of the best block, so a few
+extreme blocks cost all others more than they gain."""
 SHIFT_PER_DELTA, SHIFT_POWER = 0.112, 1.05
 """The quality shift in steps of CRF is ``-SHIFT_PER_DELTA * d ** SHIFT_POWER`` for a mean offset of ``d`` (see `mean_delta`)."""
 
@@ -103,8 +102,9 @@ def unit_blocks(preset: str | None) -> int:
 
 
 def best_offset(plan: RoiPlan) -> float:
-    """The lowest effective offset of ``plan``, in QP; its blocks get the map's offset 0."""
-    return min(float(plan.effective(segment).min()) for segment in range(len(plan.segment_start)))
+    """The lowest effective offset of ``plan`` in QP, but no lower than `LOWEST`; its blocks get the map's offset 0."""
+    lowest = min(float(plan.effective(segment).min()) for segment in range(len(plan.segment_start)))
+    return max(lowest, LOWEST * abs(plan.policy.offset))
 
 
 def deltas(plan: RoiPlan, segment: int, best: float, unit: int = _UNIT_BLOCKS) -> NDArray[np.int64]:
@@ -113,7 +113,8 @@ def deltas(plan: RoiPlan, segment: int, best: float, unit: int = _UNIT_BLOCKS) -
     0 is the best quality; there are at most `MAX_LEVELS` different values. Each square of ``unit`` by ``unit`` blocks takes the
     best offset of its 16x16 blocks, so that a subject does not get worse together with its surroundings.
     """
-    wanted = pool_blocks(plan.effective(segment), unit, "min")
+    strength = abs(plan.policy.offset)
+    wanted = np.clip(pool_blocks(plan.effective(segment), unit, "min"), LOWEST * strength, HIGHEST * strength)
     raised = np.clip(np.rint(DELTA_PER_QP * (wanted - best)), 0, MAX_DELTA).astype(np.int64)
     squares = pool_blocks(plan.effective(segment), _UNIT_BLOCKS, "min").shape
     repeat = unit // _UNIT_BLOCKS
