@@ -10,8 +10,9 @@ from clips import ffmpeg, make_clip
 from packets import video_bytes
 from plans import with_time_stamps
 from program import Run, leftovers, run
+from vmaf import vmaf
 
-from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, score_encode
+from gpu_saliency import EncodeSettings, prepare_encode, probe_clip
 from gpu_saliency.doctor import make_test_clip
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
@@ -52,7 +53,7 @@ def test_the_vmaf_that_was_asked_for(grain_path: Path, tmp_path: Path) -> None:
     assert {"crf": intent["crf"], "vmaf": intent["vmaf"]}.items() <= next(
         trial.items() for trial in intent["trials"] if trial["crf"] == intent["crf"]
     )
-    measured = score_encode(grain_path, output).metrics["vmaf"].pooled
+    measured = vmaf(grain_path, output)
     assert measured == pytest.approx(80, abs=VMAF_TOLERANCE)
     assert measured == pytest.approx(intent["vmaf"], abs=1e-3)
     assert leftovers(tmp_path, {"out.mp4", "out.mp4.saliency.npz"}) == set()
@@ -85,7 +86,7 @@ def test_a_long_clip_is_sampled(long_path: Path, tmp_path: Path) -> None:
     intent = result["intent"]
     assert (intent["frames"], intent["windows"], intent["whole_clip"]) == (6 * 24, 6, False)
     assert intent["vmaf"] == pytest.approx(85, abs=VMAF_TOLERANCE)
-    assert score_encode(long_path, output).metrics["vmaf"].pooled == pytest.approx(85, abs=1)
+    assert vmaf(long_path, output) == pytest.approx(85, abs=1)
     assert intent["video_bytes"] == pytest.approx(len(video_bytes(output)), rel=0.1)
 
 
@@ -99,7 +100,7 @@ def test_a_window_is_scored_as_its_own_clip(long_path: Path, tmp_path: Path) -> 
     ffmpeg("-i", long_path, "-vf", "trim=start_frame=91:end_frame=120,setpts=N/12/TB", "-r", 12, "-an", "-c:v", "ffv1", cut)
     own = tmp_path / "own.mkv"
     ffmpeg("-i", encoded, "-vf", "trim=start_frame=11:end_frame=40,setpts=N/12/TB", "-r", 12, "-c:v", "ffv1", own)
-    assert found == pytest.approx(score_encode(cut, own).metrics["vmaf"].pooled, abs=1e-3)
+    assert found == pytest.approx(vmaf(cut, own), abs=1e-3)
 
 
 def test_a_vmaf_out_of_reach(grain_path: Path, tmp_path: Path) -> None:

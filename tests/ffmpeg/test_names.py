@@ -76,7 +76,7 @@ def test_a_relative_name_works_everywhere(made: Path, here: Path, name: str) -> 
         ("plan", "--src", source, *model, "--export", "csv"),
         ("preview", *model, "--output", overlay, "--", source),
         ("preview", *model, "--output", f"{name}.png", "--", source),
-        ("score", "--ref", source, "--dist", output, "--plot", f"{name} score.png"),
+        ("score", "--ref", source, "--dist", output, "--frames", 1, "--plot", f"{name} score.png"),
         ("inspect", "--picture", f"{name} proof.png", "--src", source, "--", output),
     ]
     for command in commands:

@@ -46,7 +46,7 @@ def test_names_are_escaped_in_every_result(made: Path, tmp_path: Path, monkeypat
         ("encode", "--src", source, "--output", "o.mp4", "--maps", mask, "--prove", "none"),
         ("plan", "--src", source, *model, "--export", "csv"),
         ("preview", source, *model, "--output", f"{EVIL} shown.mp4"),
-        ("score", "--ref", source, "--dist", output, "--plot", f"{EVIL} plot.png"),
+        ("score", "--ref", source, "--dist", output, "--frames", 1, "--plot", f"{EVIL} plot.png"),
         ("inspect", output, "--picture", f"{EVIL} proof.png"),
         ("compare", "--src", source, "--output", f"{EVIL} compared", "--crf-ladder", "30,40", "--pairs", 0, *model),
         ("bench", source, "--rounds", 1, *model),

@@ -22,6 +22,12 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 by_name = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
+def in_turn(names: str, places: list[tuple[object, ...]]) -> pytest.MarkDecorator:
+    """One of the signals at each of the ``places`` in turn: how a signal arrives, and what it ends, have no part in common."""
+    values = [(*place, SIGNALS[i % len(SIGNALS)]) for i, place in enumerate(places)]
+    return pytest.mark.parametrize(f"{names}, number", values, ids=lambda value: getattr(value, "name", None))
+
+
 class Started:
     """The program in a process of its own, with its own folder for temporary files."""
 
@@ -79,9 +85,9 @@ runpy.run_module("gpu_saliency", run_name="__main__")
 """
 
 
-@by_name
-@pytest.mark.parametrize(
-    "module", ["typer", "numpy", "av", "rich.progress", "gpu_saliency.process.streams", "gpu_saliency.cli.doctor"]
+@in_turn(
+    "module",
+    [("typer",), ("numpy",), ("av",), ("rich.progress",), ("gpu_saliency.process.streams",), ("gpu_saliency.cli.doctor",)],
 )
 def test_during_the_imports(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """The signal comes when ``module`` is about to be imported."""
@@ -129,8 +135,7 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sparse.h264"
 
 
-@by_name
-@pytest.mark.parametrize("verb", ["encode", "plan", "preview", "score"])
+@in_turn("verb", [("encode",), ("plan",), ("preview",), ("score",)])
 def test_while_libav_reads_on(tmp_path: Path, sparse: Path, verb: str, number: signal.Signals) -> None:
     """One signal is enough, though the reading threads never return to Python."""
     arguments: dict[str, list[object]] = {
@@ -224,8 +229,7 @@ with signals.working(), temporary.temporary_folder() as folder:
 """
 
 
-@by_name
-@pytest.mark.parametrize("second", [None, *SIGNALS])
+@in_turn("second", [(None,), *((number,) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM))])
 def test_code_that_swallows_the_interrupt(tmp_path: Path, number: signal.Signals, second: signal.Signals | None) -> None:
     """A second signal ends the process at once; without one it ends by itself after a while."""
     with started(tmp_path, program=("-c", _DEAF)) as one:
@@ -293,9 +297,7 @@ runpy.run_module("gpu_saliency", run_name="__main__")
 """
 
 
-@by_name
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("suffix", ["out.mkv", ".npz"])
+@in_turn("suffix, before", [(suffix, before) for suffix in ("out.mkv", ".npz") for before in (True, False)])
 def test_while_publishing(tmp_path: Path, suffix: str, before: bool, number: signal.Signals) -> None:
     """Then the result is certain: both files are published, and the exit code is 0."""
     clip = make_clip(tmp_path / "in.mkv", size="64x48")

@@ -250,9 +250,17 @@ def test_colours_are_those_that_ffmpeg_shows(name: str, encoder: str, tmp_path: 
 # --- metadata
 
 
-@pytest.mark.parametrize("text", ["Käfér", "naïve ñandú", "\x80\x9f\xff"])
 @pytest.mark.parametrize(
-    ("suffix", "key"), [(".avi", "title"), (".avi", "artist"), (".flv", "title"), (".nut", "title"), (".ts", "service_name")]
+    ("suffix", "key", "text"),
+    [
+        (".avi", "title", "Käfér"),
+        (".avi", "title", "\x80\x9f\xff"),
+        (".avi", "artist", "naïve ñandú"),
+        (".flv", "title", "Käfér"),
+        (".nut", "title", "\x80\x9f\xff"),
+        (".nut", "title", "naïve ñandú"),
+        (".ts", "service_name", "Käfér"),
+    ],
 )
 def test_metadata_that_is_not_utf8(suffix: str, key: str, text: str, base: Path, tmp_path: Path) -> None:
     ascii_path, path = tmp_path / f"ascii{suffix}", tmp_path / f"latin{suffix}"

@@ -28,22 +28,32 @@ _GATED = Path(__file__).with_name("gated_preview.py")
 class Server:
     """A server that runs until the end of the block, which sends Ctrl-C; its exit must be clean.
 
-    A ``gated`` server's analysis waits before each batch of maps until `let_through` or `open_gate` is called.
+    A ``gated`` server's analysis waits before each batch of maps until `let_through` or `open_gate` is called. One with
+    ``connection_seconds`` ends connections of that age, not of 30 seconds, unless they are viewers.
     """
 
-    def __init__(self, clip: Path | str, *arguments: object, gated: bool = False, stdin: IO[bytes] | int | None = None) -> None:
+    def __init__(
+        self,
+        clip: Path | str,
+        *arguments: object,
+        gated: bool = False,
+        connection_seconds: float | None = None,
+        stdin: IO[bytes] | int | None = None,
+    ) -> None:
         program = ["-m", "gpu_saliency"]
         inherited: tuple[int, ...] = ()
         self._gate: int | None = None
-        if gated:
+        if gated or connection_seconds is not None:
             read, self._gate = os.pipe()
-            program, inherited = [str(_GATED), str(read)], (read,)
+            program, inherited = [str(_GATED), str(read), str(connection_seconds or "")], (read,)
         command = [sys.executable, *program, "preview", str(clip), "--web", *map(str, arguments)]
         self.process = subprocess.Popen(
             command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=inherited
         )
         for descriptor in inherited:
             os.close(descriptor)
+        if not gated:
+            self.open_gate()
 
     def __enter__(self) -> Server:
         assert self.process.stdout is not None
