@@ -88,7 +88,7 @@ def test_progress_and_messages_reach_the_caller(clip: Path, tmp_path: Path) -> N
     said: list[Message] = []
     request = EncodeRequest(probe_clip(clip), tmp_path / "o.mp4", encode=EncodeSettings("mpeg4"), fallback_plain=True, prove="none")
     encode_clip(request, Observer(seen.append, said.append))
-    assert {one.stage for one in seen} == {"encoding plainly with mpeg4"}
+    assert {one.stage for one in seen} == {"checking the source", "encoding plainly with mpeg4"}
     assert seen[-1].done == 24
     assert [message.level for message in said] == ["error"]
     assert "fallback_plain allows" in said[0].text

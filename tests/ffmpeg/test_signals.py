@@ -87,7 +87,7 @@ runpy.run_module("gpu_saliency", run_name="__main__")
 
 @in_turn(
     "module",
-    [("typer",), ("numpy",), ("av",), ("rich.progress",), ("gpu_saliency.process.streams",), ("gpu_saliency.cli.doctor",)],
+    [("typer",), ("numpy",), ("av",), ("rich.progress",), ("gpu_saliency.process.streams",), ("gpu_saliency.cli.encode",)],
 )
 def test_during_the_imports(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """The signal comes when ``module`` is about to be imported."""
