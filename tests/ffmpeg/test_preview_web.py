@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from gpu_saliency.draw.canvas import png_bytes
 from gpu_saliency.estimate import ClipEstimator
 from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.share import find_share
-from gpu_saliency.preview.web.app import FILES
+from gpu_saliency.preview.web.app import FILES, MAX_VIEWERS
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
 from gpu_saliency.preview.web.wire import parse_command
 from gpu_saliency.progress import Observer
@@ -309,6 +310,23 @@ def test_more_than_sixteen_viewers_are_refused(server: Server) -> None:
     viewers.pop().close()
     viewers.append(accepted(server))
     for viewer in viewers:
+        viewer.close()
+
+
+def _frame(kind: int, content: bytes) -> bytes:
+    """A WebSocket frame of a client; its mask is zero."""
+    return bytes([0x80 | kind, 0x80 | len(content), 0, 0, 0, 0]) + content
+
+
+def test_a_viewer_that_leaves_with_its_last_message_frees_its_place(warm_server: Server) -> None:
+    """More of them than places. Each is paused and has all pictures, so that none that cannot be sent ends its stream."""
+    for _ in range(MAX_VIEWERS + 1):
+        viewer = accepted(warm_server)
+        viewer.pause_at(3)
+        with suppress(TimeoutError):  # a server that is still busy hides the defect, but is no failure
+            while True:
+                viewer.socket.recv(timeout=0.1)
+        viewer.socket.socket.sendall(_frame(1, b"{") + _frame(8, b""))
         viewer.close()
 
 

@@ -131,8 +131,10 @@ class Viewer:
                 if self._screen.playing:
                     pause = min(pause, self._screen.due_in(self._view))
             if pause > 0:
+                # Not `asyncio.wait_for`: until Python 3.12 it loses a cancellation that comes together with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
             else:
                 await asyncio.sleep(0)
 
