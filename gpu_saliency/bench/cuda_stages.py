@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
+from gpu_saliency.analysis.cuda.colour_matrices import ColourMatrices
 from gpu_saliency.analysis.cuda.device import CudaDevice
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
-from gpu_saliency.analysis.cuda.memory import memory_errors_as_missing, on_gpu
+from gpu_saliency.analysis.cuda.memory import Traffic, memory_errors_as_missing, on_gpu
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.session import CudaSession
 from gpu_saliency.analysis.run import analyse_clip
@@ -58,10 +58,8 @@ class CudaStages:
             decoder = self._run.open_decoder()
             with closing(decoder), closing(decoder.frames(None, self._cuda_stream)) as frames:  # type: ignore[type-var]
                 self._kept = KeptSurfaces(frames, self._cuda_stream)
+            self._matrix = ColourMatrices(Traffic()).get(self._kept.colour, self._cuda_stream)
             with self._cuda_stream:
-                colour = self._kept.colour
-                matrix = yuv_to_rgb_matrix(colour.colorspace, colour.is_full, colour.bits, has_chroma=colour.has_chroma)
-                self._matrix = cupy.asarray(matrix)
                 batch, (width, height) = session.shape[0], self._size.content
                 self._luma = cupy.zeros((batch, height, width), np.float32)
                 self._codes = [cupy.zeros((batch, *grid_shape(clip.width, clip.height)), np.uint8) for _ in range(3)]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
-from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, Decoder
+from gpu_saliency.analysis.cuda.colour_matrices import ColourMatrices
+from gpu_saliency.analysis.cuda.decode.interface import DecodedFrame, Decoder
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels, lattice_shape
 from gpu_saliency.analysis.cuda.memory import Traffic, borrowed_stream, on_gpu
 from gpu_saliency.analysis.cuda.recorder import RangeSamples
@@ -69,9 +69,9 @@ class Lane:
         self.session = session
         self._targets = targets
         self._decoder, self._size, self._orientation, self._sampled = decoder, size, orientation, sampled
-        self._stopped, self._traffic, self._on_first = stopped, traffic, on_first
+        self._stopped, self._on_first = stopped, on_first
         self._free: queue.Queue[Slot] = queue.Queue()
-        self._matrices: dict[Colour, Any] = {}
+        self._matrices = ColourMatrices(traffic)
         self._slot: Slot | None = None
         self._is_first = True
 
@@ -153,7 +153,8 @@ class Lane:
         if self._slot is None:
             self._slot = self._take(target)
         slot = self._slot
-        self._picture_to_input(decoded.surface(), self._matrix(decoded.colour), *slot.places[len(slot.numbers)])
+        matrix = self._matrices.get(decoded.colour, self._cuda_stream)
+        self._picture_to_input(decoded.surface(), matrix.data.ptr, *slot.places[len(slot.numbers)])
         slot.numbers.append(decoded.number)
         if len(slot.numbers) == self.session.shape[0]:
             yield self._hand_over()
@@ -180,14 +181,3 @@ class Lane:
     def give_back(self, slot: Slot) -> None:
         """Make ``slot`` free for reuse; the consumer calls this after it has recorded ``slot.consumed``."""
         self._free.put(slot)
-
-    def _matrix(self, colour: Colour) -> int:
-        """The address of the conversion matrix for ``colour``."""
-        import cupy
-
-        if colour not in self._matrices:
-            matrix = yuv_to_rgb_matrix(colour.colorspace, colour.is_full, colour.bits, has_chroma=colour.has_chroma)
-            with self._cuda_stream:
-                self._matrices[colour] = cupy.asarray(matrix)
-            self._traffic.to_device += matrix.nbytes
-        return int(self._matrices[colour].data.ptr)

@@ -6,16 +6,14 @@ NVDEC is not used: such a stream can neither be indexed before it is decoded nor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import av
 import numpy as np
 
-from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
-from gpu_saliency.analysis.cuda.decode.interface import Colour
+from gpu_saliency.analysis.cuda.colour_matrices import ColourMatrices
 from gpu_saliency.analysis.cuda.decode.upload import Uploader, readable_frame
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
-from gpu_saliency.analysis.cuda.memory import Traffic, memory_errors_as_missing, on_gpu, to_host
+from gpu_saliency.analysis.cuda.memory import Traffic, borrowed_stream, memory_errors_as_missing, on_gpu, to_host
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.recorder import DeviceRecorder, RangeSamples
 from gpu_saliency.analysis.cuda.reducer import DeviceReducer
@@ -36,7 +34,7 @@ class CudaLiveRun:
         self._size = model.input_size(clip.upright_aspect)
         self._traffic = Traffic()
         self._uploader = Uploader(self._traffic)
-        self._matrices: dict[Colour, Any] = {}
+        self._matrices = ColourMatrices(self._traffic)
         self._recorder = DeviceRecorder(clip, self._size)
         self._target = RangeSamples(None, gpu)
         with memory_errors_as_missing(gpu), on_gpu(gpu):
@@ -54,7 +52,7 @@ class CudaLiveRun:
             surface = self._uploader.place(readable, self._cuda_stream)
             target = self._input[0], self._luma[0]
             orientation = self._clip.orientation.code
-            self._kernels.picture_to_input(surface, self._size, orientation, self._matrix(colour), *target)
+            self._kernels.picture_to_input(surface, self._size, orientation, self._matrices.get(colour, self._cuda_stream), *target)
             maps = self._session.run(self._binding)
             one = self._target
             self._recorder.add(one, [number], maps, self._luma, self._cuda_stream)
@@ -73,24 +71,10 @@ class CudaLiveRun:
         )
         return LiveSample(samples, resident)
 
-    def _matrix(self, colour: Colour) -> Any:
-        import cupy
-
-        if colour not in self._matrices:
-            matrix = yuv_to_rgb_matrix(colour.colorspace, colour.is_full, colour.bits, has_chroma=colour.has_chroma)
-            with self._cuda_stream:
-                self._matrices[colour] = cupy.asarray(matrix)
-        return self._matrices[colour]
-
     def reducer(self, kept: Sequence[LiveSample]) -> DeviceReducer:
         import cupy
 
-        with memory_errors_as_missing(self._gpu), on_gpu(self._gpu):
-            cuda_stream = cupy.cuda.Stream(non_blocking=True)
-            with cuda_stream:
-                # The arrays are complete: `add` has waited for them.
-                saliency, activity, _, *gaze = (
-                    cupy.concatenate(parts) for parts in zip(*(one.resident for one in kept), strict=True)
-                )
-            cuda_stream.synchronize()
+        with memory_errors_as_missing(self._gpu), on_gpu(self._gpu), borrowed_stream(self._gpu) as cuda_stream, cuda_stream:
+            # The arrays are complete: `add` has waited for them.
+            saliency, activity, _, *gaze = (cupy.concatenate(parts) for parts in zip(*(one.resident for one in kept), strict=True))
         return DeviceReducer(self._gpu, saliency, activity, gaze[0] if gaze else None)
