@@ -37,6 +37,8 @@ class FrameIndex:
     """Time stamps of frames that a decoder delivers but that are not in the clip: after its duration, or never shown."""
     time_base: Fraction = Fraction(1)
     extent: Extent = field(default_factory=Extent)
+    headers: bytes = b""
+    """The parameter sets that the container stores for the stream; empty if they are only in its packets."""
 
     @property
     def frame_count(self) -> int:
@@ -81,7 +83,8 @@ def index_clip(clip: Clip) -> FrameIndex:
             raise IrregularStreamError("AVI stores no order of presentation")
         index = make_index(facts, video.time_base or Fraction(1), clip.duration)
         seconds = (max(p.pts or 0 for p in facts) - int(index.pts[0])) * float(index.time_base)
-        return replace(index, extent=reader.extent(reached_duration=0 < clip.duration <= seconds))
+        extent = reader.extent(reached_duration=0 < clip.duration <= seconds)
+        return replace(index, extent=extent, headers=bytes(video.codec_context.extradata or b""))
 
 
 def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> FrameIndex:

@@ -44,9 +44,9 @@ class NvdecDecoder:
         assert layout is not None, "choose_decoder picks this backend only for pixel formats that the kernels read"
         self._bits, self._chroma_offset = layout.bits, request.chroma_offset
         self._colour = Colour.of(clip.color.colorspace, clip.color.color_range, clip.pix_fmt, clip.height, layout)
-        # All that decides the library's surfaces and their number, which the stream's headers (or the file) determine.
+        # All that decides the library's surfaces and their number: the stream's headers do, or else only the same file is alike.
         # A stream whose size changes is an error; see `packed_surface`.
-        self._kind = (request.gpu, clip.codec, clip.pix_fmt, clip.width, clip.height, _headers(clip) or clip.url)
+        self._kind = (request.gpu, clip.codec, clip.pix_fmt, clip.width, clip.height, self._index.headers or clip.url)
         self._decoder: Any = None
         self._cuda_stream: Any = None
         self._may_be_kept = False
@@ -78,7 +78,7 @@ class NvdecDecoder:
         expected = frame_range.start
         self._may_be_kept = False
         fetch = self._fed(frame_range, cuda_stream)
-        # The decoder is closed, and its surfaces freed, only after the kernels that read them have finished.
+        # The kernels that read the surfaces have finished when a failure releases the decoder.
         with contextlib.closing(fetch), _finished(cuda_stream):
             for frame in fetch:
                 number = self._number(frame.getPTS(), expected)
@@ -172,12 +172,6 @@ class NvdecDecoder:
             words = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = next((line for line in words if "Error Type" in line), words[0] if words else type(error).__name__)
             return nvdec_failure(self._clip.path, reason[:200])
-
-
-def _headers(clip: Clip) -> bytes:
-    """The parameter sets that the container stores for the stream; empty if they are only in its packets."""
-    with open_clip(clip) as container:
-        return bytes(video_stream_of(container, clip.stream).codec_context.extradata or b"")
 
 
 @contextlib.contextmanager
