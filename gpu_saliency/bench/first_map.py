@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -74,12 +73,9 @@ def cold_first_map(path: Path, settings: AnalysisSettings, device: str, batch_si
         "device": device,
         "gpu": asdict(settings.gpu) | {"batch_size": batch_size},
     }
-    command = [sys.executable, "-P", "-m", "gpu_saliency.bench.first_map", json.dumps(given)]
-    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(one for one in paths if one)}
     started = time.monotonic()
     try:
-        done = children.run(command, _SECONDS, env=environment, text=True)
+        done = children.run_module("gpu_saliency.bench.first_map", [json.dumps(given)], _SECONDS)
     except subprocess.TimeoutExpired:
         raise ToolMissingError(f"{path}: no map within {_SECONDS} s in a new process", cure="try again") from None
     try:

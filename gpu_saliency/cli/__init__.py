@@ -102,8 +102,8 @@ def _run() -> int:
     """Run the command; returns the exit code."""
     try:
         guard.start()
-        app = make_app(sys.argv[1:2]) if sys.argv[1:2] and sys.argv[1] in _MODULES else _whole_app()
-        code = app(standalone_mode=False)
+        named = [word for word in sys.argv[1:2] if word in _MODULES]
+        code = make_app(named or _MODULES)(standalone_mode=False)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
         sys.stdout.flush()

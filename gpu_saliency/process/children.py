@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def run(command: Sequence[str], timeout: float, **options: Any) -> subprocess.Co
             if pipe is not None:
                 pipe.close()
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def run_module(module: str, arguments: Sequence[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`run` a ``module`` of this package in a new Python process; ``variables`` are added to its environment."""
+    # -P: Python must import this package, not a module of the same name in the current folder.
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)} | variables
+    return run(command, timeout, env=environment, text=True)
 
 
 def send(process: subprocess.Popen[Any], number: signal.Signals) -> None:

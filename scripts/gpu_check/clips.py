@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
-import av
+from gpu_saliency.bench.lavfi import encode_lavfi
 
 RATE = 24
 CUT = 31
@@ -55,14 +53,7 @@ CLIPS = (
 
 def make_clip(folder: Path, clip: PackedClip) -> Path:
     """Encode ``clip`` into ``folder``. Raises `av.error.FFmpegError`."""
-    path = folder / clip.name
-    scene = f"{_SCENE.format(size=clip.size, rate=RATE, cut=CUT)},trim=end_frame={clip.frames},format={clip.pix_fmt}[out0]"
-    with av.open(scene, format="lavfi") as source, av.open(path, "w") as target:
-        video = cast("Any", target.add_stream(clip.encoder, rate=Fraction(RATE), options=clip.options))
-        video.width, video.height = map(int, clip.size.split("x"))
-        video.pix_fmt = clip.pix_fmt
-        for frame in source.decode(source.streams.video[0]):
-            target.mux(video.encode(frame))
-        target.mux(video.encode(None))
+    scene = f"{_SCENE.format(size=clip.size, rate=RATE, cut=CUT)},trim=end_frame={clip.frames}"
+    path = encode_lavfi(folder / clip.name, scene, clip.pix_fmt, clip.encoder, clip.options)
     print(f"made {path.name}", file=sys.stderr)
     return path

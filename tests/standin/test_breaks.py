@@ -45,16 +45,23 @@ class _NeverWaits:
         pass
 
 
+@contextlib.contextmanager
+def never_waiting(owner: Any, name: str) -> Iterator[None]:
+    """Replace the stream ``name`` of ``owner`` by one that does not wait, in the block."""
+    stream = getattr(owner, name)
+    setattr(owner, name, _NeverWaits(stream))
+    try:
+        yield
+    finally:
+        setattr(owner, name, stream)
+
+
 def model_does_not_wait_for_the_slot(patch: Patch) -> None:
     real = CudaRun.infer
 
     def infer(self: CudaRun, slot: Any) -> Any:
-        session = slot.lane.session
-        stream, session.cuda_stream = session.cuda_stream, _NeverWaits(session.cuda_stream)
-        try:
+        with never_waiting(slot.lane.session, "cuda_stream"):
             return real(self, slot)
-        finally:
-            session.cuda_stream = stream
 
     patch.setattr(CudaRun, "infer", infer)
 
@@ -63,11 +70,8 @@ def lane_does_not_wait_for_the_model(patch: Patch) -> None:
     real = Lane._take
 
     def take(self: Lane, target: Any) -> Any:
-        stream, self._cuda_stream = self._cuda_stream, _NeverWaits(self._cuda_stream)
-        try:
+        with never_waiting(self, "_cuda_stream"):
             return real(self, target)
-        finally:
-            self._cuda_stream = stream
 
     patch.setattr(Lane, "_take", take)
 

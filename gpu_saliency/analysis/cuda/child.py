@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from gpu_saliency.process import children
@@ -20,11 +17,7 @@ def run_probe_child(*arguments: str, **variables: str) -> tuple[dict[str, Any], 
 
     ``variables`` are added to its environment. Raises `subprocess.TimeoutExpired`.
     """
-    # -P: Python must import this package, not a module of the same name in the current folder.
-    command = [sys.executable, "-P", "-m", "gpu_saliency.analysis.cuda.probe_child", *arguments]
-    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)} | variables
-    done = children.run(command, SECONDS, env=environment, text=True)
+    done = children.run_module("gpu_saliency.analysis.cuda.probe_child", arguments, SECONDS, **variables)
     sections: dict[str, Any] = {}
     for line in done.stdout.splitlines():
         sections |= json.loads(line)

@@ -221,8 +221,9 @@ class EncodeFacts:
     asked_segments: Text
     size_bytes: Count
     max_background_offset: Annotated[float, Meta(ge=0, le=100)] | None = None
-    background: Text | None = None
     """Records from before the mapping attention lack it, and no other mapping uses it."""
+    background: Text | None = None
+    """That of the channel prefilter; earlier records lack it."""
 
     @classmethod
     def from_json(cls, facts: Any) -> EncodeFacts:

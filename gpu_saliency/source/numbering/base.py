@@ -39,6 +39,20 @@ def evidence(gaps: int, pictures: int) -> int:
     return gaps if gaps <= max(2, pictures // 10) else 0
 
 
+def whole_order(low: int, previous: int, period: int) -> int:
+    """The picture order count whose low part, 0 to ``period`` - 1, is ``low``: the one nearest to the ``previous`` reference's.
+
+    ITU-T H.264, 8.2.1.1, and H.265, 8.3.1.
+    """
+    before = previous % period
+    high = previous - before
+    if low < before and before - low >= period // 2:
+        high += period
+    elif low > before and low - before > period // 2:
+        high -= period
+    return high + low
+
+
 class Order:
     """Follows numbers of the order of presentation: within a sequence they rise by one step, and each comes once."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpu_saliency.source.bits import Bits
 from gpu_saliency.source.h264_sps import SequenceSet, read_sequence_set
 from gpu_saliency.source.nal_units import unescape
-from gpu_saliency.source.numbering.base import Order, PictureNumbers, evidence
+from gpu_saliency.source.numbering.base import Order, PictureNumbers, evidence, whole_order
 from gpu_saliency.source.numbering.units import heads
 
 _SLICE, _IDR, _SEQUENCE, _PICTURE = 1, 5, 7, 8
@@ -19,7 +19,7 @@ class H264Numbers(PictureNumbers):
         self._pictures: dict[int, int] = {}
         self._order = Order()
         self._reference: int | None = None
-        self._high = self._low = 0
+        self._previous = 0
         self._seen = self._skipped = 0
 
     def restart(self) -> None:
@@ -76,12 +76,8 @@ class H264Numbers(PictureNumbers):
     def _note_order(self, low: int, period: int, *, is_idr: bool, is_reference: bool) -> None:
         if is_idr:
             self._order.begin(complete=True)
-            self._high = self._low = 0
-        high = self._high
-        if low < self._low and self._low - low >= period // 2:
-            high += period
-        elif low > self._low and low - self._low > period // 2:
-            high -= period
+            self._previous = 0
+        number = whole_order(low, self._previous, period)
         if is_reference:
-            self._high, self._low = high, low
-        self._order.add(high + low)
+            self._previous = number
+        self._order.add(number)

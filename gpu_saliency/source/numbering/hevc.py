@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpu_saliency.source.bits import Bits
 from gpu_saliency.source.nal_units import unescape
-from gpu_saliency.source.numbering.base import Order, PictureNumbers
+from gpu_saliency.source.numbering.base import Order, PictureNumbers, whole_order
 from gpu_saliency.source.numbering.units import heads
 
 _SEQUENCE, _PICTURE = 33, 34
@@ -92,13 +92,7 @@ class HevcNumbers(PictureNumbers):
         if kind in _BROKEN:
             self._order.begin(complete=False)
             return low
-        before = self._previous % period
-        high = self._previous - before
-        if low < before and before - low >= period // 2:
-            high += period
-        elif low > before and low - before > period // 2:
-            high -= period
-        return high + low
+        return whole_order(low, self._previous, period)
 
 
 def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
