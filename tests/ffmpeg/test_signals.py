@@ -245,7 +245,9 @@ _IN_A_TEXT = """
 import os
 from gpu_saliency import cli
 from gpu_saliency.__main__ import main
-cli.app.command("wait")(lambda: exec("os.kill(os.getpid(), {number}); __import__('time').sleep(1000)"))
+app = cli.make_app(())
+app.command("wait")(lambda: exec("os.kill(os.getpid(), {number}); __import__('time').sleep(1000)"))
+cli.make_app = lambda _commands: app
 main()
 """
 
