@@ -11,6 +11,7 @@ This module imports little, because the program installs it before its other imp
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -67,10 +68,22 @@ def install(phase: str = "starting") -> None:
     os.set_blocking(write_end, False)
     _state.wakeup = read_end, write_end
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    atexit.register(_ignore)
     threading.Thread(target=_watch, args=(read_end,), name="signals", daemon=True).start()
 
 
+def _ignore() -> None:
+    """Ignore the signals while the interpreter ends.
+
+    It gives every signal with a handler its default action back before it clears the modules (``_PySignal_Fini``, read in CPython
+    3.11 to 3.13): a signal in that time would end a process whose work is done with the status of a signal.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _uninstall() -> None:
+    atexit.unregister(_ignore)
     assert _state.wakeup is not None
     signal.set_wakeup_fd(-1)
     os.close(_state.wakeup[1])  # ends the thread, which closes the other end

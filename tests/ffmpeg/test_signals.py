@@ -262,6 +262,27 @@ def test_in_code_that_is_made_of_a_text(tmp_path: Path, monkeypatch: pytest.Monk
         one.check()
 
 
+_AT_THE_END = """
+import os, sys
+from gpu_saliency import cli
+from gpu_saliency.__main__ import main
+class Late:
+    def __del__(self, end=os.kill, process=os.getpid()):
+        end(process, {number})
+late = Late()
+sys.argv[1:] = ["--version"]
+main()
+"""
+
+
+@by_name
+def test_while_the_interpreter_ends(tmp_path: Path, number: signal.Signals) -> None:
+    """The work is done, and its exit code stands."""
+    with started(tmp_path, program=("-c", _AT_THE_END.format(number=int(number)))) as one:
+        assert one.process.wait(HANG_SECONDS) == 0, one.log.read_text()
+        assert one.log.read_text() == ""
+
+
 _HOLDS_THE_LOCK = """
 import itertools
 from gpu_saliency.process import guard, signals
