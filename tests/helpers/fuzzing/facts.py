@@ -121,7 +121,7 @@ def _read_video(container: av.container.InputContainer, found: Facts, path: Path
                 starts[packet.stream_index] = min(start, starts.get(packet.stream_index, start))
                 end = start + float((packet.duration or 0) * packet.time_base)
                 ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-        if packet.stream_index != video.index:
+        if packet.stream.index != video.index:  # at the end PyAV gives an empty packet of each stream, with 0 as its own index
             continue
         packets += bool(packet.size)
         discarded += packet.is_discard

@@ -30,10 +30,12 @@ def isolated(function: Callable[[], Any], seconds: float) -> Any:
             os.close(read)
             os.setpgid(0, 0)
             with os.fdopen(write, "w") as stream:
-                json.dump(function(), stream)
+                # The stream's end is the parent's sign to kill this process, so an error has to go through it too.
+                try:
+                    stream.write(json.dumps({"result": function()}))
+                except BaseException as error:
+                    stream.write(json.dumps({"error": f"{type(error).__name__}: {error}"}))
             code = 0
-        except BaseException as error:
-            os.write(2, f"{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
     os.close(write)
@@ -53,6 +55,9 @@ def isolated(function: Callable[[], Any], seconds: float) -> Any:
                 kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     try:
-        return json.loads(text)
+        answer = json.loads(text)
     except ValueError:
         raise Lost(f"ended with status {os.waitstatus_to_exitcode(status)}") from None
+    if "error" in answer:
+        raise Lost(answer["error"])
+    return answer["result"]
