@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.source_notes import warn_of_shortfall
 from gpu_saliency.bench import BenchRow, InferRate, about_machine, measure_clip, measure_inference
 from gpu_saliency.bench.first_map import cold_first_map
 from gpu_saliency.bench.generate import FRAME_RATE, generate_clip, repeat_clip
@@ -19,6 +20,7 @@ from gpu_saliency.errors import SourceError, ToolMissingError, UsageError
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.completeness import shortfall_of_packets
 from gpu_saliency.source.probe import probe_clip
 
 
@@ -77,6 +79,7 @@ def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask
     rows: list[BenchRow] = []
     inference: list[InferRate] = []
     about: dict[str, Any] = {}
+    earlier = len(reporter.warnings)
     for clip in clips:
         sampling = settings.sampling(clip)
         for batch_size in task.batches:
@@ -105,11 +108,14 @@ def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask
                     cold_first_map=cold,
                 )
                 rows.append(row)
+        if clip.span is None and not clip.duration:
+            warn_of_shortfall(clip, shortfall_of_packets(clip, rows[-1].frames), reporter)
     if sizes:
         shapes = [(batch_size, size) for batch_size in task.batches for size in sizes]
         with reporter.stage("measuring inference alone") as advance:
             inference = measure_inference(loaded.stages, shapes, rounds=task.rounds, on_round=advance)
     found = about | {"rows": [row.to_json() for row in rows], "inference": [rate.to_json() for rate in inference]}
+    found["warnings"] = reporter.warnings[earlier:]
     return BenchResult(found, rows, inference)
 
 

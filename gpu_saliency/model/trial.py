@@ -108,7 +108,10 @@ def _answer(path: Path, child: subprocess.Popen[bytes], end: float, failed: str)
     """The next line of the child. Raises `ModelError` for an error of the model, and where the child ends without an answer."""
     line = _line(child, end)
     if line is not None and line.endswith(b"\n"):
-        facts: dict[str, Any] = json.loads(line)
+        try:
+            facts: dict[str, Any] = json.loads(line)
+        except ValueError:
+            facts = {"error": "what it answered cannot be read"}
         if "error" in facts:
             raise ModelError(f"{path}: {failed}: {facts['error']}", cure=_GIVE_A_MODEL)
         return facts

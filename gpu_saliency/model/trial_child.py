@@ -28,9 +28,18 @@ def _limit(seconds: int, address_space: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
 
 
-def _say(facts: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(facts) + "\n")
-    sys.stdout.flush()
+def _take_stdout() -> int:
+    """A descriptor for the answers that native code does not write to: standard output leads nowhere from now on."""
+    answers = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
+
+
+def _say(answers: int, facts: dict[str, Any]) -> None:
+    with os.fdopen(os.dup(answers), "w") as stream:
+        stream.write(json.dumps(facts) + "\n")
 
 
 def _describe(session: Any) -> dict[str, Any]:
@@ -45,6 +54,7 @@ def _describe(session: Any) -> dict[str, Any]:
 def main() -> None:
     seconds, address_space, descriptor, paths = sys.argv[1:]
     sys.path[:] = json.loads(paths)
+    answers = _take_stdout()
     _limit(int(seconds), int(address_space))
     with os.fdopen(int(descriptor), "rb") as file:
         file.seek(0)
@@ -57,16 +67,16 @@ def main() -> None:
     options.intra_op_num_threads = 1
     try:
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        _say(_describe(session))
+        _say(answers, _describe(session))
         asked = json.loads(sys.stdin.readline())
         session.run(asked["outputs"], {asked["input"]: np.zeros(asked["shape"], np.float32)})
     except MemoryError:
-        _say({"error": "it needs too much memory"})
+        _say(answers, {"error": "it needs too much memory"})
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         lines = str(error).strip().splitlines()
-        _say({"error": (lines[0] if lines else type(error).__name__)[:_MAX_TEXT]})
+        _say(answers, {"error": (lines[0] if lines else type(error).__name__)[:_MAX_TEXT]})
     else:
-        _say({})
+        _say(answers, {})
     os._exit(0)
 
 

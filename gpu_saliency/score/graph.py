@@ -135,7 +135,7 @@ def _print(file: Path) -> str:
 
 def score_command(ffmpeg: Ffmpeg, pair: Pair, graph: str, outputs: Sequence[str], mask_input: str | None) -> list[str]:
     """The command line; ``mask_input`` is where the mask's raw frames come from."""
-    command = [ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1"]
+    command = [ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "level+warning", "-nostats", "-progress", "pipe:1"]
     for clip, before in ((pair.reference, pair.arguments), (pair.distorted, ())):
         raw = ["-f", "rawvideo"] if clip.is_raw else []
         options = [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]

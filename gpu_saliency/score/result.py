@@ -76,6 +76,8 @@ class Score:
     """Seconds after the first frame of ``reference`` where the comparison begins."""
     duration: float = 0.0
     """Seconds of ``reference`` that are compared; 0: to its end."""
+    warnings: tuple[str, ...] = ()
+    """Each warning, such as that a file is damaged or shorter than it declares."""
     plot: Path | None = None
     command: tuple[str, ...] = ()
     """ffmpeg's command line of the whole frame; not in `to_json`. Its filters wrote to a temporary folder, here named ``score``."""
@@ -102,5 +104,6 @@ class Score:
             "metrics": {name: self.metrics[name].to_json() if name in self.metrics else None for name in METRICS},
             "regions": [region.to_json() for region in self.regions],
             "unavailable": self.unavailable,
+            "warnings": list(self.warnings),
             "plot": None if self.plot is None else str(self.plot),
         }

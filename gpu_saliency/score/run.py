@@ -11,6 +11,7 @@ from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.errors import UsageError
 from gpu_saliency.files import check_output
 from gpu_saliency.progress import Observer
+from gpu_saliency.score.damage import PairLog, warn_of_damage
 from gpu_saliency.score.graph import Measured
 from gpu_saliency.score.maps import ScoreMaps, region_maps, sidecar_maps
 from gpu_saliency.score.metric import Metric
@@ -97,8 +98,10 @@ def _measure(
     # A region is scored by the model for the usual distance alone: each model costs as much as for the whole frame.
     near = () if masks is None else _remaining(left, lambda name: name in _REGION_VMAF)
     filters = tuple(name for name, metrics in FILTERS.items() if not set(metrics) & unavailable.keys())
+    logs, earlier = PairLog(pair), len(observer.warnings)
     with observer.stage("comparing") as advance:
-        passed = run_pass(ffmpeg, pair, Measured(filters, left, near), frames, masks, advance)
+        passed = run_pass(ffmpeg, pair, Measured(filters, left, near), frames, masks, advance, logs.add)
+    warn_of_damage(pair, passed.frames, logs, observer, limited=bool(frames))
     scaled = next(((view.width, view.height) for view in views if view.name == "scaled"), None)
     if scaled is None:
         passed = _copied(passed)
@@ -122,6 +125,7 @@ def _measure(
         metrics=passed.metrics,
         regions=regions,
         unavailable=_reasons(passed, regions, unavailable),
+        warnings=tuple(observer.warnings[earlier:]),
         command=passed.command,
     )
 

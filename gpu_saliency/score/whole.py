@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -37,9 +37,18 @@ class Passed:
     """ffmpeg's command line; the filters' files are in a folder named ``score``, which was temporary."""
 
 
-def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks: ScoreMaps | None, advance: Advance) -> Passed:
+def run_pass(
+    ffmpeg: Ffmpeg,
+    pair: Pair,
+    measured: Measured,
+    frames: int,
+    masks: ScoreMaps | None,
+    advance: Advance,
+    on_error: Callable[[str], None] | None = None,
+) -> Passed:
     """Measure ``pair``, and with ``masks`` the views of the region. ``frames`` limits the comparison; 0 compares all.
 
+    ``on_error`` is called in another thread with each line of ffmpeg's log of level ``error`` or worse.
     Raises `SourceError` when ffmpeg cannot decode a file, or when the files have different numbers of frames, and `MapsError`
     when the masks have another number.
     """
@@ -52,7 +61,7 @@ def run_pass(ffmpeg: Ffmpeg, pair: Pair, measured: Measured, frames: int, masks:
             mask_input = None if mask_end is None else f"pipe:{mask_end}"
             command = score_command(ffmpeg, pair, graph, outputs, mask_input)
             try:
-                run_ffmpeg(command, lambda done: advance(done, total), pass_fd=mask_end)
+                run_ffmpeg(command, lambda done: advance(done, total), pass_fd=mask_end, on_error=on_error)
             except EncodeError as error:
                 cure = "check that it and the reference play to the end"
                 problem = f"{pair.distorted.path}: cannot be scored: {error.problem}"

@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[object, ...]] = {
     "theora.ogv": ("-c:v", "libtheora", "-q:v", 5, "-c:a", "libvorbis"),
     "wmv2.wmv": ("-c:v", "wmv2", "-q:v", 4, "-c:a", "wmav2"),
     "picture.gif": ("-vf", "fps=12"),
+    "ffv1.nut": ("-c:v", "ffv1", "-c:a", "pcm_s16le"),
     "raw.y4m": ("-pix_fmt", "yuv420p"),
     "raw10.y4m": ("-pix_fmt", "yuv422p10le", "-strict", -1),
     "bare.h264": (*X264, "-an"),

@@ -263,7 +263,17 @@ def _folder(folder: Path) -> Path:
     return folder / "model.onnx"
 
 
+def _undecodable_operator(folder: Path) -> Path:
+    """The name of an operator is no UTF-8: ONNX Runtime writes to standard output, and its error cannot be read."""
+    path = _saved(simple)(folder)
+    data = path.read_bytes()
+    assert b"\x22\x07Sigmoid" in data
+    path.write_bytes(data.replace(b"\x22\x07Sigmoid", b"\x22\x07\xd3igmoid"))
+    return path
+
+
 HOSTILE_MODELS: dict[str, tuple[Make, str]] = {
+    "an operator's name that is no text": (_undecodable_operator, "is not a usable ONNX model"),
     "/dev/zero": (lambda _: Path("/dev/zero"), "is not a regular file"),
     "a pipe": (_fifo, "is not a regular file"),
     "a folder": (_folder, "Is a directory|is not a regular file"),

@@ -15,6 +15,7 @@ from gpu_saliency.source.structure.ebml import ebml_fault
 from gpu_saliency.source.structure.file import File
 from gpu_saliency.source.structure.frames import apng_fault, flv_fault, gif_fault, ivf_fault, transport_fault, y4m_fault
 from gpu_saliency.source.structure.mxf import mxf_fault
+from gpu_saliency.source.structure.nut import nut_fault
 from gpu_saliency.source.structure.ogg import ogg_fault
 
 _WALKS: dict[str, Callable[[File], str | None]] = {
@@ -31,6 +32,7 @@ _WALKS: dict[str, Callable[[File], str | None]] = {
     "mpegts": transport_fault,
     "mpegvideo": mpeg_fault,
     "mxf": mxf_fault,
+    "nut": nut_fault,
     "ogg": ogg_fault,
     "yuv4mpegpipe": y4m_fault,
 }
