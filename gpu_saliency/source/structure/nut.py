@@ -10,7 +10,7 @@ _TAIL = 12
 
 
 def nut_fault(file: File) -> str | None:
-    """Look for the index where the last bytes say that it begins (NUT specification, "index"). libavformat's muxer always writes it."""
+    """Look for the index where the last bytes say that it begins (NUT specification). libavformat's muxer always writes it."""
     length = int.from_bytes(file.at(file.size - _TAIL, 8), "big") if file.size > _TAIL else 0
     if not _TAIL < length <= file.size or file.at(file.size - length, len(_INDEX)) != _INDEX:
         return "the file does not end with the index of a finished file"
