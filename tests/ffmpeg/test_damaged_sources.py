@@ -228,6 +228,18 @@ def test_a_part_before_the_cut_gives_no_warning_and_one_beyond_it_does(made: dic
     assert (beyond.declared_frames, beyond.decoded_frames < 42) == (42, True)
 
 
+def test_a_frame_that_is_missing_from_an_apng(made: dict[str, Path], tmp_path: Path) -> None:
+    """Its header, which says how many frames there are, is as before."""
+    path = tmp_path / "o.apng"
+    ffmpeg("-i", made["plain.mp4"], "-frames:v", 6, path)
+    data = path.read_bytes()
+    third = [place - 4 for place in range(len(data)) if data.startswith(b"fcTL", place)][2]
+    path.write_bytes(data[:third] + data[third + 38 :])
+    found = decode(path).shortfall
+    assert found is not None
+    assert found.reasons == ("it declares 6 frames and has 5",)
+
+
 INTACT: dict[str, tuple[str, tuple[object, ...]]] = {
     "variable rate": ("o.mp4", ("-vf", "select='not(mod(n,3))+gt(n,30)'", "-fps_mode", "vfr", *X264)),
     "variable rate in Matroska": ("o.mkv", ("-vf", "select='lt(n,4)+gt(n,40)'", "-fps_mode", "vfr", *X264)),

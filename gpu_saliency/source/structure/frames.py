@@ -8,7 +8,6 @@ from gpu_saliency.source.structure.file import File, cut_inside
 
 _TRANSPORT_SIZES = (188, 192, 204)
 _TRANSPORT_SYNC = 0x47
-_PNG_END = b"IEND\xaeB`\x82"
 
 
 def flv_fault(file: File) -> str | None:
@@ -58,8 +57,18 @@ def _table(flags: int) -> int:
 
 
 def apng_fault(file: File) -> str | None:
-    """Look for the last chunk."""
-    return None if file.at(max(0, file.size - 64), 64).find(_PNG_END) >= 0 else "the file has no end chunk"
+    """Walk the chunks to the last one; ``acTL`` has the number of frames, each of which has an ``fcTL`` (PNG specification)."""
+    place, declared, frames = 8, 0, 0
+    while place < file.size:
+        head = file.at(place, 12)
+        kind = head[4:8]
+        if kind == b"IEND":
+            return f"it declares {declared} frames and has {frames}" if frames < declared else None
+        if kind == b"acTL":
+            declared = int.from_bytes(head[8:12], "big")
+        frames += kind == b"fcTL"
+        place += 12 + int.from_bytes(head[:4], "big")
+    return "the file has no end chunk"
 
 
 def ivf_fault(file: File) -> str | None:

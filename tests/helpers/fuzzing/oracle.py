@@ -15,6 +15,8 @@ from fuzzing.facts import Facts, read_facts
 
 DOCUMENTED_CODES = {0, 2, 64, 65, 66, 69, 73, 74, 130}
 """Without 70, internal error, which is a defect of the program by its own documentation."""
+_BEFORE_THE_PROGRAM = "Could not import runpy module"
+"""What CPython says when Ctrl-C ends it before it runs the first line of a program."""
 _CRASH = re.compile(
     r"Traceback \(most recent call last\)|Exception ignored in|Fatal Python error|terminate called|internal error", re.I
 )
@@ -57,6 +59,9 @@ def _judge(case: Case, run: Run, folder: Path, seconds: float, again: Run | None
         # The signal's own action, before the program could do anything; then nothing may be there.
         _check_files(run, [])
         return CLEAN, "ended by the signal itself, nothing left"
+    if case.fault.signal and _BEFORE_THE_PROGRAM in run.stderr:
+        _check_files(run, [])
+        return CLEAN, "ended by the signal while the interpreter started, nothing left"
     if run.code < 0:
         raise Failed("death by signal", f"signal {-run.code}: {_last(run.stderr)}")
     _check_text(run)
