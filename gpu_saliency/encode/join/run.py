@@ -83,6 +83,9 @@ def join_parts(
             start = round(clip.span.seconds * av.time_base)
             if frame_pts is not None:
                 start = rescale(int(frame_pts[0]), time_base, MICROSECOND)
+        elif frame_pts is not None and len(frame_pts):
+            # Where a demuxer found its start in a later packet, MP4 would hide the frames before it.
+            start = min(start, rescale(int(frame_pts[0]), time_base, MICROSECOND))
         if frame_pts is None:
             stamps = Stamps.of(order, np.arange(len(order), dtype=np.int64), 1 / clip.frame_rate, 1)
         else:
