@@ -1,4 +1,4 @@
-"""The ROI map for SvtAv1EncApp, and encodes by that program."""
+"""The ROI map for SVT-AV1, and encodes by its program and by the library that comes with PyAV."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from packets import audio_bytes, video_times
 from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, run_saliency_encode
+from gpu_saliency.encode.channels.svtav1_library import find_library
 from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, best_offset, deltas, few_levels, map_text, mean_delta, unit_blocks
 from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE, find_program
 from gpu_saliency.errors import ToolMissingError, UsageError
@@ -103,13 +104,18 @@ def test_an_app_that_cannot_serve_is_an_error_with_a_cure(
     assert caught.value.cure
 
 
-@pytest.mark.skipif(not SVT.exists(), reason="no SvtAv1EncApp; scripts/install-svtav1")
-class TestSvtAv1EncApp:
-    """Encodes by the real program."""
+class TestEncodes:
+    """Encodes by the library, which every wheel of PyAV has, and by the program."""
 
-    @pytest.fixture(autouse=True)
-    def _program(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(PROGRAM_VARIABLE, str(SVT))
+    @pytest.fixture(autouse=True, params=["library", "program"])
+    def _encoder(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(PROGRAM_VARIABLE, raising=False)
+        if request.param == "program":
+            if not SVT.exists():
+                pytest.skip("no SvtAv1EncApp; scripts/install-svtav1")
+            monkeypatch.setenv(PROGRAM_VARIABLE, str(SVT))
+        elif find_library() is None:
+            pytest.skip("this PyAV brought no library of SVT-AV1 4.1 or 4.2")
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     def test_the_map_moves_bits_and_keeps_times_and_audio(self, cut_path: Path, tmp_path: Path, suffix: str) -> None:
