@@ -28,6 +28,7 @@ from gpu_saliency.files import writing
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.clip import ColorTags
+from gpu_saliency.source.static_hdr import StaticHdr, static_hdr
 
 MAX_LEVELS = 8
 MAX_DELTA = 255
@@ -95,7 +96,12 @@ class SvtAv1Map(Channel):
 
 def _command(target: EncodeTarget, quality: float | None) -> list[str]:
     command = [*_encoder(), "--preset", str(target.preset), "--crf", f"{quality:g}"]
-    return [*command, *_color_arguments(target.clip.color), *_param_arguments(target.params)]
+    return [
+        *command,
+        *_color_arguments(target.clip.color),
+        *hdr_arguments(static_hdr(target.clip)),
+        *_param_arguments(target.params),
+    ]
 
 
 def _encoder() -> list[str]:
@@ -207,6 +213,18 @@ def _color_arguments(color: ColorTags) -> list[str]:
     ):
         arguments += [option, str(value)] if value != 2 else []
     return [*arguments, "--color-range", "1"] if color.color_range == 2 else arguments
+
+
+def hdr_arguments(hdr: StaticHdr) -> list[str]:
+    """The options for static HDR metadata, which y4m does not carry either."""
+    arguments = []
+    if hdr.display:
+        red, green, blue, white = (f"({hdr.display[at]:.6f},{hdr.display[at + 1]:.6f})" for at in range(0, 8, 2))
+        low, high = hdr.display[8:]
+        arguments += ["--mastering-display", f"G{green}B{blue}R{red}WP{white}L({high:.6f},{low:.6f})"]
+    if hdr.light:
+        arguments += ["--content-light", ",".join(map(str, hdr.light))]
+    return arguments
 
 
 def _param_arguments(params: Params) -> list[str]:
