@@ -15,6 +15,7 @@ import pytest
 from clips import ffmpeg, make_clip
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip
+from gpu_saliency.encode.channels.svtav1_child import Failure, load
 from gpu_saliency.encode.channels.svtav1_library import find_library, library_command
 from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE
 from gpu_saliency.encode.opening import try_encoder
@@ -85,14 +86,23 @@ def test_it_reports_what_is_wrong(tmp_path: Path) -> None:
         (source, ("--nope", "3"), b"Unprocessed tokens: --nope 3"),
         (source, ("--tune", "77"), b"bad parameter"),
         (b"RIFF", (), b"is not y4m"),
-        (source, ("--library", "/no/such/library.so"), b"cannot be loaded"),
+        (source, ("--library", "/no/such/library.so"), b"Unprocessed tokens: --library"),
         (source, ("--roi-map-file", str(tmp_path / "nine.map")), b"9 offsets from frame 0"),
         (source, ("--roi-map-file", str(tmp_path / "no.map")), b"No such file"),
     ):
         done = encode(given, out, *arguments)
         assert (done.returncode, said in done.stderr) == (1, True), (arguments, done.stderr)
+    empty = encode(source.partition(b"FRAME")[0], out)
+    assert (empty.returncode, out.stat().st_size) == (0, 32)
     full = encode(source, Path("/dev/full"))
     assert (full.returncode, full.stderr.strip().endswith(os.strerror(errno.ENOSPC).encode())) == (1, True)
+
+
+def test_only_known_versions_are_loaded() -> None:
+    """The C library is a library, but not that of SVT-AV1."""
+    for path, said in (("/no/such/library.so", "cannot be loaded"), ("libc.so.6", "cannot be loaded")):
+        with pytest.raises(Failure, match=said):
+            load(path)
 
 
 def test_a_crash_names_the_library(tmp_path: Path) -> None:

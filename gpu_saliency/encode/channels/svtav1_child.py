@@ -21,8 +21,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-VERIFIED = ((4, 1), (4, 2))
-"""The versions, major and minor, whose structures are known to be those below."""
+VERIFIED = ("v4.1.", "v4.2.")
+"""How the versions begin whose structures are known to be those below; a number follows. Forks append a name."""
 _PARAMETERS_SIZE = 4096
 """Bytes for EbSvtAv1EncConfiguration; it has 664 in version 4.2."""
 _WIDTH, _HEIGHT, _ENABLE_ROI_MAP = 20, 24, 448
@@ -36,6 +36,7 @@ _ROI_MAP_EVENT = 2
 _SEGMENTS = 8
 _Y4M = b"YUV4MPEG2 "
 _FRAME = b"FRAME\n"
+_OWN = frozenset({"library", "roi-map-file", "b"})
 _ALIGNMENT = 64
 _PIPE_BYTES = 1 << 20
 _ERRORS = {0x80001000: "insufficient resources", 0x80001005: "bad parameter"}
@@ -222,7 +223,7 @@ def load(path: str) -> ctypes.CDLL:
         text = library.svt_av1_get_version().decode("ascii", "replace")
     except (OSError, AttributeError) as error:
         raise Failure(f"Error: {path}: cannot be loaded: {error}") from error
-    if not any(text.startswith(f"v{major}.{minor}.") for major, minor in VERIFIED):
+    if not any(text.startswith(start) and text[len(start) :].isdigit() for start in VERIFIED):
         raise Failure(f"Error: {path}: version {text} is not supported")
     library.svt_av1_enc_release_out_buffer.restype = None
     return library
@@ -239,6 +240,8 @@ def encode(library: str, parameters: Sequence[tuple[str, str]], map_path: str | 
     written = 0
     while True:
         is_last = not source.read()
+        if is_last and picture.pts == 0:  # the library waits for ever where there is no picture
+            return
         if is_last:
             picture = Buffer(flags=_END_OF_STREAM, pic_type=_NO_PICTURE_TYPE)
         else:
@@ -264,8 +267,13 @@ def _ivf_header(source: Source, packets: int) -> bytes:
 def main() -> None:
     words = sys.argv[1:]
     given = [(name.lstrip("-"), value) for name, value in zip(words[::2], words[1::2], strict=True)]
-    own = dict(given)
-    parameters = [(name, value) for name, value in given if name not in ("library", "roi-map-file", "b")]
+    own: dict[str, str] = {}
+    parameters = []
+    for name, value in given:
+        if name in _OWN and name not in own:  # a second one is a parameter of the user
+            own[name] = value
+        else:
+            parameters.append((name, value))
     os.environ.setdefault("SVT_LOG", "1")  # errors only
     try:
         with open(own["b"], "wb") as output:  # noqa: PTH123 - as above
