@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
@@ -41,8 +41,12 @@ def static_hdr(clip: Clip) -> StaticHdr:
             frame = next(container.decode(video_stream_of(container, clip.stream)))
         except (av.FFmpegError, StopIteration):  # the analysis reports a damaged source
             return StaticHdr()
-        found = {data.type: bytes(data) for data in frame.side_data}
-    return StaticHdr(_display(found.get(Type.MASTERING_DISPLAY_METADATA, b"")), _light(found.get(Type.CONTENT_LIGHT_LEVEL, b"")))
+        display, light = (frame.side_data.get(kind) for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL))
+        return StaticHdr(_display(_bytes(display)), _light(_bytes(light)))
+
+
+def _bytes(data: object) -> bytes:
+    return bytes(data) if isinstance(data, SideData) else b""
 
 
 def _display(data: bytes) -> tuple[float, ...]:
