@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
@@ -41,7 +41,7 @@ def static_hdr(clip: Clip) -> StaticHdr:
             frame = next(container.decode(video_stream_of(container, clip.stream)))
         except (av.FFmpegError, StopIteration):  # the analysis reports a damaged source
             return StaticHdr()
-        display, light = (frame.side_data.get(kind) for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL))
+        display, light = (frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
         return StaticHdr(_display(_bytes(display)), _light(_bytes(light)))
 
 
