@@ -105,10 +105,15 @@ def part_command(
     command += range_arguments(job.clip) if seek is None else seek_arguments(seek)
     command += [*_input(job), "-map", f"0:V:{job.clip.stream}", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
-        return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
+        return [*command, *y4m_arguments(job), output]
     command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
     command += encoder_arguments(job, crf, job.params | delivery.params)
     return [*command, *further, output]
+
+
+def y4m_arguments(job: EncodeJob) -> list[str]:
+    """Build ffmpeg's arguments for an output that feeds an encoder outside ffmpeg."""
+    return ["-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""libsvtav1: uses the program SvtAv1EncApp with an ROI map if it is installed, else the prefilter.
+"""libsvtav1: uses SVT-AV1's library outside of ffmpeg, or its program, with an ROI map where one is there, else the prefilter.
 
 FFmpeg's wrapper has no option for SVT-AV1's ROI map and does not read regions.
 """
