@@ -55,6 +55,15 @@ class Encoded:
     seconds: float
     parts: int = 1
     """Number of parts, one run of the encoder each."""
+    peak_is_exact: bool = False
+    """Whether the encoder simulates the buffer of a limit of the peak rate."""
+
+    def warnings(self) -> Iterator[str]:
+        """What the file lacks or exceeds, a text for each."""
+        yield from self.facts.lost
+        peak = None if self.facts.peak is None else self.facts.peak.exceeded()
+        if peak:
+            yield peak if self.peak_is_exact else f"{peak}; this encoder keeps near the rate only"
 
 
 def run_saliency_encode(
@@ -98,7 +107,8 @@ def run_saliency_encode(
         wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
-        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
+        is_exact = job.spec.peak is not None and job.spec.peak.is_exact
+        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts, is_exact)
         job.clip.check_unchanged()
         if before_publishing is not None:
             before_publishing(temporary)
@@ -142,6 +152,7 @@ def _expected(job: EncodeJob, frames: int | None) -> Expected:
         frames=frames,
         streams=job.streams or Streams(),
         fields=job.fields,
+        vbv=job.vbv,
         pix_fmt=job.pix_fmt,
         is_damaged=job.is_damaged,
     )
@@ -198,14 +209,19 @@ def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) ->
 def _run_parts(
     job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None, log: SourceLog | None
 ) -> list[Path]:
-    """Encode ``parts`` in order, at most two at a time; returns their files."""
+    """Encode ``parts`` in order, at most two at a time; returns their files.
+
+    With a limit of the peak rate each begins when the one before it has ended, with the VBV buffer as that one leaves it: so the
+    buffer is continuous over all parts.
+    """
     tasks: list[Task[Path]] = []
     with Workers(2) as workers:
         for number, part in enumerate(parts):
             own = folder / f"{number:05d}"
             own.mkdir()
             if tasks:
-                workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]))
+                workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]) if job.vbv is None else None)
+                job = job if job.vbv is None else job.continued(tasks[-1].future.result())
             tasks.append(workers.start(partial(encode_part, job, plan, part, own, log=log)))
         return workers.results(tasks, on_frame)
 

@@ -13,6 +13,7 @@ from gpu_saliency.errors import UsageError, setting
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
 SENDS_PLAN = "leave it out: the channel uses it to pass the plan"
+PEAK_ENCODERS = "libx264, libx265, libsvtav1, libaom-av1 or libvvenc"
 SETS_QP = "leave it out: it overrides the QP of the plan"
 
 
@@ -45,6 +46,22 @@ class Quality:
     def usual_octaves(self, quality: float) -> float:
         """The usual binary logarithm of the ratio of an ROI encode's size to a plain one's, at the default strength."""
         return self.octaves_per_step * (quality - self.same_size)
+
+
+@dataclass(frozen=True, slots=True)
+class PeakLimit:
+    """How an encoder limits its peak rate, by ffmpeg's options -maxrate and -bufsize."""
+
+    is_exact: bool = False
+    """Whether it simulates the buffer, so that the limit is kept; other encoders keep near the rate and know no buffer."""
+    start_param: str = ""
+    """Its own parameter for the share of the buffer that is full at the start, so that a part can continue the one before it."""
+    with_quality: bool = True
+    """Whether it also limits the rate of an encode at constant quality."""
+    with_bitrate: bool = True
+    """Whether it also limits the peak of an encode with a bit rate."""
+    is_target: bool = False
+    """Whether its only limit is a bit rate that an encode at constant quality must not exceed on average (-b:v)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,8 @@ class EncoderSpec:
     """By field order (see `Fields`), its own parameters that code an interlaced clip as such; empty: it codes whole frames only."""
     drops_regions_of_fields: bool = False
     """Whether ffmpeg's wrapper drops the regions of frames that are flagged as interlaced."""
+    peak: PeakLimit | None = None
+    """How it limits its peak rate; ``None`` if it cannot, or if that is not known."""
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
 
@@ -113,6 +132,18 @@ class EncoderSpec:
     def background(self, preset: str | None) -> str:
         """The prefilter's background for ``preset`` (``None``: the default one) if the user chooses none."""
         return "best" if (preset or self.preset_default) in self.best_background_presets else "fast"
+
+    def check_peak(self, maxrate: int, *, with_bitrate: bool) -> None:
+        """Raise `UsageError` if this encoder cannot limit its peak to ``maxrate``, with a bit rate or at constant quality."""
+        if self.peak is None:
+            cure = f"leave it out, or use {PEAK_ENCODERS}"
+            raise UsageError(f"{self.name} has no limit of the peak rate", setting="maxrate", value=maxrate, cure=cure)
+        if with_bitrate and not self.peak.with_bitrate:
+            problem, cure = f"{self.name} limits the peak at constant quality only", f"use {setting('crf')}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
+        if not with_bitrate and not self.peak.with_quality:
+            problem, cure = f"{self.name} limits the peak with a bit rate only", f"give {setting('bitrate')}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
 
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
