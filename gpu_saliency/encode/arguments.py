@@ -217,8 +217,6 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
             params[spec.quality.option] = f"{crf:g}"
     arguments += spec.arguments
     if job.vbv is not None and spec.peak is not None:
-        if spec.peak.is_target and job.bitrate is None:
-            arguments += ["-b:v", str(job.vbv.maxrate)]
         arguments += ["-maxrate", str(job.vbv.maxrate), "-bufsize", str(job.vbv.bufsize)]
         params |= {spec.peak.start_param: f"{job.vbv.fullness:g}"} if spec.peak.start_param else {}
     return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments

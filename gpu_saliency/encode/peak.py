@@ -70,6 +70,12 @@ class Vbv:
         level = max(min(self.bufsize, last + gain) - _HEADER_BITS, min(gain, self.bufsize), 0.0)
         return replace(self, fullness=math.floor(level / self.bufsize * 10**4) / 10**4)
 
+    def with_reserve(self, bits: int) -> Vbv:
+        """The buffer to tell an encoder that exceeds it by up to so many ``bits``: they are kept back over the whole encode."""
+        size = max((self.bufsize - bits) // KILOBIT * KILOBIT, KILOBIT)
+        level = max(self.fullness * self.bufsize - (self.bufsize - size), 0.0)
+        return Vbv(self.maxrate, size, math.floor(level / size * 10**4) / 10**4)
+
     def check(self, bits: Sequence[int], seconds: Sequence[float]) -> PeakRate:
         """Simulate the buffer for a whole video, see `levels`."""
         levels = self.levels(bits, seconds)

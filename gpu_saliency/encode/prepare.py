@@ -68,7 +68,7 @@ class EncodeSettings:
             spec = ENCODERS[self.encoder]
             spec.check(self.preset or spec.preset_default, self.crf, params)
             if self.maxrate is not None:
-                spec.check_peak(self.maxrate, with_bitrate=self.bitrate is not None)
+                spec.check_peak(self.maxrate, self.bitrate)
 
     def _check_peak(self) -> None:
         if self.maxrate is None and self.bufsize is not None:
@@ -214,7 +214,7 @@ def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> E
         raise UsageError(problem, setting="crf", value=settings.crf, cure=cure)
     spec.check(settings.preset, settings.crf, {})
     if settings.maxrate is not None:
-        spec.check_peak(settings.maxrate, with_bitrate=settings.bitrate is not None)
+        spec.check_peak(settings.maxrate, settings.bitrate)
     return replace(spec, channels=()) if plain else spec
 
 

@@ -18,8 +18,10 @@ from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.join.part_files import coded_alike
 from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.peak import packet_bits
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.source_log import SourceLog
@@ -44,6 +46,10 @@ cores idle, and so do its last frames."""
 _PROVEN_CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 """Containers of which it is known what they hold; an encode to another one is tried with a few frames first."""
 _TRIAL_FRAMES = 8
+_PEAK_TRIES = 2
+"""Most further encodes of a part that exceeded the buffer of a limit of the peak rate."""
+_RESERVE = 1.5
+"""Bits kept back in such an encode for each bit that was lacking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +228,50 @@ def _run_parts(
             if tasks:
                 workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]) if job.vbv is None else None)
                 job = job if job.vbv is None else job.continued(tasks[-1].future.result())
-            tasks.append(workers.start(partial(encode_part, job, plan, part, own, log=log)))
+            encode = encode_part if job.vbv is None else encode_within_peak
+            tasks.append(workers.start(partial(encode, job, plan, part, own, log=log)))
         return workers.results(tasks, on_frame)
+
+
+def encode_within_peak(
+    job: EncodeJob,
+    plan: RoiPlan | None,
+    part: Part,
+    folder: Path,
+    on_frame: OnFrame | None = None,
+    processes: Processes | None = None,
+    *,
+    log: SourceLog | None = None,
+) -> Path:
+    """`encode_part` with a limit of the peak rate; again with a reserve where an encoder that simulates the buffer exceeded it.
+
+    x265 does so by some per cent of a small buffer where a key frame meets a nearly empty one.
+    """
+    path = encode_part(job, plan, part, folder, on_frame, processes, log=log)
+    if job.vbv is None or job.spec.peak is None or not job.spec.peak.is_exact:
+        return path
+    best = lack = _lack(job, path)
+    reserve = 0
+    for number in range(_PEAK_TRIES):
+        if not best:
+            break
+        reserve += round(_RESERVE * lack)
+        own = folder / f"again{number}"
+        own.mkdir()
+        tried = encode_part(replace(job, vbv=job.vbv.with_reserve(reserve)), plan, part, own, on_frame, processes)
+        lack = _lack(job, tried)
+        # Another buffer may lead to another level in the parameter sets, which all parts share.
+        if lack < best and coded_alike(path, tried):
+            path, best = tried, lack
+        lack = max(lack, best)
+    return path
+
+
+def _lack(job: EncodeJob, path: Path) -> int:
+    """Most bits that a frame of a part lacked at its decode time."""
+    assert job.vbv is not None
+    bits = packet_bits(path)
+    return job.vbv.check(bits, [float(i / job.clip.frame_rate) for i in range(len(bits))]).underflow
 
 
 def _nears_end(task: Task[Path], part: Part) -> bool:

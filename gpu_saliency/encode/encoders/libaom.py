@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.rate_guide import RateGuide
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, PeakLimit, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, Quality
 from gpu_saliency.errors import setting
 
 LIBAOM = EncoderSpec(
@@ -34,6 +34,6 @@ LIBAOM = EncoderSpec(
         "rate-distribution-info": SENDS_PLAN,
     },
     passes="ffmpeg",
-    peak=PeakLimit(is_target=True),
+    # No limit of the peak rate: in its modes of a bit rate and of a constrained quality it exceeds -maxrate several times over.
     suffixes=AV1_SUFFIXES,
 )

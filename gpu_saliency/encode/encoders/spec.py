@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from gpu_saliency.errors import UsageError, setting
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
 SENDS_PLAN = "leave it out: the channel uses it to pass the plan"
-PEAK_ENCODERS = "libx264, libx265, libsvtav1, libaom-av1 or libvvenc"
+PEAK_ENCODERS = "libx264, libx265, libsvtav1, libvvenc or an NVENC encoder"
 SETS_QP = "leave it out: it overrides the QP of the plan"
 
 
@@ -60,8 +61,8 @@ class PeakLimit:
     """Whether it also limits the rate of an encode at constant quality."""
     with_bitrate: bool = True
     """Whether it also limits the peak of an encode with a bit rate."""
-    is_target: bool = False
-    """Whether its only limit is a bit rate that an encode at constant quality must not exceed on average (-b:v)."""
+    least_by_bitrate: float = 1.0
+    """Least limit that it accepts with a bit rate, as a multiple of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +134,21 @@ class EncoderSpec:
         """The prefilter's background for ``preset`` (``None``: the default one) if the user chooses none."""
         return "best" if (preset or self.preset_default) in self.best_background_presets else "fast"
 
-    def check_peak(self, maxrate: int, *, with_bitrate: bool) -> None:
-        """Raise `UsageError` if this encoder cannot limit its peak to ``maxrate``, with a bit rate or at constant quality."""
+    def check_peak(self, maxrate: int, bitrate: int | None) -> None:
+        """Raise `UsageError` if this encoder cannot limit its peak to ``maxrate``, with a bit rate or (``None``) a quality."""
         if self.peak is None:
             cure = f"leave it out, or use {PEAK_ENCODERS}"
             raise UsageError(f"{self.name} has no limit of the peak rate", setting="maxrate", value=maxrate, cure=cure)
-        if with_bitrate and not self.peak.with_bitrate:
+        if bitrate is not None and not self.peak.with_bitrate:
             problem, cure = f"{self.name} limits the peak at constant quality only", f"use {setting('crf')}"
             raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
-        if not with_bitrate and not self.peak.with_quality:
+        if bitrate is None and not self.peak.with_quality:
             problem, cure = f"{self.name} limits the peak with a bit rate only", f"give {setting('bitrate')}"
             raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
+        if bitrate is not None and maxrate < self.peak.least_by_bitrate * bitrate:
+            least = math.ceil(self.peak.least_by_bitrate * bitrate)
+            problem = f"is too near to {setting('bitrate', bitrate)} for {self.name}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=f"give at least {least}")
 
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
