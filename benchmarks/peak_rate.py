@@ -1,9 +1,9 @@
 """Measures how well each encoder keeps a limit of the peak rate, plainly and by a plan, on a clip with a sudden burst.
 
-    python benchmarks/peak_rate.py [--encoders libx264,libx265,libsvtav1/prefilter,...] [--maxrate 1000000] [--bufsize 1000000] [--json OUT]
+    python benchmarks/peak_rate.py [--encoders libx264,libsvtav1/prefilter,...] [--maxrate 1000000] [--bufsize 1000000] [--json OUT]
 
-The clip is generated: 9 seconds of ffmpeg's test source, 320x180 at 25 fps, with noise over it from second 3 to 5. Each encoder makes
-three files: without a limit, with it, and with it by the default model's plan. For each the VBV buffer is simulated over the packets.
+The clip is generated: 9 seconds of ffmpeg's test source, 320x180 at 25 fps, with noise over it from second 3 to 5. Each encoder
+makes three files: without a limit, with it, and with it by the default model's plan. For each the VBV buffer is simulated.
 """
 
 from __future__ import annotations
