@@ -92,6 +92,9 @@ def test_encode_reports_the_peak(burst: Path, tmp_path: Path) -> None:
     dry = run("encode", *wanted, "--output", tmp_path / "dry.mp4", "--dry-run")
     assert "-maxrate 150000 -bufsize 150000" in dry.json["commands"][0]
     assert "vbv-init=0.9" in dry.json["commands"][0]
+    large = run("encode", *wanted[:4], *wanted[6:], "--output", tmp_path / "large.mp4", "--target-size", "1M")
+    assert large.code == 64
+    assert "bits per second of video, more than --maxrate 150000" in large.errors[0]
 
 
 def test_an_encoder_that_only_keeps_near_the_rate_is_told_of(burst: Path, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_settings_are_checked_when_made() -> None:
         ),
         ({"maxrate": 10**6, "encoder": "hevc_vaapi"}, "hevc_vaapi has no limit of the peak rate"),
         ({"maxrate": 10**6, "bitrate": 10**5, "encoder": "libsvtav1"}, "libsvtav1 limits the peak at constant quality only"),
+        ({"maxrate": 10**8 + 1, "encoder": "libsvtav1"}, "maxrate=100000001: out of range for libsvtav1 (at most 100000000,"),
         ({"encoder_params": "vbv-maxrate=400"}, "encoder_params=vbv-maxrate: cannot be given (use maxrate)"),
         ({"encoder_params": "vbv-bufsize=400"}, "encoder_params=vbv-bufsize: cannot be given (use bufsize)"),
         ({"encoder_params": "mbr=400", "encoder": "libsvtav1"}, "encoder_params=mbr: cannot be given (use maxrate)"),

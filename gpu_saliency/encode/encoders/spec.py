@@ -61,6 +61,8 @@ class PeakLimit:
     """Whether it also limits the rate of an encode at constant quality."""
     with_bitrate: bool = True
     """Whether it also limits the peak of an encode with a bit rate."""
+    most: int | None = None
+    """Highest limit that it accepts, bits per second; ``None``: none is known."""
     least_by_bitrate: float = 1.0
     """Least limit that it accepts with a bit rate, as a multiple of that."""
 
@@ -139,6 +141,9 @@ class EncoderSpec:
         if self.peak is None:
             cure = f"leave it out, or use {PEAK_ENCODERS}"
             raise UsageError(f"{self.name} has no limit of the peak rate", setting="maxrate", value=maxrate, cure=cure)
+        if self.peak.most is not None and maxrate > self.peak.most:
+            cure = f"at most {self.peak.most}, or leave it out"
+            raise UsageError(f"out of range for {self.name}", setting="maxrate", value=maxrate, cure=cure)
         if bitrate is not None and not self.peak.with_bitrate:
             problem, cure = f"{self.name} limits the peak at constant quality only", f"use {setting('crf')}"
             raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
