@@ -30,6 +30,8 @@ class ReadFrames:
     decoded: int = 0
     pts: list[int] = field(default_factory=list)
     """Presentation times of the packets, in ``time_base``, in decode order."""
+    dts: list[int] = field(default_factory=list)
+    """Decode times of the packets, in ``time_base``, where the container has them."""
     bits: list[int] = field(default_factory=list)
     """Size of each packet, in decode order."""
     formats: set[tuple[str, int, int]] = field(default_factory=set)
@@ -59,11 +61,13 @@ class ReadFrames:
     def peak(self, vbv: Vbv) -> PeakRate | None:
         """Simulate the buffer ``vbv`` over the packets; ``None`` where some have no time.
 
-        Decode times are those of the frames, in order: containers may lack them, or state a delay that changes nothing here.
+        Decode times are those of the frames, in order: containers may lack them, or state a delay that changes nothing here. AVI
+        has decode times only.
         """
-        if not self.bits or len(self.pts) != len(self.bits):
+        times = sorted(self.pts if len(self.pts) == len(self.bits) else self.dts)
+        if not self.bits or len(times) != len(self.bits):
             return None
-        return vbv.check(self.bits, [float(pts * self.time_base) for pts in sorted(self.pts)])
+        return vbv.check(self.bits, [float(time * self.time_base) for time in times])
 
     @property
     def repeated(self) -> int:
@@ -93,6 +97,8 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
             read.bits.append(8 * packet.size)
             if packet.pts is not None:
                 read.pts.append(packet.pts)
+            if packet.dts is not None:
+                read.dts.append(packet.dts)
         if read.decoded and not decode:
             continue
         try:

@@ -61,13 +61,17 @@ class Encoded:
     seconds: float
     parts: int = 1
     """Number of parts, one run of the encoder each."""
+    is_limited: bool = False
+    """Whether the peak rate has a limit."""
     peak_is_exact: bool = False
     """Whether the encoder simulates the buffer of a limit of the peak rate."""
 
     def warnings(self) -> Iterator[str]:
         """What the file lacks or exceeds, a text for each."""
         yield from self.facts.lost
-        peak = None if self.facts.peak is None else self.facts.peak.exceeded()
+        peak = "" if self.facts.peak is None else self.facts.peak.exceeded()
+        if self.is_limited and self.facts.peak is None and self.facts.verified != "none":
+            yield "the peak rate could not be checked: its packets have no times"
         if peak:
             yield peak if self.peak_is_exact else f"{peak}; this encoder keeps near the rate only"
 
@@ -114,7 +118,8 @@ def run_saliency_encode(
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
         is_exact = job.spec.peak is not None and job.spec.peak.is_exact
-        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts, is_exact)
+        elapsed = time.perf_counter() - started
+        encoded = Encoded(facts, temporary.stat().st_size, elapsed, parts, job.vbv is not None, is_exact)
         job.clip.check_unchanged()
         if before_publishing is not None:
             before_publishing(temporary)

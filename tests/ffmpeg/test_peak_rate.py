@@ -102,7 +102,7 @@ def test_an_encoder_that_only_keeps_near_the_rate_is_told_of(burst: Path, tmp_pa
     job = prepare_encode(
         probe_clip(burst), EncodeSettings("libsvtav1", "12", crf=20, roi_channel="prefilter", maxrate=150_000, bufsize=20_000)
     )
-    encoded = run_saliency_encode(with_time_stamps(job), swapping_plan(FRAMES, 160, 96, 12), tmp_path / "out.mp4")
+    encoded = run_saliency_encode(with_time_stamps(job), swapping_plan(FRAMES, 160, 96, 12), tmp_path / "out.mkv")
     assert encoded.facts.peak is not None
     assert not encoded.facts.peak.is_kept
     assert [text for text in encoded.warnings() if "exceeds the peak of 150 kbit/s" in text and "near the rate only" in text]
@@ -113,3 +113,16 @@ def test_a_buffer_smaller_than_a_frame(burst: Path, tmp_path: Path) -> None:
     assert done.code == 64
     assert "--bufsize 30000: holds less than a frame's share of --maxrate 1000000 (give 41k or more)" in done.errors[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts"])
+def test_every_container_has_times_for_the_check(burst: Path, tmp_path: Path, suffix: str) -> None:
+    """AVI states decode times only, Matroska rounded ones, MPEG-TS adds to each packet: all find what .mp4 does."""
+    job = job_of(burst, "libx264", crf=26)
+    encoded = run_saliency_encode(job, swapping_plan(FRAMES, 160, 96, FRAMES), tmp_path / f"out{suffix}")
+    peak = encoded.facts.peak
+    assert peak is not None
+    assert peak.is_kept
+    plain = run_saliency_encode(job, swapping_plan(FRAMES, 160, 96, FRAMES), tmp_path / "out.mp4").facts.peak
+    assert plain is not None
+    assert peak.least_fullness == pytest.approx(plain.least_fullness, abs=0.02)
