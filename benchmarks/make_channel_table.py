@@ -1,6 +1,6 @@
 """Makes the tables of docs/channels.md and docs/peak.md that sum up all channels, from the figures in docs/measured.
 
-    python benchmarks/make_channel_table.py [--check]
+    python benchmarks/make_channel_table.py [--only NAME] [--check]
 
 Each table stands between a line ``<!-- NAME: made by benchmarks/make_channel_table.py -->`` and the line ``<!-- end -->``.
 ``--check`` writes nothing and fails where a page differs.
@@ -133,9 +133,11 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--only", choices=TABLES, action="append", help="make this table; default: all")
     options = parser.parse_args()
     differing = []
-    for name, (page, make) in TABLES.items():
+    for name in options.only or TABLES:
+        page, make = TABLES[name]
         path = DOCS / page
         text = path.read_text(encoding="utf-8")
         head, mark, rest = text.partition(f"<!-- {name}: {_MADE}\n")

@@ -137,8 +137,8 @@ def test_what_each_encoder_is_told() -> None:
     for encoder in ("libx264", "libx265"):
         assert f"-crf 23 {limit} -{encoder[3:]}-params vbv-init=0.9" in peak_of(encoder)
     assert f"-b:v 300000 {limit}" in peak_of("libx264", bitrate=300_000, crf=None)
-    assert peak_of("libsvtav1").endswith(limit)
-    assert peak_of("libvvenc").endswith(limit)
+    assert peak_of("libsvtav1").endswith(" -maxrate 400000")
+    assert peak_of("libvvenc").endswith(" -maxrate 400000")
     assert peak_of("hevc_nvenc").endswith(f"-rc vbr -b:v 0 {limit}")
 
 

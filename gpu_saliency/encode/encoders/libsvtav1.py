@@ -38,6 +38,6 @@ LIBSVTAV1 = EncoderSpec(
         "config": "give its options one by one: the file would override other options",
     },
     # Its limit of the rate (mbr) is for constant quality only.
-    peak=PeakLimit(with_bitrate=False, most=100_000_000),
+    peak=PeakLimit(has_buffer=False, with_bitrate=False, most=100_000_000),
     suffixes=AV1_SUFFIXES,
 )

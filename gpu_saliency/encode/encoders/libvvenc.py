@@ -26,7 +26,7 @@ LIBVVENC = EncoderSpec(
         "rcstatsfile": f"use {setting('bitrate')}",
     },
     passes="ffmpeg",
-    peak=PeakLimit(least_by_bitrate=1.5),
+    peak=PeakLimit(has_buffer=False, least_by_bitrate=1.5),
     # If VVenC's threads pause after the end of the input, ffmpeg's wrapper takes the pause for the end of the output: frames are
     # lost, sometimes all of them, with exit status 0. With a clip of 48 frames on a busy machine every fifth run with threads=1
     # lost all frames; with threads=0 (which is not the same) 0 of 24 runs did.

@@ -53,6 +53,8 @@ class Quality:
 class PeakLimit:
     """How an encoder limits its peak rate, by ffmpeg's options -maxrate and -bufsize."""
 
+    has_buffer: bool = True
+    """Whether it knows a buffer; others get no -bufsize."""
     is_exact: bool = False
     """Whether it simulates the buffer, so that the limit is kept; other encoders keep near the rate and know no buffer."""
     start_param: str = ""
