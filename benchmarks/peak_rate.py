@@ -3,7 +3,9 @@
     python benchmarks/peak_rate.py [--encoders libx264,libsvtav1/prefilter,...] [--maxrate 1000000] [--bufsize 1000000] [--json OUT]
 
 The clip is generated: 9 seconds of ffmpeg's test source, 320x180 at 25 fps, with noise over it from second 3 to 5. Each encoder
-makes three files: without a limit, with it, and with it by the default model's plan. For each the VBV buffer is simulated.
+makes three files: without a limit, with it, and with it by the default model's plan. For each the VBV buffer is simulated. The
+plain encode with the limit is what the encoder makes of it; the one by the plan is the product's, which encodes again where the
+limit is exceeded.
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ class Vbv:
         level = max(self.fullness * self.bufsize - (self.bufsize - size), 0.0)
         return Vbv(self.maxrate, size, math.floor(level / size * 10**4) / 10**4)
 
+    def slower(self, bits: int) -> Vbv:
+        """The limit to tell an encoder that knows no buffer and exceeds this one by up to so many ``bits``: a lower rate."""
+        rate = round(self.maxrate * self.bufsize / (self.bufsize + bits))
+        return replace(self, maxrate=max(rate // KILOBIT * KILOBIT, KILOBIT))
+
     def check(self, bits: Sequence[int], seconds: Sequence[float]) -> PeakRate:
         """Simulate the buffer for a whole video, see `levels`."""
         levels = self.levels(bits, seconds)

@@ -248,13 +248,14 @@ def encode_within_peak(
     *,
     log: SourceLog | None = None,
 ) -> Path:
-    """`encode_part` with a limit of the peak rate; again with a reserve where an encoder that simulates the buffer exceeded it.
+    """`encode_part` with a limit of the peak rate; again where the encoder exceeded it, with a reserve or a lower rate.
 
-    x265 does so by some per cent of a small buffer where a key frame meets a nearly empty one.
+    x265 does so by some per cent of a small buffer where a key frame meets a nearly empty one; SVT-AV1 knows no buffer.
     """
     path = encode_part(job, plan, part, folder, on_frame, processes, log=log)
-    if job.vbv is None or job.spec.peak is None or not job.spec.peak.is_exact:
+    if job.vbv is None or job.spec.peak is None:
         return path
+    stricter = job.vbv.with_reserve if job.spec.peak.is_exact else job.vbv.slower
     best = lack = _lack(job, path)
     reserve = 0
     for number in range(_PEAK_TRIES):
@@ -263,7 +264,7 @@ def encode_within_peak(
         reserve += round(_RESERVE * lack)
         own = folder / f"again{number}"
         own.mkdir()
-        tried = encode_part(replace(job, vbv=job.vbv.with_reserve(reserve)), plan, part, own, on_frame, processes)
+        tried = encode_part(replace(job, vbv=stricter(reserve)), plan, part, own, on_frame, processes)
         lack = _lack(job, tried)
         # Another buffer may lead to another level in the parameter sets, which all parts share.
         if lack < best and coded_alike(path, tried):

@@ -72,6 +72,11 @@ def test_a_reserve_stays_in_the_buffer() -> None:
     assert Vbv(200_000, 200_000, 0.1).with_reserve(500_000) == Vbv(200_000, 1000, 0.0)
 
 
+def test_a_lower_rate_for_an_encoder_without_a_buffer() -> None:
+    assert Vbv(200_000, 200_000).slower(100_000) == Vbv(133_000, 200_000)
+    assert Vbv(2_000, 2_000).slower(10**9).maxrate == 1000
+
+
 def test_the_peak_is_that_of_the_busiest_second() -> None:
     """10 frames a second of 100 bits, but 1000 in each of the third second's; a shorter video has its mean."""
     bits = [100] * 20 + [1000] * 10 + [100] * 20
