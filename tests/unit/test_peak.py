@@ -17,6 +17,8 @@ from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE
 from gpu_saliency.encode.encoders import ENCODERS
 from gpu_saliency.encode.ffmpeg import Ffmpeg
 from gpu_saliency.encode.peak import Vbv, peak_rate
+from gpu_saliency.encode.run import Encoded
+from gpu_saliency.encode.verify import OutputFacts
 from gpu_saliency.errors import UsageError, setting, spell_all, spell_python
 from gpu_saliency.source.clip import Clip
 
@@ -84,6 +86,18 @@ def test_the_peak_is_that_of_the_busiest_second() -> None:
     assert peak_rate(bits, [round(i / 10 + 0.0004 * (i % 2), 3) for i in range(50)]) == 10_000
     assert peak_rate([100] * 5, [i / 10 for i in range(5)]) == pytest.approx(1000)
     assert peak_rate([], []) == 0
+
+
+def test_what_exceeds_the_limit_is_a_warning() -> None:
+    facts = OutputFacts("av1", 320, 192, "yuv420p", 0, 3, peak=Vbv(1000, 1000).check([2000, 0, 0], [0, 1, 2]))
+    exact = Encoded(facts, 250, 1.0, is_limited=True, peak_is_exact=True)
+    text = "exceeds the peak of 1 kbit/s with a buffer of 1 kbit: 2 frames are late, one by 1.10 s"
+    assert list(exact.warnings()) == [text]
+    assert list(replace(exact, peak_is_exact=False).warnings()) == [f"{text}; this encoder keeps near the rate only"]
+    unknown = replace(exact, facts=replace(facts, peak=None))
+    assert list(unknown.warnings()) == ["the peak rate could not be checked: its packets have no times"]
+    assert not list(replace(unknown, facts=replace(facts, peak=None, verified="none")).warnings())
+    assert not list(replace(unknown, is_limited=False).warnings())
 
 
 def test_settings_are_checked_when_made() -> None:
