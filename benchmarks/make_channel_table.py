@@ -93,7 +93,7 @@ def peak_table() -> str:
 
 def memory_table() -> str:
     """The long clips: sizes of plan and graphs, and memory over time."""
-    runs = [read(name) for name in ("long_clip.json", "long_clip_svtav1.json")]
+    runs = [read(name) for name in ("long_clip_x264.json", "long_clip_svtav1.json")]
     heads = [f"`{run['encoder']}`, `{run['channel']}`" for run in runs]
     rows = ["| | " + " | ".join(heads) + " |", "|" + "---|" * (len(runs) + 1)]
 
