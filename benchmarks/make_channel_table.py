@@ -29,7 +29,7 @@ class Line:
     encoder: str
     channel: str
     rates: str
-    """The file with its BD-rates."""
+    """The files with its BD-rates, separated by blanks."""
     time: str
     """Its key in channel_time.json; empty: its own words in `words`."""
     background: str | None = None
@@ -43,7 +43,7 @@ LINES = (
     Line("libsvtav1", "svtav1-map", "bd_rate_av1.json", "", words="none: a file is written"),
     Line("libsvtav1", "prefilter", "bd_rate_av1.json", "prefilter fast", "fast"),
     Line("libsvtav1", "prefilter", "bd_rate_av1.json", "prefilter best", "best"),
-    Line("libaom-av1", "prefilter", "bd_rate_av1.json", "prefilter fast", "fast"),
+    Line("libaom-av1", "prefilter", "bd_rate_av1.json bd_rate_aom.json", "prefilter fast", "fast"),
     Line("libaom-av1", "rate-guide", "bd_rate_student_v1.json", "", words="an estimate of the rates before the encode"),
     Line("libvvenc", "prefilter", "bd_rate_vvenc.json", "prefilter, blur of libvvenc"),
 )
@@ -59,8 +59,8 @@ def channel_table() -> str:
     heads = ["Encoder", "Channel", "Clips", "Model: inside / outside", "Truth: inside / outside", "Size", "Gaze / whole frame"]
     rows = ["| " + " | ".join([*heads, "Time of a frame"]) + " |", "|" + "---|" * 8]
     for line in LINES:
-        data = read(line.rates)
-        own = [row for row in data["rows"] if (row["encoder"], row["channel"]) == (line.encoder, line.channel)]
+        data = [row for name in line.rates.split() for row in read(name)["rows"]]
+        own = [row for row in data if (row["encoder"], row["channel"]) == (line.encoder, line.channel)]
         own = [row for row in own if line.background is None or row.get("background", line.background) == line.background]
         cells = []
         for saliency in ("model", "truth"):
