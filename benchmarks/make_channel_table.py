@@ -111,8 +111,8 @@ def memory_table() -> str:
         *(f"{r['graph_bytes'] / 1e6:.1f} MB; {r['channel_file_bytes'] / 1e6:.1f} MB" for r in runs),
     )
     for share in (0.1, 0.5, 0.9):
-        add(f"this process at {share:.0%} of the time", *(f"{at(r, share, 1):,.0f} MB" for r in runs))
-        add("its programs together then", *(f"{at(r, share, 2):,.0f} MB" for r in runs))
+        moments = (f"{at(r, share, 1):,.0f} MB; {at(r, share, 2):,.0f} MB" for r in runs)
+        add(f"after {share:.0%} of the time: this process; all its programs", *moments)
     add("peak: this process; the largest program", *(f"{r['peak_mb']:,} MB; {r['peak_mb_program']:,} MB" for r in runs))
     add("frames written; worst time stamp", *(f"{r['frames_written']:,}; {r['worst_time_stamp_ms']:g} ms" for r in runs))
     return "\n".join(rows)
