@@ -130,6 +130,17 @@ TABLES = {
 }
 
 
+def made(name: str) -> tuple[Path, str, str]:
+    """The page that has the table ``name``, its text, and its text with the table made anew."""
+    page, make = TABLES[name]
+    path = DOCS / page
+    text = path.read_text(encoding="utf-8")
+    head, mark, rest = text.partition(f"<!-- {name}: {_MADE}\n")
+    if not mark:
+        sys.exit(f"{page}: has no place for the table {name}")
+    return path, text, f"{head}{mark}\n{make()}\n\n{_END}{rest.partition(_END)[2]}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
@@ -137,13 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     differing = []
     for name in options.only or TABLES:
-        page, make = TABLES[name]
-        path = DOCS / page
-        text = path.read_text(encoding="utf-8")
-        head, mark, rest = text.partition(f"<!-- {name}: {_MADE}\n")
-        if not mark:
-            sys.exit(f"{page}: has no place for the table {name}")
-        wanted = f"{head}{mark}\n{make()}\n\n{_END}{rest.partition(_END)[2]}"
+        path, text, wanted = made(name)
         if wanted != text:
             differing.append(name)
             if not options.check:
