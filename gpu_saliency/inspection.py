@@ -175,6 +175,8 @@ def _job_of(
             ffmpeg_bin=ffmpeg_bin,
             roi_channel=record.roi_channel,
             bitrate=record.bitrate,
+            maxrate=record.maxrate,
+            bufsize=record.bufsize,
         )
         limit = DEFAULT_MAX_BACKGROUND_OFFSET if record.max_background_offset is None else record.max_background_offset
         policy = RoiPolicy(record.offset, record.mapping, record.aggregator, record.ema_alpha, record.asked_segments, limit)

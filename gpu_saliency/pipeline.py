@@ -106,8 +106,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 strict=request.strict,
                 log=log,
             )
-    for lost in encoded.facts.lost:
-        observer.warn(f"{request.output}: {lost}")
+    for warning in encoded.warnings():
+        observer.warn(f"{request.output}: {warning}")
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),

@@ -24,6 +24,20 @@ EncoderParams = Annotated[
     ),
 ]
 
+MaxRate = Annotated[
+    str | None,
+    typer.Option(help="Highest video bits per second, such as 4M, kept by --bufsize.", show_default=False, rich_help_panel=ENCODE),
+]
+BufSize = Annotated[
+    str | None,
+    typer.Option(
+        help="Bits of the buffer over which --maxrate is kept, such as 8M.",
+        show_default="two seconds of --maxrate",
+        rich_help_panel=ENCODE,
+    ),
+]
+
+
 RoiChannel = Annotated[
     str | None,
     typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
@@ -79,6 +93,8 @@ class EncodeOptions(EncoderOptions):
             rich_help_panel=ENCODE,
         ),
     ] = None
+    maxrate: MaxRate = None
+    bufsize: BufSize = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
     drop_dynamic_hdr: Annotated[
         bool,
@@ -100,13 +116,20 @@ class EncodeOptions(EncoderOptions):
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
         bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
+        maxrate, bufsize = parse_peak(self.maxrate, self.bufsize)
         audio, drop = not self.no_audio, self.drop_dynamic_hdr
-        return replace(super().settings(), audio=audio, bitrate=bitrate, drop_dynamic_hdr=drop)
+        return replace(super().settings(), audio=audio, bitrate=bitrate, maxrate=maxrate, bufsize=bufsize, drop_dynamic_hdr=drop)
 
     def allows_plain(self) -> bool:
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""
         values = (os.environ.get(name, "").lower() for name in _FALLBACK_VARIABLES)
         return self.saliency_fallback_plain or any(value in ("1", "true", "yes", "on") for value in values)
+
+
+def parse_peak(maxrate: str | None, bufsize: str | None) -> tuple[int | None, int | None]:
+    """Convert the values of both options to bits per second and bits. Raises `UsageError`."""
+    rate = None if maxrate is None else parse_bitrate(maxrate, "maxrate")
+    return rate, None if bufsize is None else parse_bitrate(bufsize, "bufsize")
 
 
 def parse_bitrate(text: str, setting: str = "bitrate") -> int:

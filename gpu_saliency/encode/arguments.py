@@ -221,6 +221,10 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
         else:
             params[spec.quality.option] = f"{crf:g}"
     arguments += spec.arguments
+    if job.vbv is not None and spec.peak is not None:
+        arguments += ["-maxrate", str(job.vbv.maxrate)]
+        arguments += ["-bufsize", str(job.vbv.bufsize)] if spec.peak.has_buffer else []
+        params |= {spec.peak.start_param: f"{job.vbv.fullness:g}"} if spec.peak.start_param else {}
     return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments
 
 

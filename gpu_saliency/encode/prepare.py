@@ -11,6 +11,7 @@ from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, accepts_param, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.peak import KILOBIT, Vbv
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
 from gpu_saliency.source.clip import Clip
@@ -44,6 +45,10 @@ class EncodeSettings:
     """The prefilter's background, one of `BACKGROUNDS`; ``None`` takes ``best`` for the encoder's slow presets, else ``fast``."""
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
+    maxrate: int | None = None
+    """Highest bits per second of video, kept by a buffer of ``bufsize``; rounded down to whole kilobits."""
+    bufsize: int | None = None
+    """Bits of the buffer over which ``maxrate`` is kept; ``None`` takes two seconds of it."""
     drop_dynamic_hdr: bool = False
     """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
 
@@ -57,10 +62,29 @@ class EncodeSettings:
         if self.bitrate is not None and not 1000 <= self.bitrate <= MAX_BITRATE:
             cure = "give 1000 bits per second or more, for example 2M"
             raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
+        self._check_peak()
         params = parse_params(self.encoder_params)
         if self.encoder in ENCODERS:
             spec = ENCODERS[self.encoder]
             spec.check(self.preset or spec.preset_default, self.crf, params)
+            if self.maxrate is not None:
+                spec.check_peak(self.maxrate, self.bitrate)
+
+    def _check_peak(self) -> None:
+        if self.maxrate is None and self.bufsize is not None:
+            cure = f"give {setting('maxrate')} too"
+            raise UsageError("has no effect without a highest rate", setting="bufsize", value=self.bufsize, cure=cure)
+        for name, value in (("maxrate", self.maxrate), ("bufsize", self.bufsize)):
+            if value is not None and not KILOBIT <= value <= MAX_BITRATE:
+                raise UsageError("out of range", setting=name, value=value, cure="give 1000 bits or more, for example 4M")
+        if self.maxrate is not None and self.bitrate is not None and self.maxrate < self.bitrate:
+            problem = f"is below {setting('bitrate', self.bitrate)}"
+            raise UsageError(problem, setting="maxrate", value=self.maxrate, cure="give at least the bit rate")
+
+    @property
+    def vbv(self) -> Vbv | None:
+        """The buffer that limits the peak rate."""
+        return None if self.maxrate is None else Vbv.of(self.maxrate, self.bufsize)
 
 
 def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
@@ -80,6 +104,11 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         encoder_spec(settings.encoder)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
     spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
+    vbv = settings.vbv
+    if vbv is not None and vbv.bufsize * clip.frame_rate < vbv.maxrate:
+        least = int(vbv.maxrate / clip.frame_rate / KILOBIT + 1)
+        problem = f"holds less than a frame's share of {setting('maxrate', vbv.maxrate)}"
+        raise UsageError(problem, setting="bufsize", value=vbv.bufsize, cure=f"give {least}k or more")
     supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
     fitting = tuple(name for name in supported if _divides(name, clip.width, clip.height))
     # AV1 and VP9 have odd sizes with any chroma format; without a fitting format the encoder gets the closest that it knows.
@@ -100,6 +129,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         preset=settings.preset or spec.preset_default,
         crf=crf,
         bitrate=settings.bitrate,
+        vbv=vbv,
         params=parse_params(settings.encoder_params),
         pix_fmt=pix_fmt,
         background=settings.background or spec.background(settings.preset),
@@ -183,6 +213,8 @@ def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> E
         problem, cure = f"{settings.encoder} has no such option", f"leave {setting('crf')} out"
         raise UsageError(problem, setting="crf", value=settings.crf, cure=cure)
     spec.check(settings.preset, settings.crf, {})
+    if settings.maxrate is not None:
+        spec.check_peak(settings.maxrate, settings.bitrate)
     return replace(spec, channels=()) if plain else spec
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import av
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg
+from gpu_saliency.encode.peak import Vbv
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
 
@@ -31,6 +32,8 @@ class EncodeTarget:
     """Base quality on the encoder's own scale; ``None`` where a bit rate is given, or the encoder decides."""
     bitrate: int | None = None
     """Bits per second of video."""
+    vbv: Vbv | None = None
+    """The buffer that limits the peak rate; ``None``: nothing does."""
     params: Params
     pix_fmt: str
     """Pixel format that the encoder receives: the source's own, or the closest that the encoder supports."""

@@ -224,6 +224,8 @@ class EncodeFacts:
     """Records from before the mapping attention lack it, and no other mapping uses it."""
     background: Text | None = None
     """That of the channel prefilter; earlier records lack it."""
+    maxrate: Count | None = None
+    bufsize: Count | None = None
 
     @classmethod
     def from_json(cls, facts: Any) -> EncodeFacts:

@@ -22,6 +22,7 @@ from gpu_saliency.encode.channels.base import FREE_SPACE, Channel, Delivery
 from gpu_saliency.encode.channels.svtav1_library import library_command
 from gpu_saliency.encode.channels.svtav1_program import find_program, is_program_chosen
 from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.peak import KILOBIT
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, UsageError, setting
 from gpu_saliency.files import writing
@@ -96,6 +97,8 @@ class SvtAv1Map(Channel):
 
 def _command(target: EncodeTarget, quality: float | None) -> list[str]:
     command = [*_encoder(), "--preset", str(target.preset), "--crf", f"{quality:g}"]
+    if target.vbv is not None:
+        command += ["--mbr", str(target.vbv.maxrate // KILOBIT)]
     return [
         *command,
         *_color_arguments(target.clip.color),

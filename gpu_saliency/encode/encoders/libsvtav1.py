@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, PeakLimit, Quality
 from gpu_saliency.errors import setting
 
 LIBSVTAV1 = EncoderSpec(
@@ -25,6 +25,7 @@ LIBSVTAV1 = EncoderSpec(
         "crf": f"use {setting('crf')}",
         "qp": f"use {setting('crf')}",
         "rc": f"use {setting('crf')} or {setting('bitrate')}",
+        "mbr": f"use {setting('maxrate')}",
         "tbr": f"use {setting('bitrate')}",
         "preset": f"use {setting('preset')}",
         "pass": "leave it out: libsvtav1 runs in one pass",
@@ -36,5 +37,7 @@ LIBSVTAV1 = EncoderSpec(
         "c": "give its options one by one: the file would override other options",
         "config": "give its options one by one: the file would override other options",
     },
+    # Its limit of the rate (mbr) is for constant quality only.
+    peak=PeakLimit(has_buffer=False, with_bitrate=False, most=100_000_000),
     suffixes=AV1_SUFFIXES,
 )
