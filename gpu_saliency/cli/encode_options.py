@@ -104,6 +104,14 @@ class EncodeOptions(EncoderOptions):
             rich_help_panel=ENCODE,
         ),
     ] = False
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of the encoder, 1 to 128; most encoders' output depends on it.",
+            show_default="the encoder's, by the cores",
+            rich_help_panel=ENCODE,
+        ),
+    ] = None
     saliency_fallback_plain: Annotated[
         bool,
         typer.Option(
@@ -118,7 +126,8 @@ class EncodeOptions(EncoderOptions):
         bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
         maxrate, bufsize = parse_peak(self.maxrate, self.bufsize)
         audio, drop = not self.no_audio, self.drop_dynamic_hdr
-        return replace(super().settings(), audio=audio, bitrate=bitrate, maxrate=maxrate, bufsize=bufsize, drop_dynamic_hdr=drop)
+        settings = replace(super().settings(), audio=audio, bitrate=bitrate, maxrate=maxrate, bufsize=bufsize)
+        return replace(settings, drop_dynamic_hdr=drop, threads=self.threads)
 
     def allows_plain(self) -> bool:
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""

@@ -225,6 +225,10 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
         arguments += ["-maxrate", str(job.vbv.maxrate)]
         arguments += ["-bufsize", str(job.vbv.bufsize)] if spec.peak.has_buffer else []
         params |= {spec.peak.start_param: f"{job.vbv.fullness:g}"} if spec.peak.start_param else {}
+    if job.threads is not None and spec.threads_param:
+        params.setdefault(spec.threads_param, str(job.threads))
+    elif job.threads is not None:
+        arguments += ["-threads", str(job.threads)]
     return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments
 
 

@@ -24,6 +24,8 @@ _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
 
 MAX_BITRATE = 10**10
 """Bits per second; more than any encoder accepts."""
+MAX_THREADS = 128
+"""The most that x264 accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class EncodeSettings:
     """Bits of the buffer over which ``maxrate`` is kept; ``None`` takes two seconds of it."""
     drop_dynamic_hdr: bool = False
     """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
+    threads: int | None = None
+    """Threads of the encoder; ``None`` lets it choose by the cores of the machine. Most encoders' output depends on the number."""
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
@@ -63,6 +67,8 @@ class EncodeSettings:
             cure = "give 1000 bits per second or more, for example 2M"
             raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
         self._check_peak()
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError("out of range", setting="threads", value=self.threads, cure=f"1 to {MAX_THREADS}")
         params = parse_params(self.encoder_params)
         if self.encoder in ENCODERS:
             spec = ENCODERS[self.encoder]
@@ -136,6 +142,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         audio=settings.audio and bool(clip.audio_codecs),
         fields=fields_of(clip),
         dropped_hdr=dropped,
+        threads=settings.threads,
     )
     job = replace(job, params=_field_params(job) | job.params)
     if plain:

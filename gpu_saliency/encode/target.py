@@ -39,6 +39,8 @@ class EncodeTarget:
     """Pixel format that the encoder receives: the source's own, or the closest that the encoder supports."""
     background: str = "fast"
     """The prefilter's background: ``fast`` or ``best``."""
+    threads: int | None = None
+    """Threads of the encoder; ``None``: it chooses."""
 
     @property
     def bit_depth(self) -> int:

@@ -99,6 +99,7 @@ def _command(target: EncodeTarget, quality: float | None) -> list[str]:
     command = [*_encoder(), "--preset", str(target.preset), "--crf", f"{quality:g}"]
     if target.vbv is not None:
         command += ["--mbr", str(target.vbv.maxrate // KILOBIT)]
+    command += [] if target.threads is None or "lp" in target.params else ["--lp", str(target.threads)]
     return [
         *command,
         *_color_arguments(target.clip.color),

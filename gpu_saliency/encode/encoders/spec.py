@@ -106,6 +106,8 @@ class EncoderSpec:
     """Its own parameters for both of two passes."""
     bitrate_param: str = ""
     """Its own parameter for a bit rate; empty uses ffmpeg's -b:v."""
+    threads_param: str = ""
+    """Its own parameter for the number of threads; empty uses ffmpeg's -threads."""
     codec_tags: Mapping[str, str] = field(default_factory=dict)
     """The tag of the video stream, by the output's suffix."""
     suffixes: tuple[str, ...] = ()
