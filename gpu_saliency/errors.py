@@ -3,6 +3,7 @@
 ::
 
     GpuSaliencyError                     70  base class; exit code of a defect in this program
+    ├── JobsFailedError                   1  the batch has ended, and jobs of it failed
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
@@ -140,6 +141,11 @@ def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
         return hide_secrets(value)
     return [_without_secrets(one) for one in value] if isinstance(value, list) else value
+
+
+class JobsFailedError(GpuSaliencyError):
+    exit_code = 1
+    kind = "jobs-failed"
 
 
 class UnsupportedEncoderError(GpuSaliencyError):

@@ -63,7 +63,7 @@ class BatchRun:
         self._queue, self._engine, self._settings, self._view = queue, engine, settings, view
         self._owner = Owner.current()
         self._running: dict[int, Job] = {}
-        self._is_draining = False
+        self._is_draining = self._is_announced = False
         self._full: GpuSaliencyError | None = None
 
     def drain(self) -> None:
@@ -82,6 +82,9 @@ class BatchRun:
         while True:
             if not self._is_draining:
                 self._start_ready()
+            elif not self._is_announced:
+                self._is_announced = True
+                self._view.say(f"stopping: {len(self._running)} jobs are finished first; a second signal ends at once")
             if not self._running and (self._is_draining or not self._queue.counts().get("queued")):
                 break
             for report in self._engine.reports(_POLL_SECONDS):

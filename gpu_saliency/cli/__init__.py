@@ -24,7 +24,7 @@ from gpu_saliency.process.streams import StdoutClosed, guarded
 from gpu_saliency.texts import hide_secrets, printable
 
 EXIT_CODES = """
-Exit codes: 0 success · 1 batch: a job failed · 2 no ROI channel for the encoder · 64 usage error ·
+Exit codes: 0 success · 1 jobs of a batch failed · 2 no ROI channel for the encoder · 64 usage error ·
 65 unusable source, model, maps or sidecar · 66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device ·
 70 internal error · 73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
 """

@@ -32,7 +32,7 @@ def batch(
         bool, typer.Option("--all", help="With cancel: all jobs that are queued or running.", rich_help_panel=BATCH)
     ] = False,
     report: RunOptions,
-) -> int:
+) -> None:
     """Encode many clips: resumable, several at once, with the options of encode for all or for each."""
     action, rest = (words[0], words[1:]) if words[0] in ACTIONS else ("run", words)
     if everything and action != "cancel":
@@ -40,7 +40,8 @@ def batch(
     if action == "run":
         from gpu_saliency.cli.batch_run import run_batch
 
-        return run_batch(rest, place, work, options, report)
+        run_batch(rest, place, work, options, report)
+        return
     given = [flag for flag, _ in changed_arguments(work) + changed_arguments(options)]
     if given:
         raise UsageError(f"{given[0]} has no effect with {action}", cure="leave it out")
@@ -54,4 +55,3 @@ def batch(
         retry_jobs(place.place(), rest, report)
     else:
         cancel_jobs(place.place(), rest, report, everything=everything)
-    return 0

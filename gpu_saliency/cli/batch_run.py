@@ -15,6 +15,7 @@ from gpu_saliency.batch.names import check_template
 from gpu_saliency.batch.place import STATE_FOLDER, parse_shard
 from gpu_saliency.batch.queue.owner import only_run
 from gpu_saliency.batch.queue.queue import Queue
+from gpu_saliency.batch.queue.row import STATES
 from gpu_saliency.batch.run import BatchRun, RunSettings
 from gpu_saliency.batch.submit import Submission, Submitted, submit
 from gpu_saliency.cli.batch_options import PlaceOptions, WorkOptions, job_option_names, job_options
@@ -23,20 +24,18 @@ from gpu_saliency.cli.batch_worker import MODULE, check_job
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.reporter import CliReporter
-from gpu_saliency.errors import Interrupted, UsageError
+from gpu_saliency.errors import Interrupted, JobsFailedError, UsageError
 from gpu_saliency.files import writing
 from gpu_saliency.process import signals
-
-FAILED = 1
-"""Exit code of a run after which jobs are failed, quarantined or refused."""
 
 
 def run_batch(
     words: Sequence[str], where: PlaceOptions, work: WorkOptions, options: SharedEncodeOptions, report: RunOptions
-) -> int:
-    """Add the jobs that ``words`` name to the queue and work until it is empty; returns the exit code.
+) -> None:
+    """Add the jobs that ``words`` name to the queue and work until it is empty.
 
-    Without ``words`` the queue of an earlier call goes on.
+    Without ``words`` the queue of an earlier call goes on. Raises `JobsFailedError` if jobs failed, were refused or are in
+    quarantine, and `Interrupted` if a signal left some undone.
     """
     if len(words) > 1:
         raise UsageError(f"{words[1]}: only one JOBS can be given", cure="put a pattern in quotes, or give a folder or a list")
@@ -81,7 +80,12 @@ def run_batch(
     left = counts.get("queued", 0)
     if run.is_draining and left:
         raise Interrupted(f"stopped; {left} jobs are left", cure="run the same command again to go on")
-    return FAILED if submitted.refused or counts.get("failed") or counts.get("quarantined") else 0
+    bad = counts.get("failed", 0) + counts.get("quarantined", 0)
+    refused = len(submitted.refused)
+    if bad or refused:
+        parts = [f"{bad} of {sum(counts.get(state, 0) for state in STATES)} jobs failed"] if bad else []
+        parts += [f"{refused} listed jobs were refused"] if refused else []
+        raise JobsFailedError(", ".join(parts), cure="see gpu-saliency batch status, and batch retry")
 
 
 def _without_outputs(found: JobList, out_dir: Path) -> JobList:

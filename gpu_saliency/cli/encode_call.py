@@ -13,6 +13,8 @@ from gpu_saliency.cli.intent_options import IntentOptions
 from gpu_saliency.cli.options import ENCODE, RUN, SidecarPath, SourceOptions, Src, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
 from gpu_saliency.encode.encoders import encoder_spec
+from gpu_saliency.errors import MapsError
+from gpu_saliency.model.file import describe_model
 from gpu_saliency.request import EncodeRequest, check_settings
 from gpu_saliency.source.frame_rate import parse_frame_rate
 
@@ -55,9 +57,12 @@ class SharedEncodeOptions:
         return EncodeRequest(clip=self.source.probe(src), output=output, **settings)
 
     def check(self) -> None:
-        """Raise `UsageError` or `UnsupportedEncoderError` for options that fit no clip; none is read."""
+        """Raise any `GpuSaliencyError` for options that fit no clip; none is read."""
         made = self._settings()
         check_settings(made["policy"], made["encode"], made["intent"], made["prove"], made["verify"])
+        describe_model(made["analysis"].model_path)
+        if self.analysis.maps is not None and not self.analysis.maps.exists():
+            raise MapsError(f"{self.analysis.maps}: does not exist", cure="check the path")
         self.source.used()
         if self.source.framerate is not None:
             parse_frame_rate(self.source.framerate)

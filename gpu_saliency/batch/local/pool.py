@@ -50,7 +50,9 @@ class LocalPool:
 
     def start(self, order: Order) -> None:
         """Start ``order`` in an idle worker, or a new one. Raises `OSError` if no process can be started."""
-        idle = (one for one in self._workers if one.stage == order.stage and one.order is None and not one.is_leaving)
+        idle = (
+            one for one in self._workers if one.stage == order.stage and one.order is None and not one.is_leaving and not one.reason
+        )
         worker = next(idle, None)
         if worker is None:
             slots = {one.slot for one in self._workers if one.stage == order.stage}

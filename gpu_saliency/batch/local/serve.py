@@ -27,7 +27,6 @@ def serve(make_request: MakeRequest, spell: Spelling) -> int:
     os.dup2(2, 1)  # what a library prints must not come between the answers
     guard.start()
     keep_devices()
-    signals.finishing()  # nothing to interrupt between two jobs
     try:
         for line in sys.stdin:
             with signals.working():

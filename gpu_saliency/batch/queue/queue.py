@@ -75,14 +75,15 @@ class Queue:
     def add(self, specs: Iterable[tuple[JobSpec, str | None]]) -> list[int]:
         """Add jobs, each with the state of its source's file, all in one transaction; returns their numbers.
 
-        A job that is there with the same output and has not ended well is replaced and begins anew.
+        A job that is there with the same output is replaced and begins anew; it may replace its files.
         """
         now = time.time()
         with self._reported(), self._writing():
             return [
                 self._db.execute(
                     "INSERT INTO jobs (place, spec, source_state, submitted) VALUES (?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET "
-                    f"spec = excluded.spec, source_state = excluded.source_state, submitted = excluded.submitted, {_RESET} "
+                    "spec = excluded.spec, source_state = excluded.source_state, submitted = excluded.submitted, "
+                    f"is_lost = max(is_lost, state = 'done'), {_RESET} "
                     "RETURNING id",
                     (spec.place, spec.to_json(), source_state, now),
                 ).fetchone()[0]
