@@ -2,9 +2,9 @@
 
     python benchmarks/batch_speed.py [--clips 200] [--size 320x180] [--seconds 2] [--options "--preset veryfast"] [--json OUT]
 
-Half of the loop runs before the batch and half after it, so that a change of the machine's load meets both. Both use the same threads
-for each encode and no cache. The table has the wall-clock times, the processor's time of each with all child processes, and how much
-of the cores each used; ``bound`` is the ratio that a batch with the same work on all cores at all times would have.
+Half of the loop runs before the batch and half after it, so that a change of the machine's load meets both. Both use the same
+threads for each encode and no cache. The table has the wall-clock times, the processor's time of each with all child processes, and
+how much of the cores each used; ``bound`` is the ratio that a batch with the same work on all cores at all times would have.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def main() -> None:
             began, cpu = time.perf_counter(), cpu_seconds()
             for clip in part:
                 output = folder / "loop" / clip.name
-                subprocess.run([*PROGRAM, "encode", "--src", clip, "--output", output, *options], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    [*PROGRAM, "encode", "--src", clip, "--output", output, *options], check=True, stdout=subprocess.DEVNULL
+                )
             return time.perf_counter() - began, cpu_seconds() - cpu
 
         first = loop(clips[::2])
@@ -88,7 +90,9 @@ def main() -> None:
     Console().print(f"{given.clips} clips of {given.size}, {same} files are the same", table)
     print(f"ratio {figures['ratio']}, bound {figures['bound']}")
     if given.json is not None:
-        given.json.write_text(json.dumps(about_run() | {"settings": vars(given) | {"json": None}, "figures": figures}, indent=1) + "\n")
+        given.json.write_text(
+            json.dumps(about_run() | {"settings": vars(given) | {"json": None}, "figures": figures}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

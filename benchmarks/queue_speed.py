@@ -2,8 +2,8 @@
 
     python benchmarks/queue_speed.py [--jobs 10000] [--folder DIR] [--json OUT]
 
-The database is made in DIR, whose disk decides the time of a transaction: each one is flushed (``synchronous=FULL``). A plain flush of
-4 KiB to the same folder is timed too. Each figure is the median and the largest of the calls.
+The database is made in DIR, whose disk decides the time of a transaction: each one is flushed (``synchronous=FULL``). A plain flush
+of 4 KiB to the same folder is timed too. Each figure is the median and the largest of the calls.
 """
 
 from __future__ import annotations

@@ -42,7 +42,10 @@ class BatchView:
 
     def __enter__(self) -> BatchView:
         if self._reporter.console.is_terminal and not self._reporter.is_quiet:
-            live = Live(console=self._reporter.console, auto_refresh=False, transient=True)
+            # Not redirected: the lines on stdout are results.
+            live = Live(
+                console=self._reporter.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
             self._live = self._stack.enter_context(live)
         return self
 

@@ -13,9 +13,10 @@ import signal
 import time
 from dataclasses import dataclass
 
-from gpu_saliency.batch.engine import Advanced, Lost, Report
+from gpu_saliency.batch.engine import Advanced, Failed, Lost, Report
 from gpu_saliency.batch.local.machine import gpu_count, memory_of, resident
 from gpu_saliency.batch.local.worker import Worker
+from gpu_saliency.batch.outcome import FINAL
 from gpu_saliency.batch.stages import Order
 from gpu_saliency.process import children
 
@@ -108,6 +109,8 @@ class LocalPool:
         if isinstance(report, Advanced):
             return report
         report = worker.answered(report)
+        if isinstance(report, Failed) and report.kind != FINAL:
+            worker.leave()  # what failed may be the process: a driver's error can hold for all that follows
         if worker.jobs >= MOST_JOBS or resident(worker.pid) > MOST_RESIDENT:
             worker.leave()
         return report

@@ -105,10 +105,9 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
         children.end(self._process)
-        for thread in self._threads:
-            thread.join()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
+        for thread, pipe in zip(self._threads, (self._process.stdout, self._process.stderr), strict=True):
+            thread.join(children.PATIENCE)
+            if pipe is not None and not thread.is_alive():  # else a stray program still holds the other end
                 pipe.close()
         return self._process.returncode
 

@@ -76,8 +76,9 @@ def only_run(path: Path) -> Iterator[None]:
             by = f" by process {words}" if words.isdigit() else ""
             cure = "wait for it, or give another queue; a batch can be divided with a shard for each process"
             raise UsageError(f"{path.parent}: its queue is worked on{by}", cure=cure) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk; the number is for messages only
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)

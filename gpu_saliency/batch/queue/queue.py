@@ -64,7 +64,8 @@ class Queue:
             self._db.close()
             raise QueueError(f"{path}: is of another version of gpu-saliency", cure="finish it with that one, or remove the file")
         if version == 0:
-            flush_folder(path.parent)
+            with self._reported():
+                flush_folder(path.parent)
 
     def __enter__(self) -> Queue:
         return self
