@@ -12,7 +12,7 @@ from gpu_saliency.batch.lists import Listed
 from gpu_saliency.batch.names import fill_template
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.errors import GpuSaliencyError, OutputError, SourceError, SourceMissingError, UsageError, setting
-from gpu_saliency.files import check_output
+from gpu_saliency.files import check_output, writing
 from gpu_saliency.untrusted.regular import check_regular
 
 Options = Mapping[str, str | bool]
@@ -82,7 +82,8 @@ def submit(queue: Queue, listed: Iterable[Listed], rules: Submission) -> Submitt
             done.refused.append((one.where, error))
     if adding:
         for folder in {Path(spec.output).parent for spec, _ in adding}:
-            folder.mkdir(parents=True, exist_ok=True)
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         done.new = len(queue.add(adding))
     return done
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from gpu_saliency.batch.lists import JobList, read_jobs
 from gpu_saliency.batch.local.machine import Sizes
 from gpu_saliency.batch.local.pool import Limits, LocalPool
 from gpu_saliency.batch.names import check_template
-from gpu_saliency.batch.place import STATE_FOLDER, parse_shard
+from gpu_saliency.batch.place import parse_shard
 from gpu_saliency.batch.queue.owner import only_run
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import STATES
@@ -42,7 +41,7 @@ def run_batch(
     check_template(work.name)
     place, reporter = where.place(), report.reporter()
     shared = job_options(options)
-    listed = _without_outputs(read_jobs(words[0]), where.out_dir) if words else JobList(())
+    listed = _without_outputs(read_jobs(words[0]), Path(words[0]).absolute(), where.out_dir.absolute()) if words else JobList(())
     sizes = Sizes.suited(*work.workers())
     limits = Limits(work.job_timeout or None, work.memory())
     if not words and not place.queue.exists():
@@ -88,18 +87,18 @@ def run_batch(
         raise JobsFailedError(", ".join(parts), cure="see gpu-saliency batch status, and batch retry")
 
 
-def _without_outputs(found: JobList, out_dir: Path) -> JobList:
-    """``found`` without what lies in the output folder, if that is below the folder of the sources."""
-    inside = str(out_dir.absolute()) + os.sep
-    kept = tuple(one for one in found.jobs if not one.folder or not str(one.source).startswith(inside))
-    return JobList(tuple(one for one in kept if STATE_FOLDER not in one.source.parts), found.passed_over)
+def _without_outputs(found: JobList, given: Path, out_dir: Path) -> JobList:
+    """``found`` without what lies in the output folder, if that is below ``given``, the folder of the sources."""
+    is_below = given in out_dir.parents
+    kept = tuple(one for one in found.jobs if not (is_below and out_dir in one.source.parents))
+    return JobList(kept, found.passed_over)
 
 
-def _open_results(path: Path | None, stack: ExitStack) -> IO[str] | None:
+def _open_results(path: Path | None, stack: ExitStack) -> BinaryIO | None:
     if path is None:
         return None
     with writing(path, cure="give another path"):
-        return stack.enter_context(path.open("a", encoding="ascii"))
+        return stack.enter_context(cast(BinaryIO, path.open("ab", buffering=0)))
 
 
 def _tell(submitted: Submitted, listed: JobList, counts: dict[str, int], sizes: Sizes, reporter: CliReporter) -> None:

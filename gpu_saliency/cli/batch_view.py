@@ -7,7 +7,7 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import IO
+from typing import BinaryIO
 
 from rich.console import Group
 from rich.live import Live
@@ -29,7 +29,7 @@ _NAME_CHARS = 40
 class BatchView:
     """Follows a run (`gpu_saliency.batch.run.View`); a context manager."""
 
-    def __init__(self, reporter: CliReporter, *, json_lines: bool, results: IO[str] | None) -> None:
+    def __init__(self, reporter: CliReporter, *, json_lines: bool, results: BinaryIO | None) -> None:
         """Each finished job gets a line on stdout with ``json_lines``, and one in the file ``results``."""
         self._reporter = reporter
         self._json_lines, self._results = json_lines, results
@@ -134,7 +134,11 @@ class BatchView:
 
     def _write(self, line: str) -> None:
         if self._results is not None:
-            print(line, file=self._results, flush=True)
+            try:
+                self._results.write(line.encode() + b"\n")
+            except OSError as error:
+                self._reporter.error(f"the file of results cannot be written: {error.strerror}; the queue has them")
+                self._results = None
         if self._json_lines:
             try:
                 print(line, flush=True)

@@ -237,7 +237,9 @@ class Queue:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, QueueError):
+                raise
             raise QueueError(
                 f"{self.path}: the queue cannot be used: {error}", cure="check its disk; no finished job is lost"
             ) from error
