@@ -60,7 +60,7 @@ def at_end(act: Callable[[], None]) -> None:
 def install(phase: str = "starting") -> None:
     """Handle the signals from now on; call it in the main thread. A signal that is ignored (``nohup``) stays ignored."""
     _state.phase, _state.is_handled, _state.held, _state.exit_code = phase, False, 0, EXIT_CODE
-    _state.is_raised = False
+    _state.is_raised = _state.is_patient = False
     for number in _SIGNALS:
         if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             _before[number] = signal.signal(number, _handle)

@@ -218,6 +218,29 @@ def test_a_killed_batch_goes_on(clips: Path, undisturbed: dict[str, bytes], tmp_
     assert {line["state"] for line in lines} == {"done"}
 
 
+@pytest.mark.slow
+def test_random_kills_of_a_batch(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    """20 kills, each a random time after the start of a run; a run that ends before its kill starts the batch anew."""
+    chance = random.Random(7)
+    mark = f"BATCH_TEST_{random.Random(str(tmp_path)).getrandbits(64):x}"
+    round_, kills = 0, 0
+    while kills < 20:
+        out = tmp_path / f"out{round_}"
+        with subprocess.Popen(_command(clips, out), env=os.environ | {mark: "1"}, stdout=subprocess.DEVNULL) as process:
+            try:
+                process.wait(chance.uniform(0.5, 8))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+        wait_until(lambda: not processes_with(mark), "no process remains")
+        if process.returncode == 0:
+            assert _files(out) == undisturbed
+            round_ += 1
+    done = _batch(clips, out)
+    assert done.code == 0, done.err
+    assert _files(out) == undisturbed
+
+
 def test_a_full_disk(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """The output folder is a disk of its own, in a mount namespace: first full, then larger; last its state is read-only."""
     disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
