@@ -98,8 +98,9 @@ def _spec(one: Listed, number: int, rules: Submission) -> JobSpec:
     unknown = sorted(one.options.keys() - rules.known)
     if unknown:
         raise UsageError(f"{one.where}: {unknown[0]} is no option of a job", cure="use the options of gpu-saliency encode")
+    shared = {name: _absolute(name, value, Path.cwd()) for name, value in rules.options.items()}
     own = {name: _absolute(name, value, one.base) for name, value in one.options.items()}
-    options = {name: value for name, value in (dict(rules.options) | own).items() if value is not False}
+    options = {name: value for name, value in (shared | own).items() if value is not False}
     options.setdefault("threads", str(rules.threads))
     name = one.output or fill_template(rules.template, one.source, one.folder, number, options, rules.known)
     output = os.path.normpath(rules.out_dir / name)

@@ -71,7 +71,8 @@ class Queue:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        with contextlib.suppress(sqlite3.Error):  # what was committed is in the log
+            self._db.close()
 
     def add(self, specs: Iterable[tuple[JobSpec, str | None]]) -> list[int]:
         """Add jobs, each with the state of its source's file, all in one transaction; returns their numbers.
