@@ -243,7 +243,7 @@ def test_random_kills_of_a_batch(clips: Path, undisturbed: dict[str, bytes], tmp
 
 @pytest.mark.parametrize("has_queue", [True, False])
 def test_a_full_disk(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path, has_queue: bool) -> None:
-    """The output folder is on a disk of its own, with or without the queue, that is full in the first run and larger in the second."""
+    """The outputs are on a disk of their own, with or without the queue; it is full in the first run and larger in the second."""
     disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
     disk.mkdir()
     command = " ".join(_command(clips, out, *(() if has_queue else ("--queue", tmp_path / "queue.sqlite"))))
