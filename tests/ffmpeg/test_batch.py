@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from waiting import HANG_SECONDS, wait_until
 
 from gpu_saliency.batch.place import STATE_FOLDER, Place
 from gpu_saliency.batch.queue.queue import Queue, QueueError
+from gpu_saliency.batch.queue.row import Job
 
 QUICK = ("--preset", "ultrafast", "--every", "12", "--prove", "none", "--no-equal-size", "--no-cache", "--threads", "1")
 """Options of short jobs: little analysis, and no further encodes."""
@@ -164,13 +164,17 @@ def test_limits_of_a_job(clips: Path, tmp_path: Path) -> None:
     assert _files(tmp_path / "out") == {}
 
 
-def _wait_for_work(process: subprocess.Popen[bytes], place: Place, count: Callable[[], int], least: int) -> None:
-    """Wait until the run of ``process`` has at least ``least`` jobs in a state."""
+def _jobs(place: Place) -> list[Job]:
+    """The jobs in a queue that may not be there yet."""
+    try:
+        with Queue(place.queue, create=False) as queue:
+            return queue.jobs()
+    except QueueError:
+        return []
 
-    def is_there() -> bool:
-        return place.lock.exists() and place.lock.read_text() == str(process.pid) and count() >= least
 
-    wait_until(is_there, "the run is that far", alive=lambda: process.poll() is None)
+def _is_alive(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
 
 
 def test_a_killed_batch_goes_on(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
@@ -180,16 +184,6 @@ def test_a_killed_batch_goes_on(clips: Path, undisturbed: dict[str, bytes], tmp_
     mark = f"BATCH_TEST_{random.Random(str(tmp_path)).getrandbits(64):x}"
     environment = os.environ | {"TMPDIR": str(temporary), mark: "1"}
     place = Place.of(out)
-
-    def count(*states: str) -> int:
-        if not place.queue.exists():
-            return 0
-        try:
-            with Queue(place.queue, create=False) as queue:
-                return sum(queue.counts().get(state, 0) for state in states)
-        except QueueError:  # it is just being made
-            return 0
-
     finished: dict[str, tuple[int, int]] = {}
 
     def check_unchanged() -> None:
@@ -197,16 +191,28 @@ def test_a_killed_batch_goes_on(clips: Path, undisturbed: dict[str, bytes], tmp_
             facts = path.stat().st_ino, path.stat().st_mtime_ns
             assert finished.setdefault(path.name, facts) == facts
 
-    for number, state in ((signal.SIGKILL, "running/encode"), (signal.SIGKILL, "done"), (signal.SIGTERM, "running")):
-        least = count("done") + 1 if state == "done" else 1
+    def runs(job: Job, process: subprocess.Popen[bytes]) -> bool:
+        return job.state == "running" and job.owner is not None and job.owner.pid == process.pid
+
+    def is_done() -> int:
+        return sum(job.state == "done" for job in _jobs(place))
+
+    for number, moment in ((signal.SIGKILL, "encode"), (signal.SIGKILL, "done"), (signal.SIGTERM, "running")):
+        before = is_done()
         with subprocess.Popen(_command(clips, out, "--encode-workers", 1), env=environment, stdout=subprocess.DEVNULL) as process:
-            _wait_for_work(process, place, partial(count, state), least)
+
+            def has_come(process: subprocess.Popen[bytes] = process, moment: str = moment, before: int = before) -> bool:
+                if moment == "done":
+                    return is_done() > before
+                return any(runs(job, process) and moment in ("running", job.stage) for job in _jobs(place))
+
+            wait_until(has_come, moment, alive=partial(_is_alive, process))
             process.send_signal(number)
-        # A run whose last job was running when the signal came has nothing left.
+        # A run whose last jobs were running when the signal came has nothing left.
         assert process.returncode in ((-9,) if number == signal.SIGKILL else (130, 0))
         wait_until(lambda: not processes_with(mark), "no process remains")
         check_unchanged()
-    assert count("running") == 0
+    assert all(job.state != "running" for job in _jobs(place))
     assert strays(temporary) == []
     done = _batch(clips, out, TMPDIR=str(temporary))
     assert done.code == 0, done.err
@@ -241,7 +247,7 @@ def test_random_kills_of_a_batch(clips: Path, undisturbed: dict[str, bytes], tmp
     assert _files(out) == undisturbed
 
 
-@pytest.mark.parametrize("has_queue", [True, False])
+@pytest.mark.parametrize("has_queue", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_full_disk(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path, has_queue: bool) -> None:
     """The outputs are on a disk of their own, with or without the queue; it is full in the first run and larger in the second."""
     disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
