@@ -98,7 +98,13 @@ def test_names_of_outputs() -> None:
 
 
 def test_options_are_those_of_encode_and_are_checked(tmp_path: Path) -> None:
-    options = {"crf": "30.5", "encoder": "libx265", "no-audio": True, "saliency-offset": "-3", "threads": "2"}
+    options: dict[str, str | bool] = {
+        "crf": "30.5",
+        "encoder": "libx265",
+        "no-audio": True,
+        "saliency-offset": "-3",
+        "threads": "2",
+    }
     spec = JobSpec(str(tmp_path / "-a.mp4"), str(tmp_path / "o.mp4"), options)
     assert JobSpec.from_json(spec.to_json()) == spec
     call = parse_job(spec)
