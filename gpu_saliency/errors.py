@@ -13,6 +13,7 @@
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
+    │   └── QueueError                   73  the queue of a batch cannot be read or written
     ├── EncodeError                      74  ffmpeg failed, or its output is not as requested
     └── Interrupted                     130  Ctrl-C, SIGTERM or SIGHUP
 """
@@ -191,6 +192,10 @@ class ToolMissingError(GpuSaliencyError, RuntimeError):
 class OutputError(GpuSaliencyError, OSError):
     exit_code = 73
     kind = "output"
+
+
+class QueueError(OutputError):
+    pass
 
 
 class EncodeError(GpuSaliencyError, RuntimeError):

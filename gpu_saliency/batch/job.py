@@ -37,13 +37,6 @@ class JobSpec:
         """What two jobs must not share: a hash of the output's path."""
         return hashlib.sha256(os.fsencode(self.output)).hexdigest()
 
-    def arguments(self) -> list[str]:
-        """The arguments of ``gpu-saliency encode`` for this job."""
-        words = ["--src", self.source, "--output", self.output]
-        for name, value in self.options.items():
-            words += [f"--{name}"] if value is True else [f"--{name}={value}"]
-        return words
-
     def in_shard(self, index: int, count: int) -> bool:
         """Whether this job belongs to shard ``index``, 1..``count``; the output's path decides."""
         return int(self.place[:15], 16) % count == index - 1

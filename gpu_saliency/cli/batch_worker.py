@@ -35,13 +35,21 @@ def _parser() -> typer.core.TyperCommand:
 def parse_job(spec: JobSpec) -> EncodeCall:
     """Read a job's options as ``encode`` does. Raises `UsageError`."""
     try:
-        call = _parser().main(spec.arguments(), prog_name="encode", standalone_mode=False)
+        call = _parser().main(_arguments(spec), prog_name="encode", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):  # see `gpu_saliency.cli._run`
             raise
         raise UsageError(shortened(error.format_message()), cure="see gpu-saliency encode --help") from None
     assert isinstance(call, EncodeCall)
     return call
+
+
+def _arguments(spec: JobSpec) -> list[str]:
+    """The arguments of ``encode`` for a job."""
+    words = ["--src", spec.source, "--output", spec.output]
+    for name, value in spec.options.items():
+        words += [f"--{name}"] if value is True else [f"--{name}={value}"]
+    return words
 
 
 def make_request(spec: JobSpec, replaces: bool) -> EncodeRequest:

@@ -24,8 +24,9 @@ from schemas import validator
 from waiting import HANG_SECONDS, wait_until
 
 from gpu_saliency.batch.place import STATE_FOLDER, Place
-from gpu_saliency.batch.queue.queue import Queue, QueueError
+from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
+from gpu_saliency.errors import QueueError
 
 QUICK = ("--preset", "ultrafast", "--every", "12", "--prove", "none", "--no-equal-size", "--no-cache", "--threads", "1")
 """Options of short jobs: little analysis, and no further encodes."""

@@ -17,8 +17,8 @@ from waiting import wait_until
 from gpu_saliency.batch.job import JobSpec
 from gpu_saliency.batch.outcome import FINAL, FULL, LONGEST_WAIT, PASSING, judge, kind_of
 from gpu_saliency.batch.queue.owner import Owner, only_run
-from gpu_saliency.batch.queue.queue import Queue, QueueError
-from gpu_saliency.errors import EncodeError, OutputError, SourceError, ToolMissingError, UsageError
+from gpu_saliency.batch.queue.queue import Queue
+from gpu_saliency.errors import EncodeError, OutputError, QueueError, SourceError, ToolMissingError, UsageError
 
 _IMPORTS = """
 import sys

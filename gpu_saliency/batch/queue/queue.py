@@ -19,7 +19,7 @@ from typing import Any
 from gpu_saliency.batch.job import JobSpec
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.row import BAD, Job
-from gpu_saliency.errors import OutputError
+from gpu_saliency.errors import QueueError
 
 VERSION = 1
 STAGES = ("plan", "encode")
@@ -36,10 +36,6 @@ CREATE INDEX next ON jobs (state, stage, id);
 PRAGMA user_version = {VERSION};
 """
 _RESET = "state = 'queued', stage = 'plan', tries = 0, not_before = 0, cancel = 0, error = NULL, last_words = NULL, result = NULL"
-
-
-class QueueError(OutputError):
-    """The database cannot be read or written: the disk is full or read-only, or the file is damaged."""
 
 
 class Queue:
