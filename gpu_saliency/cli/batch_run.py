@@ -51,7 +51,9 @@ def run_batch(
         stack.enter_context(only_run(place.lock))
         queue = stack.enter_context(Queue(place.queue))
         results = _open_results(work.results, stack)
-        engine = LocalPool(MODULE, [str(report.stall_timeout)], {"plan": sizes.plan, "encode": sizes.encode}, limits)
+        workers = {"plan": sizes.plan, "encode": sizes.encode}
+        names_gpus = "gpu" in shared or any("gpu" in one.options for one in listed.jobs)
+        engine = LocalPool(MODULE, [str(report.stall_timeout)], workers, limits, spreads_gpus=not names_gpus)
         stack.callback(engine.close)
         view = BatchView(reporter, json_lines=report.as_json, results=results)
         settings = RunSettings(place.maps, work.tries, ahead=max(2, 2 * sizes.encode))

@@ -38,13 +38,18 @@ class Limits:
 class LocalPool:
     """Workers for each stage; an `Engine`."""
 
-    def __init__(self, module: str, arguments: list[str], sizes: dict[str, int], limits: Limits) -> None:
-        """``module`` is the program of a worker, ``sizes`` the most workers of each stage."""
+    def __init__(
+        self, module: str, arguments: list[str], sizes: dict[str, int], limits: Limits, *, spreads_gpus: bool = True
+    ) -> None:
+        """``module`` is the program of a worker, ``sizes`` the most workers of each stage.
+
+        ``spreads_gpus`` gives each plan worker one of several GPUs for itself; without it the jobs choose.
+        """
         self._module, self._arguments, self._sizes, self._limits = module, arguments, sizes, limits
         self._workers: list[Worker] = []
         self._events: queue.SimpleQueue[tuple[Worker, Report | None] | None] = queue.SimpleQueue()
         self._checked = 0.0
-        self._gpus = gpu_count()
+        self._gpus = gpu_count() if spreads_gpus else 0
 
     def free(self, stage: str) -> int:
         return self._sizes[stage] - sum(1 for one in self._workers if one.stage == stage and one.order is not None)
@@ -63,7 +68,7 @@ class LocalPool:
         worker.give(order)
 
     def _variables(self, stage: str, slot: int) -> dict[str, str]:
-        """Each plan worker has one GPU for itself where there are several."""
+        """The variables of a worker: which GPU a plan worker has, where there are several."""
         if stage != "plan" or self._gpus < 2 or self._sizes[stage] < 2:
             return {}
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(self._gpus)))).split(",")
