@@ -106,6 +106,9 @@ class BatchRun:
                 job = self._queue.claim(stage, self._owner)
                 if job is None:
                     break
+                if job.cancel:  # while its plan ran
+                    self._failed(job, lost_error("cancelled"), PASSING, (), is_over=True)
+                    continue
                 if stage == "encode":
                     job = replace(job, before=file_state(job.spec.output))
                     self._queue.note_before(job.id, job.before)
