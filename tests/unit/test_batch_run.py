@@ -194,7 +194,12 @@ def test_cancelled_jobs(bench: Bench) -> None:
     bench.queue.cancel([3])
     engine = ScriptedEngine()
     with Queue(bench.queue.path) as other:
-        engine.on_start = lambda order: other.cancel([1] if order.job == 1 else [99]) and None
+
+        def cancel(order: Order) -> None:
+            if order.job == 1:
+                other.cancel([1])
+
+        engine.on_start = cancel
         bench.run(engine).run()
     assert bench.states == ["cancelled", "done", "cancelled"]
     assert ("a", "cancelled") in bench.view.ends
