@@ -11,7 +11,7 @@ from gpu_saliency.analysis.sidecar import sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import VERIFY, check_destination
-from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
+from gpu_saliency.errors import OutputError, SidecarError, setting, unknown_choice
 from gpu_saliency.files import check_folder, check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.publishing import check_replaceable, exists
@@ -49,9 +49,9 @@ class EncodeRequest:
 
     def __post_init__(self) -> None:
         if self.verify not in VERIFY:
-            raise UsageError("unknown", setting="verify", value=self.verify, cure="one of " + ", ".join(VERIFY))
+            raise unknown_choice("verify", self.verify, VERIFY)
         if self.prove not in PROVE:
-            raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
+            raise unknown_choice("prove", self.prove, PROVE)
         offset_is_given = self.policy.offset != DEFAULT_OFFSET
         self.intent.check_with(crf=self.encode.crf, bitrate=self.encode.bitrate, offset_is_given=offset_is_given)
 

@@ -7,6 +7,7 @@ import errno
 import functools
 import importlib
 import json
+import os
 import re
 import sys
 import traceback
@@ -16,19 +17,17 @@ from typing import Any
 import typer
 
 from gpu_saliency._version import __version__
-from gpu_saliency.cli.reporter import CliReporter
+from gpu_saliency.cli.help_texts import epilog
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError, shortened
+from gpu_saliency.cli.usage import as_usage_error
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.process.streams import StdoutClosed, guarded
 from gpu_saliency.texts import hide_secrets, printable
 
-EXIT_CODES = """
-Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
-66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device · 70 internal error ·
-73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
-"""
-
+_NAME = "gpu-saliency"
+_COMPLETE = "_GPU_SALIENCY_COMPLETE"
+"""The variable by which a shell asks for a completion."""
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
@@ -44,7 +43,7 @@ def _show_version(value: bool) -> None:
 
 
 def _program(
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(False, "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass
 
@@ -52,18 +51,19 @@ def _program(
 def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
     """Build the command line with these ``commands``; importing all of them takes most of the time of a start."""
     app = typer.Typer(
-        name="gpu-saliency",
+        name=_NAME,
         help="Encode video with more bits where people look, and prove it from the output.",
-        epilog=EXIT_CODES,
+        epilog=epilog(None),
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     app.callback()(_program)
     for name in commands:
         function = getattr(importlib.import_module(f"gpu_saliency.cli.{_MODULES[name]}"), _MODULES[name])
-        app.command(name, epilog=EXIT_CODES, help="The same as encode." if name == "recommend-saliency" else None)(function)
+        app.command(name, epilog=epilog(name), help="The same as encode." if name == "recommend-saliency" else None)(function)
     return app
 
 
@@ -102,8 +102,16 @@ def _run() -> int:
     """Run the command; returns the exit code."""
     try:
         guard.start()
-        named = [word for word in sys.argv[1:2] if word in _MODULES]
-        code = make_app(named or _MODULES)(standalone_mode=False)
+        words = sys.argv[1:]
+        if words in (["--version"], ["-V"]):
+            print(f"gpu-saliency {__version__}", flush=True)
+            return 0
+        named = [word for word in words[:1] if word in _MODULES]
+        app = make_app(named or _MODULES)
+        if (not words and _COMPLETE not in os.environ) or words[len(named) :] in (["--help"], ["-h"]):
+            _show_help(app, named)
+            return 0 if words else UsageError.exit_code
+        code = app(standalone_mode=False, prog_name=_NAME)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
         sys.stdout.flush()
@@ -122,12 +130,27 @@ def _run() -> int:
             return _fail(lacking)
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
-            return _fail(UsageError(shortened(error.format_message()), cure="see --help"))
+            return _fail(as_usage_error(error, sys.argv[1:]))
         sys.stderr.write(printable(hide_secrets(traceback.format_exc()), keep="\n"))
         return _fail(
             GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
         )
     return code if isinstance(code, int) else 0
+
+
+def _show_help(app: typer.Typer, named: list[str]) -> None:
+    """Print the help of the whole program, or of the command that is ``named``.
+
+    To parse ``--help``, Typer imports pydantic, which takes a fifth of the time.
+    """
+    command: Any = typer.main.get_command(app)
+    context = command.context_class(command, info_name=_NAME, **command.context_settings)
+    for name in named:
+        command = command.get_command(context, name)
+        context = command.context_class(command, info_name=name, parent=context, **command.context_settings)
+    text = command.get_help(context)
+    if text:
+        print(text)
 
 
 _LIMITS = {
@@ -153,6 +176,8 @@ def _lacking(error: BaseException) -> ToolMissingError | None:
 
 
 def _fail(error: GpuSaliencyError) -> int:
+    from gpu_saliency.cli.reporter import CliReporter
+
     signals.finishing()
     reporter = CliReporter()
     if "--json" in sys.argv:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gpu_saliency.choices import DEFAULT_FFMPEG
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import FfmpegBin, RunOptions
 from gpu_saliency.cli.rows import Rows, format_rows
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.doctor import DoctorReport, EncoderReport, examine
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.errors import ToolMissingError
+
+if TYPE_CHECKING:
+    from gpu_saliency.doctor import DoctorReport, EncoderReport
 
 
 @with_groups
 def doctor(ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG, *, report: RunOptions) -> None:
     """Check which encoders and devices work on this machine, with a test encode for each encoder."""
+    from gpu_saliency.doctor import examine
+
     with report.reporter().stage("testing each encoder"):
         found = examine(ffmpeg_bin, spell=spell_flag)
     report.show(found.to_json(), format_rows(_rows(found)))

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gpu_saliency.choices import PROVE, VERIFY
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.encode_options import EncodeOptions
+from gpu_saliency.cli.in_out import SourceAndOutput
 from gpu_saliency.cli.intent_options import IntentOptions
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, Src, StrictSource, overwrite_option
+from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
-from gpu_saliency.cli.show_encode import encode_lines
-from gpu_saliency.dryrun import dry_run
-from gpu_saliency.pipeline import encode_clip
-from gpu_saliency.request import EncodeRequest
-from gpu_saliency.results import DryRunResult, EncodeResult
 
 
 @with_groups
 def encode(
     *,
-    src: Src,
-    output: Annotated[
-        Path, typer.Option(help="Encoded output; its suffix selects the container, such as .mp4 or .mkv.", rich_help_panel=ENCODE)
-    ],
+    files: SourceAndOutput,
     source: SourceOptions,
     plan: PlanOptions,
     settings: EncodeOptions,
@@ -36,12 +30,18 @@ def encode(
     sidecar: SidecarPath = None,
     prove: Annotated[
         str,
-        typer.Option(help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.", rich_help_panel=RUN),
+        typer.Option(
+            help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.",
+            autocompletion=of(PROVE),
+            rich_help_panel=RUN,
+        ),
     ] = "excerpt",
     verify: Annotated[
         str,
         typer.Option(
-            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.", rich_help_panel=RUN
+            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.",
+            autocompletion=of(VERIFY),
+            rich_help_panel=RUN,
         ),
     ] = "quick",
     no_equal_size: Annotated[
@@ -59,11 +59,18 @@ def encode(
     report: RunOptions,
 ) -> None:
     """Detect salient regions and encode the clip with more bits there."""
+    from gpu_saliency.cli.show_encode import encode_lines
+    from gpu_saliency.dryrun import dry_run
+    from gpu_saliency.pipeline import encode_clip
+    from gpu_saliency.request import EncodeRequest
+    from gpu_saliency.results import DryRunResult, EncodeResult
+
+    src = files.path()
     request = EncodeRequest(
         policy=plan.policy(allows_auto=True),
         analysis=analysis.settings(gpu),
         clip=source.probe(src),
-        output=output,
+        output=files.target(src, settings.encoder),
         encode=settings.settings(),
         intent=intent.intent(auto_offset=plan.is_auto),
         sidecar=sidecar,

@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.process.stalls import DEFAULT_SECONDS, set_stall_timeout
 from gpu_saliency.process.streams import StdoutClosed, StdoutError
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.frame_rate import parse_frame_rate
-from gpu_saliency.source.probe import probe_clip
-from gpu_saliency.source.time_codes import used_range
 from gpu_saliency.texts import printable
+
+if TYPE_CHECKING:
+    from gpu_saliency.cli.reporter import CliReporter
+    from gpu_saliency.source.clip import Clip
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
 """Panels of the help page."""
 
-Src = Annotated[
-    Path, typer.Option("--src", help="Source clip: any container that ffmpeg reads, .y4m, or raw .yuv.", rich_help_panel=SOURCE)
-]
 SidecarPath = Annotated[
     Path | None,
     typer.Option("--sidecar", help="Reuse this saliency sidecar if it exists; write it otherwise.", rich_help_panel=SALIENCY),
@@ -54,7 +50,7 @@ StrictSource = Annotated[
 
 def overwrite_option(file: str, panel: str | None = None) -> Any:
     """Declare ``--overwrite`` for a command; ``file`` names its output in the help text."""
-    return typer.Option("--overwrite", help=f"Replace an existing {file}.", rich_help_panel=panel)
+    return typer.Option("--overwrite", "-y", help=f"Replace an existing {file}.", rich_help_panel=panel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +75,9 @@ class RawOptions:
         return self._probe(path, (0.0, 0.0), None)
 
     def _probe(self, path: Path, used: tuple[float, float], video_stream: int | None) -> Clip:
+        from gpu_saliency.source.frame_rate import parse_frame_rate
+        from gpu_saliency.source.probe import probe_clip
+
         rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
         return probe_clip(
             path,
@@ -113,6 +112,8 @@ class RangeOptions:
 
     def used(self) -> tuple[float, float]:
         """Start and duration in seconds; a duration of 0 goes to the end. Raises `UsageError`."""
+        from gpu_saliency.source.time_codes import used_range
+
         return used_range(self.start, self.end, self.duration)
 
 
@@ -148,7 +149,7 @@ class RunOptions:
     """Options for the output of a command: progress on stderr, the result on stdout."""
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
     stall_timeout: Annotated[
         float,
         typer.Option(
@@ -162,6 +163,8 @@ class RunOptions:
 
     def reporter(self) -> CliReporter:
         """Make the reporter that shows progress on stderr."""
+        from gpu_saliency.cli.reporter import CliReporter
+
         return CliReporter(quiet=self.quiet)
 
     def show(self, result: dict[str, Any], text: str, *, has_output: bool = False) -> None:
