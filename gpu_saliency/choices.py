@@ -64,6 +64,8 @@ HARDWARE_ENCODERS = ("h264_qsv", "hevc_qsv", "h264_vaapi", "hevc_vaapi", "h264_n
 ENCODERS = (*SOFTWARE_DEFAULTS, *HARDWARE_ENCODERS)
 ANALYSIS_FPS = 4
 """Maps per second of clip."""
+PROGRESS = ("auto", "plain", "json", "none")
+"""How progress is shown on stderr: bars on a terminal and lines elsewhere, lines, JSON objects, nothing."""
 MAX_SIDE = 16384
 """Largest width and height of a clip in pixels."""
 

@@ -90,6 +90,7 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt), signals.working():
             try:
                 code = _run()
+                _end_report(code)
             finally:
                 signals.finishing()
                 children.kill_all()
@@ -179,14 +180,20 @@ def _fail(error: GpuSaliencyError) -> int:
     from gpu_saliency.cli.reporter import CliReporter
 
     signals.finishing()
-    reporter = CliReporter()
+    reporter = CliReporter.current or CliReporter()
     if "--json" in sys.argv:
         try:
             print(json.dumps({"error": error.to_json(spell_flag)}, indent=2), flush=True)
         except OutputError as second:
             if not isinstance(second, StdoutClosed):
                 reporter.error(second.line(spell_flag))
-    for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
-        reporter.say(f"ffmpeg: {word}")
-    reporter.error(error.line(spell_flag))
+    reporter.fail(error)
     return error.exit_code
+
+
+def _end_report(code: int) -> None:
+    """End the log of the run; a later run in this process has a reporter of its own."""
+    module = sys.modules.get("gpu_saliency.cli.reporter")
+    if module is not None and module.CliReporter.current is not None:
+        module.CliReporter.current.end(code)
+        module.CliReporter.current = None

@@ -83,4 +83,4 @@ def encode(
     )
     reporter = report.reporter()
     result: EncodeResult | DryRunResult = dry_run(request, reporter) if dry else encode_clip(request, reporter)
-    report.show(result.to_json(), "\n".join(encode_lines(result)), has_output=not dry)
+    report.show(result.to_json(), "\n".join(encode_lines(result, verbose=report.verbose)), has_output=not dry)

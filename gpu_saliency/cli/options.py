@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpu_saliency.choices import PROGRESS, one_of
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.spelling import spell_flag
+from gpu_saliency.errors import unknown_choice
 from gpu_saliency.process.stalls import DEFAULT_SECONDS, set_stall_timeout
 from gpu_saliency.process.streams import StdoutClosed, StdoutError
 from gpu_saliency.texts import printable
@@ -150,6 +154,24 @@ class RunOptions:
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Show details too: paths, reasons, the commands that run.", rich_help_panel=RUN),
+    ] = False
+    progress: Annotated[
+        str,
+        typer.Option(
+            help="Show progress on stderr as " + one_of(PROGRESS) + "; auto: bars on a terminal, lines elsewhere.",
+            autocompletion=of(PROGRESS),
+            rich_help_panel=RUN,
+        ),
+    ] = PROGRESS[0]
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add what happens to this file, as text, or as JSON lines for .jsonl.", show_default=False, rich_help_panel=RUN
+        ),
+    ] = None
     stall_timeout: Annotated[
         float,
         typer.Option(
@@ -158,14 +180,22 @@ class RunOptions:
     ] = DEFAULT_SECONDS
 
     def __post_init__(self) -> None:
-        """Set the stall limit before the command begins. Raises `UsageError`."""
+        """Set the stall limit and open the log before the command begins. Raises `UsageError` or `OutputError`."""
         set_stall_timeout(self.stall_timeout)
+        if self.progress not in PROGRESS:
+            raise unknown_choice("progress", self.progress, PROGRESS)
+        if self.log_file is not None or self.progress == "json":
+            self.reporter()
 
     def reporter(self) -> CliReporter:
-        """Make the reporter that shows progress on stderr."""
+        """The reporter that shows progress on stderr."""
+        return self._reporter
+
+    @functools.cached_property
+    def _reporter(self) -> CliReporter:
         from gpu_saliency.cli.reporter import CliReporter
 
-        return CliReporter(quiet=self.quiet)
+        return CliReporter(quiet=self.quiet, verbose=self.verbose, progress=self.progress, log_file=self.log_file)
 
     def show(self, result: dict[str, Any], text: str, *, has_output: bool = False) -> None:
         """Print ``result`` as JSON with ``--json``, and ``text`` otherwise.

@@ -49,6 +49,7 @@ def plan(
     from gpu_saliency.analysis.load import find_saliency
     from gpu_saliency.analysis.sidecar import save_sidecar, sidecar_beside
     from gpu_saliency.analysis.source_notes import report_source
+    from gpu_saliency.cli.show_encode import counted, plan_text, reused_text
     from gpu_saliency.encode.source_log import LogCheck
     from gpu_saliency.files import check_output, restored_after_error
     from gpu_saliency.plan.build import build_roi_plan
@@ -89,11 +90,12 @@ def plan(
         "warnings": reporter.warnings,
     }
     text = (
-        f"{printable(str(path))}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
-        f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
+        f"{printable(str(path))}: {size:,} bytes, {counted(found.frame_count, 'frame')}, "
+        f"{counted(found.analysis.sampled_frames, 'map')}, {stats.rows}x{stats.cols} blocks\n"
+        f"plan: {plan_text(policy, stats)}"
     )
     if saliency.reused:
-        text += f"\nthe maps were reused from {printable(str(saliency.reused_from))}"
+        text += f"\nthe maps were {printable(reused_text(saliency.reused_from, verbose=report.verbose))}"
     report.show(result, text if exported is None else f"{text}\n{printable(str(exported))}: the plan as {export}", has_output=True)
 
 

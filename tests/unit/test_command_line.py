@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, HARDWARE, SOFTWARE
 from gpu_saliency.plan import policy, segments
 from gpu_saliency.plan.export import EXPORTS
 from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
+from gpu_saliency.progress import state_text
 from gpu_saliency.request import PROVE
 from gpu_saliency.source.clip import MAX_SIDE
 from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS
@@ -128,3 +130,44 @@ def test_without_arguments_the_help_is_shown_and_nothing_else() -> None:
 )
 def test_the_default_output_is_beside_the_source_in_a_container_that_fits(source: str, encoder: str, output: str) -> None:
     assert default_output(Path(source), encoder) == Path(output)
+
+
+def test_logs_are_added_to_and_no_other_file_is(tmp_path: Path) -> None:
+    """Two runs that fail add to one log each, as text and as JSON lines; a video is refused and unchanged."""
+    text, lines, video = tmp_path / "run.log", tmp_path / "run.jsonl", tmp_path / "clip.mp4"
+    video.write_bytes(b"\0\0\0\x18ftypmp42")
+    for log in (text, lines, text, lines):
+        assert run("plan", tmp_path / "none.mp4", "--log-file", log).code == 66
+    assert text.read_text().count("error: ") == 2
+    assert text.read_text().startswith("# gpu-saliency log\n")
+    events = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [one["event"] for one in events] == ["start", "error", "end"] * 2
+    assert events[1]["kind"] == "source-missing"
+    assert events[2]["exit_code"] == 66
+    refused = run("plan", tmp_path / "none.mp4", "--log-file", video)
+    assert refused.code == 73
+    assert "is not a log of gpu-saliency" in refused.err
+    assert video.read_bytes() == b"\0\0\0\x18ftypmp42"
+
+
+def test_progress_as_json_is_all_that_is_on_stderr(tmp_path: Path) -> None:
+    told = run("encode", tmp_path / "none.mp4", "--progress", "json")
+    events = [json.loads(line) for line in told.err.splitlines()]
+    assert [one["event"] for one in events] == ["start", "error", "end"]
+    assert run("encode", "--progress", "jsno").err == "ERROR: --progress jsno: unknown, did you mean json? (one of " + (
+        "auto, plain, json, none)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "text"),
+    [
+        (0, None, 0.1, ""),
+        (0, 100, 5.0, "0 %"),
+        (404, 1492, 3.4, "27 %, 119 fps, 0:09 left"),
+        (5, 20, 10.0, "25 %, 0.5 fps, 0:30 left"),
+        (3600, 90000, 3600.0, "4 %, 1.0 fps, 24:00:00 left"),
+    ],
+)
+def test_progress_says_percent_rate_and_time_left(done: int, total: int | None, seconds: float, text: str) -> None:
+    assert state_text(done, total, seconds) == text
