@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ from gpu_saliency.process.streams import StdoutClosed, StdoutError
 from gpu_saliency.texts import printable
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gpu_saliency.cli.reporter import CliReporter
     from gpu_saliency.source.clip import Clip
 
@@ -197,12 +200,15 @@ class RunOptions:
 
         return CliReporter(quiet=self.quiet, verbose=self.verbose, progress=self.progress, log_file=self.log_file)
 
-    def show(self, result: dict[str, Any], text: str, *, has_output: bool = False) -> None:
-        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise.
+    def show(self, result: dict[str, Any], text: str, *, has_output: bool = False, styled: Text | None = None) -> None:
+        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise; on a terminal as ``styled``, the same with colours.
 
         Raises `StdoutError` if stdout cannot be written; a warning where the command ``has_output``, which is complete.
         """
         try:
+            if styled is not None and not self.as_json and sys.stdout.isatty():
+                _print_styled(styled)
+                return
             print(json.dumps(result, indent=2) if self.as_json else printable(text, keep="\n"), flush=True)
         except StdoutClosed:
             return
@@ -210,3 +216,9 @@ class RunOptions:
             if not has_output:
                 raise
             self.reporter().warn(f"{error.line(spell_flag)}; the output file is complete")
+
+
+def _print_styled(text: Text) -> None:
+    from rich.console import Console
+
+    Console().print(text, soft_wrap=True)

@@ -51,7 +51,7 @@ def test_result(clip: Path, tmp_path: Path, verb: str) -> None:
 
 def test_off_a_terminal_results_go_to_stdout_and_nothing_to_stderr(clip: Path, tmp_path: Path) -> None:
     done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none", "--device", "cpu")
-    assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, 48 frames$", done.out, re.MULTILINE)
+    assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, \d+ kbit/s of all streams, 2.0 s, 48 frames$", done.out, re.MULTILINE)
     assert done.err == ""
 
 
