@@ -31,7 +31,7 @@ _COMPLETE = "_GPU_SALIENCY_COMPLETE"
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
-    **{name: name for name in ("plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
+    **{name: name for name in ("plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache", "config")},
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 
@@ -68,14 +68,15 @@ def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
 
 
 @functools.cache
-def _whole_app() -> typer.Typer:
+def whole_app() -> typer.Typer:
+    """The command line with all commands."""
     return make_app()
 
 
 def __getattr__(name: str) -> Any:
     """``app``, the command line with all commands, is built when it is first used."""
     if name == "app":
-        return _whole_app()
+        return whole_app()
     raise AttributeError(f"module {__name__} has no attribute {name}")
 
 

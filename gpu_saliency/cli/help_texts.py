@@ -24,6 +24,7 @@ _BY_COMMAND = {
     "bench": _OF_FILES,
     "doctor": (0, 64, 69, 70, 130),
     "cache": (0, 64, 70, 73, 130),
+    "config": (0, 64, 70, 73, 130),
 }
 """The exit codes of commands that have not all of them."""
 
@@ -48,6 +49,7 @@ _EXAMPLES = {
     ),
     "doctor": (("", "what works on this machine"),),
     "bench": (("clip.mp4", ""),),
+    "config": (("show", ""), ("init", "writes a first one")),
     "cache": (("show", ""), ("prune --limit 500M", "")),
 }
 _FIRST_STEPS = (

@@ -13,6 +13,7 @@ import typer
 
 from gpu_saliency.choices import PROGRESS, one_of
 from gpu_saliency.cli.complete import of
+from gpu_saliency.cli.config_options import config_json, take_config, take_profile
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import unknown_choice
 from gpu_saliency.process.stalls import DEFAULT_SECONDS, set_stall_timeout
@@ -157,6 +158,26 @@ class RunOptions:
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take defaults from this TOML file.",
+            show_default="the user's, see gpu-saliency config",
+            is_eager=True,
+            callback=take_config,
+            rich_help_panel=RUN,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Take defaults from this profile of the config file too.",
+            show_default=False,
+            is_eager=True,
+            callback=take_profile,
+            rich_help_panel=RUN,
+        ),
+    ] = None
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Show details too: paths, reasons, the commands that run.", rich_help_panel=RUN),
@@ -205,6 +226,10 @@ class RunOptions:
 
         Raises `StdoutError` if stdout cannot be written; a warning where the command ``has_output``, which is complete.
         """
+        used = config_json()
+        if used is not None:
+            result = result | {"config": used}
+            self.reporter().detail(f"config {used['path']}: {used['settings']}")
         try:
             if styled is not None and not self.as_json and sys.stdout.isatty():
                 _print_styled(styled)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from program import run
 
 from gpu_saliency import choices
@@ -16,7 +17,10 @@ from gpu_saliency.analysis.aggregate import AGGREGATORS, DEFAULT_AGGREGATOR, DEF
 from gpu_saliency.analysis.settings import DEVICE_NAMES, MAP_KINDS, PROVIDERS
 from gpu_saliency.analysis.sidecar import SUFFIX
 from gpu_saliency.bench.generate import CODECS
+from gpu_saliency.cli import whole_app
+from gpu_saliency.cli.config_options import given_options, known_options, merged
 from gpu_saliency.cli.in_out import default_output
+from gpu_saliency.config.file import Config
 from gpu_saliency.encode import ffmpeg, verify
 from gpu_saliency.encode.channels.background import BACKGROUNDS
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, HARDWARE, SOFTWARE
@@ -171,3 +175,83 @@ def test_progress_as_json_is_all_that_is_on_stderr(tmp_path: Path) -> None:
 )
 def test_progress_says_percent_rate_and_time_left(done: int, total: int | None, seconds: float, text: str) -> None:
     assert state_text(done, total, seconds) == text
+
+
+CONFIG = """\
+[defaults]
+quiet = true
+
+[encode]
+encoder = "libx265"
+crf = 26
+preset = "slow"
+
+[profiles.small]
+bitrate = "800k"
+
+[profiles.small.preview]
+segments = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ("encode IN", {"quiet": True, "encoder": "libx265", "crf": 26, "preset": "slow"}),
+        ("encode IN --crf 20 -q", {"encoder": "libx265", "preset": "slow"}),
+        ("encode IN --encoder=libaom-av1", {"quiet": True}),
+        ("encode IN --target-vmaf 90", {"quiet": True, "encoder": "libx265", "preset": "slow"}),
+        ("encode IN --profile small", {"quiet": True, "encoder": "libx265", "preset": "slow", "bitrate": "800k"}),
+        ("preview IN --profile small", {"quiet": True, "segments": "3"}),
+    ],
+)
+def test_the_command_line_wins_over_a_profile_and_that_over_the_rest_of_a_config(
+    tmp_path: Path, words: str, settings: dict[str, object]
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(CONFIG)
+    known = known_options()
+    config = Config.read(file)
+    config.check(known)
+    command, *rest = words.split()
+    profile = rest[rest.index("--profile") + 1] if "--profile" in rest else None
+    params = typer.main.get_command(whole_app()).commands[command].params  # type: ignore[attr-defined]
+    assert merged(config.settings(command, profile, known), given_options(params, rest)) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[encode]\ncfr = 20\n", ":2: unknown key cfr, did you mean crf?"),
+        ("\n[encod]\ncrf = 20\n", ":2: unknown table [encod], did you mean encode?"),
+        ("[encode]\noutput = 'x.mp4'\n", ":2: unknown key output"),
+        ("[encode]\ncrf = 'good'\n", ":2: crf is not a number"),
+        ("[defaults]\nquiet = 1\n", ":2: quiet is not true or false"),
+        ("[profiles.a]\ncrf = 20\n[profiles.a.encdoe]\ncrf = 1\n", ":3: unknown command encdoe, did you mean encode?"),
+        ("[profiles.a]\ncrf = 20\nencodr = 'x'\n", ":3: unknown key encodr, did you mean encoder?"),
+        ("crf = 20\n", ":1: unknown table [crf]"),
+        ("[encode\n", ": is not TOML: "),
+    ],
+)
+def test_an_unknown_setting_of_a_config_names_its_file_and_line(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    told = run("encode", tmp_path / "clip.mp4", "--config", file)
+    assert told.code == 64
+    assert told.err.startswith(f"ERROR: {file}{problem}")
+
+
+def test_a_config_sets_what_a_command_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is found by the variable; its value reaches the check of the option; a profile must exist; init never overwrites."""
+    monkeypatch.setenv("GPU_SALIENCY_CONFIG", str(tmp_path / "new" / "own.toml"))
+    assert run("cache", "show", "--profile", "x").err.startswith("ERROR: --profile x: there is no config file")
+    assert run("config", "init").code == 0
+    assert run("config", "init").code == 73
+    shown = run("config", "--json").json
+    assert shown["profiles"] == ["archive"]
+    file = Path(shown["path"])
+    file.write_text(file.read_text() + '\n[cache]\nprogress = "nonsense"\n')
+    assert run("cache", "show").err.startswith("ERROR: --progress nonsense: unknown")
+    told = run("cache", "show", "--progress", "plain", "--json")
+    assert told.json["config"] == {"path": str(file), "profile": None, "settings": {}}
+    assert "it has: archive" in run("cache", "show", "--profile", "small").err
