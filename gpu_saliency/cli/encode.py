@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from gpu_saliency.cli.intent_options import IntentOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
+from gpu_saliency.errors import UsageError
 
 
 @with_groups
@@ -55,6 +57,14 @@ def encode(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the commands; write no file.", rich_help_panel=RUN)
     ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --dry-run: write the files that the commands name, and run.sh with the commands, to this new folder.",
+            show_default=False,
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False,
     report: RunOptions,
 ) -> None:
@@ -65,6 +75,8 @@ def encode(
     from gpu_saliency.request import EncodeRequest
     from gpu_saliency.results import DryRunResult, EncodeResult
 
+    if keep is not None and not dry:
+        raise UsageError("has no effect without --dry-run", setting="keep", value=keep, cure="give --dry-run too")
     src = files.path()
     request = EncodeRequest(
         policy=plan.policy(allows_auto=True),
@@ -82,5 +94,5 @@ def encode(
         equal_size=not no_equal_size,
     )
     reporter = report.reporter()
-    result: EncodeResult | DryRunResult = dry_run(request, reporter) if dry else encode_clip(request, reporter)
+    result: EncodeResult | DryRunResult = dry_run(request, reporter, keep=keep) if dry else encode_clip(request, reporter)
     report.show(result.to_json(), "\n".join(encode_lines(result, verbose=report.verbose)), has_output=not dry)

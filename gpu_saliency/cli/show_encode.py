@@ -52,6 +52,12 @@ def _rows(result: EncodeResult | DryRunResult, verbose: bool) -> Iterator[tuple[
         yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} supports at this size"
     if source.left_out:
         yield "left out", ", ".join(f"{one.kind} {one.codec or 'unknown'}" for one in source.left_out)
+    if isinstance(result, DryRunResult):
+        joins = "encode then joins the parts with time stamps, audio and metadata"
+        if result.kept is None:
+            yield "commands", f"an outline; --keep DIR writes the files that they name; {joins}"
+        else:
+            yield "commands", f"{result.kept}/run.sh makes the video of each part; {joins}"
     if isinstance(result, EncodeResult):
         yield from _outcome(result)
 

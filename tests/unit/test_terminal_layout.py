@@ -54,7 +54,7 @@ def test_scales_and_keys_fit_the_terminal(width: int, live: bool) -> None:
 def lightness(picks: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Luma of the colours that a terminal of 256 colours shows for ``picks``."""
     shown = [Color.from_rgb(*pick).downgrade(ColorSystem.EIGHT_BIT).get_truecolor() for pick in picks.tolist()]
-    return np.array(shown, np.float64) @ np.array([0.2126, 0.7152, 0.0722])
+    return np.asarray(np.array(shown, np.float64) @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def test_the_ramps_of_256_colours_are_monotone() -> None:
