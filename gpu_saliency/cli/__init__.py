@@ -135,7 +135,10 @@ def _run() -> int:
             return _fail(as_usage_error(error, sys.argv[1:]))
         sys.stderr.write(printable(hide_secrets(traceback.format_exc()), keep="\n"))
         return _fail(
-            GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
+            GpuSaliencyError(
+                f"internal error: {type(error).__name__}: {error}",
+                cure="please report it with the traceback above and the output of gpu-saliency doctor",
+            )
         )
     return code if isinstance(code, int) else 0
 

@@ -16,7 +16,8 @@ from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions
 from gpu_saliency.errors import UsageError, shortened
 from gpu_saliency.numerals import is_whole
 
-_TABLE_WIDTH = 190
+_TABLE_WIDTH, _LEAST_WIDTH = 190, 145
+"""Columns of the table, and of a terminal that shows it."""
 
 
 @with_groups
@@ -50,7 +51,7 @@ def bench(
     """Measure each stage (decoding, preprocessing, inference, reduction) and the whole analysis."""
     from rich.console import Console
 
-    from gpu_saliency.bench import show_inference, show_rows
+    from gpu_saliency.bench import show_inference, show_rows, show_rows_narrow
     from gpu_saliency.cli.run_bench import BenchTask, MadeClips, repeated, run_bench
     from gpu_saliency.files import check_output, publish, writing
     from gpu_saliency.process.temporary import temporary_folder
@@ -80,8 +81,10 @@ def bench(
         print(json.dumps(result, indent=2))
         return
     title = f"{result['device']} ({result['device_reason']}), {result['provider']}, {result['model']['name']}"
-    console = Console(width=_TABLE_WIDTH)
-    show_rows(measured.rows, title, console)
+    terminal = Console()
+    is_narrow = terminal.is_terminal and terminal.width < _LEAST_WIDTH
+    console = terminal if is_narrow else Console(width=_TABLE_WIDTH)
+    (show_rows_narrow if is_narrow else show_rows)(measured.rows, title, console)
     if measured.inference:
         show_inference(measured.inference, console)
 
