@@ -75,7 +75,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         sample = None
         if sampler is not None and corrects:
             with observer.stage(SAMPLE) as advance:
-                sample = sampler.measure(job, plan, lambda done: advance(done, None))
+                sample = sampler.measure(job, plan, advance)
             job = job.corrected(sample.correction)
         sampled = time.perf_counter()
         proof: Proof | None = None
