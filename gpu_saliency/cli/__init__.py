@@ -103,7 +103,6 @@ def main() -> None:
 def _run() -> int:
     """Run the command; returns the exit code."""
     try:
-        guard.start()
         words = sys.argv[1:]
         if words in (["--version"], ["-V"]):
             print(f"gpu-saliency {__version__}", flush=True)
@@ -113,6 +112,7 @@ def _run() -> int:
         if (not words and _COMPLETE not in os.environ) or words[len(named) :] in (["--help"], ["-h"]):
             _show_help(app, named)
             return 0 if words else UsageError.exit_code
+        guard.start()
         code = app(standalone_mode=False, prog_name=_NAME)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt

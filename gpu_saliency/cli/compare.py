@@ -128,12 +128,12 @@ def compare(
     report: RunOptions,
 ) -> None:
     """Encode plainly and with the plan at several rates, score both, and write a report."""
+    src = files.path()
     from gpu_saliency.cli.show_compare import compare_lines
     from gpu_saliency.compare import CompareRequest, compare_encodes
     from gpu_saliency.compare.ladder import parse_ladder
     from gpu_saliency.compare.request import DEFAULT_ENCODERS
 
-    src = files.path()
     folder = one_of_two(out, output, "output")
     if folder is None:
         raise UsageError("no folder for the results is given", cure=f"give it as OUT or as {setting('output')}")

@@ -69,15 +69,15 @@ def encode(
     report: RunOptions,
 ) -> None:
     """Detect salient regions and encode the clip with more bits there."""
+    if keep is not None and not dry:
+        raise UsageError("has no effect without --dry-run", setting="keep", value=keep, cure="give --dry-run too")
+    src = files.path()
     from gpu_saliency.cli.show_encode import encode_lines
     from gpu_saliency.dryrun import dry_run
     from gpu_saliency.pipeline import encode_clip
     from gpu_saliency.request import EncodeRequest
     from gpu_saliency.results import DryRunResult, EncodeResult
 
-    if keep is not None and not dry:
-        raise UsageError("has no effect without --dry-run", setting="keep", value=keep, cure="give --dry-run too")
-    src = files.path()
     request = EncodeRequest(
         policy=plan.policy(allows_auto=True),
         analysis=analysis.settings(gpu),

@@ -95,14 +95,17 @@ def check_exists(given: str) -> None:
         cure = "download it first; preview reads URLs"
         raise SourceMissingError(f"{hide_url(given)}: is a URL, not a file", cure=cure)
     path = Path(given)
-    if path.exists() or path.is_symlink():
+    try:
+        if path.exists() or path.is_symlink():
+            return
+    except OSError:  # the probe says why
         return
     if _WILDCARDS & set(given):
         cure = "give the path of one video; no file has a name of this pattern"
         raise SourceMissingError(f"{given}: no such file", cure=cure)
     near = _near(path)
-    if near is not None:
-        raise SourceMissingError(f"{given}: no such file, did you mean {near}?", cure="give the path of a video file")
+    guess = "" if near is None else f", did you mean {near}?"
+    raise SourceMissingError(f"{path}: no such file{guess}", cure="give the path of a video file")
 
 
 def _near(path: Path) -> Path | None:

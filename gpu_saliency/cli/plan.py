@@ -46,6 +46,7 @@ def plan(
     report: RunOptions,
 ) -> None:
     """Detect salient regions and write the sidecar; no encode is made."""
+    src = files.path()
     from gpu_saliency.analysis.load import find_saliency
     from gpu_saliency.analysis.sidecar import save_sidecar, sidecar_beside
     from gpu_saliency.analysis.source_notes import report_source
@@ -55,7 +56,6 @@ def plan(
     from gpu_saliency.plan.build import build_roi_plan
     from gpu_saliency.plan.export import export_plan
 
-    src = files.path()
     policy = plan.policy()
     settings = analysis.settings(gpu)
     clip = source.probe(src)
