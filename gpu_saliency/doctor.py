@@ -26,6 +26,7 @@ from gpu_saliency.model.shipped import DEFAULT_MODEL
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
+from gpu_saliency.progress import Advance
 from gpu_saliency.proof import prove_encode
 from gpu_saliency.results import PassedOver
 from gpu_saliency.source.clip import Clip
@@ -107,14 +108,19 @@ class DoctorReport:
         }
 
 
-def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python) -> DoctorReport:
+def examine(ffmpeg_bin: str = DEFAULT_FFMPEG, *, spell: Spelling = spell_python, on_encoder: Advance | None = None) -> DoctorReport:
     """Test packages, ONNX Runtime, ffmpeg, encoders and GPU of this machine. Errors are reported, not raised.
 
-    ``spell`` spells the settings that the reported errors mention.
+    ``spell`` spells the settings that the reported errors mention. ``on_encoder`` is called with the number of encoders that were
+    tested, and of all.
     """
+    encoders: dict[str, EncoderReport] = {}
     with temporary_folder() as folder:
         clip = make_test_clip(folder / "test.yuv")
-        encoders = {spec.name: _try_encoder(spec, clip, ffmpeg_bin, folder, spell) for spec in ENCODERS.values()}
+        for spec in ENCODERS.values():
+            encoders[spec.name] = _try_encoder(spec, clip, ffmpeg_bin, folder, spell)
+            if on_encoder is not None:
+                on_encoder(len(encoders), len(ENCODERS))
     return DoctorReport(
         python=platform.python_version(),
         packages={**{name: _version(name) for name in _PACKAGES}, **installed_runtimes()},

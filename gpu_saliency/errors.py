@@ -20,8 +20,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from gpu_saliency.texts import hide_secrets
@@ -206,3 +207,16 @@ class EncodeError(GpuSaliencyError, RuntimeError):
 class Interrupted(GpuSaliencyError):  # noqa: N818 - not a failure
     exit_code = 130
     kind = "interrupted"
+
+
+def near(value: str, names: Iterable[str]) -> str:
+    """``, did you mean NAME?`` for the one of ``names`` that ``value`` is almost; empty if there is none."""
+    by_lower = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(value.lower(), by_lower, n=1)
+    return f", did you mean {by_lower[found[0]]}?" if found else ""
+
+
+def unknown_choice(name: str, value: str, names: Iterable[str]) -> UsageError:
+    """The error for the setting ``name``, of which the value is none of ``names``."""
+    known = tuple(names)
+    return UsageError(f"unknown{near(value, known)}", setting=name, value=value, cure="one of " + ", ".join(known))

@@ -130,7 +130,7 @@ class ClipEstimator:
                 Workers(SAMPLE_THREADS) as workers,
             ):
                 sampler = Sampler(job, folder, workers)
-                self._corrections[key] = sampler.measure(job, plan, lambda done: advance(done, None)).correction
+                self._corrections[key] = sampler.measure(job, plan, advance).correction
         return self._corrections.get(key, 0.0)
 
     def _trial(self, trials: Trials, job: EncodeJob, plan: RoiPlan | None, vmaf: VmafTool | None) -> Trial:

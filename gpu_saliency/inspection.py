@@ -78,6 +78,8 @@ def inspect_encode(
         raise SourceMissingError(f"{file}: no such file", cure="give the path of an encode")
     drawn = None if picture is None else Path(picture)
     if drawn is not None:
+        if drawn.suffix.lower() != ".png":
+            raise UsageError("the picture is a PNG", setting="picture", value=drawn, cure=f"give {drawn.stem}.png")
         check_output(drawn, file, overwrite=overwrite, name="picture")
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
@@ -160,8 +162,9 @@ def _job_of(
     """
     known = sidecar.encodes.get(file.name)
     if known is None:
-        names = ", ".join(sidecar.encodes)[:300] or "none"
-        raise SidecarError(f"{file}: has no record in {path}", cure=f"give a file that the sidecar records: {names}")
+        names = ", ".join(sidecar.encodes)[:300]
+        cure = f"give one of {names}" if names else "give a file that gpu-saliency encode has written"
+        raise SidecarError(f"{file}: has no record in {path}", cure=cure)
     try:
         record = EncodeFacts.from_json(known)
         if record.size_bytes != file.stat().st_size:

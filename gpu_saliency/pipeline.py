@@ -29,6 +29,8 @@ from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 from gpu_saliency.trial import proven, resolve_intent
 
+ANALYSIS, SAMPLE, PROOF = "finding saliency", "measuring the size on a sample", "proving it against a plain encode"
+"""Stages of an encode."""
 SAMPLE_THREADS = 3
 """Number of a sample's encodes that run at once: each is too short to keep all cores busy from its start to its end."""
 
@@ -55,6 +57,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         # The plain sample needs no plan; but a target decides its quality first.
         sampler = Sampler(job, folder, workers) if request.takes_sample(job) and request.intent.target is None else None
         opening = workers.start(partial(try_encoder, job))
+        proves = request.prove != "none"
+        observer.expect(ANALYSIS, *[SAMPLE] * corrects, f"encoding with {job.encoder}", *[PROOF] * proves)
         found = analyse_request(request, observer, while_waiting=partial(workers.check, [opening]))
         workers.results([opening])
         sidecar = found.sidecar
@@ -70,8 +74,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             sampler = Sampler(job, folder, workers)
         sample = None
         if sampler is not None and corrects:
-            with observer.stage("measuring the size on a sample") as advance:
-                sample = sampler.measure(job, plan, lambda done: advance(done, None))
+            with observer.stage(SAMPLE) as advance:
+                sample = sampler.measure(job, plan, advance)
             job = job.corrected(sample.correction)
         sampled = time.perf_counter()
         proof: Proof | None = None
@@ -144,7 +148,7 @@ def analyse_request(
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     beside = sidecar_beside(request.clip.path) if request.sidecar is None else None
     beside = beside if request.analysed is None else Path(request.analysed)
-    with observer.stage("finding saliency") as advance:
+    with observer.stage(ANALYSIS) as advance:
 
         def on_progress(done: int, total: int | None) -> None:
             if while_waiting is not None:
@@ -188,10 +192,12 @@ def _prove(
     """
     if request.prove == "none":
         return None
-    with observer.stage("proving it against a plain encode") as advance:
+    with observer.stage(PROOF) as advance:
         plain = sampler.plain(lambda done: advance(done, None)) if sampler is not None and request.prove == "excerpt" else None
         frames = None if plain is None else proven_frames(plain, plan)
-        proof = prove_encode(job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, None), plain=plain)
+        proof = prove_encode(
+            job, plan, encode, max_frames=frames, on_frame=lambda done: advance(done, frames or plan.frame_count), plain=plain
+        )
         if sampler is not None and request.prove == "excerpt":
             proof = replace(proof, places=prove_places(job, plan, sampler.pairs))
     if proof.moved is False:

@@ -11,7 +11,7 @@ from gpu_saliency.analysis.sidecar import sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import VERIFY, check_destination
-from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
+from gpu_saliency.errors import OutputError, SidecarError, setting, unknown_choice
 from gpu_saliency.files import check_folder, check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.publishing import check_replaceable, exists
@@ -73,9 +73,9 @@ class EncodeRequest:
 def check_settings(policy: RoiPolicy, encode: EncodeSettings, intent: Intent, prove: str, verify: str) -> None:
     """Raise `UsageError` for settings of an encode that are unknown or contradict each other, whatever the clip."""
     if verify not in VERIFY:
-        raise UsageError("unknown", setting="verify", value=verify, cure="one of " + ", ".join(VERIFY))
+        raise unknown_choice("verify", verify, VERIFY)
     if prove not in PROVE:
-        raise UsageError("unknown", setting="prove", value=prove, cure="one of " + ", ".join(PROVE))
+        raise unknown_choice("prove", prove, PROVE)
     offset_is_given = policy.offset != DEFAULT_OFFSET
     intent.check_with(crf=encode.crf, bitrate=encode.bitrate, offset_is_given=offset_is_given)
 

@@ -217,8 +217,16 @@ class DryRunResult(_Result):
     """Shell lines, in order; ``partN/`` stands for the temporary folder of part N."""
     graphs: tuple[str, ...]
     """Text of each part's filter graph: the content of ``partN/roi.graph`` in the commands."""
+    kept: Path | None = None
+    """The folder with all files that the commands name; ``None`` where none was kept."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``encode --dry-run --json`` prints; docs/result.md describes it."""
-        own = {"dry_run": True, "corrects_size": self.corrects_size, "commands": list(self.commands), "graphs": list(self.graphs)}
+        own: dict[str, Any] = {
+            "dry_run": True,
+            "corrects_size": self.corrects_size,
+            "commands": list(self.commands),
+            "graphs": list(self.graphs),
+        }
+        own["kept"] = self.kept and str(self.kept)
         return _Result.to_json(self) | own

@@ -25,6 +25,7 @@ def pytest_unconfigure() -> None:
 def pytest_configure() -> None:
     # For fixtures that several tests share; the user's own cache is never touched.
     os.environ[_CACHE] = tempfile.mkdtemp(prefix="gpu_saliency-tests-")
+    os.environ["GPU_SALIENCY_CONFIG"] = ""  # nor is the user's config read
     try:
         required()  # otherwise a misspelt name would have no effect
     except ValueError as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, unknown_choice
 
 DEFAULT_AGGREGATOR = "mean"
 DEFAULT_EMA_ALPHA = 0.6
@@ -98,6 +98,6 @@ def aggregate(name: str, maps: Maps, motion: ArrayLike, ema_alpha: float = DEFAU
 def check_aggregator(name: str, ema_alpha: float) -> None:
     """Raise `UsageError` unless ``name`` is known and ``ema_alpha`` lies in (0, 1]."""
     if name not in AGGREGATORS:
-        raise UsageError("unknown", setting="aggregator", value=name, cure="one of " + ", ".join(AGGREGATORS))
+        raise unknown_choice("aggregator", name, AGGREGATORS)
     if not 0 < ema_alpha <= 1:  # also refuses nan
         raise UsageError("out of range", setting="ema_alpha", value=ema_alpha, cure="give a number above 0, at most 1")

@@ -11,7 +11,7 @@ from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.given import analyse_given, open_maps
 from gpu_saliency.analysis.kept import KeptMaps, map_cache
 from gpu_saliency.analysis.run import NoticeHook, ProgressHook, SamplesHook, analyse_clip
-from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.settings import NO_DRIVER, AnalysisSettings
 from gpu_saliency.analysis.sidecar import (
     AnalysisRecord,
     DeviceFacts,
@@ -167,7 +167,7 @@ def _analyse(
         analysis = _analysis_record(given, sampling, "cpu", "maps were given, so no model ran", "none")
         return Sidecar(given.track, source, None, analysis, maps=record)
     device, model, reason = choose_device(settings.device, settings.model_path, settings.gpu)
-    if reason.startswith("auto: ") and on_notice is not None:
+    if reason.startswith("auto: ") and NO_DRIVER not in reason and on_notice is not None:
         on_notice(f"finding saliency on the CPU: {reason}")
     result = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice)
     analysis = _analysis_record(result, sampling, device.name, reason, model.provider)

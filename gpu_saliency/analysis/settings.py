@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from gpu_saliency.errors import OutputError, UsageError, setting
+from gpu_saliency.errors import OutputError, UsageError, setting, unknown_choice
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
 from gpu_saliency.numerals import is_whole
 from gpu_saliency.source.clip import Clip
@@ -15,6 +15,8 @@ from gpu_saliency.source.sampling import Sampling
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """ONNX Runtime's name of a provider, by the name that users give."""
+NO_DRIVER = "there is no NVIDIA driver"
+"""Why ``auto`` takes the CPU on machines without an NVIDIA GPU; nobody needs to be told."""
 DEVICE_NAMES = ("cpu", "cuda")
 MAP_KINDS = ("saliency", "gaze")
 """What given maps can hold."""
@@ -46,7 +48,7 @@ class GpuSettings:
             if not is_whole(text, 1, MAX_DECODERS):
                 raise UsageError("unknown", setting="decoders", value=text, cure=f"auto, cpu, or a number from 1 to {MAX_DECODERS}")
         if self.provider not in PROVIDERS:
-            raise UsageError("unknown", setting="provider", value=self.provider, cure="one of " + ", ".join(PROVIDERS))
+            raise unknown_choice("provider", self.provider, PROVIDERS)
         if not 0 <= self.batch_size <= 1024:
             raise UsageError("out of range", setting="batch_size", value=self.batch_size, cure="0 to 1024")
 
@@ -95,7 +97,7 @@ class AnalysisSettings:
 
     def _check_maps(self) -> None:
         if self.maps_kind is not None and self.maps_kind not in MAP_KINDS:
-            raise UsageError("unknown", setting="maps_kind", value=self.maps_kind, cure="one of " + ", ".join(MAP_KINDS))
+            raise unknown_choice("maps_kind", self.maps_kind, MAP_KINDS)
         if self.maps is None:
             if self.maps_kind is not None:
                 cure = f"give {setting('maps')}, or leave {setting('maps_kind')} out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpu_saliency.bench.measure import BenchRow, InferRate, measure_clip, measure_inference
-from gpu_saliency.bench.report import about_machine, show_inference, show_rows
+from gpu_saliency.bench.report import about_machine, show_inference, show_rows, show_rows_narrow
 from gpu_saliency.bench.stages import Stages, Timed
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "measure_inference",
     "show_inference",
     "show_rows",
+    "show_rows_narrow",
 ]

@@ -40,15 +40,20 @@ def about_machine(gpu: dict[str, Any] | None) -> dict[str, Any]:
 def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
     """Print one line per row; rates in frames of the clip per second, so that stages can be compared."""
     table = Table(
-        title=escape(printable(title)), caption="frames of the clip per second: median of the rounds (95 % of them reached)"
+        title=escape(printable(title)),
+        caption="Frames of the clip per second: median of the rounds (95 % of them reached). An analysis runs at the speed of "
+        "'whole'; the stages, timed alone, say what holds it back.",
     )
     several = any(ONE_DECODER in row.stages for row in rows)
-    stages = (ONE_DECODER, *STAGES) if several else STAGES
+    named = (ONE_DECODER, *STAGES) if several else STAGES
+    stages = tuple(name for name in named if any(row.stages.get(name) is not None for row in rows))
+    on_gpu = any(row.facts["device_peak_bytes"] is not None or row.facts["bytes_to_device"] for row in rows)
     heads = ["decode,\n1 decoder" if name == ONE_DECODER else name for name in stages]
-    heads += ["whole /\nmin(decode,\ninfer)", "first map s,\ncold, warm", "host MB", "device MB", "to device", "to host"]
+    heads += ["whole /\nmin(decode,\ninfer)", "first map s,\ncold, warm", "host MB"]
+    heads += ["device MB", "to device", "to host"] if on_gpu else []
     for head in ("clip", "batch", *heads):
         is_clip = head == "clip"
-        table.add_column(head, justify="left" if is_clip else "right", no_wrap=not is_clip, min_width=24 if is_clip else None)
+        table.add_column(head, justify="left" if is_clip else "right", no_wrap=not is_clip, min_width=20 if is_clip else None)
     for row in rows:
         rates = [_fps(row.stages.get(name)) for name in stages]
         cold, warm = (row.first_map_seconds[name] for name in ("cold", "warm"))
@@ -57,8 +62,23 @@ def show_rows(rows: Sequence[BenchRow], title: str, console: Console) -> None:
         memory = [_megabytes(row.host_peak_bytes), _megabytes(row.facts["device_peak_bytes"])]
         copied = [_bytes(row.facts[key]) for key in ("bytes_to_device", "bytes_to_host")]
         name = f"{escape(printable(row.clip))}\n{row.width}x{row.height} {row.codec} {row.pix_fmt}"
-        table.add_row(name, str(row.batch_size), *rates, *ratios, *memory, *copied)
+        table.add_row(name, str(row.batch_size), *rates, *ratios, *(memory + copied if on_gpu else memory[:1]))
     console.print(table)
+
+
+def show_rows_narrow(rows: Sequence[BenchRow], title: str, console: Console) -> None:
+    """Print what `show_rows` does below each other, for terminals that are too narrow for its table."""
+    console.print(escape(printable(title)))
+    for row in rows:
+        table = Table(title=f"{escape(printable(row.clip))}, {row.width}x{row.height} {row.codec}, batches of {row.batch_size}")
+        table.add_column("stage")
+        table.add_column("frames per second", justify="right")
+        for name in (ONE_DECODER, *STAGES):
+            if row.stages.get(name) is not None:
+                table.add_row("decode, 1 decoder" if name == ONE_DECODER else name, _fps(row.stages.get(name)))
+        table.add_row("host memory, MB", _megabytes(row.host_peak_bytes))
+        console.print(table)
+    console.print("An analysis runs at the speed of 'whole'; the stages, timed alone, say what holds it back.")
 
 
 def show_inference(rates: Sequence[InferRate], console: Console) -> None:

@@ -7,6 +7,7 @@ import errno
 import functools
 import importlib
 import json
+import os
 import re
 import sys
 import traceback
@@ -16,23 +17,21 @@ from typing import Any
 import typer
 
 from gpu_saliency._version import __version__
-from gpu_saliency.cli.reporter import CliReporter
+from gpu_saliency.cli.help_texts import epilog
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError, shortened
+from gpu_saliency.cli.usage import as_usage_error
+from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.process.streams import StdoutClosed, guarded
 from gpu_saliency.texts import hide_secrets, printable
 
-EXIT_CODES = """
-Exit codes: 0 success · 1 jobs of a batch failed · 2 no ROI channel for the encoder · 64 usage error ·
-65 unusable source, model, maps or sidecar · 66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device ·
-70 internal error · 73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
-"""
-
+_NAME = "gpu-saliency"
+_COMPLETE = "_GPU_SALIENCY_COMPLETE"
+"""The variable by which a shell asks for a completion."""
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
-    **{name: name for name in ("plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
+    **{name: name for name in ("plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache", "config")},
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 
@@ -44,7 +43,7 @@ def _show_version(value: bool) -> None:
 
 
 def _program(
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(False, "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
     pass
 
@@ -52,30 +51,32 @@ def _program(
 def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
     """Build the command line with these ``commands``; importing all of them takes most of the time of a start."""
     app = typer.Typer(
-        name="gpu-saliency",
+        name=_NAME,
         help="Encode video with more bits where people look, and prove it from the output.",
-        epilog=EXIT_CODES,
+        epilog=epilog(None),
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     app.callback()(_program)
     for name in commands:
         function = getattr(importlib.import_module(f"gpu_saliency.cli.{_MODULES[name]}"), _MODULES[name])
-        app.command(name, epilog=EXIT_CODES, help="The same as encode." if name == "recommend-saliency" else None)(function)
+        app.command(name, epilog=epilog(name), help="The same as encode." if name == "recommend-saliency" else None)(function)
     return app
 
 
 @functools.cache
-def _whole_app() -> typer.Typer:
+def whole_app() -> typer.Typer:
+    """The command line with all commands."""
     return make_app()
 
 
 def __getattr__(name: str) -> Any:
     """``app``, the command line with all commands, is built when it is first used."""
     if name == "app":
-        return _whole_app()
+        return whole_app()
     raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
@@ -90,6 +91,7 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt), signals.working():
             try:
                 code = _run()
+                _end_report(code)
             finally:
                 signals.finishing()
                 children.kill_all()
@@ -101,9 +103,17 @@ def main() -> None:
 def _run() -> int:
     """Run the command; returns the exit code."""
     try:
+        words = sys.argv[1:]
+        if words in (["--version"], ["-V"]):
+            print(f"gpu-saliency {__version__}", flush=True)
+            return 0
+        named = [word for word in words[:1] if word in _MODULES]
+        app = make_app(named or _MODULES)
+        if (not words and _COMPLETE not in os.environ) or words[len(named) :] in (["--help"], ["-h"]):
+            _show_help(app, named)
+            return 0 if words else UsageError.exit_code
         guard.start()
-        named = [word for word in sys.argv[1:2] if word in _MODULES]
-        code = make_app(named or _MODULES)(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=_NAME)
         if code == Interrupted.exit_code:  # Typer turns Ctrl-C into a silent exit with this code
             raise KeyboardInterrupt
         sys.stdout.flush()
@@ -122,12 +132,30 @@ def _run() -> int:
             return _fail(lacking)
         # The usage errors of Typer have no public base class, but all have this method.
         if hasattr(error, "format_message"):
-            return _fail(UsageError(shortened(error.format_message()), cure="see --help"))
+            return _fail(as_usage_error(error, sys.argv[1:]))
         sys.stderr.write(printable(hide_secrets(traceback.format_exc()), keep="\n"))
         return _fail(
-            GpuSaliencyError(f"internal error: {type(error).__name__}: {error}", cure="please report it with the traceback above")
+            GpuSaliencyError(
+                f"internal error: {type(error).__name__}: {error}",
+                cure="please report it with the traceback above and the output of gpu-saliency doctor",
+            )
         )
     return code if isinstance(code, int) else 0
+
+
+def _show_help(app: typer.Typer, named: list[str]) -> None:
+    """Print the help of the whole program, or of the command that is ``named``.
+
+    To parse ``--help``, Typer imports pydantic, which takes a fifth of the time.
+    """
+    command: Any = typer.main.get_command(app)
+    context = command.context_class(command, info_name=_NAME, **command.context_settings)
+    for name in named:
+        command = command.get_command(context, name)
+        context = command.context_class(command, info_name=name, parent=context, **command.context_settings)
+    text = command.get_help(context)
+    if text:
+        print(text)
 
 
 _LIMITS = {
@@ -153,8 +181,10 @@ def _lacking(error: BaseException) -> ToolMissingError | None:
 
 
 def _fail(error: GpuSaliencyError) -> int:
+    from gpu_saliency.cli.reporter import CliReporter
+
     signals.finishing()
-    reporter = CliReporter()
+    reporter = CliReporter.current or CliReporter()
     if "--json" in sys.argv:
         try:
             indent = None if sys.argv[1:2] == ["batch"] else 2  # one line for each object there
@@ -162,7 +192,13 @@ def _fail(error: GpuSaliencyError) -> int:
         except OutputError as second:
             if not isinstance(second, StdoutClosed):
                 reporter.error(second.line(spell_flag))
-    for word in error.evidence.get("ffmpeg_last_words", ())[:-1]:
-        reporter.say(f"ffmpeg: {word}")
-    reporter.error(error.line(spell_flag))
+    reporter.fail(error)
     return error.exit_code
+
+
+def _end_report(code: int) -> None:
+    """End the log of the run; a later run in this process has a reporter of its own."""
+    module = sys.modules.get("gpu_saliency.cli.reporter")
+    if module is not None and module.CliReporter.current is not None:
+        module.CliReporter.current.end(code)
+        module.CliReporter.current = None

@@ -8,22 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from gpu_saliency.bench import show_inference, show_rows
-from gpu_saliency.bench.generate import CODECS
+from gpu_saliency.choices import CLIP_CODECS, MAX_SIDE
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions, overwrite_option
-from gpu_saliency.cli.run_bench import BenchTask, MadeClips, repeated, run_bench
 from gpu_saliency.cli.saliency_options import AnalysisOptions, GpuOptions
 from gpu_saliency.errors import UsageError, shortened
-from gpu_saliency.files import check_output, publish, writing
 from gpu_saliency.numerals import is_whole
-from gpu_saliency.process.temporary import temporary_folder
-from gpu_saliency.source.clip import MAX_SIDE
-from gpu_saliency.source.probe import probe_clip
 
-_TABLE_WIDTH = 190
+_TABLE_WIDTH, _LEAST_WIDTH = 190, 145
+"""Columns of the table, and of a terminal that shows it."""
 
 
 @with_groups
@@ -33,7 +27,9 @@ def bench(
         list[Path] | None, typer.Argument(help="Clips to measure; without any, clips are generated.", show_default=False)
     ] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of generated clips, separated by commas.")] = "1920x1080",
-    codec: Annotated[str, typer.Option(help="Codecs of generated clips: " + ", ".join(CODECS) + ", separated by commas.")] = "h264",
+    codec: Annotated[
+        str, typer.Option(help="Codecs of generated clips: " + ", ".join(CLIP_CODECS) + ", separated by commas.")
+    ] = "h264",
     frames: Annotated[int, typer.Option(help="Length of generated clips in frames.")] = 240,
     repeat: Annotated[
         int, typer.Option(help="Play each clip so many times in a row, copied: several decoders need a long clip.")
@@ -46,12 +42,22 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Measured rounds of all stages; one more comes first to warm up.")] = 5,
     analysis: AnalysisOptions,
     gpu: GpuOptions,
-    output: Annotated[Path | None, typer.Option(help="Write the JSON object to this file too.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the JSON object to this file too.", show_default=False)
+    ] = None,
     overwrite: Annotated[bool, overwrite_option("file")] = False,
     report: RunOptions,
 ) -> None:
     """Measure each stage (decoding, preprocessing, inference, reduction) and the whole analysis."""
-    made = MadeClips(_sizes("--size", size), _words("--codec", codec, tuple(CODECS)), _number("--frames", str(frames), 1, 10**6))
+    from rich.console import Console
+
+    from gpu_saliency.bench import show_inference, show_rows, show_rows_narrow
+    from gpu_saliency.cli.run_bench import BenchTask, MadeClips, repeated, run_bench
+    from gpu_saliency.files import check_output, publish, writing
+    from gpu_saliency.process.temporary import temporary_folder
+    from gpu_saliency.source.probe import probe_clip
+
+    made = MadeClips(_sizes("--size", size), _words("--codec", codec, CLIP_CODECS), _number("--frames", str(frames), 1, 10**6))
     batches = [_number("--batch", text, 1, 1024) for text in batch.split(",")]
     inputs = [] if input_size is None else _sizes("--input-size", input_size)
     task = BenchTask(batches, inputs, _number("--rounds", str(rounds), 1, 1000))
@@ -75,8 +81,10 @@ def bench(
         print(json.dumps(result, indent=2))
         return
     title = f"{result['device']} ({result['device_reason']}), {result['provider']}, {result['model']['name']}"
-    console = Console(width=_TABLE_WIDTH)
-    show_rows(measured.rows, title, console)
+    terminal = Console()
+    is_narrow = terminal.is_terminal and terminal.width < _LEAST_WIDTH
+    console = terminal if is_narrow else Console(width=_TABLE_WIDTH)
+    (show_rows_narrow if is_narrow else show_rows)(measured.rows, title, console)
     if measured.inference:
         show_inference(measured.inference, console)
 

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.kept import map_cache
-from gpu_saliency.cache.folder import cache_folder, parse_bytes
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.rows import format_rows
-from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.errors import UsageError, setting, unknown_choice
 
 ACTIONS = ("show", "prune", "clear")
 
@@ -20,7 +19,10 @@ ACTIONS = ("show", "prune", "clear")
 def cache(
     *,
     action: Annotated[
-        str, typer.Argument(help="show, prune (remove the least recently used entries) or clear (remove all).")
+        str,
+        typer.Argument(
+            help="show, prune (remove the least recently used entries) or clear (remove all).", autocompletion=of(ACTIONS)
+        ),
     ] = ACTIONS[0],
     limit: Annotated[
         str | None,
@@ -29,8 +31,11 @@ def cache(
     report: RunOptions,
 ) -> None:
     """Show, prune or clear the cache of saliency maps."""
+    from gpu_saliency.analysis.kept import map_cache
+    from gpu_saliency.cache.folder import cache_folder, parse_bytes
+
     if action not in ACTIONS:
-        raise UsageError("unknown", setting="action", value=action, cure="one of " + ", ".join(ACTIONS))
+        raise unknown_choice("action", action, ACTIONS)
     if limit is not None and action != "prune":
         cure = f"leave {setting('limit')} out"
         raise UsageError("applies to prune only", setting="limit", value=limit, cure=cure)

@@ -9,16 +9,14 @@ from typing import Annotated
 
 import typer
 
+from gpu_saliency.choices import DEFAULT_FFMPEG, ENCODERS
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.encode_options import Background, BufSize, EncoderParams, MaxRate, RoiChannel, parse_bitrate, parse_peak
+from gpu_saliency.cli.in_out import SourceFile, one_of_two
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
+from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, overwrite_option
 from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
-from gpu_saliency.cli.show_compare import compare_lines
-from gpu_saliency.compare import CompareRequest, compare_encodes
-from gpu_saliency.compare.ladder import parse_ladder
-from gpu_saliency.compare.request import DEFAULT_ENCODERS
-from gpu_saliency.encode.encoders import ENCODERS
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
+from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.texts import shell_join
 
 RESULTS = "Results"
@@ -34,6 +32,7 @@ class RateOptions:
         typer.Option(
             help="Encoder to compare; give it again for more: " + ", ".join(ENCODERS) + ".",
             show_default="libx264",
+            autocompletion=of(ENCODERS),
             rich_help_panel=ENCODE,
         ),
     ] = None
@@ -95,11 +94,21 @@ class ResultOptions:
 @with_groups
 def compare(
     *,
-    src: Src,
+    files: SourceFile,
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[OUT]",
+            help="Folder for results.json, report.html and blind.html; created if missing.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
-        Path,
-        typer.Option(help="Folder for results.json, report.html and blind.html; created if missing.", rich_help_panel=RESULTS),
-    ],
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for the results, in place of OUT.", show_default=False, rich_help_panel=RESULTS
+        ),
+    ] = None,
     source: SourceOptions,
     rates: RateOptions,
     plan: PlanOptions,
@@ -119,6 +128,15 @@ def compare(
     report: RunOptions,
 ) -> None:
     """Encode plainly and with the plan at several rates, score both, and write a report."""
+    src = files.path()
+    from gpu_saliency.cli.show_compare import compare_lines
+    from gpu_saliency.compare import CompareRequest, compare_encodes
+    from gpu_saliency.compare.ladder import parse_ladder
+    from gpu_saliency.compare.request import DEFAULT_ENCODERS
+
+    folder = one_of_two(out, output, "output")
+    if folder is None:
+        raise UsageError("no folder for the results is given", cure=f"give it as OUT or as {setting('output')}")
     maxrate, bufsize = parse_peak(rates.maxrate, rates.bufsize)
     request = CompareRequest(
         policy=plan.policy(),
@@ -134,7 +152,7 @@ def compare(
         roi_channel=rates.roi_channel,
         background=rates.background,
         clip=source.probe(src),
-        output=output,
+        output=folder,
         sidecar=sidecar,
         work=work,
         masks=results.masks,

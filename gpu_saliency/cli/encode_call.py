@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpu_saliency.choices import PROVE, VERIFY
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.encode_options import EncodeOptions
+from gpu_saliency.cli.in_out import SourceAndOutput
 from gpu_saliency.cli.intent_options import IntentOptions
-from gpu_saliency.cli.options import ENCODE, RUN, SidecarPath, SourceOptions, Src, StrictSource, overwrite_option
+from gpu_saliency.cli.options import ENCODE, RUN, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
-from gpu_saliency.encode.encoders import encoder_spec
 from gpu_saliency.errors import MapsError
-from gpu_saliency.model.file import describe_model
-from gpu_saliency.request import EncodeRequest, check_settings
-from gpu_saliency.source.frame_rate import parse_frame_rate
+
+if TYPE_CHECKING:
+    from gpu_saliency.request import EncodeRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,18 @@ class SharedEncodeOptions:
     sidecar: SidecarPath = None
     prove: Annotated[
         str,
-        typer.Option(help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.", rich_help_panel=RUN),
+        typer.Option(
+            help="Prove the encode against a plain one: excerpt (first 12 frames), full or none.",
+            autocompletion=of(PROVE),
+            rich_help_panel=RUN,
+        ),
     ] = "excerpt"
     verify: Annotated[
         str,
         typer.Option(
-            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.", rich_help_panel=RUN
+            help="Verify the output: quick (all packets, first frame), full (decode every frame) or none.",
+            autocompletion=of(VERIFY),
+            rich_help_panel=RUN,
         ),
     ] = "quick"
     no_equal_size: Annotated[
@@ -53,11 +61,18 @@ class SharedEncodeOptions:
 
     def request_of(self, src: Path, output: Path) -> EncodeRequest:
         """Probe the clip ``src`` and make the library's request. Raises `SourceError` or `UsageError`."""
+        from gpu_saliency.request import EncodeRequest
+
         settings = self._settings()
         return EncodeRequest(clip=self.source.probe(src), output=output, **settings)
 
     def check(self) -> None:
         """Raise any `GpuSaliencyError` for options that fit no clip; none is read."""
+        from gpu_saliency.encode.encoders import encoder_spec
+        from gpu_saliency.model.file import describe_model
+        from gpu_saliency.request import check_settings
+        from gpu_saliency.source.frame_rate import parse_frame_rate
+
         made = self._settings()
         check_settings(made["policy"], made["encode"], made["intent"], made["prove"], made["verify"])
         describe_model(made["analysis"].model_path)
@@ -89,12 +104,10 @@ class SharedEncodeOptions:
 class EncodeCall:
     """One encode: its source and output, and the options."""
 
-    src: Src
-    output: Annotated[
-        Path, typer.Option(help="Encoded output; its suffix selects the container, such as .mp4 or .mkv.", rich_help_panel=ENCODE)
-    ]
+    files: SourceAndOutput
     options: SharedEncodeOptions
 
     def request(self) -> EncodeRequest:
         """Probe the clip and make the library's request. Raises `SourceError` or `UsageError`."""
-        return self.options.request_of(self.src, self.output)
+        source = self.files.path()
+        return self.options.request_of(source, self.files.target(source, self.options.settings.encoder))

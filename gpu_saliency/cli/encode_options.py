@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_saliency.choices import BACKGROUNDS, CHANNELS, DEFAULT_ENCODER, DEFAULT_FFMPEG, ENCODERS, SOFTWARE_DEFAULTS
+from gpu_saliency.cli.complete import of, presets
 from gpu_saliency.cli.options import ENCODE, SALIENCY, FfmpegBin
-from gpu_saliency.encode.encoders import CHANNELS, ENCODERS
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.errors import UsageError
 
+if TYPE_CHECKING:
+    from gpu_saliency.encode.prepare import EncodeSettings
+
 _FALLBACK_VARIABLES = ("GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK")
+
+
+def _defaults(name: str) -> str:
+    """What each software encoder uses for the setting ``name``: ``23; libx265 28; ...``."""
+    texts = [
+        (encoder, f"{value:g}" if isinstance(value := getattr(one, name), float | int) else value)
+        for encoder, one in SOFTWARE_DEFAULTS.items()
+    ]
+    first = texts[0][1]
+    return "; ".join([str(first), *(f"{encoder} {text}" for encoder, text in texts[1:] if text != first)])
 
 
 EncoderParams = Annotated[
@@ -40,13 +52,23 @@ BufSize = Annotated[
 
 RoiChannel = Annotated[
     str | None,
-    typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
+    typer.Option(
+        help="Force one of " + ", ".join(CHANNELS) + ".",
+        show_default="the best",
+        autocompletion=of(CHANNELS),
+        rich_help_panel=SALIENCY,
+    ),
 ]
 
 
 Background = Annotated[
     str | None,
-    typer.Option(help="Filter of the channel prefilter: fast or best.", show_default="by the preset", rich_help_panel=SALIENCY),
+    typer.Option(
+        help="Filter of the channel prefilter: " + " or ".join(BACKGROUNDS) + ".",
+        show_default="by the preset",
+        autocompletion=of(BACKGROUNDS),
+        rich_help_panel=SALIENCY,
+    ),
 ]
 
 
@@ -54,14 +76,18 @@ Background = Annotated[
 class EncoderOptions:
     """Options for the encoder and its settings at constant quality."""
 
-    encoder: Annotated[str, typer.Option(help="One of " + ", ".join(ENCODERS) + ".", rich_help_panel=ENCODE)] = "libx264"
+    encoder: Annotated[
+        str, typer.Option(help="One of " + ", ".join(ENCODERS) + ".", autocompletion=of(ENCODERS), rich_help_panel=ENCODE)
+    ] = DEFAULT_ENCODER
     preset: Annotated[
         str | None,
-        typer.Option(help="Speed preset of the encoder.", show_default="the encoder's", rich_help_panel=ENCODE),
+        typer.Option(
+            help="Speed preset of the encoder.", show_default=_defaults("preset"), autocompletion=presets, rich_help_panel=ENCODE
+        ),
     ] = None
     crf: Annotated[
         float | None,
-        typer.Option(help="Base quality, on the encoder's own scale.", show_default="the encoder's", rich_help_panel=ENCODE),
+        typer.Option(help="Base quality, on the encoder's own scale.", show_default=_defaults("crf"), rich_help_panel=ENCODE),
     ] = None
     encoder_params: EncoderParams = ""
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
@@ -70,6 +96,8 @@ class EncoderOptions:
 
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
+        from gpu_saliency.encode.prepare import EncodeSettings
+
         return EncodeSettings(
             encoder=self.encoder,
             preset=self.preset,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_saliency.choices import DEFAULT_FFMPEG
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import AllowPlaylists, FfmpegBin, RunOptions, overwrite_option
 from gpu_saliency.cli.rows import Rows, format_rows
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.inspection import inspect_encode
-from gpu_saliency.proof import Proof
+
+if TYPE_CHECKING:
+    from gpu_saliency.proof import Proof
 
 
 @with_groups
@@ -35,6 +36,8 @@ def inspect(
     report: RunOptions,
 ) -> None:
     """Compare an encode block by block with its plan and with a plain encode."""
+    from gpu_saliency.inspection import inspect_encode
+
     found = inspect_encode(
         file,
         sidecar=sidecar,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpu_saliency.cli.options import ENCODE, SALIENCY
 from gpu_saliency.errors import UsageError
-from gpu_saliency.trial import Intent
+
+if TYPE_CHECKING:
+    from gpu_saliency.trial import Intent
 
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -66,6 +68,8 @@ class IntentOptions(StrengthOptions):
 
     def intent(self, *, auto_offset: bool) -> Intent:
         """Make the library's settings; ``auto_offset``: ``--saliency-offset auto`` is given. Raises `UsageError`."""
+        from gpu_saliency.trial import Intent
+
         return Intent(
             target_vmaf=self.target_vmaf,
             at_least=self.at_least,

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpu_saliency.cli.reporter import CliReporter
+from gpu_saliency.choices import PROGRESS, one_of
+from gpu_saliency.cli.complete import of
+from gpu_saliency.cli.config_options import config_json, take_config, take_profile
 from gpu_saliency.cli.spelling import spell_flag
+from gpu_saliency.errors import unknown_choice
 from gpu_saliency.process.stalls import DEFAULT_SECONDS, set_stall_timeout
 from gpu_saliency.process.streams import StdoutClosed, StdoutError
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.frame_rate import parse_frame_rate
-from gpu_saliency.source.probe import probe_clip
-from gpu_saliency.source.time_codes import used_range
 from gpu_saliency.texts import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from gpu_saliency.cli.reporter import CliReporter
+    from gpu_saliency.source.clip import Clip
 
 SOURCE, SALIENCY, ENCODE, PREVIEW, RUN = "Source", "Saliency", "Encode", "Preview", "Run"
 """Panels of the help page."""
 
-Src = Annotated[
-    Path, typer.Option("--src", help="Source clip: any container that ffmpeg reads, .y4m, or raw .yuv.", rich_help_panel=SOURCE)
-]
 SidecarPath = Annotated[
     Path | None,
     typer.Option("--sidecar", help="Reuse this saliency sidecar if it exists; write it otherwise.", rich_help_panel=SALIENCY),
@@ -54,7 +58,7 @@ StrictSource = Annotated[
 
 def overwrite_option(file: str, panel: str | None = None) -> Any:
     """Declare ``--overwrite`` for a command; ``file`` names its output in the help text."""
-    return typer.Option("--overwrite", help=f"Replace an existing {file}.", rich_help_panel=panel)
+    return typer.Option("--overwrite", "-y", help=f"Replace an existing {file}.", rich_help_panel=panel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,9 @@ class RawOptions:
         return self._probe(path, (0.0, 0.0), None)
 
     def _probe(self, path: Path, used: tuple[float, float], video_stream: int | None) -> Clip:
+        from gpu_saliency.source.frame_rate import parse_frame_rate
+        from gpu_saliency.source.probe import probe_clip
+
         rate = parse_frame_rate(self.framerate) if self.framerate is not None else None
         return probe_clip(
             path,
@@ -113,6 +120,8 @@ class RangeOptions:
 
     def used(self) -> tuple[float, float]:
         """Start and duration in seconds; a duration of 0 goes to the end. Raises `UsageError`."""
+        from gpu_saliency.source.time_codes import used_range
+
         return used_range(self.start, self.end, self.duration)
 
 
@@ -148,7 +157,45 @@ class RunOptions:
     """Options for the output of a command: progress on stderr, the result on stdout."""
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=RUN)] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress on stderr.", rich_help_panel=RUN)] = False
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take defaults from this TOML file.",
+            show_default="the user's, see gpu-saliency config",
+            is_eager=True,
+            callback=take_config,
+            rich_help_panel=RUN,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Take defaults from this profile of the config file too.",
+            show_default=False,
+            is_eager=True,
+            callback=take_profile,
+            rich_help_panel=RUN,
+        ),
+    ] = None
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Show details too: paths, reasons, the commands that run.", rich_help_panel=RUN),
+    ] = False
+    progress: Annotated[
+        str,
+        typer.Option(
+            help="Show progress on stderr as " + one_of(PROGRESS) + "; auto: bars on a terminal, lines elsewhere.",
+            autocompletion=of(PROGRESS),
+            rich_help_panel=RUN,
+        ),
+    ] = PROGRESS[0]
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add what happens to this file, as text, or as JSON lines for .jsonl.", show_default=False, rich_help_panel=RUN
+        ),
+    ] = None
     stall_timeout: Annotated[
         float,
         typer.Option(
@@ -157,19 +204,36 @@ class RunOptions:
     ] = DEFAULT_SECONDS
 
     def __post_init__(self) -> None:
-        """Set the stall limit before the command begins. Raises `UsageError`."""
+        """Set the stall limit and open the log before the command begins. Raises `UsageError` or `OutputError`."""
         set_stall_timeout(self.stall_timeout)
+        if self.progress not in PROGRESS:
+            raise unknown_choice("progress", self.progress, PROGRESS)
+        if self.log_file is not None or self.progress == "json":
+            self.reporter()
 
     def reporter(self) -> CliReporter:
-        """Make the reporter that shows progress on stderr."""
-        return CliReporter(quiet=self.quiet)
+        """The reporter that shows progress on stderr."""
+        return self._reporter
 
-    def show(self, result: dict[str, Any], text: str, *, has_output: bool = False) -> None:
-        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise.
+    @functools.cached_property
+    def _reporter(self) -> CliReporter:
+        from gpu_saliency.cli.reporter import CliReporter
+
+        return CliReporter(quiet=self.quiet, verbose=self.verbose, progress=self.progress, log_file=self.log_file)
+
+    def show(self, result: dict[str, Any], text: str, *, has_output: bool = False, styled: Text | None = None) -> None:
+        """Print ``result`` as JSON with ``--json``, and ``text`` otherwise; on a terminal as ``styled``, the same with colours.
 
         Raises `StdoutError` if stdout cannot be written; a warning where the command ``has_output``, which is complete.
         """
+        used = config_json()
+        if used is not None:
+            result = result | {"config": used}
+            self.reporter().detail(f"config {used['path']}: {used['settings']}")
         try:
+            if styled is not None and not self.as_json and sys.stdout.isatty():
+                _print_styled(styled)
+                return
             print(json.dumps(result, indent=2) if self.as_json else printable(text, keep="\n"), flush=True)
         except StdoutClosed:
             return
@@ -177,3 +241,9 @@ class RunOptions:
             if not has_output:
                 raise
             self.reporter().warn(f"{error.line(spell_flag)}; the output file is complete")
+
+
+def _print_styled(text: Text) -> None:
+    from rich.console import Console
+
+    Console().print(text, soft_wrap=True)

@@ -7,34 +7,35 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.analysis.load import find_saliency
-from gpu_saliency.analysis.sidecar import SUFFIX, save_sidecar, sidecar_beside
-from gpu_saliency.analysis.source_notes import report_source
+from gpu_saliency.choices import EXPORTS, SIDECAR_SUFFIX
+from gpu_saliency.cli.complete import of
+from gpu_saliency.cli.in_out import SourceFile, one_of_two
 from gpu_saliency.cli.option_groups import with_groups
-from gpu_saliency.cli.options import RunOptions, SourceOptions, Src, StrictSource, overwrite_option
+from gpu_saliency.cli.options import RunOptions, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
-from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import OutputError, UsageError, setting
-from gpu_saliency.files import check_output, restored_after_error
-from gpu_saliency.plan.build import build_roi_plan
-from gpu_saliency.plan.export import EXPORTS, check_export, default_export, export_plan
 from gpu_saliency.texts import printable
 
 
 @with_groups
 def plan(
     *,
-    src: Src,
+    files: SourceFile,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="Sidecar to write.", show_default=f"IN{SIDECAR_SUFFIX}")
+    ] = None,
     sidecar: Annotated[
-        Path | None, typer.Option("--sidecar", "--output", help="Sidecar to write.", show_default=f"SRC{SUFFIX}")
+        Path | None, typer.Option("--sidecar", "--output", "-o", help="Sidecar to write, in place of OUT.", show_default=False)
     ] = None,
     export: Annotated[
         str | None,
-        typer.Option(help="Write the plan too, as one of " + ", ".join(EXPORTS) + ".", show_default=False),
+        typer.Option(
+            help="Write the plan too, as one of " + ", ".join(EXPORTS) + ".", autocompletion=of(EXPORTS), show_default=False
+        ),
     ] = None,
     export_to: Annotated[
         Path | None,
-        typer.Option(help="File for --export, or folder for png.", show_default="SRC.plan.npz, SRC.plan.csv, SRC.plan/"),
+        typer.Option(help="File for --export, or folder for png.", show_default="IN.plan.npz, IN.plan.csv, IN.plan/"),
     ] = None,
     source: SourceOptions,
     plan: PlanOptions,
@@ -45,10 +46,20 @@ def plan(
     report: RunOptions,
 ) -> None:
     """Detect salient regions and write the sidecar; no encode is made."""
+    src = files.path()
+    from gpu_saliency.analysis.load import find_saliency
+    from gpu_saliency.analysis.sidecar import save_sidecar, sidecar_beside
+    from gpu_saliency.analysis.source_notes import report_source
+    from gpu_saliency.cli.show_encode import counted, plan_text, reused_text
+    from gpu_saliency.encode.source_log import LogCheck
+    from gpu_saliency.files import check_output, restored_after_error
+    from gpu_saliency.plan.build import build_roi_plan
+    from gpu_saliency.plan.export import export_plan
+
     policy = plan.policy()
     settings = analysis.settings(gpu)
     clip = source.probe(src)
-    path = sidecar or sidecar_beside(src)
+    path = one_of_two(out, sidecar, "sidecar") or sidecar_beside(src)
     check_output(path, src, overwrite=overwrite, name="sidecar")
     settings.check_output(path, "sidecar")
     exported = _export_path(export, export_to, src, path, overwrite=overwrite)
@@ -79,11 +90,12 @@ def plan(
         "warnings": reporter.warnings,
     }
     text = (
-        f"{printable(str(path))}: {size:,} bytes, {found.frame_count} frames, {found.analysis.sampled_frames} maps, "
-        f"{stats.rows}x{stats.cols} blocks, {stats.effective_min:+.2f} to {stats.effective_max:+.2f} QP"
+        f"{printable(str(path))}: {size:,} bytes, {counted(found.frame_count, 'frame')}, "
+        f"{counted(found.analysis.sampled_frames, 'map')}, {stats.rows}x{stats.cols} blocks\n"
+        f"plan: {plan_text(policy, stats)}"
     )
     if saliency.reused:
-        text += f"\nthe maps were reused from {printable(str(saliency.reused_from))}"
+        text += f"\nthe maps were {printable(reused_text(saliency.reused_from, verbose=report.verbose))}"
     report.show(result, text if exported is None else f"{text}\n{printable(str(exported))}: the plan as {export}", has_output=True)
 
 
@@ -94,6 +106,8 @@ def _export_path(form: str | None, given: Path | None, src: Path, sidecar: Path,
             cure = f"give {setting('export')} too"
             raise UsageError(f"has no effect without {setting('export')}", setting="export_to", value=given, cure=cure)
         return None
+    from gpu_saliency.plan.export import check_export, default_export
+
     path = given or default_export(src, form)
     check_export(form, path, src, overwrite=overwrite)
     if path.absolute() == sidecar.absolute():

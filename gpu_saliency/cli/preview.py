@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_saliency.choices import DEFAULT_OFFSET, DEFAULT_STYLE, STYLES
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.encode_options import EncoderOptions
 from gpu_saliency.cli.intent_options import StrengthOptions
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import PREVIEW, RUN, RunOptions, SidecarPath, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import AUTO, MapsOptions, PlanOptions
-from gpu_saliency.cli.show_preview import Page, PreviewDisplay, write_preview
 from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting
-from gpu_saliency.estimate import ClipEstimator
-from gpu_saliency.files import check_name
-from gpu_saliency.plan.policy import DEFAULT_OFFSET
-from gpu_saliency.preview.live.source import is_live
-from gpu_saliency.preview.overlay.output import check_preview_output
-from gpu_saliency.preview.overlay.painter import DEFAULT_STYLE, STYLES
-from gpu_saliency.publishing import check_replaceable
 from gpu_saliency.texts import printable
-from gpu_saliency.trial import Intent
+
+if TYPE_CHECKING:
+    from gpu_saliency.cli.show_preview import Page
 
 DEFAULT_HOST = "127.0.0.1"
 
@@ -35,7 +31,11 @@ class ShowOptions:
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write the overlay as a video (.mp4, .mkv) or a contact sheet (.png).", show_default=False, rich_help_panel=PREVIEW
+            "--output",
+            "-o",
+            help="Write the overlay as a video (.mp4, .mkv) or a contact sheet (.png).",
+            show_default=False,
+            rich_help_panel=PREVIEW,
         ),
     ] = None
     terminal: Annotated[
@@ -61,7 +61,12 @@ class ShowOptions:
     open_page: Annotated[bool, typer.Option("--open", help="Open the page of --web in a browser.", rich_help_panel=PREVIEW)] = False
     style: Annotated[
         str | None,
-        typer.Option(help="Panels of --output: " + ", ".join(STYLES) + ".", show_default=DEFAULT_STYLE, rich_help_panel=PREVIEW),
+        typer.Option(
+            help="Panels of --output: " + ", ".join(STYLES) + ".",
+            autocompletion=of(STYLES),
+            show_default=DEFAULT_STYLE,
+            rich_help_panel=PREVIEW,
+        ),
     ] = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the audio out of --output.", rich_help_panel=PREVIEW)] = False
 
@@ -79,6 +84,8 @@ class ShowOptions:
 
     def page(self, report: RunOptions) -> Page | None:
         """Return the settings of the page of ``--web``; ``None`` for the other modes."""
+        from gpu_saliency.cli.show_preview import Page
+
         return Page(self.host or DEFAULT_HOST, self.port or 0, self.open_page, report.reporter()) if self.web else None
 
 
@@ -103,6 +110,12 @@ def preview(
     report: RunOptions,
 ) -> None:
     """Show the salient regions of a clip and its plan in a browser, a terminal or a file; only trial encodes are made."""
+    from gpu_saliency.cli.show_preview import PreviewDisplay, write_preview
+    from gpu_saliency.estimate import ClipEstimator
+    from gpu_saliency.preview.live.source import is_live
+    from gpu_saliency.preview.overlay.output import check_preview_output
+    from gpu_saliency.trial import Intent
+
     show.check(overwrite=overwrite, as_json=report.as_json)
     policy, encode = plan.policy(allows_auto=True), encoder.settings()
     # Without auto, the loss is for the search that the page or a key starts.
@@ -173,6 +186,9 @@ def _refuse_for_file(encoder: EncoderOptions) -> None:
 
 def _check_sidecar(sidecar: Path | None) -> None:
     """Raise `SidecarError` or `OutputError` before the analysis if the sidecar cannot be written after it."""
+    from gpu_saliency.files import check_name
+    from gpu_saliency.publishing import check_replaceable
+
     if sidecar is not None:
         check_name(sidecar, cure=f"give {setting('sidecar')} another path")
     if sidecar is not None and not sidecar.is_dir():

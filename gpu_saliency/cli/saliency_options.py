@@ -5,17 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpu_saliency.analysis.aggregate import AGGREGATORS, DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA
-from gpu_saliency.analysis.settings import MAP_KINDS, PROVIDERS, AnalysisSettings, GpuSettings, parse_gpus
+from gpu_saliency.choices import (
+    AGGREGATORS,
+    ANALYSIS_FPS,
+    DEFAULT_AGGREGATOR,
+    DEFAULT_EMA_ALPHA,
+    DEFAULT_MAPPING,
+    DEFAULT_MAX_BACKGROUND_OFFSET,
+    DEFAULT_OFFSET,
+    DEFAULT_SEGMENTS,
+    DEVICES,
+    MAP_KINDS,
+    MAPPINGS,
+    MAX_OFFSET,
+    PROVIDERS,
+    one_of,
+)
+from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.options import SALIENCY
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
-from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_MAX_BACKGROUND_OFFSET, DEFAULT_OFFSET, MAPPINGS, MAX_OFFSET, RoiPolicy
-from gpu_saliency.plan.segments import DEFAULT_SEGMENTS
+
+if TYPE_CHECKING:
+    from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
+    from gpu_saliency.plan.policy import RoiPolicy
 
 AUTO = "auto"
 """The strength that trial encodes find."""
@@ -37,6 +54,7 @@ class PlanOptions:
         str,
         typer.Option(
             help="One of " + ", ".join(MAPPINGS) + "; the first two keep the size close to a plain encode's.",
+            autocompletion=of(MAPPINGS),
             rich_help_panel=SALIENCY,
         ),
     ] = DEFAULT_MAPPING
@@ -53,7 +71,11 @@ class PlanOptions:
     ] = DEFAULT_SEGMENTS
     saliency_aggregator: Annotated[
         str,
-        typer.Option(help="Reduce the maps of a segment with one of " + ", ".join(AGGREGATORS) + ".", rich_help_panel=SALIENCY),
+        typer.Option(
+            help="Reduce the maps of a segment with one of " + ", ".join(AGGREGATORS) + ".",
+            autocompletion=of(AGGREGATORS),
+            rich_help_panel=SALIENCY,
+        ),
     ] = DEFAULT_AGGREGATOR
     saliency_ema_alpha: Annotated[
         float,
@@ -70,6 +92,8 @@ class PlanOptions:
         if self.is_auto and not allows_auto:
             cure = "give a number, or find it with encode --dry-run"
             raise UsageError("needs trial encodes, which this command does not make", setting="offset", value=AUTO, cure=cure)
+        from gpu_saliency.plan.policy import RoiPolicy
+
         return RoiPolicy(
             offset=DEFAULT_OFFSET if self.is_auto else _parse_offset(self.saliency_offset),
             mapping=self.roi_mapping,
@@ -107,7 +131,8 @@ class GpuOptions:
     provider: Annotated[
         str | None,
         typer.Option(
-            help="Run the model on the device cuda with " + " or ".join(PROVIDERS) + ".",
+            help="Run the model on the device cuda with " + one_of(PROVIDERS) + ".",
+            autocompletion=of(PROVIDERS),
             show_default="cuda",
             rich_help_panel=SALIENCY,
         ),
@@ -115,6 +140,8 @@ class GpuOptions:
 
     def settings(self, device: str) -> GpuSettings:
         """Make the library's settings. Raises `UsageError`, also if an option is given that has no effect on ``device``."""
+        from gpu_saliency.analysis.settings import GpuSettings, parse_gpus
+
         given = {"gpus": self.gpu, "decoders": self.decoders, "provider": self.provider}
         for name, value in given.items():
             if value is not None and device == "cpu":
@@ -136,12 +163,14 @@ class AnalysisOptions:
         Path | None,
         typer.Option(
             help="ONNX file, or one of " + ", ".join(SHIPPED_MODELS) + ".",
+            autocompletion=of(SHIPPED_MODELS),
             show_default=DEFAULT_MODEL.stem,
             rich_help_panel=SALIENCY,
         ),
     ] = None
     analysis_fps: Annotated[
-        float | None, typer.Option(help="Saliency maps per second of clip.", show_default="4", rich_help_panel=SALIENCY)
+        float | None,
+        typer.Option(help="Saliency maps per second of clip.", show_default=str(ANALYSIS_FPS), rich_help_panel=SALIENCY),
     ] = None
     every: Annotated[
         int | None,
@@ -151,12 +180,15 @@ class AnalysisOptions:
         str,
         typer.Option(
             help="Run the analysis on auto, cpu or cuda; auto uses cuda if it works, else cpu, and reports the reason.",
+            autocompletion=of(DEVICES),
             rich_help_panel=SALIENCY,
         ),
     ] = "auto"
 
     def settings(self, gpu: GpuOptions | None = None) -> AnalysisSettings:
         """Make the library's settings. Raises `UsageError`."""
+        from gpu_saliency.analysis.settings import AnalysisSettings
+
         try:
             rate = Fraction(str(self.analysis_fps)) if self.analysis_fps is not None else None
         except ValueError:  # float() accepts inf and nan, which are not rates
@@ -200,7 +232,8 @@ class MapsOptions(CachedOptions):
     maps_kind: Annotated[
         str | None,
         typer.Option(
-            help="Say what --maps holds: " + " or ".join(MAP_KINDS) + " (density of where viewers look).",
+            help="Say what --maps holds: " + one_of(MAP_KINDS) + " (density of where viewers look).",
+            autocompletion=of(MAP_KINDS),
             show_default=MAP_KINDS[0],
             rich_help_panel=SALIENCY,
         ),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_saliency.choices import DEFAULT_FFMPEG
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RUN, SOURCE, RangedRawOptions, RunOptions, overwrite_option
-from gpu_saliency.cli.show_score import score_lines
-from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
-from gpu_saliency.score import score_encode
-from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.probe import probe_clip
-from gpu_saliency.source.raw import RAW_SUFFIXES
+
+if TYPE_CHECKING:
+    from gpu_saliency.source.clip import Clip
 
 REGIONS = "Regions"
 """A panel of the help page."""
@@ -74,6 +72,9 @@ def score(
     report: RunOptions,
 ) -> None:
     """Measure PSNR, SSIM, XPSNR, VMAF and CAMBI of an encode, of the whole frame and of regions."""
+    from gpu_saliency.cli.show_score import score_lines
+    from gpu_saliency.score import score_encode
+
     found = score_encode(
         *_probe(ref, dist, raw),
         masks=regions.masks,
@@ -93,6 +94,9 @@ def _probe(ref: Path, dist: Path, raw: RangedRawOptions) -> tuple[Clip, Clip]:
 
     The format of raw video is of the raw file, or is checked against both files.
     """
+    from gpu_saliency.source.probe import probe_clip
+    from gpu_saliency.source.raw import RAW_SUFFIXES
+
     is_raw = [path.suffix.lower() in RAW_SUFFIXES for path in (ref, dist)]
     start, duration = raw.used()
     if is_raw[0] or not any(is_raw):

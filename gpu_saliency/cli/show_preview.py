@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.load import find_saliency
-from gpu_saliency.analysis.settings import AnalysisSettings
+from gpu_saliency.analysis.settings import NO_DRIVER, AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.cli.spelling import spell_flag
@@ -103,7 +103,7 @@ class PreviewDisplay:
         check_source(source)
         # One frame at a time: a later one would wait for a batch.
         device, model, reason = choose_device(analysis.device, analysis.model_path, replace(analysis.gpu, batch_size=1))
-        if reason.startswith("auto: "):
+        if reason.startswith("auto: ") and NO_DRIVER not in reason:
             self.reporter.say(f"finding saliency on the CPU: {reason}")
         self.reporter.say(f"waiting for video from {name_of(source)}")
         if self.page is not None:

@@ -131,10 +131,14 @@ class PartRun:
     """The file that the last command, or ``program``, writes: the part's video without audio."""
 
     def shell_lines(self) -> list[str]:
-        """The commands as lines for a shell."""
-        if self.program:
-            return [shell_join(self.commands[0]) + " | " + shell_join(self.program)]
-        return [shell_join(command) for command in self.commands]
+        """The commands as lines for a shell, without the report of progress, which would go where the video goes to a pipe."""
+        commands = [shell_join(_without_progress(command)) for command in self.commands]
+        return [f"{commands[0]} | {shell_join(self.program)}"] if self.program else commands
+
+
+def _without_progress(command: tuple[str, ...]) -> list[str]:
+    at = command.index("-progress")
+    return [*command[:at], *command[at + 2 :]]
 
 
 def part_run(job: EncodeJob, part: Part, delivery: Delivery, folder: Path, quality: float | None, *, seek: float | None) -> PartRun:

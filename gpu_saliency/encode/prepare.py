@@ -13,7 +13,7 @@ from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, accepts_param, en
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.peak import KILOBIT, Vbv
 from gpu_saliency.encode.target import Params, parse_params
-from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
+from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting, unknown_choice
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.dynamic_hdr import dynamic_hdr
 from gpu_saliency.source.fields import fields_of
@@ -58,9 +58,9 @@ class EncodeSettings:
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
-            raise UsageError("unknown", setting="roi_channel", value=self.roi_channel, cure="one of " + ", ".join(CHANNELS))
+            raise unknown_choice("roi_channel", self.roi_channel, CHANNELS)
         if self.background is not None and self.background not in BACKGROUNDS:
-            raise UsageError("unknown", setting="background", value=self.background, cure="one of " + ", ".join(BACKGROUNDS))
+            raise unknown_choice("background", self.background, BACKGROUNDS)
         if self.bitrate is not None and self.crf is not None:
             raise UsageError(f"{setting('bitrate')} and {setting('crf')} cannot be combined", cure="give one of them")
         if self.bitrate is not None and not 1000 <= self.bitrate <= MAX_BITRATE:

@@ -13,7 +13,7 @@ The plain encode of the first window also serves the proof, so it starts before 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
+OnProgress = Callable[[int, int | None], None]
 PROVEN_FRAMES = 12
 """Frames at the start of the first window that the proof compares."""
 FIRST_FRAMES = PROVEN_FRAMES + 8
@@ -111,8 +112,11 @@ class Sampler:
         assert self._plain is not None
         return self._workers.results([self._plain], on_frame)[0]
 
-    def measure(self, job: EncodeJob, plan: RoiPlan, on_frame: OnFrame | None = None) -> SizeSample:
-        """Encode the sample with ``plan``, the rest of it also plainly, and compare the sizes. Raises as `encode_part`."""
+    def measure(self, job: EncodeJob, plan: RoiPlan, on_progress: OnProgress | None = None) -> SizeSample:
+        """Encode the sample with ``plan``, the rest of it also plainly, and compare the sizes. Raises as `encode_part`.
+
+        ``on_progress`` is called with the number of frames encoded, plain ones too, and of all; a large correction adds to both.
+        """
         quality = job.spec.quality
         assert quality is not None
         assert quality.per_octave is not None
@@ -122,13 +126,13 @@ class Sampler:
         assert self._plain is not None
         plain = [self._plain, *(self._encode(job, None, window) for window in further)]
         ours = [self._encode(job, plan, window) for window in (first, *further)]
-        files = self._workers.results([*plain, *ours], on_frame)
+        frames = first.frames + sum(window.frames for window in further)
+        files = self._workers.results([*plain, *ours], _counted(on_progress, 0, 2 * frames))
         starts, others = [window.start for window in further], (files[len(plain) + 1 :], files[1 : len(plain)])
         self.pairs = tuple(map(WindowPair, starts, *others))
         plain_sizes = [packet_sizes(window) for window in files[: len(plain)]]
         size = _size_of(files[len(plain) :], plan)
         octaves = math.log2(size / estimated_size(plain_sizes, plan.frame_count, _key_frames(plan)))
-        frames = first.frames + sum(window.frames for window in further)
         usual = quality.usual_octaves(crf) * plan.policy.offset / DEFAULT_OFFSET if plan.policy.mapping == "attention" else 0.0
         coverage = frames / plan.frame_count
         trust = sample_weight(coverage, 1 + len(further))
@@ -138,7 +142,7 @@ class Sampler:
         # Where a limit of the peak rate holds, a step saves nothing: that would not be a measure of what it saves elsewhere.
         if abs(correction) > SURE_CORRECTION and job.vbv is None:
             again = [self._encode(job.corrected(correction), plan, window) for window in (first, *further)]
-            saved = math.log2(size / _size_of(self._workers.results(again, on_frame), plan))
+            saved = math.log2(size / _size_of(self._workers.results(again, _counted(on_progress, 2 * frames, 3 * frames)), plan))
             if saved * correction > 0:
                 correction = _limited(correction / saved * expected)
         return SizeSample(frames, round(2**octaves, 4), round(2**expected, 4), round(correction, 2))
@@ -148,6 +152,13 @@ class Sampler:
         folder.mkdir()
         self._numbers += 1
         return self._workers.start(partial(encode_part, job, plan, window, folder))
+
+
+def _counted(on_progress: OnProgress | None, before: int, total: int) -> OnFrame | None:
+    """Reports progress of encodes after ``before`` frames of earlier ones."""
+    if on_progress is None:
+        return None
+    return lambda done: on_progress(min(before + done, total), total)
 
 
 def first_window(frames: int | None) -> Part:

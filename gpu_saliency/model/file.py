@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu_saliency.errors import ModelError
-from gpu_saliency.model.shipped import SHIPPED_FOLDER
+from gpu_saliency.errors import ModelError, near
+from gpu_saliency.model.shipped import SHIPPED_FOLDER, SHIPPED_MODELS
 from gpu_saliency.model.wire import fields_of
 from gpu_saliency.untrusted.regular import read_regular
 
 MAX_MODEL_BYTES = 1 << 30
-_GIVE_ONNX = "give an ONNX file or the name of a shipped model"
+_GIVE_ONNX = "give an ONNX file or the name of a shipped model: " + " or ".join(SHIPPED_MODELS)
 _MAX_DEPTH = 32
 
 # Field numbers of onnx.proto3: the messages that contain a tensor, by the message and the number of the field.
@@ -81,7 +81,8 @@ def _content(path: Path) -> bytes:
     try:
         return read_regular(path, MAX_MODEL_BYTES)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}", cure=_GIVE_ONNX) from error
+        guess = "" if path.exists() else near(str(path), SHIPPED_MODELS)
+        raise ModelError(f"{path}: cannot be read: {error.strerror}{guess}", cure=_GIVE_ONNX) from error
     except ValueError as error:
         raise ModelError(f"{path}: {error}", cure=_GIVE_ONNX) from error
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.analysis.track import decode_gaze
 from gpu_saliency.draw.canvas import png_bytes
-from gpu_saliency.errors import OutputError, UsageError, setting
+from gpu_saliency.errors import OutputError, setting, unknown_choice
 from gpu_saliency.files import check_folder, check_output, publish, writing
 from gpu_saliency.plan.attention import DEFAULT_CURVE
 from gpu_saliency.plan.roi import RoiPlan
@@ -37,7 +37,7 @@ def default_export(source: Path, form: str) -> Path:
 def check_export(form: str, path: Path, source: Path, *, overwrite: bool) -> None:
     """Raise `UsageError` for an unknown ``form``, `OutputError` unless ``path`` can be written."""
     if form not in EXPORTS:
-        raise UsageError("unknown", setting="export", value=form, cure="one of " + ", ".join(EXPORTS))
+        raise unknown_choice("export", form, EXPORTS)
     if form != "png":
         check_output(path, source, overwrite=overwrite, name="export_to")
         return

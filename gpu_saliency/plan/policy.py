@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import UsageError, unknown_choice
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS, check_segments
 
 DEFAULT_OFFSET = -3
@@ -46,7 +46,7 @@ class RoiPolicy:
         if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
             raise UsageError("out of range", setting="offset", value=self.offset, cure=f"-{MAX_OFFSET} to {MAX_OFFSET}")
         if self.mapping not in MAPPINGS:
-            raise UsageError("unknown", setting="mapping", value=self.mapping, cure="one of " + ", ".join(MAPPINGS))
+            raise unknown_choice("mapping", self.mapping, MAPPINGS)
         if not 0 <= self.max_background_offset <= MAX_OFFSET:  # also refuses nan
             value = self.max_background_offset
             raise UsageError("out of range", setting="max_background_offset", value=value, cure=f"0 to {MAX_OFFSET}")

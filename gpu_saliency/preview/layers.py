@@ -42,7 +42,7 @@ class Layers:
     def overlay(self, kind: str, moment: Moment, picture: Picture, target: Picture) -> None:
         """Draw ``picture`` in grey with the colours of ``kind`` (``heat`` or ``plan``) over it to ``target``, of the same size."""
         # 16-bit integers, one plane at a time: five times as fast as float pixels.
-        mixed = _grey(picture) * np.uint16(256 - _OPACITY_256)
+        mixed = luma(picture) * np.uint16(256 - _OPACITY_256)
         for channel, colours in enumerate(self._colours(kind, moment)):
             np.right_shift(mixed + colours, 8, out=target[..., channel], casting="unsafe")
 
@@ -89,7 +89,7 @@ def _weighted(colours: NDArray[np.float64]) -> NDArray[np.uint16]:
     return np.ascontiguousarray(np.moveaxis(np.rint(colours * _OPACITY_256).astype(np.uint16), -1, 0))
 
 
-def _grey(picture: Picture) -> NDArray[np.uint16]:
+def luma(picture: Picture) -> NDArray[np.uint16]:
     """The luma of ``picture``, ``[height, width]``, 0..255."""
     red, green, blue = (picture[..., i].astype(np.uint16) for i in range(3))
     return np.asarray((77 * red + 150 * green + 29 * blue) >> 8, np.uint16)

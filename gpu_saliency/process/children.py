@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from gpu_saliency.process import guard, signals
+from gpu_saliency.texts import shell_join
 
 PATIENCE = 5.0
 """Seconds that a program has to end after SIGTERM before it gets SIGKILL."""
+_log = logging.getLogger(__name__)
 _running: dict[int, subprocess.Popen[Any]] = {}
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -28,6 +31,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def start(command: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess.Popen[Any]:
     """Start ``command`` with the ``options`` of `subprocess.Popen`; `release` it when it has ended. Raises `OSError`."""
     guard.start()
+    _log.debug("running: %s", shell_join([os.fsdecode(word) for word in command]))
     environment = (options.pop("env", None) or os.environ) | {guard.TOKEN: "1"}
     with signals.held():
         process = subprocess.Popen(command, env=environment, start_new_session=True, **options)

@@ -209,6 +209,7 @@ def _watch(read_end: int) -> None:
             count = sum(byte in _SIGNALS for byte in data)
             if count and first is None:
                 first, count = time.monotonic(), count - 1
+                _say_stopping()
             if count:
                 if _state.phase == "finishing":
                     time.sleep(_FINISHING_SECONDS)
@@ -219,6 +220,13 @@ def _watch(read_end: int) -> None:
         is_deaf = _state.phase == "working" and not _state.is_handled
         if (passed > LONGEST_END and not _state.is_patient) or (is_deaf and passed > UNHANDLED_SECONDS):
             end_now()
+
+
+def _say_stopping() -> None:
+    """Show at once on a terminal that the signal was received: a program may take seconds to end."""
+    if _state.phase == "working" and _state.route is None and os.isatty(2):
+        with contextlib.suppress(OSError):
+            _write(2, b"\r\x1b[Kstopping ...\r\n")
 
 
 def end_now(line: str = INTERRUPTED, kind: str = "interrupted", exit_code: int | None = None) -> None:

@@ -145,7 +145,10 @@ class Proof:
             f"(plan {self.inside_planned:+.2f} QP), {self.outside_change:+.2f} outside (plan {self.outside_planned:+.2f}), "
         )
         text += "correlation undefined" if self.correlation is None else f"correlation {self.correlation:.2f}"
-        text += f" over {self.blocks} of {self.blocks_planned} blocks, {self.frames} frames"
+        text += f" over {self.blocks} of {self.blocks_planned} blocks"
+        if self.unit == "QP" and self.blocks < self.blocks_planned:
+            text += " (the others take over the QP of a neighbour)"
+        text += f", {self.frames} frames"
         if self.size_ratio is not None:
             text += f"; size {100 * (self.size_ratio - 1):+.1f}%"
         if self.places:

@@ -51,7 +51,7 @@ def test_result(clip: Path, tmp_path: Path, verb: str) -> None:
 
 def test_off_a_terminal_results_go_to_stdout_and_nothing_to_stderr(clip: Path, tmp_path: Path) -> None:
     done = run("encode", "--src", clip, "--output", tmp_path / "out.mp4", "--prove", "none", "--device", "cpu")
-    assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, 48 frames$", done.out, re.MULTILINE)
+    assert re.search(r"^output +\S+out.mp4: [\d,]+ bytes, \d+ kbit/s of all streams, 2.0 s, 48 frames$", done.out, re.MULTILINE)
     assert done.err == ""
 
 
@@ -72,6 +72,29 @@ def test_dry_run_prints_what_the_encode_executes(clip: Path, tmp_path: Path) -> 
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     run("encode", "--src", clip, "--output", output, "--prove", "none", "--no-equal-size")
     assert video_bytes(output) == video_bytes(tmp_path / "part0" / "part.mp4")
+
+
+def test_a_kept_dry_run_can_be_run(clip: Path, tmp_path: Path) -> None:
+    """With the prefilter, which reads a mask: ``sh run.sh`` in another folder writes the video packets of the encode.
+
+    The folder must be new or empty; what stands there stays.
+    """
+    kept, output = tmp_path / "kept it", tmp_path / "out.mp4"
+    base = ("encode", clip, output, "--roi-channel", "prefilter", "--preset", "ultrafast", "--no-equal-size")
+    dry = run(*base, "--dry-run", "--keep", kept, "--json").json
+    assert dry["kept"] == str(kept)
+    names = {path.name for path in (kept / "part0").iterdir()}
+    assert names == {"mask.nut", "roi.graph"}
+    subprocess.run(["sh", kept / "run.sh"], check=True, capture_output=True, cwd=tmp_path)
+    assert run(*base, "--prove", "none").code == 0
+    assert video_bytes(output) == video_bytes(kept / "part0" / "part.mp4")
+    refused = run(*base, "--overwrite", "--dry-run", "--keep", kept)
+    assert (refused.code, len(refused.errors)) == (73, 1)
+    assert "exists and is not an empty folder" in refused.errors[0]
+    assert (kept / "part0" / "part.mp4").exists()
+    assert run(*base, "--keep", tmp_path / "other").errors == [
+        f"ERROR: --keep {tmp_path / 'other'}: has no effect without --dry-run (give --dry-run too)"
+    ]
 
 
 @pytest.mark.parametrize("allow", ["--saliency-fallback-plain", "GPU_SALIENCY_FALLBACK_OK", "VMAFTUNE_SALIENCY_FALLBACK_OK"])

@@ -47,9 +47,12 @@ def test_the_terminal_names_channel_and_reasons(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GPU_SALIENCY_SVTAV1ENCAPP", "/no/such/app")
     try_only(monkeypatch, "libsvtav1")
     out = run("doctor", "--ffmpeg-bin", FFMPEG).out
-    line = next(line for line in out.splitlines() if line.startswith("libsvtav1"))
+    line = next(line for line in out.splitlines() if line.startswith("  OK    libsvtav1"))
     assert "prefilter (not svtav1-map: GPU_SALIENCY_SVTAV1ENCAPP=/no/such/app: no such program)" in line
-    assert "Bits moved as planned" in line
+    assert line.endswith("bits follow the plan")
+    assert "scripts/install-svtav1" in out, "advice for the better channel"
+    assert out.splitlines()[-1].strip() == "OK    gpu-saliency encode IN --encoder libsvtav1 works here"
+    assert "  OK    cpu        installed" in out.splitlines()
 
 
 def test_an_ffmpeg_that_ignores_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_options_are_those_of_encode_and_are_checked(tmp_path: Path) -> None:
     call = parse_job(spec)
     settings = call.options.settings.settings()
     assert (settings.crf, settings.encoder, settings.audio, settings.threads) == (30.5, "libx265", False, 2)
-    assert call.src == tmp_path / "-a.mp4"
+    assert call.files.src == str(tmp_path / "-a.mp4")
     check_job(spec)
     for wrong in (
         {"crf": "x"},

@@ -35,7 +35,9 @@ def test_what_is_shown(job: Job, is_terminal: bool, capsys: pytest.CaptureFixtur
     shown, results = io.StringIO(), io.BytesIO()
     console = Console(file=shown, force_terminal=is_terminal, width=150, color_system=None)
     counts = {"done": 3, "failed": 1, "queued": 7, "running": 1}
-    with BatchView(CliReporter(console), json_lines=True, results=results) as view:
+    reporter = CliReporter()
+    reporter.console = console
+    with BatchView(reporter, json_lines=True, results=results) as view:
         view.started(job, "encode")
         view.advanced(Advanced(job.id, "encode", "encoding with libx264", 120, 240))
         view.tick(counts)

@@ -15,7 +15,7 @@ from gpu_saliency.analysis.cuda.child import SECONDS, run_probe_child
 from gpu_saliency.analysis.cuda.memory import cuda_error
 from gpu_saliency.analysis.cuda.nvdec_caps import Caps, CapsSource
 from gpu_saliency.analysis.cuda.probe_child import NVDEC_FORMATS
-from gpu_saliency.analysis.settings import PROVIDERS, GpuSettings
+from gpu_saliency.analysis.settings import NO_DRIVER, PROVIDERS, GpuSettings
 from gpu_saliency.errors import ToolMissingError, setting
 from gpu_saliency.model.runtime import import_onnxruntime, installed_runtimes
 
@@ -106,7 +106,7 @@ def probe() -> GpuMachine:
         # This test avoids the child process on machines without a driver.
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return GpuMachine("there is no NVIDIA driver (libcuda.so.1 was not found)")
+        return GpuMachine(f"{NO_DRIVER} (libcuda.so.1 was not found)")
     try:
         return _machine(*run_probe_child())
     except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.encoders.file_params import check_file_params
 from gpu_saliency.encode.target import Params
-from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.errors import UsageError, near, setting
 
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
@@ -163,7 +163,8 @@ class EncoderSpec:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""
         if self.presets and preset not in self.presets:
             cure = "one of " + ", ".join(self.presets)
-            raise UsageError(f"{self.name} has no such preset", setting="preset", value=preset, cure=cure)
+            problem = f"{self.name} has no such preset" + near(str(preset), self.presets)
+            raise UsageError(problem, setting="preset", value=preset, cure=cure)
         if quality is not None and self.quality is not None:
             low, high = self.quality.low, self.quality.high
             if not low <= quality <= high:

@@ -8,11 +8,13 @@ import av
 
 from gpu_saliency.encode.streams import choose_streams
 from gpu_saliency.encode.verify import check_container
-from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.errors import OutputError, ToolMissingError
 from gpu_saliency.files import check_output
 from gpu_saliency.preview.overlay.painter import check_style
 from gpu_saliency.preview.overlay.video import CODEC, ENCODER
 from gpu_saliency.source.clip import Clip
+
+_PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
 
 
 def check_preview_output(output: Path, clip: Clip, style: str, *, audio: bool, overwrite: bool) -> None:
@@ -21,6 +23,8 @@ def check_preview_output(output: Path, clip: Clip, style: str, *, audio: bool, o
     check_output(output, clip.path, overwrite=overwrite)
     if is_sheet(output):
         return
+    if output.suffix.lower() in _PICTURES:
+        raise OutputError(f"{output}: a contact sheet is a PNG", cure=f"give {output.stem}.png, or .mp4 or .mkv for a video")
     if ENCODER not in av.codec.codecs_available:
         cure = "run pip install --force-reinstall --no-deps av"
         raise ToolMissingError(f"{output}: this build of PyAV has no {ENCODER}", cure=cure)

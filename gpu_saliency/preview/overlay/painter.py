@@ -7,7 +7,7 @@ import numpy as np
 from gpu_saliency.draw.canvas import BAR, LINE, Picture, draw_scale, write_text
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
 from gpu_saliency.draw.panel import panel_size
-from gpu_saliency.errors import UsageError
+from gpu_saliency.errors import unknown_choice
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.layers import Layers, scale_end
 from gpu_saliency.preview.moment import Moment
@@ -30,7 +30,7 @@ _LEAST_COLUMN, _LEAST_WIDTH, _ONE_LINE = 320, 480, 1240
 def check_style(style: str) -> None:
     """Raise `UsageError` unless ``style`` is one of `STYLES`."""
     if style not in STYLES:
-        raise UsageError("unknown", setting="style", value=style, cure="one of " + ", ".join(STYLES))
+        raise unknown_choice("style", style, STYLES)
 
 
 class Painter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from rich.color import Color
@@ -32,14 +33,36 @@ def half_blocks(*pictures: Picture) -> Segments:
     return Segments(segments)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How pictures of one size are placed."""
+
+    panel: tuple[int, int]
+    """Width and height of each picture in pixels."""
+    stacked: bool
+    """One above the other, each below its title; else side by side."""
+
+    def lines(self, pictures: int) -> int:
+        """Lines of text that so many pictures take with their titles."""
+        return (self.panel[1] // 2 + 1) * (pictures if self.stacked else 1)
+
+
+def arrange(clip: Clip, pictures: int, columns: int, lines: int) -> Arrangement:
+    """Place so many pictures of ``clip`` into ``columns`` and ``lines`` of text, titles included, as large as they can be."""
+    beside = picture_size(clip, (columns - GAP * (pictures - 1)) // pictures, lines - 1)
+    above = picture_size(clip, columns, (lines - pictures) // pictures)
+    return Arrangement(above, True) if above[0] * above[1] > beside[0] * beside[1] else Arrangement(beside, False)
+
+
 def picture_size(clip: Clip, columns: int, lines: int) -> tuple[int, int]:
-    """Width and height in pixels of two pictures of ``clip`` that fit side by side into ``columns`` and ``lines`` of text.
+    """Width and height in pixels of a picture of ``clip`` that fits into ``columns`` and ``lines`` of text.
 
     A pixel is one column wide and half a line high, which is assumed to be a square.
     """
+    lines = max(1, lines)
     wide, high = float(clip.width * clip.sample_aspect_ratio), float(clip.height)
     if clip.rotation % 180:
         wide, high = high, wide
-    space = ((columns - GAP) // 2, 2 * lines)
+    space = (columns, 2 * lines)
     scale = min(space[0] / wide, space[1] / high)
     return max(1, min(space[0], round(wide * scale))), max(2, min(space[1], round(high * scale / 2) * 2))

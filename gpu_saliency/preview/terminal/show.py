@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import av
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from gpu_saliency.draw.canvas import Picture
 from gpu_saliency.errors import Spelling, UsageError, setting, spell_python
 from gpu_saliency.plan.policy import MAX_OFFSET
 from gpu_saliency.preview.dials import Dials
@@ -20,18 +21,23 @@ from gpu_saliency.preview.estimator import Estimator, FoundStrength
 from gpu_saliency.preview.layers import Layers, scale_end
 from gpu_saliency.preview.live.session import LiveSession
 from gpu_saliency.preview.measuring import Measuring
-from gpu_saliency.preview.moment import MomentLookup
+from gpu_saliency.preview.moment import Moment, MomentLookup
 from gpu_saliency.preview.planner import Planned, Session, View
 from gpu_saliency.preview.screen import ClipScreen, LiveScreen, Screen
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.preview.terminal import text
-from gpu_saliency.preview.terminal.half_blocks import half_blocks, picture_size
+from gpu_saliency.preview.terminal.few_colours import FewColours
+from gpu_saliency.preview.terminal.half_blocks import Arrangement, arrange, half_blocks
 from gpu_saliency.preview.terminal.keys import Keys
 from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
 SHOWN_FPS = 5.0
-_TEXT_LINES = 10
+_TEXT_LINES, _WIDE = 8, 100
+"""Lines below the pictures; two more in terminals that are not so wide."""
+_PANELS = ("heat", "plan")
+_TWO_COLUMNS = 120
+"""Columns of a terminal in which keys are listed in two columns."""
 _LEAST = (40, 16)
 """Columns and lines of the smallest usable terminal."""
 _RATE_SECONDS = 2.0
@@ -98,7 +104,9 @@ class _Drawing:
     lookup: MomentLookup
     layers: Layers
     shrink: Shrinker
-    panel: tuple[int, int]
+    arrangement: Arrangement
+    free_lines: int
+    """Lines of the terminal that are left below."""
     top: float
     means: NDArray[np.float64]
     """``[samples]``, mean saliency of each map, 0..1."""
@@ -126,6 +134,9 @@ class _Player:
         self._frame = 0
         self._drawing: _Drawing | None = None
         self._shown: list[float] = []
+        self._panels: tuple[str, ...] = _PANELS
+        self._shows_keys = False
+        self._has_few_colours = console.color_system not in ("truecolor", "windows")
 
     def run(self) -> None:
         with Keys() as keys, Live(console=self._console, screen=True, auto_refresh=False, transient=True) as live:
@@ -185,6 +196,11 @@ class _Player:
             self._to_measure = _MEASURES[key]
         elif key == "c":
             self._cancel()
+        elif key == "s":
+            self._panels = _PANELS if "source" in self._panels else ("source", *_PANELS)
+            self._drawing = None
+        elif key == "?":
+            self._shows_keys = not self._shows_keys
 
     def _draw(self, view: View) -> Group:
         drawing = self._drawing_of(view)
@@ -192,23 +208,36 @@ class _Player:
         picture = drawing.shrink(due.draw())
         moment = drawing.lookup.at(due.number)
         self._frame = due.number
-        heat, plan = np.empty_like(picture), np.empty_like(picture)
-        drawing.layers.overlay("heat", moment, picture, heat)
-        drawing.layers.overlay("plan", moment, picture, plan)
         state = "playing" if self._screen.playing else "paused"
-        keys = text.CLIP_KEYS if self._screen.seekable else text.LIVE_KEYS
-        return Group(
-            text.titles(drawing.panel[0]),
-            half_blocks(heat, plan),
-            text.scales(drawing.top),
+        live, width = not self._screen.seekable, drawing.window[0]
+        if self._shows_keys:
+            return Group(text.line("Keys"), text.key_table(live=live))
+        shown: list[RenderableType] = [
+            *self._pictures(drawing, moment, picture),
+            text.scales(drawing.top, width, few_colours=self._has_few_colours),
             text.progress(self._session, view, self._spell),
-            text.line("  ".join(moment.status())),
-            text.plan_summary(drawing.planned, moment),
+            text.flow(moment.status(), width),
+            text.plan_summary(drawing.planned, moment, width),
             text.measurement(self._measuring, self._to_measure, drawing.planned.policy, self._spell),
             text.curve(drawing.means, moment.sample, drawing.window[0]),
-            text.line(f"{state}, {self._frame_rate():.1f} frames per second"),
-            text.line(keys),
-        )
+            text.line(f"{state}, {self._frame_rate():.1f} frames per second shown"),
+            text.keys(live=live, width=width),
+        ]
+        table = text.key_table(live=live, columns=2 if width >= _TWO_COLUMNS else 1)
+        if drawing.free_lines > table.plain.count("\n"):
+            shown.append(table)
+        return Group(*shown)
+
+    def _pictures(self, drawing: _Drawing, moment: Moment, picture: Picture) -> list[RenderableType]:
+        """The panels with their titles."""
+        drawn = {"source": picture}
+        for kind in _PANELS:
+            drawn[kind] = np.empty_like(picture)
+            drawing.layers.overlay(kind, moment, picture, drawn[kind])
+        columns = drawing.arrangement.panel[0]
+        if not drawing.arrangement.stacked:
+            return [text.titles(self._panels, columns), half_blocks(*(drawn[panel] for panel in self._panels))]
+        return [one for panel in self._panels for one in (text.titles((panel,), columns), half_blocks(drawn[panel]))]
 
     def _frame_rate(self) -> float:
         """Frames shown per second, the current one included."""
@@ -224,16 +253,19 @@ class _Player:
         clip = self._session.clip
         planned = self._session.planner.plan(view, self._dials)
         plan = planned.plan
-        panel, top = picture_size(clip, window[0], window[1] - _TEXT_LINES), scale_end(plan)
+        lines = _TEXT_LINES + 1 + 2 * (window[0] < _WIDE)
+        arrangement, top = arrange(clip, len(self._panels), window[0], window[1] - lines), scale_end(plan)
+        layers = FewColours if self._has_few_colours else Layers
         self._drawing = _Drawing(
             version=view.version,
             dials=self._dials,
             window=window,
             planned=planned,
             lookup=MomentLookup(view.track, plan, clip.frame_rate, view.first_frame),
-            layers=Layers(clip, panel, top),
-            shrink=Shrinker(panel, clip.orientation),
-            panel=panel,
+            layers=layers(clip, arrangement.panel, top),
+            shrink=Shrinker(arrangement.panel, clip.orientation),
+            arrangement=arrangement,
+            free_lines=window[1] - lines - arrangement.lines(len(self._panels)),
             top=top,
             means=view.track.saliency.mean(axis=(1, 2)) / 255,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
@@ -15,12 +17,31 @@ from gpu_saliency.preview.estimator import Estimate
 from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import Moment
 from gpu_saliency.preview.planner import Planned, Session, View
+from gpu_saliency.preview.terminal import few_colours as few
 from gpu_saliency.preview.terminal.half_blocks import GAP
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _SCALE_COLUMNS = 24
-CLIP_KEYS = "q end  space pause  arrows move  +- strength  e m estimate clip, moment  a auto  c cancel"
-LIVE_KEYS = "q end  space pause  +- strength"
+_CLIP_KEYS = (
+    ("q", "end"),
+    ("space", "pause, play"),
+    ("left, right", "one frame back, on"),
+    ("down, up", "one second back, on"),
+    ("+ -", "plan stronger, weaker by 0.5 QP"),
+    ("s", "source shown, hidden"),
+    ("e, m", "estimate the clip, two seconds of it"),
+    ("a", "search the strength of auto"),
+    ("c", "cancel trial encodes"),
+    ("?", "these keys"),
+)
+_LIVE_KEYS = tuple(pair for pair in _CLIP_KEYS if pair[0] in ("q", "space", "+ -", "s", "?"))
+_CLIP_LINES = (
+    "? keys  q end  space pause  arrows move  +- strength  s source  e m estimate  a auto  c cancel",
+    "? keys  q end  space pause  arrows move  +- strength  e estimate  a auto",
+    "? keys  q end  space pause  +- strength",
+)
+_LIVE_LINES = ("? keys  q end  space pause  +- strength  s source", "? keys  q end  space pause")
+_TITLES = {"source": "source", "heat": "saliency", "plan": "plan: QP offset"}
 
 
 def line(text: str) -> Text:
@@ -28,21 +49,46 @@ def line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
-def titles(width: int) -> Text:
-    """The titles of two pictures of ``width`` columns."""
-    return Text(f"{'saliency':<{width + GAP}}plan: QP offset", style="bold", no_wrap=True)
+def flow(parts: Sequence[str], width: int) -> Text:
+    """``parts`` in one line where they fit, else in two."""
+    whole = "  ".join(parts)
+    if len(whole) <= width or len(parts) < 2:
+        return line(whole)
+    return Text(f"{'  '.join(parts[:-1])}\n{parts[-1]}", no_wrap=True, overflow="ellipsis")
 
 
-def scales(top: float) -> Text:
-    """The colour scales of saliency and of QP offsets from ``-top`` to ``top``."""
-    ramp = np.linspace(0, 1, _SCALE_COLUMNS)
-    text = Text("saliency 0 ", no_wrap=True)
-    for colour in saliency_colour(ramp).astype(int):
-        text.append("█", style=Style(color=Color.from_rgb(*colour)))
-    text.append(f" 1   QP {-top:g} better ")
-    for colour in offset_colour((2 * ramp - 1) * top, top).astype(int):
-        text.append("█", style=Style(color=Color.from_rgb(*colour)))
-    text.append(f" +{top:g} worse")
+def titles(panels: Sequence[str], width: int) -> Text:
+    """The titles of ``panels`` side by side, of ``width`` columns each."""
+    words = "".join(f"{_TITLES[panel][:width]:<{width + GAP}}" for panel in panels)
+    return Text(words.rstrip(), style="bold", no_wrap=True)
+
+
+def keys(*, live: bool, width: int) -> Text:
+    """The line of keys: the longest that fits."""
+    lines = _LIVE_LINES if live else _CLIP_LINES
+    return line(next((one for one in lines if len(one) <= width), lines[-1]))
+
+
+def key_table(*, live: bool, columns: int = 1) -> Text:
+    """All keys and their uses, in one or two ``columns``."""
+    rows = [f"  {key:<12} {use:<40}" for key, use in (_LIVE_KEYS if live else _CLIP_KEYS)]
+    half = -(-len(rows) // columns)
+    lines = ["".join(rows[number::half]).rstrip() for number in range(half)]
+    return Text("\n".join(["", *lines]), no_wrap=True)
+
+
+def scales(top: float, width: int, *, few_colours: bool = False) -> Text:
+    """The colour scales of saliency and of QP offsets from ``-top`` to ``top``, in at most ``width`` columns."""
+    words = "saliency 0 ", f" 1  QP {-top:g} better ", f" +{top:g} worse"
+    columns = max(4, min(_SCALE_COLUMNS, (width - sum(map(len, words))) // 2))
+    ramp = np.linspace(0, 1, columns)
+    heat = few.ramp(few.HEAT, columns) if few_colours else saliency_colour(ramp).astype(int)
+    plan = few.ramp(few.PLAN, columns) if few_colours else offset_colour((2 * ramp - 1) * top, top).astype(int)
+    text = Text(words[0], no_wrap=True, overflow="ellipsis")
+    for colours, word in ((heat, words[1]), (plan, words[2])):
+        for red, green, blue in colours.tolist():
+            text.append("█", style=Style(color=Color.from_rgb(red, green, blue)))
+        text.append(word)
     return text
 
 
@@ -57,19 +103,18 @@ def progress(session: Session, view: View, spell: Spelling) -> Text:
         return line(f"{facts}  analysis ended at frame {done}: {view.error.line(spell)}")
     if view.finished:
         return line(f"{facts}  analysed: {done} frames, {len(view.track.sample_frame)} maps")
-    total = f" of about {clip.frame_count}" if clip.frame_count else ""
-    return line(f"{facts}  analysing: {done}{total} frames")
+    total = f" of about {clip.frame_count} frames, {min(1.0, done / clip.frame_count):.0%}" if clip.frame_count else " frames"
+    return line(f"{facts}  analysing: {done}{total}")
 
 
-def plan_summary(planned: Planned, moment: Moment) -> Text:
+def plan_summary(planned: Planned, moment: Moment, width: int) -> Text:
     """The policy, the share of blocks that the plan improves in this frame, and the share of the bits."""
     policy = planned.policy
     improved = float((moment.effective < -0.5).mean())
     alpha = f" {policy.ema_alpha:g}" if policy.aggregator == "ema" else ""
     bits = f"salient bits {planned.share:.1%} (plain {planned.plain_share:.1%})"
-    return line(
-        f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of blocks improved; {bits}"
-    )
+    plan = f"plan {policy.mapping} {policy.offset:+g} by {policy.aggregator}{alpha}: {improved:.0%} of blocks improved; "
+    return flow([plan.rstrip(), bits], width)
 
 
 def measurement(measuring: Measuring | None, requested: str | None, policy: RoiPolicy, spell: Spelling) -> Text:
