@@ -14,7 +14,7 @@ from gpu_saliency.pipeline import analyse_request
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer
-from gpu_saliency.request import EncodeRequest, check_destinations
+from gpu_saliency.request import EncodeRequest, check_destinations, check_request
 from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
 from gpu_saliency.trial import resolve_intent
 
@@ -23,6 +23,7 @@ def dry_run(request: EncodeRequest, observer: Observer | None = None) -> DryRunR
     """Analyse and plan, and return the commands that `encode_clip` would run.
 
     Trial encodes for an intent are made in a temporary folder; no file is kept. Raises any `GpuSaliencyError`."""
+    check_request(request)
     started = time.perf_counter()
     job = prepare_encode(request.clip, request.encode)
     job = check_destinations(job, request)

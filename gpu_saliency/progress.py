@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from gpu_saliency.texts import hide_secrets, printable
 Advance = Callable[[int, int | None], None]
 """Called with the number of frames done, and the total or ``None`` where it is not known."""
 _LINE_SECONDS = 10.0
+_log = logging.getLogger("gpu_saliency")
+_log.addHandler(logging.NullHandler())  # without a handler of the application nothing is printed
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,10 @@ class Message:
 
 
 class Observer:
-    """Passes progress and messages of long work to the caller's functions, and cancels the work on request."""
+    """Passes progress and messages of long work to the caller's functions, and cancels the work on request.
+
+    Messages also go to the logger ``gpu_saliency``, with the names of stages at level ``DEBUG``.
+    """
 
     spell: Spelling = staticmethod(spell_python)
     """Spells the settings that a message mentions."""
@@ -63,6 +70,7 @@ class Observer:
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
         """Begin the stage ``name`` of the work; the block reports progress through the yielded function (see `Advance`)."""
+        _log.debug("stage: %s", printable(hide_secrets(name)))
         with self._display(name) as show:
 
             def advance(done: int, total: int | None) -> None:
@@ -97,6 +105,7 @@ class Observer:
         self.error(f"{error.worded(self.spell)[0]}; {spell_all(then, self.spell)}")
 
     def _pass_on(self, level: str, line: str) -> None:
+        _log.log(_LEVELS[level], "%s", printable(hide_secrets(line)))
         if self._on_message is not None:
             self._on_message(Message(level, line))
 
