@@ -89,7 +89,7 @@ def _commands() -> str:
     program: Any = typer.main.get_command(app)
     names = [*_FIRST, *(name for name in program.commands if name not in _FIRST)]
     parts = [
-        f"# Commands and flags\n\n{_MADE}",
+        f"{_MADE}\n# Commands and flags\n",
         "Every command prints this list with `--help`. Text results go to stdout, progress and messages to stderr.\n"
         "A flag that names no value is a switch. [Exit codes](exit-codes.md) are the same for all commands.\n",
         _table(["Command", "Does"], ([f"[`{name}`](#{name})", _cell(program.commands[name].help or "")] for name in names)),
@@ -163,7 +163,7 @@ def _exit_codes() -> str:
     rows += [[str(cls.exit_code), f"`{cls.__name__}`", f"`{cls.kind}`", described[cls.__name__]] for cls in classes]
     return "\n".join(
         (
-            f"# Exit codes\n\n{_MADE}",
+            f"{_MADE}\n# Exit codes\n",
             _EXIT_CODES,
             _table(["Code", "Exception", "`kind`", "Meaning"], rows),
             "[Troubleshooting](../troubleshooting.md) explains frequent messages; [all messages](messages.md) are listed too.\n",
@@ -190,7 +190,7 @@ def _encoders() -> str:
     ]
     return "\n".join(
         (
-            f"# Encoders\n\n{_MADE}",
+            f"{_MADE}\n# Encoders\n",
             _ENCODERS,
             _table(head, map(_encoder_row, software)),
             "## Hardware encoders\n\nUntested: written from ffmpeg's sources. Run `gpu-saliency doctor` on your machine.\n",
