@@ -1,7 +1,7 @@
 """Check a built documentation site: ``python scripts/check_site.py FOLDER``.
 
-No page may request anything from another site, and no page may transfer more than 300 kB without its pictures, compressed as servers of
-static sites do.
+No page may request anything from another site, and no page may transfer more than 300 kB without its pictures, compressed as
+servers of static sites do.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ def foreign_requests(site: Path) -> list[str]:
 
 
 def weights(site: Path) -> dict[str, int]:
-    """Bytes that each page transfers without its pictures: HTML, styles, scripts and the index of the search, compressed by gzip."""
+    """Bytes that each page transfers without its pictures: HTML, styles, scripts and the index of the search, gzipped."""
 
     @cache
     def size(path: Path) -> int:
         return len(gzip.compress(path.read_bytes(), 6))
 
-    search = [path for path in (*site.rglob("search_index.json"), *site.rglob("workers/search.*.js"))]
+    search = [*site.rglob("search_index.json"), *site.rglob("workers/search.*.js")]
     found = {}
     for path in sorted(site.rglob("index.html")):
         base = f"/{path.parent.relative_to(site).as_posix()}/".replace("/./", "/")

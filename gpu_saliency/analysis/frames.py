@@ -15,7 +15,7 @@ from gpu_saliency.errors import UsageError
 from gpu_saliency.grid import block_mean
 from gpu_saliency.model.contract import InputSize
 from gpu_saliency.model.onnx import SaliencyModel, normalise
-from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
+from gpu_saliency.model.shipped import find_model
 from gpu_saliency.source.shrink import Shrinker
 
 Frame = NDArray[np.uint8] | av.VideoFrame
@@ -29,7 +29,7 @@ _GIVE_FRAMES = "give uint8 R'G'B' of shape [N, H, W, 3], or an iterable of [H, W
 def saliency_maps(
     frames: NDArray[np.uint8] | Iterable[Frame],
     *,
-    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = "saliency_fast_v1",
     kind: MapKind = "saliency",
     size: MapSize = "frame",
     batch_size: int | None = None,
