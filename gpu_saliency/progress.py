@@ -105,7 +105,7 @@ class Observer:
         self.error(f"{error.worded(self.spell)[0]}; {spell_all(then, self.spell)}")
 
     def _pass_on(self, level: str, line: str) -> None:
-        _log.log(_LEVELS[level], "%s", printable(hide_secrets(line)))
+        _log.log(_LEVELS.get(level, logging.DEBUG), "%s", printable(hide_secrets(line)))
         if self._on_message is not None:
             self._on_message(Message(level, line))
 

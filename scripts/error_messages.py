@@ -10,8 +10,11 @@ from typing import Final
 
 from gpu_saliency import errors
 from gpu_saliency.cli.spelling import spell_flag
+from gpu_saliency.errors import spell_python
 
 PACKAGE: Final = Path(__file__).resolve().parents[1] / "gpu_saliency"
+PYTHON_ONLY: Final = {"kind", "max_frames", "request"}
+"""Settings that errors name and that have no flag: they are of functions, or the verbs check their own option first."""
 GAP: Final = "…"
 """Stands for the part of a message that depends on the run, such as a path or a number."""
 _MOST_FORMS = 6
@@ -66,7 +69,8 @@ def _messages_of(call: ast.Call, names: Names) -> list[ErrorMessage]:
     subject = ""
     if isinstance(keywords.get("setting"), ast.Constant):
         value = GAP if "value" in keywords else None
-        subject = spell_flag(str(ast.literal_eval(keywords["setting"])), value) + ": "
+        name = str(ast.literal_eval(keywords["setting"]))
+        subject = (spell_python if name in PYTHON_ONLY else spell_flag)(name, value) + ": "
     elif "setting" in keywords:
         subject = f"{GAP}: "
     cures = _texts(keywords["cure"], names) if "cure" in keywords else [""]

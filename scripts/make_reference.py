@@ -114,7 +114,7 @@ def _is_flag(one: Any) -> bool:
 
 
 def _usage(one: Any) -> str:
-    return f"{(one.metavar or one.name).upper()}{'...' if one.nargs == -1 or one.multiple else ''}"
+    return f"{(one.metavar or one.name).strip('[]').upper()}{'...' if one.nargs == -1 or one.multiple else ''}"
 
 
 def _row(one: Any) -> list[str]:
