@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 
 from gpu_saliency import errors
-from gpu_saliency.cli import app
+from gpu_saliency.cli import EXIT_CODES, app
 from gpu_saliency.encode.encoders import ENCODERS, HARDWARE, EncoderSpec
 from gpu_saliency.model.shipped import SHIPPED_MODELS
 
@@ -40,16 +40,23 @@ MORE = {
     "--allow-playlists": "../files.md#sources-that-name-other-files",
     "--analysis-fps": "../concepts.md#saliency",
     "--background": "../channels.md#prefilter",
+    "--bufsize": "../peak.md",
+    "--config": "../config.md",
     "--decoders": "../gpu.md",
     "--device": "../gpu.md",
     "--drop-dynamic-hdr": "../output.md#dynamic-hdr",
     "--export": "../own-maps.md",
     "--json": "../result.md",
+    "--log-file": "../progress.md",
     "--maps": "../own-maps.md",
     "--max-background-offset": "../roi-mapping.md#attention-default",
     "--max-vmaf-loss": "../intent.md",
+    "--maxrate": "../peak.md",
     "--no-cache": "../cache.md",
     "--no-equal-size": "../equal-size.md",
+    "--output-pix-fmt": "../output.md",
+    "--profile": "../config.md",
+    "--progress": "../progress.md",
     "--prove": "../proof.md",
     "--roi-channel": "../channels.md",
     "--roi-mapping": "../roi-mapping.md",
@@ -67,7 +74,7 @@ MORE = {
     "--verify": "../output.md#verification",
     "--video-stream": "../sources.md",
 }
-"""The page that explains an option, by its flag."""
+"""The page that explains an option, by its flag; entries of flags that do not exist have no effect."""
 
 
 def make_pages() -> dict[Path, str]:
@@ -159,7 +166,7 @@ def _cell(text: str) -> str:
 def _exit_codes() -> str:
     classes = sorted(_subclasses(errors.GpuSaliencyError), key=lambda cls: (cls.exit_code, cls.__name__))
     described = dict(re.findall(r"^\W*(\w+) +\d+  (.+)$", errors.__doc__ or "", re.MULTILINE))
-    rows = [["0", "", "", "success"]]
+    rows = [[str(code), "", "", text] for code, text in exit_codes().items() if code not in {cls.exit_code for cls in classes}]
     rows += [[str(cls.exit_code), f"`{cls.__name__}`", f"`{cls.kind}`", described[cls.__name__]] for cls in classes]
     return "\n".join(
         (
@@ -169,6 +176,11 @@ def _exit_codes() -> str:
             "[Troubleshooting](../troubleshooting.md) explains frequent messages; [all messages](messages.md) are listed too.\n",
         )
     )
+
+
+def exit_codes() -> dict[int, str]:
+    """The exit codes that the help pages name, and their meanings."""
+    return {int(code): text.strip(" .") for code, text in re.findall(r"(\d+) ([^·]+)", " ".join(EXIT_CODES.split()))}
 
 
 def _subclasses(cls: type[errors.GpuSaliencyError]) -> set[type[errors.GpuSaliencyError]]:
