@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gpu_saliency.score import Score, ScoreRegion, score_encode
     from gpu_saliency.source.clip import Clip
     from gpu_saliency.source.probe import probe_clip
+    from gpu_saliency.trial import Intent
 
 __all__ = [
     "AnalysisSettings",
@@ -46,6 +47,7 @@ __all__ = [
     "GpuSaliencyError",
     "GpuSettings",
     "Inspection",
+    "Intent",
     "Message",
     "Observer",
     "Progress",
@@ -82,6 +84,7 @@ _MODULES = {
     "GpuSaliencyError": "errors",
     "GpuSettings": "analysis.settings",
     "Inspection": "inspection",
+    "Intent": "trial",
     "Message": "progress",
     "Observer": "progress",
     "Progress": "progress",

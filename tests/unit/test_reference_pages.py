@@ -12,6 +12,7 @@ from error_messages import collect
 from make_notebook import NOTEBOOK, PAGE, SOURCE, cells_of
 from make_reference import exit_codes, make_pages, options_of
 
+import gpu_saliency
 from gpu_saliency.cli import app
 from gpu_saliency.encode.encoders import ENCODERS
 from gpu_saliency.errors import GpuSaliencyError
@@ -61,6 +62,11 @@ def test_flags_in_the_texts_for_beginners_exist(page: str) -> None:
     foreign = {"--rm", "--user", "--force-reinstall", "--no-deps"}  # of docker and pip
     text = (ROOT / page).read_text(encoding="utf-8")
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= _flags() | foreign
+
+
+def test_the_page_of_python_names_has_all() -> None:
+    listed = re.findall(r"^::: gpu_saliency\.(\w+)$", (ROOT / "docs/reference/python.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(set(gpu_saliency.__all__) - {"__version__"})
 
 
 def test_readme_is_short() -> None:
