@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,12 @@ def _flags() -> set[str]:
 
 def _subclasses(cls: type[GpuSaliencyError]) -> list[type[GpuSaliencyError]]:
     return [cls, *(inner for one in cls.__subclasses__() for inner in _subclasses(one))]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/notebook.md"])
+def test_python_in_the_texts_imports_public_names(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    imports = [node for block in blocks for node in ast.walk(ast.parse(block)) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in imports if node.module == "gpu_saliency" for alias in node.names}
+    assert names
+    assert names <= set(gpu_saliency.__all__)
