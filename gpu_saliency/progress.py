@@ -16,12 +16,13 @@ from rich.progress import Progress as Bars
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, Spelling, spell_all, spell_python
 from gpu_saliency.texts import hide_secrets, printable
 
-Advance = Callable[[int, int | None], None]
-"""Called with the number of frames done, and the total or ``None`` where it is not known."""
-_LINE_SECONDS = 10.0
 _log = logging.getLogger("gpu_saliency")
 _log.addHandler(logging.NullHandler())  # without a handler of the application nothing is printed
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+Advance = Callable[[int, int | None], None]
+"""Called with the number of frames done, and the total or ``None`` where it is not known."""
+_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,6 @@ class Observer:
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
         """Begin the stage ``name`` of the work; the block reports progress through the yielded function (see `Advance`)."""
-        _log.debug("stage: %s", printable(hide_secrets(name)))
         with self._display(name) as show:
 
             def advance(done: int, total: int | None) -> None:
@@ -80,6 +80,7 @@ class Observer:
                 if self._on_progress is not None:
                     self._on_progress(Progress(name, done, total))
 
+            _log.debug("stage: %s", printable(hide_secrets(name)))
             advance(0, None)
             yield advance
 
