@@ -10,6 +10,7 @@ from gpu_saliency._version import __version__
 
 TYPE_CHECKING = False  # as that of `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
+    from gpu_saliency.analysis.frames import saliency_maps
     from gpu_saliency.analysis.load import load_saliency_sidecar
     from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
     from gpu_saliency.analysis.sidecar import Sidecar
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gpu_saliency.score import Score, ScoreRegion, score_encode
     from gpu_saliency.source.clip import Clip
     from gpu_saliency.source.probe import probe_clip
+    from gpu_saliency.trial import Intent
 
 __all__ = [
     "AnalysisSettings",
@@ -45,6 +47,7 @@ __all__ = [
     "GpuSaliencyError",
     "GpuSettings",
     "Inspection",
+    "Intent",
     "Message",
     "Observer",
     "Progress",
@@ -64,6 +67,7 @@ __all__ = [
     "prepare_encode",
     "probe_clip",
     "run_saliency_encode",
+    "saliency_maps",
     "score_encode",
 ]
 
@@ -80,6 +84,7 @@ _MODULES = {
     "GpuSaliencyError": "errors",
     "GpuSettings": "analysis.settings",
     "Inspection": "inspection",
+    "Intent": "trial",
     "Message": "progress",
     "Observer": "progress",
     "Progress": "progress",
@@ -98,6 +103,7 @@ _MODULES = {
     "prepare_encode": "encode.prepare",
     "probe_clip": "source.probe",
     "run_saliency_encode": "encode.run",
+    "saliency_maps": "analysis.frames",
     "score_encode": "score",
 }
 """The module of each name. It is imported at the first use, so that the program can handle signals before."""

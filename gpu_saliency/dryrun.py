@@ -21,7 +21,7 @@ from gpu_saliency.pipeline import analyse_request
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer
-from gpu_saliency.request import EncodeRequest, check_destinations
+from gpu_saliency.request import EncodeRequest, check_destinations, check_request
 from gpu_saliency.results import AnalysisFacts, DryRunResult, RoiFacts, Seconds
 from gpu_saliency.trial import resolve_intent
 
@@ -34,6 +34,7 @@ def dry_run(
     Trial encodes for an intent are made in a temporary folder. ``keep`` is a new or empty folder for all files that the commands
     name, and a script ``run.sh`` of them; without it no file is kept. Raises any `GpuSaliencyError`.
     """
+    check_request(request)
     started = time.perf_counter()
     kept = None if keep is None else Path(keep)
     if kept is not None:

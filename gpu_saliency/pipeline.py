@@ -25,7 +25,7 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.signals import finishing
 from gpu_saliency.progress import Observer
 from gpu_saliency.proof import Proof, prove_encode, prove_places
-from gpu_saliency.request import EncodeRequest, check_destinations
+from gpu_saliency.request import EncodeRequest, check_destinations, check_request
 from gpu_saliency.results import AnalysisFacts, EncodeResult, RoiFacts, Seconds, WrittenFile
 from gpu_saliency.trial import proven, resolve_intent
 
@@ -37,6 +37,7 @@ SAMPLE_THREADS = 3
 
 def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> EncodeResult:
     """Analyse, plan, encode and prove; ``observer`` receives the progress and can cancel. Raises any `GpuSaliencyError`."""
+    check_request(request)
     observer = observer or Observer()
     started, earlier = time.perf_counter(), len(observer.warnings)
     try:

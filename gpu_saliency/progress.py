@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from rich.text import Text
 
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, Spelling, spell_all, spell_python
 from gpu_saliency.texts import hide_secrets, printable
+
+_log = logging.getLogger("gpu_saliency")
+_log.addHandler(logging.NullHandler())  # without a handler of the application nothing is printed
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 Advance = Callable[[int, int | None], None]
 """Called with the number of frames done, and the total or ``None`` where it is not known."""
@@ -55,7 +60,10 @@ class Message:
 
 
 class Observer:
-    """Passes progress and messages of long work to the caller's functions, and cancels the work on request."""
+    """Passes progress and messages of long work to the caller's functions, and cancels the work on request.
+
+    Messages also go to the logger ``gpu_saliency``, with the names of stages at level ``DEBUG``.
+    """
 
     spell: Spelling = staticmethod(spell_python)
     """Spells the settings that a message mentions."""
@@ -93,6 +101,7 @@ class Observer:
                 if self._on_progress is not None:
                     self._on_progress(replace(start, done=done, total=total))
 
+            _log.debug("stage: %s", printable(hide_secrets(name)))
             advance(0, None)
             yield advance
 
@@ -122,6 +131,7 @@ class Observer:
         self.error(f"{error.worded(self.spell)[0]}; {spell_all(then, self.spell)}")
 
     def _pass_on(self, level: str, line: str) -> None:
+        _log.log(_LEVELS.get(level, logging.DEBUG), "%s", printable(hide_secrets(line)))
         if self._on_message is not None:
             self._on_message(Message(level, line))
 

@@ -11,21 +11,34 @@ from gpu_saliency.analysis.sidecar import sidecar_beside
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import VERIFY, check_destination
-from gpu_saliency.errors import OutputError, SidecarError, setting, unknown_choice
+from gpu_saliency.errors import OutputError, SidecarError, UsageError, setting, unknown_choice
 from gpu_saliency.files import check_folder, check_name
 from gpu_saliency.plan.policy import DEFAULT_OFFSET, RoiPolicy
 from gpu_saliency.publishing import check_replaceable, exists
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.trial import Intent
 
 PROVE = ("excerpt", "full", "none")
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "clip": (Clip,),
+    "output": (str, os.PathLike),
+    "analysis": (AnalysisSettings,),
+    "policy": (RoiPolicy,),
+    "encode": (EncodeSettings,),
+    "intent": (Intent,),
+    "sidecar": (str, os.PathLike, type(None)),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
-    """All settings of `encode_clip` and `dry_run`. Raises `UsageError` when a setting is out of range."""
+    """All settings of `encode_clip` and `dry_run`. Raises `UsageError` when a setting is out of range or of another type."""
 
     clip: Clip
+    """The source. A path in its place is probed (see `probe_clip`), which raises `SourceError`."""
     output: str | os.PathLike[str]
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     policy: RoiPolicy = field(default_factory=RoiPolicy)
@@ -50,6 +63,12 @@ class EncodeRequest:
     """How the output is verified: ``quick``, ``full`` (every frame is decoded) or ``none``."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.clip, (str, os.PathLike)):
+            object.__setattr__(self, "clip", probe_clip(self.clip))
+        for name, kind in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise UsageError(f"is of type {type(value).__name__}", setting=name, cure=f"give it as {_names(kind)}")
         check_settings(self.policy, self.encode, self.intent, self.prove, self.verify)
 
     def corrects_size(self, job: EncodeJob) -> bool:
@@ -78,6 +97,17 @@ def check_settings(policy: RoiPolicy, encode: EncodeSettings, intent: Intent, pr
         raise unknown_choice("prove", prove, PROVE)
     offset_is_given = policy.offset != DEFAULT_OFFSET
     intent.check_with(crf=encode.crf, bitrate=encode.bitrate, offset_is_given=offset_is_given)
+
+
+def check_request(request: object) -> None:
+    """Raise `UsageError` for a ``request`` of another type, such as a path."""
+    if not isinstance(request, EncodeRequest):
+        cure = "give EncodeRequest(clip, output)"
+        raise UsageError(f"is of type {type(request).__name__}", setting="request", cure=cure)
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    return " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
 
 
 def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:

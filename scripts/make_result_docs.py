@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 <!-- Made by scripts/make_result_docs.py from docs/schemas/*.json. Change those, then run it again. -->
 
 With `--json` a command prints one JSON object on stdout and nothing else; progress and messages go to stderr. Each object has a
-[JSON Schema](schemas), from which this page is made. QP are steps of the encoder's own scale; a negative change is better quality.
-`null` means that a value does not apply or could not be measured.
+JSON Schema in the folder of [encode's](schemas/encode.schema.json), from which this page is made. QP are steps of the encoder's own
+scale; a negative change is better quality. `null` means that a value does not apply or could not be measured.
 """
 _NAMES = {"integer": "int", "boolean": "bool"}
 

@@ -61,7 +61,7 @@ class KeptMaps:
     def keep(self, sidecar: Sidecar, notice: Callable[[str], None] | None = None) -> None:
         """Keep the maps of ``sidecar``. A cache that cannot be written is no error: the message goes to ``notice``."""
         device = sidecar.analysis.device if self.settings.maps is None else self.settings.device
-        # The path would tell what was analysed to whoever reads the cache; it is not needed.
+        # The path is not needed, and would show to readers of the cache what was analysed.
         entry = replace(sidecar, source=replace(sidecar.source, path=""), encodes={})
         try:
             self.cache.add(self._key(device), lambda path: write_sidecar(entry, path, fast=True))

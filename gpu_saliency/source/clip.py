@@ -119,6 +119,11 @@ class Clip:
         return self.duration if self.span is None else self.span.length
 
     @property
+    def seconds(self) -> float | None:
+        """Length of the used part in seconds, by the number of frames; ``None`` where the container states none."""
+        return None if self.frame_count is None else float(self.frame_count / self.frame_rate)
+
+    @property
     def upright_aspect(self) -> Fraction:
         """Width / height of the picture as displayed: with the sample aspect ratio, after the rotation."""
         aspect = self.width * self.sample_aspect_ratio / self.height

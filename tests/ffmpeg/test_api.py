@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,3 +122,45 @@ def test_an_error_of_the_callers_own_function_ends_the_encode(clip: Path, tmp_pa
         encode_clip(EncodeRequest(probe_clip(clip), tmp_path / "o.mp4"), Observer(fail))
     assert not isinstance(caught.value, GpuSaliencyError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_in_place_of_a_clip_is_probed(clip: Path, tmp_path: Path) -> None:
+    for source in (str(clip), clip):
+        request = EncodeRequest(source, tmp_path / "roi.mp4")  # type: ignore[arg-type]
+        assert request.clip == probe_clip(clip)
+    assert request.clip.seconds == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda clip: encode_clip(str(clip)), "request: is of type str"),  # type: ignore[arg-type]
+        (lambda clip: dry_run(clip), "request: is of type"),
+        (lambda _clip: EncodeRequest(5, "b.mp4"), "clip: is of type int"),  # type: ignore[arg-type]
+        (lambda clip: EncodeRequest(probe_clip(clip), 5), "output: is of type int"),  # type: ignore[arg-type]
+        (lambda clip: EncodeRequest(clip, "b.mp4", policy="attention"), "policy: is of type str"),  # type: ignore[arg-type]
+        (lambda clip: EncodeRequest(clip, "b.mp4", encode={"crf": 20}), "encode: is of type dict"),  # type: ignore[arg-type]
+        (lambda _clip: EncodeRequest("no.mp4", "b.mp4"), "no.mp4: no such file"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_another_type_are_refused_clearly(clip: Path, make: Callable[[Path], object], said: str) -> None:
+    with pytest.raises(GpuSaliencyError, match=said):
+        make(clip)
+
+
+def test_messages_go_to_the_logger(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the levels of the messages, and the stages at DEBUG; a key in a URL is hidden."""
+    caplog.set_level(logging.DEBUG, "gpu_saliency")
+    observer = Observer()
+    encode_clip(EncodeRequest(probe_clip(clip), tmp_path / "roi.mp4", prove="none", equal_size=False), observer)
+    observer.warn("srt://host?passphrase=secret")
+    levels = {record.levelname for record in caplog.records}
+    assert {"DEBUG", "INFO", "WARNING"} <= levels
+    assert "stage: finding saliency" in caplog.messages
+    assert "secret" not in caplog.text
+
+
+def test_without_a_handler_nothing_is_printed(clip: Path) -> None:
+    program = f"import gpu_saliency as g; g.Observer().warn('odd'); g.probe_clip({str(clip)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

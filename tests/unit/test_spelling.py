@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from error_messages import PYTHON_ONLY
 
 import gpu_saliency
 from gpu_saliency.cli import app
@@ -18,8 +19,6 @@ from gpu_saliency.errors import UsageError, setting
 
 PACKAGE = Path(gpu_saliency.__file__).parent
 LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts)
-PYTHON_ONLY = {"max_frames"}
-"""Settings that errors name and that have no flag: the verbs check their own option first."""
 EXEMPT = {
     "encode/channels/svtav1_map.py": {"--crf", "--preset"},  # of SvtAv1EncApp
     "errors.py": {"--crf", "--overwrite"},  # examples of both spellings
