@@ -85,7 +85,7 @@ def read_facts(path: Path, seconds: float) -> Facts:
 def _read(path: Path) -> Facts:
     found = Facts()
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             _read_video(container, found, path)
     except (av.FFmpegError, ValueError, UnicodeError, IndexError) as error:
         found.error = found.error or f"{type(error).__name__}: {error}"
