@@ -58,7 +58,7 @@ def encode_commands(job: EncodeJob, plan: RoiPlan) -> tuple[tuple[str, ...], tup
     assert job.channel is not None
     commands, graphs = [], []
     with temporary_folder() as folder:
-        for number, part in enumerate(job.channel.split(plan)):
+        for number, part in enumerate(job.parts(plan)):
             run = plan_part(job, plan, part, folder)
             commands += [line.replace(str(folder) + os.sep, f"part{number}/") for line in run.shell_lines()]
             graphs.append(run.graph.replace(str(folder) + os.sep, f"part{number}/"))

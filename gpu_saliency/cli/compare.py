@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.cli.encode_options import Background, EncoderParams, RoiChannel, parse_bitrate
+from gpu_saliency.cli.encode_options import Background, EncoderParams, Keyint, OutputPixFmt, RoiChannel, parse_bitrate
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
@@ -58,6 +58,8 @@ class RateOptions:
         ),
     ] = None
     encoder_params: EncoderParams = ""
+    output_pix_fmt: OutputPixFmt = None
+    keyint: Keyint = None
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: RoiChannel = None
     background: Background = None
@@ -125,6 +127,8 @@ def compare(
         bitrates=None if rates.bitrates is None else tuple(parse_bitrate(one, "bitrates") for one in rates.bitrates.split(",")),
         presets=parse_presets(rates.preset),
         encoder_params=rates.encoder_params,
+        output_pix_fmt=rates.output_pix_fmt,
+        keyint=rates.keyint,
         ffmpeg_bin=rates.ffmpeg_bin,
         roi_channel=rates.roi_channel,
         background=rates.background,

@@ -39,6 +39,10 @@ class CompareRequest:
     presets: Mapping[str, str] = field(default_factory=dict)
     """The preset of each encoder; the key ``""`` is for all others."""
     encoder_params: str = ""
+    output_pix_fmt: str | None = None
+    """As in `EncodeSettings`."""
+    keyint: int | None = None
+    """As in `EncodeSettings`."""
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
     background: str | None = None
@@ -106,6 +110,8 @@ class CompareRequest:
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
             background=self.background,
+            output_pix_fmt=self.output_pix_fmt,
+            keyint=self.keyint,
         )
 
 

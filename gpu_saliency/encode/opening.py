@@ -38,7 +38,7 @@ def try_encoder(job: EncodeJob, on_frame: OnFrame | None = None, processes: Proc
 
 def trial_command(job: EncodeJob) -> list[str]:
     """Build the command that encodes one frame of the clip's size, rate and pixel format, and keeps nothing."""
-    clip = job.clip
+    clip = job.shaped
     source = f"color=c=black:s={clip.width}x{clip.height}:r={clip.frame_rate},format={job.pix_fmt}"
     command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", *job.spec.global_arguments]
     command += ["-f", "lavfi", "-i", source, "-frames:v", "1", "-an"]

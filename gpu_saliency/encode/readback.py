@@ -11,7 +11,7 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.errors import EncodeError
+from gpu_saliency.errors import EncodeError, setting
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.orientation import Orientation, orientation_of
 
@@ -29,6 +29,8 @@ class ReadFrames:
     decoded: int = 0
     pts: list[int] = field(default_factory=list)
     """Presentation times of the packets, in ``time_base``, in decode order."""
+    keys: list[int] = field(default_factory=list)
+    """Those of key frames."""
     formats: set[tuple[str, int, int]] = field(default_factory=set)
     """Pixel format, width and height of the decoded frames."""
     orientation: Orientation | None = None
@@ -51,7 +53,7 @@ class ReadFrames:
             raise EncodeError("ffmpeg wrote video without a frame that can be decoded", cure=_CURE)
         if len(self.formats) > 1 or any((width, height) != (clip.width, clip.height) for _, width, height in self.formats):
             texts = " and ".join(f"{width}x{height} {name}" for name, width, height in sorted(self.formats))
-            raise EncodeError(f"ffmpeg wrote frames of {texts}, the source has {clip.width}x{clip.height}", cure=_CURE)
+            raise EncodeError(f"ffmpeg wrote frames of {texts}, {clip.width}x{clip.height} was expected", cure=_CURE)
 
     @property
     def repeated(self) -> int:
@@ -71,6 +73,26 @@ class ReadFrames:
         return (worst, float(late[worst])) if abs(late[worst]) > float(self.time_base) + 1e-6 else None
 
 
+def check_key_frames(read: ReadFrames, keyint: int) -> None:
+    """Raise `EncodeError` unless every ``keyint``-th frame is a key frame and no other, and no frame refers across one.
+
+    In a closed group no packet after a key frame is shown before it (ISO/IEC 23009-1 calls its start a stream access point of
+    type 1): packagers cut there.
+    """
+    shown = sorted(read.pts)
+    wanted, found = shown[::keyint], sorted(read.keys)
+    if found != wanted:
+        numbers = [shown.index(pts) for pts in found[:6]]
+        problem = f"ffmpeg wrote key frames at frames {', '.join(map(str, numbers))} ..., not at every {keyint} frames"
+        raise EncodeError(problem, cure=f"try another encoder, or leave {setting('keyint')} out")
+    key, keys = None, set(read.keys)
+    for pts in read.pts:
+        key = pts if pts in keys else key
+        if key is not None and pts < key:
+            problem = f"ffmpeg wrote open groups: frame {shown.index(pts)} refers across the key frame after it"
+            raise EncodeError(problem, cure=f"try another encoder, or leave {setting('keyint')} out")
+
+
 def read_frames(container: av.container.InputContainer, video: av.video.stream.VideoStream, *, decode: bool) -> ReadFrames:
     """Read all packets of ``video``; with ``decode`` decode every frame, else the first one. Raises `av.FFmpegError`."""
     read = ReadFrames(decode, video.time_base or Fraction(1))
@@ -80,6 +102,8 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
             read.packets += 1
             if packet.pts is not None:
                 read.pts.append(packet.pts)
+                if packet.is_keyframe:
+                    read.keys.append(packet.pts)
         if read.decoded and not decode:
             continue
         try:

@@ -35,4 +35,5 @@ LIBAOM = EncoderSpec(
     },
     passes="ffmpeg",
     suffixes=AV1_SUFFIXES,
+    grid_arguments=("-g", "{n}", "-keyint_min", "{n}"),
 )

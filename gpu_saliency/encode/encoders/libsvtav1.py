@@ -37,4 +37,5 @@ LIBSVTAV1 = EncoderSpec(
         "config": "give its options one by one: the file would override other options",
     },
     suffixes=AV1_SUFFIXES,
+    grid_params={"keyint": "{n}", "irefresh-type": "2", "scd": "0"},
 )

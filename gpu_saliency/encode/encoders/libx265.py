@@ -56,4 +56,5 @@ LIBX265 = EncoderSpec(
     # QuickTime and Safari play HEVC only under this tag.
     codec_tags={".mp4": "hvc1", ".mov": "hvc1"},
     passes="params",
+    grid_params={"keyint": "{n}", "min-keyint": "{n}", "scenecut": "0", "open-gop": "0"},
 )
