@@ -32,7 +32,7 @@ Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 6
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
-    **{name: name for name in ("plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
+    **{name: name for name in ("ladder", "plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 

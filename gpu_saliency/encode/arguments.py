@@ -52,18 +52,18 @@ def frames_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
 def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     """Build the filter ``trim`` that passes only the source's frames of ``part``: by time stamp after a seek, else by number.
 
-    In a clip with a start that has time stamps, and for another frame rate, its frames are always told by these.
+    In a clip with a start that has time stamps, its frames are always told by these.
     """
     pts, span = job.frame_pts, job.clip.span
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration and not job.is_damaged
     is_last = is_last and job.retimed is None
-    by_stamps = keeps_stamps(job)
+    by_stamps = span is not None and span.low is not None
     if seek is None and not (by_stamps and pts is not None and job.can_seek):
         before = 0 if span is None else span.frames_before
         limits = [f"start_frame={part.start + before}"] if part.start + before else []
         limits += [] if is_last else [f"end_frame={part.end + before}"]
-        of_clip = range_filter(job.clip) if by_stamps and span is not None else ""
+        of_clip = range_filter(job.clip) if by_stamps else ""
         return ",".join(filter(None, (of_clip, "trim=" + ":".join(limits) if limits else "")))
     assert pts is not None
     end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"

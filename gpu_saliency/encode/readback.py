@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import av.container
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.errors import EncodeError, setting
 from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.orientation import Orientation, orientation_of
 
 _CURE = "try again, or another encoder"
@@ -30,7 +32,7 @@ class ReadFrames:
     pts: list[int] = field(default_factory=list)
     """Presentation times of the packets, in ``time_base``, in decode order."""
     keys: list[int] = field(default_factory=list)
-    """Those of key frames."""
+    """Positions of the key frames' packets, in decode order."""
     formats: set[tuple[str, int, int]] = field(default_factory=set)
     """Pixel format, width and height of the decoded frames."""
     orientation: Orientation | None = None
@@ -76,21 +78,19 @@ class ReadFrames:
 def check_key_frames(read: ReadFrames, keyint: int) -> None:
     """Raise `EncodeError` unless every ``keyint``-th frame is a key frame and no other, and no frame refers across one.
 
-    In a closed group no packet after a key frame is shown before it (ISO/IEC 23009-1 calls its start a stream access point of
-    type 1): packagers cut there.
+    In a closed group all packets after a key frame are shown after it (ISO/IEC 23009-1 calls its start a stream access point of
+    type 1); so a key frame has the same position in the order of decoding and in that of presentation. Packagers cut there.
     """
+    cure = f"try another encoder, or leave {setting('keyint')} out"
+    if read.keys != list(range(0, read.packets, keyint)):
+        numbers = ", ".join(map(str, read.keys[:6]))
+        raise EncodeError(f"ffmpeg wrote key frames at packets {numbers} ..., not at every {keyint} frames", cure=cure)
+    if len(read.pts) < read.packets:  # AVI states no times
+        return
     shown = sorted(read.pts)
-    wanted, found = shown[::keyint], sorted(read.keys)
-    if found != wanted:
-        numbers = [shown.index(pts) for pts in found[:6]]
-        problem = f"ffmpeg wrote key frames at frames {', '.join(map(str, numbers))} ..., not at every {keyint} frames"
-        raise EncodeError(problem, cure=f"try another encoder, or leave {setting('keyint')} out")
-    key, keys = None, set(read.keys)
-    for pts in read.pts:
-        key = pts if pts in keys else key
-        if key is not None and pts < key:
-            problem = f"ffmpeg wrote open groups: frame {shown.index(pts)} refers across the key frame after it"
-            raise EncodeError(problem, cure=f"try another encoder, or leave {setting('keyint')} out")
+    moved = next((key for key in read.keys if shown[key] != read.pts[key]), None)
+    if moved is not None:
+        raise EncodeError(f"ffmpeg wrote open groups: frames before the key frame {moved} refer across it", cure=cure)
 
 
 def read_frames(container: av.container.InputContainer, video: av.video.stream.VideoStream, *, decode: bool) -> ReadFrames:
@@ -100,10 +100,10 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
     for packet in container.demux(video):
         if packet.size:
             read.packets += 1
+            if packet.is_keyframe:
+                read.keys.append(read.packets - 1)
             if packet.pts is not None:
                 read.pts.append(packet.pts)
-                if packet.is_keyframe:
-                    read.keys.append(packet.pts)
         if read.decoded and not decode:
             continue
         try:
@@ -119,3 +119,18 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
             if frame.is_corrupt:
                 read.errors.append(f"frame {read.decoded - 1} is damaged")
     return read
+
+
+def key_frame_times(path: Path) -> tuple[float, ...]:
+    """Seconds after the first frame at which the key frames of the video in ``path`` are shown. Raises `EncodeError`."""
+    try:
+        with open_file(path) as container:
+            video = container.streams.video[0]
+            stamps = [
+                (packet.pts, packet.is_keyframe) for packet in container.demux(video) if packet.size and packet.pts is not None
+            ]
+            unit = float(video.time_base or 1)
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise EncodeError(f"{path}: cannot be read back: {libav_reason(error)}", cure=_CURE) from error
+    first = min((pts for pts, _ in stamps), default=0)
+    return tuple(sorted((pts - first) * unit for pts, is_key in stamps if is_key))

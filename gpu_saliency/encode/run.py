@@ -286,6 +286,8 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     stamps has no times to seek to.
     """
     part = job.source_part(part)
+    if job.retimed is not None and not job.retimed.tells_frames:
+        return None
     if (part.start == 0 and job.clip.span is None) or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])

@@ -31,7 +31,7 @@ def recorded_strength(sidecar: Sidecar, job: EncodeJob, policy: RoiPolicy, asked
         if not isinstance(found, dict) or found.get("version") != __version__:
             continue
         same = all(record.get(name) == now[name] for name in (*_SAME, *_SAME_POLICY))
-        same = same and all(record.get(name) == now[name] for name in _SAME_SHAPE)
+        same = same and all(record.get(name) == now.get(name) for name in _SAME_SHAPE)
         same = same and found.get("auto_offset") is True and found.get("offset_crf") == job.crf
         if same and found.get("max_vmaf_loss") == asked.max_vmaf_loss:
             offset, gain = _number(found.get("offset")), _number(found.get("vmaf_gain"))

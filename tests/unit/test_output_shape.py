@@ -12,12 +12,13 @@ import pytest
 
 from gpu_saliency import EncodeSettings
 from gpu_saliency.encode.parts import Part, on_grid
+from gpu_saliency.encode.readback import ReadFrames, check_key_frames
 from gpu_saliency.encode.sample import estimated_size
 from gpu_saliency.encode.shape import make_shape, parse_crop, parse_scale, retime
 from gpu_saliency.encode.shape.asked import Box
 from gpu_saliency.encode.shape.maps import shown_weights
 from gpu_saliency.encode.shape.shape import coded_box, shown_box
-from gpu_saliency.errors import SourceError, UsageError
+from gpu_saliency.errors import EncodeError, SourceError, UsageError
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.orientation import Orientation
 from gpu_saliency.trial.trial import predicted_bytes
@@ -69,7 +70,7 @@ def test_settings_that_cannot_be_are_refused_when_they_are_made(values: dict[str
 )
 def test_size_of_the_output(crop: str | None, scale: str | None, size: tuple[int, int]) -> None:
     shaped = make_shape(CLIP, (crop and parse_crop(crop)) or None, (scale and parse_scale(scale)) or None, None).applied(CLIP)
-    assert (shaped.width, shaped.height, shaped.sample_aspect_ratio) == (*size, 1)
+    assert (shaped.width, shaped.height, shaped.sample_aspect_ratio) == (*size, Fraction(1))
 
 
 def test_a_turned_clip_is_cut_and_scaled_as_it_is_shown() -> None:
@@ -137,7 +138,7 @@ def test_time_stamps_tell_the_time_where_the_file_has_them() -> None:
     pts = np.array([40, 140, 540, 640])
     found = retime(clip, Fraction(10), 4, pts, Fraction(1, 1000), is_file_time=True)
     assert [found.source_of(i) for i in range(found.frame_count)] == [0, 1, 1, 1, 1, 2, 3]
-    assert found.filters(2, 5).startswith("setpts=PTS-40,tpad=stop=1:stop_mode=clone,fps=fps=10,")
+    assert found.filters(2, 5).startswith("settb=expr=1/1000,setpts=PTS-40,tpad=stop=1:stop_mode=clone,fps=fps=10,")
     assert found.filters(2, 5).endswith("trim=start_frame=1:end_frame=4")
     with pytest.raises(SourceError, match="frame rate varies"):
         retime(clip, Fraction(10), 4, pts, Fraction(1, 1000), is_file_time=False)
@@ -154,3 +155,23 @@ def test_sizes_are_estimated_with_the_key_frames_that_were_asked_for() -> None:
     assert estimated_size([window], 40, 10, 4) == 10 * 100 + 30 * 10
     lead = Window(0, 4, 12, 12)
     assert predicted_bytes([(100, 60)], [lead], 40, 4) == 10 * 100 + 30 * 10
+
+
+@pytest.mark.parametrize(
+    ("keys", "order", "words"),
+    [
+        ([0, 3], [0, 2, 1, 3, 5, 4], None),
+        ([0], [0, 2, 1, 3, 5, 4], "not at every 3 frames"),
+        ([0, 3, 4], [0, 2, 1, 3, 5, 4], "not at every 3 frames"),
+        ([0, 3], [0, 1, 3, 5, 2, 4], "open groups: frames before the key frame 3"),
+        ([0, 3], [], None),
+    ],
+)
+def test_key_frames_are_checked_in_both_orders(keys: list[int], order: list[int], words: str | None) -> None:
+    """Six packets, their times in decode order; the last file states no times."""
+    read = ReadFrames(False, Fraction(1, 24), packets=6, pts=order, keys=keys)
+    if words is None:
+        check_key_frames(read, 3)
+        return
+    with pytest.raises(EncodeError, match=words):
+        check_key_frames(read, 3)

@@ -33,6 +33,11 @@ class Retimed:
     unit: Fraction
     """Seconds of a step of ``pts``, or between two source frames."""
 
+    @property
+    def tells_frames(self) -> bool:
+        """Whether the time stamps tell each frame of the file: stamps that are a step apart may stand for equal ones."""
+        return self.pts is not None and (len(self.pts) < 2 or int(np.diff(self.pts).min()) > 1)
+
     def source_of(self, frame: int) -> int:
         """The number of the source frame that output ``frame`` shows."""
         return int(np.searchsorted(self.tick, frame, side="right")) - 1
@@ -47,7 +52,7 @@ class Retimed:
         The source frames come with the source's time stamps, or without usable ones.
         """
         first, last = self.source_of(start), self.source_of(end - 1)
-        clock = f"settb=expr={self.unit},setpts=N+{first}" if self.pts is None else f"setpts=PTS-{self.pts[0]}"
+        clock = f"settb=expr={self.unit}," + (f"setpts=N+{first}" if self.pts is None else f"setpts=PTS-{self.pts[0]}")
         before = int(self.tick[first])
         # The first tpad keeps the last frame where the filter would end before its tick; the second repeats it to the end.
         pad = f"tpad=stop={end - int(self.tick[last])}:stop_mode=clone"
