@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import av
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg
-from gpu_saliency.encode.shape import AS_SOURCE, Shape
+from gpu_saliency.encode.shape import AS_SOURCE, Shape, range_options
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
 
@@ -59,6 +59,8 @@ class EncodeTarget:
         if self.pix_fmt != self.clip.pix_fmt and self.converts_rgb:
             # Without these options ffmpeg converts with the BT.601 matrix and writes no tags.
             scale, tags = [*scale, "out_color_matrix=bt709", "out_range=tv"], "setparams=colorspace=bt709:range=tv"
+        elif scale or self.pix_fmt != self.clip.pix_fmt:
+            scale = [*scale, *range_options(self.clip)]
         scaled = "scale=" + ":".join(scale) if scale else ""
         form = "" if self.pix_fmt == self.clip.pix_fmt else f"format={self.pix_fmt}"
         steps = (self.shape.crop_filter(), scaled, form, self.shape.aspect_filter(self.clip), tags)

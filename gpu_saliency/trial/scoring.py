@@ -55,7 +55,7 @@ class VmafTool:
 
 def _frames(job: EncodeJob, part: Part, seek: float | None) -> str:
     """The filters that make the reference of an encoded ``part``: its frames, in the output's shape."""
-    return ",".join(filter(None, (frames_filter(job, part, seek=seek), job.shape.picture_filters())))
+    return ",".join(filter(None, (frames_filter(job, part, seek=seek), job.shape.picture_filters(job.clip))))
 
 
 def choose_vmaf(job: EncodeJob, asked_by: str, value: object) -> VmafTool:

@@ -7,6 +7,17 @@ from gpu_saliency.encode.shape.asked import parse_crop, parse_scale
 from gpu_saliency.encode.shape.frames import shaped_frames
 from gpu_saliency.encode.shape.maps import shaped_sidecar
 from gpu_saliency.encode.shape.retimed import Retimed, retime
-from gpu_saliency.encode.shape.shape import AS_SOURCE, Shape, make_shape
+from gpu_saliency.encode.shape.shape import AS_SOURCE, Shape, make_shape, range_options
 
-__all__ = ["AS_SOURCE", "Retimed", "Shape", "make_shape", "parse_crop", "parse_scale", "retime", "shaped_frames", "shaped_sidecar"]
+__all__ = [
+    "AS_SOURCE",
+    "Retimed",
+    "Shape",
+    "make_shape",
+    "parse_crop",
+    "parse_scale",
+    "range_options",
+    "retime",
+    "shaped_frames",
+    "shaped_sidecar",
+]

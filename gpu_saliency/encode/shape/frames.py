@@ -54,7 +54,7 @@ def _graph(clip: Clip, shape: Shape, frame: av.VideoFrame) -> av.filter.Graph:
     if (frame.width, frame.height) != (clip.width, clip.height):
         # As the encode does with frames of another size (`EncodeJob.scaled`).
         steps.append(("scale", f"{clip.width}:{clip.height}:flags=bicubic"))
-    steps += [tuple(step.split("=", 1)) for step in shape.picture_filters().split(",")]  # type: ignore[misc]
+    steps += [tuple(step.split("=", 1)) for step in shape.picture_filters(clip).split(",")]  # type: ignore[misc]
     for name, options in steps:
         following = graph.add(name, options)
         last.link_to(following)

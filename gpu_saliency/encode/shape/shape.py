@@ -10,6 +10,7 @@ import av
 from gpu_saliency.encode.shape.asked import LEAST_SIDE, Box, Size
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import MAX_PIXEL_ASPECT, MAX_SIDE, Clip
+from gpu_saliency.source.colour import is_full_range
 from gpu_saliency.source.orientation import Orientation
 
 FLAGS = "bicubic"
@@ -81,14 +82,21 @@ class Shape:
         aspect = self.applied(clip).sample_aspect_ratio
         return f"setsar={aspect.numerator}/{aspect.denominator}"
 
-    def picture_filters(self) -> str:
-        """Crop and size alone, in the source's pixel format; empty without both."""
-        scale = self.scale_options()
+    def picture_filters(self, clip: Clip) -> str:
+        """Crop and size alone, in the pixel format of ``clip``; empty without both."""
+        scale = [*self.scale_options(), *range_options(clip)] if self.size is not None else []
         return ",".join(filter(None, (self.crop_filter(), "scale=" + ":".join(scale) if scale else "")))
 
 
 AS_SOURCE = Shape()
 """The shape of the source itself."""
+
+
+def range_options(clip: Clip) -> list[str]:
+    """The options of the filter ``scale`` that keep the full range of ``clip``; FFmpeg 5 would write limited range otherwise."""
+    form = av.VideoFormat(clip.pix_fmt)
+    is_full = not form.is_rgb and len(form.components) > 2 and is_full_range(clip.color.color_range, clip.pix_fmt)
+    return ["in_range=pc", "out_range=pc"] if is_full else []
 
 
 def make_shape(clip: Clip, crop: Box | None, size: Size | None, rate: Fraction | None) -> Shape:
