@@ -28,7 +28,8 @@ _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
 _SHAPING = ("crop", "scale", "setsar", "fps", "tpad")
 """ffmpeg's filters for a shape of the output that is not the source's."""
 
-MAX_KEYINT = 10_000
+MAX_KEYINT = 1200
+"""Frames. Parts of a long clip begin on the grid of key frames, and a longer part would need too many filters."""
 
 MAX_BITRATE = 10**10
 """Bits per second; more than any encoder accepts."""
