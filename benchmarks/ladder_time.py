@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -62,7 +63,7 @@ def main() -> None:
         for number in range(given.repeat):
             for name, way in ways.items():
                 folder = Path(temporary) / f"{name.replace(' ', '-')}-{number}"
-                times[name].append(timed(lambda way=way, folder=folder: way(given.source, folder, rungs, settings)))
+                times[name].append(timed(partial(way, given.source, folder, rungs, settings)))
     medians = {name: [round(median(one), 2) for one in zip(*found, strict=True)] for name, found in times.items()}
     table = Table("", "wall s", "CPU s", title=f"{given.source.name}: {', '.join(rungs)}, libx264 {given.preset}")
     for name, (wall, cpu) in medians.items():
