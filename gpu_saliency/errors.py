@@ -3,6 +3,7 @@
 ::
 
     GpuSaliencyError                     70  base class; exit code of a defect in this program
+    ├── JobsFailedError                   1  the batch has ended, and jobs of it failed
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
@@ -12,6 +13,7 @@
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
+    │   └── QueueError                   73  the queue of a batch cannot be read or written
     ├── EncodeError                      74  ffmpeg failed, or its output is not as requested
     └── Interrupted                     130  Ctrl-C, SIGTERM or SIGHUP
 """
@@ -142,6 +144,11 @@ def _without_secrets(value: Any) -> Any:
     return [_without_secrets(one) for one in value] if isinstance(value, list) else value
 
 
+class JobsFailedError(GpuSaliencyError):
+    exit_code = 1
+    kind = "jobs-failed"
+
+
 class UnsupportedEncoderError(GpuSaliencyError):
     exit_code = 2
     kind = "unsupported-encoder"
@@ -185,6 +192,10 @@ class ToolMissingError(GpuSaliencyError, RuntimeError):
 class OutputError(GpuSaliencyError, OSError):
     exit_code = 73
     kind = "output"
+
+
+class QueueError(OutputError):
+    pass
 
 
 class EncodeError(GpuSaliencyError, RuntimeError):

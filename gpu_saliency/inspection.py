@@ -180,6 +180,8 @@ def _job_of(
             scale=record.scale,
             fps=record.fps,
             keyint=record.keyint,
+            maxrate=record.maxrate,
+            bufsize=record.bufsize,
         )
         limit = DEFAULT_MAX_BACKGROUND_OFFSET if record.max_background_offset is None else record.max_background_offset
         policy = RoiPolicy(record.offset, record.mapping, record.aggregator, record.ema_alpha, record.asked_segments, limit)

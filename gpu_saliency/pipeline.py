@@ -106,8 +106,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 strict=request.strict,
                 log=log,
             )
-    for lost in encoded.facts.lost:
-        observer.warn(f"{request.output}: {lost}")
+    for warning in encoded.warnings():
+        observer.warn(f"{request.output}: {warning}")
     finished = time.perf_counter()
     return EncodeResult(
         **EncodeResult.common(job),
@@ -143,6 +143,7 @@ def analyse_request(
     """
     path = request.sidecar_path if request.sidecar is not None and (write or request.sidecar_path.exists()) else None
     beside = sidecar_beside(request.clip.path) if request.sidecar is None else None
+    beside = beside if request.analysed is None else Path(request.analysed)
     with observer.stage("finding saliency") as advance:
 
         def on_progress(done: int, total: int | None) -> None:

@@ -64,8 +64,8 @@ def encode_plainly(
         observer.warn(f"{request.output}: has {encoded.facts.frames} frames, of the source {tally.frames} were decoded")
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")
-    for lost in encoded.facts.lost:
-        observer.warn(f"{request.output}: {lost}")
+    for warning in encoded.warnings():
+        observer.warn(f"{request.output}: {warning}")
     return EncodeResult(
         **EncodeResult.common(job),
         analysis=None,

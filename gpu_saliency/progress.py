@@ -121,6 +121,11 @@ class Reporter(Observer):
         self._quiet = quiet
         self._bars: Bars | None = None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether only warnings and errors are shown."""
+        return self._quiet
+
     @contextmanager
     def _display(self, name: str) -> Iterator[Advance]:
         if self._quiet:

@@ -34,6 +34,8 @@ class EncodeRequest:
     """What the encode shall reach: a quality, a size or a strength that trial encodes find."""
     sidecar: str | os.PathLike[str] | None = None
     """Path of the sidecar: reused if the file exists, written otherwise. ``None``: written beside the output."""
+    analysed: str | os.PathLike[str] | None = None
+    """A sidecar that an earlier step wrote of the same clip, in place of the one beside the source; used if it fits."""
     fallback_plain: bool = False
     """Whether to make a plain encode where no channel can bring an ROI to the encoder."""
     equal_size: bool = True
@@ -48,12 +50,7 @@ class EncodeRequest:
     """How the output is verified: ``quick``, ``full`` (every frame is decoded) or ``none``."""
 
     def __post_init__(self) -> None:
-        if self.verify not in VERIFY:
-            raise UsageError("unknown", setting="verify", value=self.verify, cure="one of " + ", ".join(VERIFY))
-        if self.prove not in PROVE:
-            raise UsageError("unknown", setting="prove", value=self.prove, cure="one of " + ", ".join(PROVE))
-        offset_is_given = self.policy.offset != DEFAULT_OFFSET
-        self.intent.check_with(crf=self.encode.crf, bitrate=self.encode.bitrate, offset_is_given=offset_is_given)
+        check_settings(self.policy, self.encode, self.intent, self.prove, self.verify)
 
     def corrects_size(self, job: EncodeJob) -> bool:
         """Whether a sample shall correct the base quality of ``job``; a target decides the quality by itself."""
@@ -71,6 +68,16 @@ class EncodeRequest:
     def sidecar_path(self) -> Path:
         """Path of the sidecar that is read or written."""
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
+
+
+def check_settings(policy: RoiPolicy, encode: EncodeSettings, intent: Intent, prove: str, verify: str) -> None:
+    """Raise `UsageError` for settings of an encode that are unknown or contradict each other, whatever the clip."""
+    if verify not in VERIFY:
+        raise UsageError("unknown", setting="verify", value=verify, cure="one of " + ", ".join(VERIFY))
+    if prove not in PROVE:
+        raise UsageError("unknown", setting="prove", value=prove, cure="one of " + ", ".join(PROVE))
+    offset_is_given = policy.offset != DEFAULT_OFFSET
+    intent.check_with(crf=encode.crf, bitrate=encode.bitrate, offset_is_given=offset_is_given)
 
 
 def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:

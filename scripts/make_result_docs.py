@@ -28,7 +28,20 @@ def make_page() -> str:
     """Return the text of the page."""
     common = _read("common")["$defs"]
     sections = [_INTRODUCTION]
-    for name in ("encode", "ladder", "plan", "inspect", "score", "compare", "preview", "bench", "doctor", "cache"):
+    for name in (
+        "encode",
+        "ladder",
+        "plan",
+        "inspect",
+        "score",
+        "compare",
+        "preview",
+        "bench",
+        "doctor",
+        "cache",
+        "batch",
+        "batch-status",
+    ):
         sections += _sections(_read(name), 2)
     for name in ("analysis", "roi", "intent", "proof", "gpu"):
         sections += _sections(common[name], 2)

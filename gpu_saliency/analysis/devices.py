@@ -8,6 +8,7 @@ from pathlib import Path
 from gpu_saliency.analysis.device import Device, Model
 from gpu_saliency.analysis.settings import GpuSettings, check_device
 from gpu_saliency.errors import ToolMissingError
+from gpu_saliency.source.identity import stat_of
 
 
 def _cpu(_: GpuSettings) -> Device:
@@ -24,6 +25,8 @@ def _cuda(settings: GpuSettings) -> Device:
 
 # Imported lazily, so that an unused device costs nothing.
 DEVICES: dict[str, Callable[[GpuSettings], Device]] = {"cpu": _cpu, "cuda": _cuda}
+_kept: dict[object, tuple[Device, Model, str]] | None = None
+"""What `keep_devices` keeps; ``None``: nothing."""
 
 
 def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -> tuple[Device, Model, str]:
@@ -35,6 +38,22 @@ def choose_device(name: str, model: Path, settings: GpuSettings | None = None) -
     """
     check_device(name)
     settings = settings or GpuSettings()
+    if _kept is None:
+        return _choose(name, model, settings)
+    key = name, stat_of(model), settings
+    if key not in _kept:
+        _kept.clear()  # the memory of one model is enough
+        _kept[key] = _choose(name, model, settings)
+    return _kept[key]
+
+
+def keep_devices() -> None:
+    """Keep the device and the model that were chosen last for the next analysis: for processes that analyse many clips."""
+    global _kept
+    _kept = _kept or {}
+
+
+def _choose(name: str, model: Path, settings: GpuSettings) -> tuple[Device, Model, str]:
     try:
         device = DEVICES["cuda" if name == "auto" else name](settings)
         return device, device.load_model(model), "found by auto" if name == "auto" else "asked for"

@@ -24,15 +24,15 @@ from gpu_saliency.process.streams import StdoutClosed, guarded
 from gpu_saliency.texts import hide_secrets, printable
 
 EXIT_CODES = """
-Exit codes: 0 success · 2 no ROI channel for the encoder · 64 usage error · 65 unusable source, model, maps or sidecar ·
-66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device · 70 internal error ·
-73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
+Exit codes: 0 success · 1 jobs of a batch failed · 2 no ROI channel for the encoder · 64 usage error ·
+65 unusable source, model, maps or sidecar · 66 source not found · 69 missing ffmpeg, encoder, ONNX Runtime or device ·
+70 internal error · 73 output not writable · 74 encode failed · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
-    **{name: name for name in ("ladder", "plan", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
+    **{name: name for name in ("ladder", "plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache")},
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 
@@ -157,7 +157,8 @@ def _fail(error: GpuSaliencyError) -> int:
     reporter = CliReporter()
     if "--json" in sys.argv:
         try:
-            print(json.dumps({"error": error.to_json(spell_flag)}, indent=2), flush=True)
+            indent = None if sys.argv[1:2] == ["batch"] else 2  # one line for each object there
+            print(json.dumps({"error": error.to_json(spell_flag)}, indent=indent), flush=True)
         except OutputError as second:
             if not isinstance(second, StdoutClosed):
                 reporter.error(second.line(spell_flag))

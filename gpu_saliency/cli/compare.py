@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.cli.encode_options import Background, EncoderParams, Keyint, OutputPixFmt, RoiChannel, parse_bitrate
+from gpu_saliency.cli.encode_options import (
+    Background,
+    BufSize,
+    EncoderParams,
+    Keyint,
+    MaxRate,
+    OutputPixFmt,
+    RoiChannel,
+    parse_bitrate,
+    parse_peak,
+)
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, Src, overwrite_option
 from gpu_saliency.cli.saliency_options import CachedOptions, GpuOptions, PlanOptions
@@ -57,6 +67,8 @@ class RateOptions:
             help="Preset of all encoders, or ENCODER=PRESET,ENCODER=PRESET.", show_default="the encoder's", rich_help_panel=ENCODE
         ),
     ] = None
+    maxrate: MaxRate = None
+    bufsize: BufSize = None
     encoder_params: EncoderParams = ""
     output_pix_fmt: OutputPixFmt = None
     keyint: Keyint = None
@@ -119,6 +131,7 @@ def compare(
     report: RunOptions,
 ) -> None:
     """Encode plainly and with the plan at several rates, score both, and write a report."""
+    maxrate, bufsize = parse_peak(rates.maxrate, rates.bufsize)
     request = CompareRequest(
         policy=plan.policy(),
         analysis=analysis.settings(gpu),
@@ -126,6 +139,8 @@ def compare(
         crf_ladder=None if rates.crf_ladder is None else parse_ladder(rates.crf_ladder),
         bitrates=None if rates.bitrates is None else tuple(parse_bitrate(one, "bitrates") for one in rates.bitrates.split(",")),
         presets=parse_presets(rates.preset),
+        maxrate=maxrate,
+        bufsize=bufsize,
         encoder_params=rates.encoder_params,
         output_pix_fmt=rates.output_pix_fmt,
         keyint=rates.keyint,

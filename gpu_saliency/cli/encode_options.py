@@ -24,6 +24,20 @@ EncoderParams = Annotated[
     ),
 ]
 
+MaxRate = Annotated[
+    str | None,
+    typer.Option(help="Highest video bits per second, such as 4M, kept by --bufsize.", show_default=False, rich_help_panel=ENCODE),
+]
+BufSize = Annotated[
+    str | None,
+    typer.Option(
+        help="Bits of the buffer over which --maxrate is kept, such as 8M.",
+        show_default="two seconds of --maxrate",
+        rich_help_panel=ENCODE,
+    ),
+]
+
+
 RoiChannel = Annotated[
     str | None,
     typer.Option(help="Force one of " + ", ".join(CHANNELS) + ".", show_default="the best", rich_help_panel=SALIENCY),
@@ -126,6 +140,8 @@ class EncodeOptions(EncoderOptions):
             help="Bits per second of each audio stream that --acodec encodes.", show_default="64k a channel", rich_help_panel=ENCODE
         ),
     ] = None
+    maxrate: MaxRate = None
+    bufsize: BufSize = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
     drop_dynamic_hdr: Annotated[
         bool,
@@ -135,6 +151,14 @@ class EncodeOptions(EncoderOptions):
             rich_help_panel=ENCODE,
         ),
     ] = False
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of the encoder, 1 to 128; most encoders' output depends on it.",
+            show_default="the encoder's, by the cores",
+            rich_help_panel=ENCODE,
+        ),
+    ] = None
     saliency_fallback_plain: Annotated[
         bool,
         typer.Option(
@@ -148,6 +172,7 @@ class EncodeOptions(EncoderOptions):
         """Make the library's settings. Raises `UsageError`."""
         bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
         audio_bitrate = None if self.audio_bitrate is None else parse_bitrate(self.audio_bitrate, "audio_bitrate")
+        maxrate, bufsize = parse_peak(self.maxrate, self.bufsize)
         return replace(
             super().settings(),
             bitrate=bitrate,
@@ -159,6 +184,9 @@ class EncodeOptions(EncoderOptions):
             audio_codec=self.acodec,
             audio_bitrate=audio_bitrate,
             audio=not self.no_audio,
+            maxrate=maxrate,
+            bufsize=bufsize,
+            threads=self.threads,
             drop_dynamic_hdr=self.drop_dynamic_hdr,
         )
 
@@ -166,6 +194,12 @@ class EncodeOptions(EncoderOptions):
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""
         values = (os.environ.get(name, "").lower() for name in _FALLBACK_VARIABLES)
         return self.saliency_fallback_plain or any(value in ("1", "true", "yes", "on") for value in values)
+
+
+def parse_peak(maxrate: str | None, bufsize: str | None) -> tuple[int | None, int | None]:
+    """Convert the values of both options to bits per second and bits. Raises `UsageError`."""
+    rate = None if maxrate is None else parse_bitrate(maxrate, "maxrate")
+    return rate, None if bufsize is None else parse_bitrate(bufsize, "bufsize")
 
 
 def parse_bitrate(text: str, setting: str = "bitrate") -> int:

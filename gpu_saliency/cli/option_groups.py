@@ -1,4 +1,7 @@
-"""Option groups for Typer: a dataclass declares options once, for every command that has it as a parameter."""
+"""Option groups for Typer: a dataclass declares options once, for every command that has it as a parameter.
+
+A field of a group may be a group itself.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(**given: Any) -> Any:
         for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+            given[name] = make_group(group, given)
         return command(**given)
 
     call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
@@ -41,17 +44,47 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def make_group(group: type[Any], given: dict[str, Any]) -> Any:
+    """Make an instance of ``group`` of the values in ``given``, which are taken out of it."""
+    hints = get_type_hints(group)
+    values = {
+        field.name: make_group(hints[field.name], given) if is_dataclass(hints[field.name]) else given.pop(field.name)
+        for field in fields(group)
+    }
+    return group(**values)
+
+
 def changed_arguments(group: Any) -> list[tuple[str, str]]:
     """Return flag and value of each option of ``group`` that is not at its default, in the order of the fields."""
     hints = get_type_hints(type(group), include_extras=True)
-    changed = [(field, getattr(group, field.name)) for field in fields(group) if getattr(group, field.name) != _default_of(field)]
-    return [(_flag_of(field, hints[field.name]), as_text(value)) for field, value in changed]
+    changed = []
+    for field in fields(group):
+        value = getattr(group, field.name)
+        if is_dataclass(value):
+            changed += changed_arguments(value)
+        elif value != _default_of(field):
+            changed.append((_flag_of(field, hints[field.name]), as_text(value)))
+    return changed
+
+
+def flags_of(group: type[Any]) -> list[str]:
+    """The flags of all options of ``group``."""
+    hints = get_type_hints(group, include_extras=True)
+    flags = []
+    for field in fields(group):
+        nested = hints[field.name]
+        is_nested = isinstance(nested, type) and is_dataclass(nested)
+        flags += flags_of(nested) if is_nested else [_flag_of(field, nested)]
+    return flags
 
 
 def _options_of(group: type[Any]) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
         annotation = hints[field.name]
+        if isinstance(annotation, type) and is_dataclass(annotation):
+            yield from _options_of(annotation)
+            continue
         yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=_default_of(field), annotation=annotation)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gpu_saliency.cli.rows import format_rows
 from gpu_saliency.cli.show_intent import intent_rows
+from gpu_saliency.encode.peak import PeakRate
 from gpu_saliency.results import AnalysisFacts, DryRunResult, EncodeResult, RoiFacts
 
 
@@ -32,6 +33,10 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
     yield "encoder", f"{encode.encoder}{quality}, ffmpeg {ffmpeg.version} ({ffmpeg.origin}: {ffmpeg.path})"
     if isinstance(result, DryRunResult) and result.corrects_size:
         yield "size", "the encode first corrects this crf by a sample, which --no-equal-size leaves out"
+    if encode.maxrate is not None:
+        buffer = f"{encode.maxrate / 1000:,.0f} kbit/s, kept by a buffer of {(encode.bufsize or 0) / 1000:,.0f} kbit"
+        is_dry = isinstance(result, DryRunResult) and len(result.graphs) > 1
+        yield "maxrate", buffer + ("; each further part starts with the buffer as the one before it leaves it" if is_dry else "")
     if source.pix_fmt != encode.pix_fmt:
         why = "as asked for" if encode.asks_pix_fmt else f"which {encode.encoder} supports at this size"
         yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, {why}"
@@ -45,9 +50,18 @@ def _rows(result: EncodeResult | DryRunResult) -> Iterator[tuple[str, str]]:
     if isinstance(result, EncodeResult):
         output = result.output
         yield "output", f"{output.path}: {output.size_bytes:,} bytes{_asked_size(result)}, {output.facts.frames} frames"
+        if output.facts.peak is not None:
+            yield "peak", _peak_text(output.facts.peak)
         yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         if result.proof is not None:
             yield "proof", result.proof.summary()
+
+
+def _peak_text(peak: PeakRate) -> str:
+    return (
+        f"{peak.peak / 1000:,.0f} kbit in the busiest second, of at most {peak.maxrate / 1000:,.0f} a second with a buffer of "
+        f"{peak.bufsize / 1000:,.0f}; the buffer falls to {peak.least_fullness:.1%}"
+    )
 
 
 def _asked_size(result: EncodeResult) -> str:

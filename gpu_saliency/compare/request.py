@@ -38,6 +38,9 @@ class CompareRequest:
     """Bits per second, instead of ``crf_ladder``."""
     presets: Mapping[str, str] = field(default_factory=dict)
     """The preset of each encoder; the key ``""`` is for all others."""
+    maxrate: int | None = None
+    """As in `EncodeSettings`, for all rates."""
+    bufsize: int | None = None
     encoder_params: str = ""
     output_pix_fmt: str | None = None
     """As in `EncodeSettings`."""
@@ -105,6 +108,8 @@ class CompareRequest:
             preset=self.presets.get(encoder, self.presets.get(_ALL)),
             crf=None if ladder.is_bitrate else value,
             bitrate=int(value) if ladder.is_bitrate else None,
+            maxrate=self.maxrate,
+            bufsize=self.bufsize,
             encoder_params=self.encoder_params,
             audio=False,
             ffmpeg_bin=self.ffmpeg_bin,

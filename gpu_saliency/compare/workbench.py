@@ -84,6 +84,8 @@ class Workbench:
         commands, _ = encode_commands(job, plan)
         with self.observer.stage(f"encoding {title}") as advance:
             made = run_saliency_encode(job, plan, path, on_frame=lambda done: advance(done, plan.frame_count))
+        for warning in made.warnings():
+            self.observer.warn(f"{title}: {warning}")
         return {
             "size_bytes": made.size_bytes,
             "video_bytes": video_bytes(path, plan.frame_count),

@@ -125,11 +125,16 @@ def part_command(
     command += start_arguments(job, seek)
     command += [*_input(job), "-map", f"0:V:{job.clip.stream}", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
-        return [*command, "-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe", output]
+        return [*command, *y4m_arguments(job), output]
     rate = job.shaped.frame_rate
     command += ["-enc_time_base", f"{rate.denominator}/{rate.numerator}"]
     command += encoder_arguments(job, crf, job.params | delivery.params)
     return [*command, *further, output]
+
+
+def y4m_arguments(job: EncodeJob) -> list[str]:
+    """Build ffmpeg's arguments for an output that feeds an encoder outside ffmpeg."""
+    return ["-pix_fmt", job.pix_fmt, "-strict", "-1", "-f", "yuv4mpegpipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,14 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
         else:
             params[spec.quality.option] = f"{crf:g}"
     arguments += spec.arguments + (() if job.keyint is None else tuple(spec.key_frame_arguments(job.keyint)))
+    if job.vbv is not None and spec.peak is not None:
+        arguments += ["-maxrate", str(job.vbv.maxrate)]
+        arguments += ["-bufsize", str(job.vbv.bufsize)] if spec.peak.has_buffer else []
+        params |= {spec.peak.start_param: f"{job.vbv.fullness:g}"} if spec.peak.start_param else {}
+    if job.threads is not None and spec.threads_param:
+        params.setdefault(spec.threads_param, str(job.threads))
+    elif job.threads is not None:
+        arguments += ["-threads", str(job.threads)]
     return [*arguments, spec.params_option, format_params(params, spec.params_separator)] if params else arguments
 
 

@@ -34,7 +34,8 @@ _ERRORS = frozenset({"panic", "fatal", "error"})
 _PROBE_TIMEOUT = 30
 _PROGRESS = frozenset({"frame", "total_size", "out_time_us"})
 """The lines of ``-progress`` that change when ffmpeg has written something."""
-_DISK_FULL = os.strerror(errno.ENOSPC)
+DISK_FULL = os.strerror(errno.ENOSPC)
+"""How an encoder's line ends that could not write for lack of space."""
 # libavfilter 10.1 belongs to FFmpeg 7.0, which reads any option's value from a file as "-/option FILE".
 _GRAPH_FILE_AVFILTER = (10, 1)
 
@@ -241,9 +242,9 @@ def run_ffmpeg(
         said = [word for word in words if word and "Last message repeated" not in word]
         reason = reasons[0] if reasons else said[-1] if said else "no output"
         evidence = {"ffmpeg_exit": code, "ffmpeg_last_words": said, "command": [os.fspath(c) for c in command]}
-        if any(word.endswith(_DISK_FULL) for word in said):
+        if any(word.endswith(DISK_FULL) for word in said):
             cure = f"free some space, or give {setting('output')} another disk"
-            raise OutputError(f"{visible_folder(_output_of(command))}: {_DISK_FULL}", cure=cure, evidence=evidence)
+            raise OutputError(f"{visible_folder(_output_of(command))}: {DISK_FULL}", cure=cure, evidence=evidence)
         ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise EncodeError(
             f"ffmpeg failed ({ending}): {reason}", cure="check the source and the settings of the encoder", evidence=evidence

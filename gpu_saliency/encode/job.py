@@ -17,6 +17,7 @@ from gpu_saliency.encode.audio import AudioCoding
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.encoders.spec import EncoderSpec
 from gpu_saliency.encode.parts import Part, on_grid
+from gpu_saliency.encode.peak import packet_bits
 from gpu_saliency.encode.shape import Retimed, retime, shaped_frames, shaped_sidecar
 from gpu_saliency.encode.streams import Streams, choose_streams
 from gpu_saliency.encode.target import EncodeTarget, format_params
@@ -38,6 +39,10 @@ class EncodeRecord:
     """What a sample added to the base quality for an equal size."""
     bitrate: int | None
     """Bits per second of video."""
+    maxrate: int | None
+    """Highest bits per second of video."""
+    bufsize: int | None
+    """Bits of the buffer over which ``maxrate`` is kept."""
     encoder_params: str
     """The encoder's own parameters as ``key=value:...``, as given to the encoder."""
     pix_fmt: str
@@ -184,6 +189,15 @@ class EncodeJob(EncodeTarget):
         """Return a copy of this job that adds ``correction`` to the base quality of an encode with a plan."""
         return replace(self, correction=correction)
 
+    def continued(self, part: Path) -> EncodeJob:
+        """Return a copy of this job of which the VBV buffer starts as the encode in the file ``part`` left it.
+
+        Without a limit of the peak rate it is the same job. Raises `EncodeError` if the file cannot be read.
+        """
+        if self.vbv is None:
+            return self
+        return replace(self, vbv=self.vbv.after(packet_bits(part), float(1 / self.shaped.frame_rate)))
+
     def for_output(self, output: Path) -> EncodeJob:
         """Return a copy of this job with the choice of streams for ``output``. Raises `OutputError` or `SourceError`."""
         if self.streams is not None:
@@ -208,6 +222,8 @@ class EncodeJob(EncodeTarget):
             crf=self.crf,
             correction=self.correction,
             bitrate=self.bitrate,
+            maxrate=None if self.vbv is None else self.vbv.maxrate,
+            bufsize=None if self.vbv is None else self.vbv.bufsize,
             encoder_params=format_params(self.params),
             pix_fmt=self.pix_fmt,
             roi_channel=None if self.channel is None else self.channel.name,

@@ -13,6 +13,7 @@ from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encode
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, accepts_param, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.output_format import check_pix_fmt, chosen_pix_fmt
+from gpu_saliency.encode.peak import KILOBIT, Vbv
 from gpu_saliency.encode.shape import Shape, make_shape, parse_crop, parse_scale
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting
@@ -33,6 +34,8 @@ MAX_KEYINT = 1200
 
 MAX_BITRATE = 10**10
 """Bits per second; more than any encoder accepts."""
+MAX_THREADS = 128
+"""The most that x264 accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class EncodeSettings:
     """The prefilter's background, one of `BACKGROUNDS`; ``None`` takes ``best`` for the encoder's slow presets, else ``fast``."""
     bitrate: int | None = None
     """Bits per second of video, instead of ``crf``; encoded in two passes where the encoder supports it."""
+    maxrate: int | None = None
+    """Highest bits per second of video, kept by a buffer of ``bufsize``; rounded down to whole kilobits."""
+    bufsize: int | None = None
+    """Bits of the buffer over which ``maxrate`` is kept; ``None`` takes two seconds of it."""
     drop_dynamic_hdr: bool = False
     """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
     output_pix_fmt: str | None = None
@@ -70,6 +77,8 @@ class EncodeSettings:
     """Bits per second of each audio stream; ``None`` takes 64 kbit/s for each channel."""
     keyint: int | None = None
     """Frames from one key frame to the next, in closed groups, with no others between; ``None`` lets the encoder choose."""
+    threads: int | None = None
+    """Threads of the encoder; ``None`` lets it choose by the cores of the machine. Most encoders' output depends on the number."""
 
     def __post_init__(self) -> None:
         if self.roi_channel is not None and self.roi_channel not in CHANNELS:
@@ -81,6 +90,9 @@ class EncodeSettings:
         if self.bitrate is not None and not 1000 <= self.bitrate <= MAX_BITRATE:
             cure = "give 1000 bits per second or more, for example 2M"
             raise UsageError("out of range", setting="bitrate", value=self.bitrate, cure=cure)
+        self._check_peak()
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError("out of range", setting="threads", value=self.threads, cure=f"1 to {MAX_THREADS}")
         params = parse_params(self.encoder_params)
         if self.crop is not None:
             parse_crop(self.crop)
@@ -100,12 +112,30 @@ class EncodeSettings:
             spec = ENCODERS[self.encoder]
             spec.check(self.preset or spec.preset_default, self.crf, params)
             _check_keyint(spec, self.keyint, params)
+            if self.maxrate is not None:
+                spec.check_peak(self.maxrate, self.bitrate)
 
     def shape_of(self, clip: Clip) -> Shape:
         """The shape of an output of ``clip``. Raises `UsageError` for one that the clip does not allow."""
         crop = None if self.crop is None else parse_crop(self.crop)
         scale = None if self.scale is None else parse_scale(self.scale)
         return make_shape(clip, crop, scale, None if self.fps is None else parse_frame_rate(self.fps, "fps"))
+
+    def _check_peak(self) -> None:
+        if self.maxrate is None and self.bufsize is not None:
+            cure = f"give {setting('maxrate')} too"
+            raise UsageError("has no effect without a highest rate", setting="bufsize", value=self.bufsize, cure=cure)
+        for name, value in (("maxrate", self.maxrate), ("bufsize", self.bufsize)):
+            if value is not None and not KILOBIT <= value <= MAX_BITRATE:
+                raise UsageError("out of range", setting=name, value=value, cure="give 1000 bits or more, for example 4M")
+        if self.maxrate is not None and self.bitrate is not None and self.maxrate < self.bitrate:
+            problem = f"is below {setting('bitrate', self.bitrate)}"
+            raise UsageError(problem, setting="maxrate", value=self.maxrate, cure="give at least the bit rate")
+
+    @property
+    def vbv(self) -> Vbv | None:
+        """The buffer that limits the peak rate."""
+        return None if self.maxrate is None else Vbv.of(self.maxrate, self.bufsize)
 
 
 def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False) -> EncodeJob:
@@ -125,9 +155,13 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         encoder_spec(settings.encoder)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
     spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
-    supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
     shape, fields = settings.shape_of(clip), fields_of(clip)
-    shaped = shape.applied(clip)
+    shaped, vbv = shape.applied(clip), settings.vbv
+    if vbv is not None and vbv.bufsize * shaped.frame_rate < vbv.maxrate:
+        least = int(vbv.maxrate / shaped.frame_rate / KILOBIT + 1)
+        problem = f"holds less than a frame's share of {setting('maxrate', vbv.maxrate)}"
+        raise UsageError(problem, setting="bufsize", value=vbv.bufsize, cure=f"give {least}k or more")
+    supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
     _check_shape(shape, clip, ffmpeg, fields)
     _check_keyint(spec, settings.keyint, parse_params(settings.encoder_params))
     pix_fmt = chosen_pix_fmt(spec, clip, shaped, settings.output_pix_fmt, supported)
@@ -147,6 +181,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         preset=settings.preset or spec.preset_default,
         crf=crf,
         bitrate=settings.bitrate,
+        vbv=vbv,
         params=parse_params(settings.encoder_params),
         pix_fmt=pix_fmt,
         background=settings.background or spec.background(settings.preset),
@@ -157,6 +192,7 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         asks_pix_fmt=settings.output_pix_fmt is not None,
         keyint=settings.keyint,
         coding=audio_coding(settings.audio_codec, settings.audio_bitrate) if clip.audio_codecs else None,
+        threads=settings.threads,
     )
     grid = {} if job.keyint is None else spec.key_frame_params(job.keyint)
     job = replace(job, params=_field_params(job) | job.params | grid)
@@ -235,6 +271,8 @@ def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> E
         problem, cure = f"{settings.encoder} has no such option", f"leave {setting('crf')} out"
         raise UsageError(problem, setting="crf", value=settings.crf, cure=cure)
     spec.check(settings.preset, settings.crf, {})
+    if settings.maxrate is not None:
+        spec.check_peak(settings.maxrate, settings.bitrate)
     return replace(spec, channels=()) if plain else spec
 
 

@@ -12,6 +12,7 @@ import av.video.stream
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.encode.peak import PeakRate, Vbv
 from gpu_saliency.errors import EncodeError, setting
 from gpu_saliency.source.clip import Clip, libav_reason
 from gpu_saliency.source.formats import open_file
@@ -33,6 +34,10 @@ class ReadFrames:
     """Presentation times of the packets, in ``time_base``, in decode order."""
     keys: list[int] = field(default_factory=list)
     """Positions of the key frames' packets, in decode order."""
+    dts: list[int] = field(default_factory=list)
+    """Decode times of the packets, in ``time_base``, where the container has them."""
+    bits: list[int] = field(default_factory=list)
+    """Size of each packet, in decode order."""
     formats: set[tuple[str, int, int]] = field(default_factory=set)
     """Pixel format, width and height of the decoded frames."""
     orientation: Orientation | None = None
@@ -56,6 +61,17 @@ class ReadFrames:
         if len(self.formats) > 1 or any((width, height) != (clip.width, clip.height) for _, width, height in self.formats):
             texts = " and ".join(f"{width}x{height} {name}" for name, width, height in sorted(self.formats))
             raise EncodeError(f"ffmpeg wrote frames of {texts}, {clip.width}x{clip.height} was expected", cure=_CURE)
+
+    def peak(self, vbv: Vbv) -> PeakRate | None:
+        """Simulate the buffer ``vbv`` over the packets; ``None`` where some have no time.
+
+        Decode times are those of the frames, in order: containers may lack them, or state a delay that changes nothing here. AVI
+        has decode times only.
+        """
+        times = sorted(self.pts if len(self.pts) == len(self.bits) else self.dts)
+        if not self.bits or len(times) != len(self.bits):
+            return None
+        return vbv.check(self.bits, [float(time * self.time_base) for time in times])
 
     @property
     def repeated(self) -> int:
@@ -102,8 +118,11 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
             read.packets += 1
             if packet.is_keyframe:
                 read.keys.append(read.packets - 1)
+            read.bits.append(8 * packet.size)
             if packet.pts is not None:
                 read.pts.append(packet.pts)
+            if packet.dts is not None:
+                read.dts.append(packet.dts)
         if read.decoded and not decode:
             continue
         try:

@@ -18,8 +18,10 @@ from gpu_saliency.encode.arguments import PartRun, part_run, plain_command
 from gpu_saliency.encode.channels.base import Delivery
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.join.part_files import coded_alike
 from gpu_saliency.encode.join.run import join_parts
 from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.peak import packet_bits
 from gpu_saliency.encode.piped import run_piped
 from gpu_saliency.encode.pixel_aspect import keep_pixel_aspect
 from gpu_saliency.encode.source_log import SourceLog
@@ -44,6 +46,10 @@ cores idle, and so do its last frames."""
 _PROVEN_CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 """Containers of which it is known what they hold; an encode to another one is tried with a few frames first."""
 _TRIAL_FRAMES = 8
+_PEAK_TRIES = 2
+"""Most further encodes of a part that exceeded the buffer of a limit of the peak rate."""
+_RESERVE = 1.5
+"""Bits kept back in such an encode for each bit that was lacking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,19 @@ class Encoded:
     seconds: float
     parts: int = 1
     """Number of parts, one run of the encoder each."""
+    is_limited: bool = False
+    """Whether the peak rate has a limit."""
+    peak_is_exact: bool = False
+    """Whether the encoder simulates the buffer of a limit of the peak rate."""
+
+    def warnings(self) -> Iterator[str]:
+        """What the file lacks or exceeds, a text for each."""
+        yield from self.facts.lost
+        peak = "" if self.facts.peak is None else self.facts.peak.exceeded()
+        if self.is_limited and self.facts.peak is None and self.facts.verified != "none":
+            yield "the peak rate could not be checked: its packets have no times"
+        if peak:
+            yield peak if self.peak_is_exact else f"{peak}; this encoder keeps near the rate only"
 
 
 def run_saliency_encode(
@@ -100,7 +119,9 @@ def run_saliency_encode(
         wanted = replace(_expected(job, expected), seconds=None if plan is None else _seconds(job, plan.frame_count))
         facts = verify_output(temporary, wanted, verify)
         facts = replace(facts, lost=(*losses, *facts.lost), dropped_hdr=job.dropped_hdr)
-        encoded = Encoded(facts, temporary.stat().st_size, time.perf_counter() - started, parts)
+        is_exact = job.spec.peak is not None and job.spec.peak.is_exact
+        elapsed = time.perf_counter() - started
+        encoded = Encoded(facts, temporary.stat().st_size, elapsed, parts, job.vbv is not None, is_exact)
         job.clip.check_unchanged()
         if before_publishing is not None:
             before_publishing(temporary)
@@ -145,6 +166,7 @@ def _expected(job: EncodeJob, frames: int | None) -> Expected:
         frames=frames,
         streams=job.streams or Streams(),
         fields=job.fields,
+        vbv=job.vbv,
         pix_fmt=job.pix_fmt,
         is_damaged=job.is_damaged,
         keyint=job.keyint,
@@ -208,16 +230,64 @@ def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) ->
 def _run_parts(
     job: EncodeJob, plan: RoiPlan, parts: list[Part], folder: Path, on_frame: OnFrame | None, log: SourceLog | None
 ) -> list[Path]:
-    """Encode ``parts`` in order, at most two at a time; returns their files."""
+    """Encode ``parts`` in order, at most two at a time; returns their files.
+
+    With a limit of the peak rate each begins when the one before it has ended, with the VBV buffer as that one leaves it: so the
+    buffer is continuous over all parts.
+    """
     tasks: list[Task[Path]] = []
     with Workers(2) as workers:
         for number, part in enumerate(parts):
             own = folder / f"{number:05d}"
             own.mkdir()
             if tasks:
-                workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]))
-            tasks.append(workers.start(partial(encode_part, job, plan, part, own, log=log)))
+                workers.wait(tasks, on_frame, partial(_nears_end, tasks[-1], parts[number - 1]) if job.vbv is None else None)
+                job = job if job.vbv is None else job.continued(tasks[-1].future.result())
+            encode = encode_part if job.vbv is None else encode_within_peak
+            tasks.append(workers.start(partial(encode, job, plan, part, own, log=log)))
         return workers.results(tasks, on_frame)
+
+
+def encode_within_peak(
+    job: EncodeJob,
+    plan: RoiPlan | None,
+    part: Part,
+    folder: Path,
+    on_frame: OnFrame | None = None,
+    processes: Processes | None = None,
+    *,
+    log: SourceLog | None = None,
+) -> Path:
+    """`encode_part` with a limit of the peak rate; again where the encoder exceeded it, with a reserve or a lower rate.
+
+    x265 does so by some per cent of a small buffer where a key frame meets a nearly empty one; SVT-AV1 knows no buffer.
+    """
+    path = encode_part(job, plan, part, folder, on_frame, processes, log=log)
+    if job.vbv is None or job.spec.peak is None:
+        return path
+    stricter = job.vbv.with_reserve if job.spec.peak.is_exact else job.vbv.slower
+    best = lack = _lack(job, path)
+    reserve = 0
+    for number in range(_PEAK_TRIES):
+        if not best:
+            break
+        reserve += round(_RESERVE * lack)
+        own = folder / f"again{number}"
+        own.mkdir()
+        tried = encode_part(replace(job, vbv=stricter(reserve)), plan, part, own, on_frame, processes)
+        lack = _lack(job, tried)
+        # Another buffer may lead to another level in the parameter sets, which all parts share.
+        if lack < best and coded_alike(path, tried):
+            path, best = tried, lack
+        lack = max(lack, best)
+    return path
+
+
+def _lack(job: EncodeJob, path: Path) -> int:
+    """Most bits that a frame of a part lacked at its decode time."""
+    assert job.vbv is not None
+    bits = packet_bits(path)
+    return job.vbv.check(bits, [float(i / job.shaped.frame_rate) for i in range(len(bits))]).underflow
 
 
 def _nears_end(task: Task[Path], part: Part) -> bool:

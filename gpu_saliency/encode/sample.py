@@ -138,7 +138,8 @@ class Sampler:
         bias = 0.0 if is_short else WINDOW_BIAS * (1 - coverage) * key_frame_excess(plain_sizes)
         expected = trust * (octaves - bias) + (1 - trust) * usual
         correction = _limited(quality.per_octave * expected)
-        if abs(correction) > SURE_CORRECTION:
+        # Where a limit of the peak rate holds, a step saves nothing: that would not be a measure of what it saves elsewhere.
+        if abs(correction) > SURE_CORRECTION and job.vbv is None:
             again = [self._encode(job.corrected(correction), plan, window) for window in (first, *further)]
             saved = math.log2(size / _size_of(self._workers.results(again, on_frame), plan, job.keyint))
             if saved * correction > 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import av
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg
+from gpu_saliency.encode.peak import Vbv
 from gpu_saliency.encode.shape import AS_SOURCE, Shape, range_options
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
@@ -32,6 +33,8 @@ class EncodeTarget:
     """Base quality on the encoder's own scale; ``None`` where a bit rate is given, or the encoder decides."""
     bitrate: int | None = None
     """Bits per second of video."""
+    vbv: Vbv | None = None
+    """The buffer that limits the peak rate; ``None``: nothing does."""
     params: Params
     pix_fmt: str
     """Pixel format that the encoder receives: as asked for, else the source's own, or the closest that the encoder supports."""
@@ -39,6 +42,8 @@ class EncodeTarget:
     """Part of the picture, size and rate of the output; the source's own by default."""
     background: str = "fast"
     """The prefilter's background: ``fast`` or ``best``."""
+    threads: int | None = None
+    """Threads of the encoder; ``None``: it chooses."""
 
     @property
     def shaped(self) -> Clip:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.peak import PeakRate, Vbv
 from gpu_saliency.encode.readback import ReadFrames, check_key_frames, read_frames
 from gpu_saliency.encode.streams import StreamFacts, Streams, is_chapter_text, open_for_writing
 from gpu_saliency.errors import EncodeError, OutputError
@@ -48,6 +49,8 @@ class OutputFacts:
     """Names of the source's dynamic HDR metadata, which the output lacks."""
     verified: str = "quick"
     """How the file was verified: one of `VERIFY`."""
+    peak: PeakRate | None = None
+    """The VBV buffer, simulated over the packets; ``None`` without a limit of the peak rate, or if the file is not read."""
     lost: tuple[str, ...] = ()
     """What the source has and the output has not, a text for each."""
 
@@ -68,6 +71,7 @@ class Expected:
     """``None``: any number."""
     streams: Streams = field(default_factory=Streams)
     fields: Fields | None = None
+    vbv: Vbv | None = None
     pix_fmt: str | None = None
     seconds: NDArray[np.float64] | None = None
     """``[frames]``, times of the frames after the first, as the source has them; ``None``: any."""
@@ -133,6 +137,7 @@ def verify_output(path: Path, expected: Expected, level: str = "quick") -> Outpu
         read.check(clip)
         if expected.keyint is not None:
             check_key_frames(read, expected.keyint)
+        facts = replace(facts, peak=None if expected.vbv is None else read.peak(expected.vbv))
     wanted = {"width": clip.width, "height": clip.height, "codec": expected.codec, "frames": expected.frames}
     wanted["audio_streams"] = None if expected.is_damaged else expected.streams.count("audio")
     for name, value in wanted.items():

@@ -60,11 +60,22 @@ def run(command: Sequence[str], timeout: float, **options: Any) -> subprocess.Co
 
 def run_module(module: str, arguments: Sequence[str], timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
     """`run` a ``module`` of this package in a new Python process; ``variables`` are added to its environment."""
+    return run(_module_command(module, arguments), timeout, env=_module_environment(variables), text=True)
+
+
+def start_module(module: str, arguments: Sequence[str], variables: dict[str, str], **options: Any) -> subprocess.Popen[Any]:
+    """`start` a ``module`` of this package in a new Python process; ``variables`` are added to its environment."""
+    return start(_module_command(module, arguments), env=_module_environment(variables), **options)
+
+
+def _module_command(module: str, arguments: Sequence[str]) -> list[str]:
     # -P: Python must import this package, not a module of the same name in the current folder.
-    command = [sys.executable, "-P", "-m", module, *arguments]
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def _module_environment(variables: dict[str, str]) -> dict[str, str]:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)} | variables
-    return run(command, timeout, env=environment, text=True)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)} | variables
 
 
 def send(process: subprocess.Popen[Any], number: signal.Signals) -> None:

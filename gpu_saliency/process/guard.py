@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gpu_saliency.process import signals
 
-TOKEN = f"GPU_SALIENCY_RUN_{secrets.token_hex(12)}"
+_MARK = "GPU_SALIENCY_RUN_"
+TOKEN = _MARK + secrets.token_hex(12)
 """Variable in the environment of every program that this process starts, by which the guardian knows them."""
 _lock = threading.Lock()
 _write_end: int | None = None
@@ -38,6 +39,8 @@ def start() -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                # Without the marks of processes above this one: their guardians would kill this one's before it has cleaned up.
+                env={name: value for name, value in os.environ.items() if not name.startswith(_MARK)},
                 pass_fds=() if wakeup is None else (wakeup,),
             )
             process.returncode = 0  # otherwise the destructor of Popen warns of a process that still runs
@@ -63,7 +66,7 @@ def _forget() -> None:
     if _write_end is not None:
         os.close(_write_end)
     _write_end, _is_started, _lock = None, False, threading.Lock()
-    TOKEN = f"GPU_SALIENCY_RUN_{secrets.token_hex(12)}"
+    TOKEN = _MARK + secrets.token_hex(12)
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -43,6 +43,7 @@ class _State:
     held = 0
     route: Callable[[], None] | None = None
     exit_code = EXIT_CODE
+    is_patient = False
     wakeup: tuple[int, int] | None = None
 
 
@@ -59,7 +60,7 @@ def at_end(act: Callable[[], None]) -> None:
 def install(phase: str = "starting") -> None:
     """Handle the signals from now on; call it in the main thread. A signal that is ignored (``nohup``) stays ignored."""
     _state.phase, _state.is_handled, _state.held, _state.exit_code = phase, False, 0, EXIT_CODE
-    _state.is_raised = False
+    _state.is_raised = _state.is_patient = False
     for number in _SIGNALS:
         if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             _before[number] = signal.signal(number, _handle)
@@ -156,14 +157,18 @@ def held() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def routed(act: Callable[[], None], exit_code: int) -> Iterator[None]:
-    """Call ``act`` for a signal during the block in place of raising; if the process must be ended, it is with ``exit_code``."""
-    before = _state.route, _state.exit_code
-    _state.route, _state.exit_code = act, exit_code
+def routed(act: Callable[[], None], exit_code: int, *, patient: bool = False) -> Iterator[None]:
+    """Call ``act`` for a signal during the block in place of raising; if the process must be ended, it is with ``exit_code``.
+
+    ``patient`` sets no limit on the time that the clean end takes after ``act``; a second signal still ends the process at once.
+    """
+    before = _state.route, _state.exit_code, _state.is_patient
+    _state.route, _state.exit_code, _state.is_patient = act, exit_code, patient
     try:
         yield
     finally:
-        _state.route, _state.exit_code = before
+        _state.route, _state.exit_code, _state.is_patient = before
+        _state.is_patient |= patient and _state.is_handled  # the limit would count from the signal
 
 
 _pending: list[int] = []
@@ -212,7 +217,7 @@ def _watch(read_end: int) -> None:
             continue
         passed = time.monotonic() - first
         is_deaf = _state.phase == "working" and not _state.is_handled
-        if passed > LONGEST_END or (is_deaf and passed > UNHANDLED_SECONDS):
+        if (passed > LONGEST_END and not _state.is_patient) or (is_deaf and passed > UNHANDLED_SECONDS):
             end_now()
 
 

@@ -18,8 +18,8 @@ def choose_stream(
     """Return the number and the stream of the video to use. Cover pictures are no video.
 
     Without ``wanted`` it is the stream that the container marks as default, the largest of several, and the first of several of one
-    size. Streams without a size, which no decoder knows, come last. Raises `SourceError` without a video stream, and `UsageError`
-    where ``wanted`` does not exist.
+    size. Streams without a size, which no decoder knows, come last. Raises `SourceError` without a video stream that
+    can be decoded, and `UsageError` where ``wanted`` does not exist.
     """
     streams = moving_streams(container)
     if not streams:
@@ -28,8 +28,11 @@ def choose_stream(
         if not 0 <= wanted < len(streams):
             listed = ", ".join(f"{i}: {_size(s)}" for i, s in enumerate(streams))
             raise UsageError(f"{path} has no such video stream", setting="video_stream", value=wanted, cure=f"one of {listed}")
-        return wanted, streams[wanted]
-    number = max(range(len(streams)), key=lambda i: (_pixels(streams[i]) > 0, _is_default(streams[i]), _pixels(streams[i]), -i))
+        number = wanted
+    else:
+        number = max(range(len(streams)), key=lambda i: (_pixels(streams[i]) > 0, _is_default(streams[i]), _pixels(streams[i]), -i))
+    if streams[number].codec_context is None:  # PyAV has none for a codec that FFmpeg does not know
+        raise SourceError(f"{path}: the codec of its video is not known", cure="convert it to a codec that ffmpeg decodes")
     return number, streams[number]
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.plan.share import find_share, looked_at, share_of
@@ -84,7 +85,11 @@ def _with_size(
 ) -> tuple[EncodeJob, IntentReport]:
     """A search of the base quality where trials cover the clip, which is exact; else two passes, if they are possible."""
     assert job.channel is not None
-    rated = replace(job, crf=None, bitrate=budget.bitrate(job.view(sidecar).frame_count, job.shaped.frame_rate))
+    needed = budget.bitrate(job.view(sidecar).frame_count, job.shaped.frame_rate)
+    if job.vbv is not None and needed > job.vbv.maxrate:
+        problem = f"needs {needed:,} bits per second of video, more than {setting('maxrate', job.vbv.maxrate)}"
+        raise UsageError(problem, setting="target_size", value=asked, cure="give fewer bytes, or a higher rate")
+    rated = replace(job, crf=None, bitrate=needed)
     if not trials.whole_clip and job.spec.passes and job.channel.obstacle(rated) is None:
         return rated, report.with_found(bitrate=rated.bitrate, video_bytes=budget.video, size_bytes=asked)
     trial = search_size(trials, job, sidecar, policy, budget.video, asked)

@@ -102,6 +102,8 @@ class Trials:
                 own = folder / f"{number:05d}"
                 own.mkdir()
                 path = encode_part(job, plan, window.encoded, own, after(done))
+                if self.whole_clip:
+                    job = job.continued(path)
                 done += window.encoded.frames
                 sizes.append(packet_bytes(path, window, job.keyint))
                 if vmaf is not None:

@@ -8,6 +8,7 @@ import pytest
 from clips import ffmpeg
 from damage import cut, with_noise, without, zeroed
 from decoded import decode, ffmpeg_frames
+from packets import video_times
 from program import leftovers, run
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-pix_fmt", "yuv420p")
@@ -294,3 +295,16 @@ def test_a_file_written_to_a_pipe_declares_nothing_and_gives_no_warning(made: di
         sound = ("-an",) if form == "ivf" else ("-c:a", "mp2") if form in ("avi", "asf") else ("-c:a", "aac")
         ffmpeg("-i", made["plain.mp4"], *codec, *sound, "-f", form, "pipe:1", stdout=path)
         assert decode(path).shortfall is None, form
+
+
+def test_no_frame_is_hidden_where_the_demuxer_finds_the_start_late(made: dict[str, Path], tmp_path: Path) -> None:
+    """An MP4 with garbage before it is read as a bare MPEG-4 stream, whose start is that of its last packet."""
+    ffmpeg("-i", made["plain.mp4"], "-an", "-t", 0.5, "-c:v", "mpeg4", "-bf", 0, tmp_path / "good.mp4")
+    path = tmp_path / "in.mp4"
+    path.write_bytes(b"abc" + (tmp_path / "good.mp4").read_bytes())
+    done = run("encode", "--src", path, "--output", tmp_path / "o.mp4", "--preset", "ultrafast", "--prove", "none", "--json")
+    assert done.code == 0, done.err
+    assert done.json["output"]["frames"] == 12
+    times = video_times(tmp_path / "o.mp4")
+    assert len(times) == 12
+    assert min(times) >= 0

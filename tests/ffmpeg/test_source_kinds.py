@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from packets import video_times
 from program import run
 
+from gpu_saliency.errors import SourceError
+from gpu_saliency.preview.live.reader import LiveReader
 from gpu_saliency.source.probe import probe_clip
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-pix_fmt", "yuv420p")
@@ -276,8 +278,6 @@ def test_metadata_that_is_not_utf8(suffix: str, key: str, text: str, base: Path,
 
 
 def test_a_live_source_with_such_metadata_is_read(base: Path, tmp_path: Path) -> None:
-    from gpu_saliency.preview.live.reader import LiveReader
-
     path = tmp_path / "live.avi"
     ffmpeg("-i", base, "-c:v", "mpeg4", "-an", "-metadata", "title=QQQQQ", path)
     path.write_bytes(path.read_bytes().replace(b"QQQQQ", "Käfér".encode("latin-1")))
@@ -320,3 +320,21 @@ def pixels_at(path: Path, number: int, scale: str = "null") -> NDArray[np.float6
     command: list[str] = [FFMPEG, "-v", "error", "-reinit_filter", "0", "-i", str(path), "-vf", filters, "-frames:v", "1"]
     command += ["-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
     return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8).astype(float)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_codec_that_nobody_knows_is_refused_in_one_line(suffix: str, base: Path, tmp_path: Path) -> None:
+    """The code that names the codec of the only video is replaced."""
+    known, unknown = {"mp4": (b"avc1", b"zzzz"), "mkv": (b"V_MPEG4/ISO/AVC", b"V_ZZZZ4/ISO/AVC")}[suffix]
+    ffmpeg("-i", base, "-map", "0:v", "-c", "copy", "-brand", "isom", tmp_path / f"known.{suffix}")
+    data = (tmp_path / f"known.{suffix}").read_bytes()
+    assert known in data
+    path = tmp_path / f"in.{suffix}"
+    path.write_bytes(data.replace(known, unknown))
+    for command in (["plan", "--src", path], ["preview", path, "--output", tmp_path / "out.png"]):
+        done = run(*command)
+        assert (done.code, len(done.errors)) == (65, 1), done.err
+        assert str(path) in done.err
+    assert [one.name for one in tmp_path.iterdir() if one.suffix in (".npz", ".png")] == []
+    with pytest.raises(SourceError, match="the codec of its video is not known"), LiveReader(str(path)) as reader:
+        reader.latest()

@@ -1,4 +1,4 @@
-"""The ROI map for SvtAv1EncApp, and encodes by that program."""
+"""The ROI map for SVT-AV1, and encodes by its program and by the library that comes with PyAV."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from packets import audio_bytes, video_times
 from plans import assert_swapped, half_grid, make_plan, swapping_plan, with_time_stamps
 
 from gpu_saliency import EncodeSettings, prepare_encode, probe_clip, run_saliency_encode
+from gpu_saliency.encode.channels.svtav1_library import find_library
 from gpu_saliency.encode.channels.svtav1_map import MAX_LEVELS, best_offset, deltas, few_levels, map_text, mean_delta, unit_blocks
 from gpu_saliency.encode.channels.svtav1_program import PROGRAM_VARIABLE, find_program
 from gpu_saliency.errors import ToolMissingError, UsageError
 from gpu_saliency.proof import prove_encode
+from gpu_saliency.source.static_hdr import static_hdr
 
 SVT = Path(os.environ.get(PROGRAM_VARIABLE, Path(__file__).parents[2] / ".svtav1" / "bin" / "SvtAv1EncApp"))
 
@@ -103,13 +105,18 @@ def test_an_app_that_cannot_serve_is_an_error_with_a_cure(
     assert caught.value.cure
 
 
-@pytest.mark.skipif(not SVT.exists(), reason="no SvtAv1EncApp; scripts/install-svtav1")
-class TestSvtAv1EncApp:
-    """Encodes by the real program."""
+class TestEncodes:
+    """Encodes by the library, which every wheel of PyAV has, and by the program."""
 
-    @pytest.fixture(autouse=True)
-    def _program(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(PROGRAM_VARIABLE, str(SVT))
+    @pytest.fixture(autouse=True, params=["library", "program"])
+    def _encoder(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(PROGRAM_VARIABLE, raising=False)
+        if request.param == "program":
+            if not SVT.exists():
+                pytest.skip("no SvtAv1EncApp; scripts/install-svtav1")
+            monkeypatch.setenv(PROGRAM_VARIABLE, str(SVT))
+        elif find_library() is None:
+            pytest.skip("this PyAV brought no library of SVT-AV1 4.1 or 4.2")
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     def test_the_map_moves_bits_and_keeps_times_and_audio(self, cut_path: Path, tmp_path: Path, suffix: str) -> None:
@@ -124,13 +131,19 @@ class TestSvtAv1EncApp:
         assert audio_bytes(tmp_path / f"out{suffix}") == audio_bytes(cut_path)
         assert_swapped(prove_encode(job, plan, tmp_path / f"out{suffix}", max_frames=None))
 
-    def test_ten_bit_and_colour_tags(self, tmp_path: Path) -> None:
+    def test_ten_bit_colour_tags_and_static_hdr(self, tmp_path: Path) -> None:
         tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
-        source = make_clip(tmp_path / "in.mkv", size="150x90", extra=("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-vf", tags))
+        display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+        params = ("-x265-params", f"log-level=0:hdr10=1:master-display={display}:max-cll=1000,400")
+        codec = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", *params)
+        source = make_clip(tmp_path / "in.mp4", size="150x90", extra=(*codec, "-vf", tags))
         job = with_time_stamps(prepare_encode(probe_clip(source), EncodeSettings("libsvtav1", "10")))
         run_saliency_encode(job, make_plan([half_grid(150, 90, "left")], [0], 24, 150, 90), tmp_path / "out.mkv")
         found = probe_clip(tmp_path / "out.mkv")
         assert (found.pix_fmt, found.color) == ("yuv420p10le", job.clip.color)
+        hdr = static_hdr(found)
+        assert hdr.light == (1000, 400)
+        np.testing.assert_allclose(hdr.display, (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329, 0.005, 1000), rtol=1e-2)
 
     def test_a_parameter_that_it_does_not_know_is_named(self, grain_path: Path, tmp_path: Path) -> None:
         settings = EncodeSettings("libsvtav1", "10", encoder_params="no-such-option=1")

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-VERBS = ("encode", "ladder", "plan", "inspect", "score", "compare", "preview", "bench", "doctor", "cache")
+VERBS = ("encode", "ladder", "plan", "inspect", "score", "compare", "preview", "bench", "doctor", "cache", "batch-status")
 
 
 def read_schema(name: str) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def check_result(arguments: tuple[object, ...], out: str) -> None:
     if "--json" not in map(str, arguments):
         return
     result = json.loads(out)
+    verb = "batch-status" if verb == "batch" else verb  # its other results are lines
     name = "error" if "error" in result or verb not in VERBS else verb
     problems = [f"{error.json_path}: {error.message}" for error in validator(name).iter_errors(result)]
     assert not problems, f"{name}.schema.json: {'; '.join(problems)}"

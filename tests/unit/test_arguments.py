@@ -67,6 +67,17 @@ def test_command_of_a_part() -> None:
     assert "-ss" not in command
 
 
+def test_threads_of_the_encoder() -> None:
+    threaded = part_command(replace(JOB, threads=3), Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=21)
+    assert threaded[threaded.index("-threads") + 1] == "3"
+    assert threaded.index("-threads") > threaded.index("-i"), "before the input they would be the decoder's"
+    kvazaar = replace(JOB, encoder="libkvazaar", spec=ENCODERS["libkvazaar"], threads=3)
+    command = part_command(kvazaar, Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=21)
+    assert "threads=3" in command[command.index("-kvazaar-params") + 1].split(",")
+    assert "-threads" not in command
+    assert "-threads" not in part_command(JOB, Delivery(), Path("roi.graph"), "part.mp4", seek=None, crf=21)
+
+
 def test_command_of_a_later_part() -> None:
     """ffmpeg seeks to the given time and cuts by time stamp; an excerpt that starts at 0 is cut by counting."""
     timed = replace(JOB, frame_pts=np.arange(24) * 512 + 100, time_base=Fraction(1, 256))

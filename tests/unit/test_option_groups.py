@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 import typer
 
-from gpu_saliency.cli.option_groups import changed_arguments, with_groups
+from gpu_saliency.cli.option_groups import changed_arguments, flags_of, with_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,18 @@ class Group:
 class Plain:
     frame_rate: float = 24.0
     word: Annotated[str | None, typer.Option("--the-word")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    frame_rate: float = 24.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Group
+    rate: Rate
+    number: Annotated[int, typer.Option()] = 2
 
 
 def parse(*arguments: str) -> dict[str, Any]:
@@ -43,6 +55,21 @@ def parse(*arguments: str) -> dict[str, Any]:
 def test_the_command_gets_the_group_as_one_object() -> None:
     got = parse("--size", "3", "--the-word", "hello", "--fast", "--last", "7")
     assert got == {"first": 1, "group": Group(size=3, word="hello", names=["a", "b"], is_fast=True), "last": 7}
+
+
+def test_a_group_may_hold_groups() -> None:
+    got: list[Outer] = []
+
+    @with_groups
+    def command(*, outer: Outer) -> None:
+        got.append(outer)
+
+    app = typer.Typer()
+    app.command()(command)
+    app(["--size", "3", "--frame-rate", "5", "--number", "4"], standalone_mode=False)
+    assert got == [Outer(inner=Group(size=3), rate=Rate(frame_rate=5.0), number=4)]
+    assert changed_arguments(got[0]) == [("--size", "3"), ("--frame-rate", "5"), ("--number", "4")]
+    assert flags_of(Outer) == ["--size", "--the-word", "--names", "--fast", "--frame-rate", "--number"]
 
 
 def test_a_field_without_default_is_required() -> None:

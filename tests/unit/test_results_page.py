@@ -5,12 +5,19 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from make_channel_table import TABLES, made
 from make_results_page import PAGE, PICTURES, make_page, make_pictures
 from svg_plot import Line, Plot, draw
 
 
 def test_the_page_is_made_from_the_figures() -> None:
     assert PAGE.read_text(encoding="utf-8") == make_page(), "run benchmarks/make_results_page.py"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_made_from_the_figures(name: str) -> None:
+    _, text, wanted = made(name)
+    assert text == wanted, "run benchmarks/make_channel_table.py"
 
 
 def test_the_plots_are_made_from_the_figures() -> None:

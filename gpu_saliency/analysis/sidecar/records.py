@@ -231,6 +231,9 @@ class EncodeFacts:
     scale: Text | None = None
     fps: Text | None = None
     keyint: Count | None = None
+    """That of the channel prefilter; earlier records lack it."""
+    maxrate: Count | None = None
+    bufsize: Count | None = None
 
     @classmethod
     def from_json(cls, facts: Any) -> EncodeFacts:

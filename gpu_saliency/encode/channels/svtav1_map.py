@@ -1,10 +1,11 @@
-"""The channel ``svtav1-map``: SvtAv1EncApp reads offsets for 64x64 blocks from ``--roi-map-file``, a line for each segment.
+"""The channel ``svtav1-map``: SVT-AV1 gets offsets for 64x64 blocks from a map file with a line for each segment.
 
+The file is read by SvtAv1EncApp (``--roi-map-file``) or by `svtav1_child`, which passes it to the library of SVT-AV1.
 With a negative offset SVT-AV1 spends more bits on a block and hardly improves it, because it does not derive the block's lambda
 again. So the file has only offsets of 0 and more: the plan's best blocks get 0, and a lower CRF for the whole picture spends the
 bits that the other blocks save. A line has at most 8 different values, the number of segments of an AV1 frame, and holds until the
-next one. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3, and read from the sources of 4.1; versions
-before 1.6 read no such file.
+next one. With a target bit rate the encoder ignores the map. Measured with SVT-AV1 2.3 and 4.1, and read from the sources of 4.1;
+versions before 1.6 read no such file.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.encode.channels.base import FREE_SPACE, Channel, Delivery
-from gpu_saliency.encode.channels.svtav1_program import PROGRAM, find_program
+from gpu_saliency.encode.channels.svtav1_library import library_command
+from gpu_saliency.encode.channels.svtav1_program import find_program, is_program_chosen
 from gpu_saliency.encode.parts import Part
+from gpu_saliency.encode.peak import KILOBIT
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, UsageError, setting
 from gpu_saliency.files import writing
 from gpu_saliency.grid import pool_blocks
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.source.clip import ColorTags
+from gpu_saliency.source.static_hdr import StaticHdr, static_hdr
 
 MAX_LEVELS = 8
 MAX_DELTA = 255
@@ -48,25 +52,25 @@ SHIFT_PER_DELTA, SHIFT_POWER = 0.112, 1.05
 
 @dataclass(frozen=True, slots=True)
 class SvtAv1Map(Channel):
-    """The channel ``svtav1-map``: an ROI map file for the program of SVT-AV1."""
+    """The channel ``svtav1-map``: an ROI map file for SVT-AV1 outside of ffmpeg."""
 
     name: ClassVar[str] = "svtav1-map"
     per_map: ClassVar[bool] = True
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if target.bitrate is not None:
-            return UsageError(f"{PROGRAM}: ignores its ROI map with a bit rate", cure=f"use {setting('crf')}")
+            return UsageError("SVT-AV1 ignores its ROI map with a bit rate", cure=f"use {setting('crf')}")
         if target.pix_fmt not in ("yuv420p", "yuv420p10le"):
             cure = f"convert the source to 4:2:0, or use {setting('roi_channel', 'prefilter')}"
-            return UsageError(f"{PROGRAM}: supports 4:2:0 only, not {target.pix_fmt}", cure=cure)
+            return UsageError(f"SVT-AV1 supports 4:2:0 only, not {target.pix_fmt}", cure=cure)
         try:
-            find_program()
+            _encoder()
         except ToolMissingError as error:
             return error
         return None
 
     def takes_quarters(self, target: EncodeTarget) -> bool | None:
-        return True  # the map adds what the program's whole CRF lacks
+        return True  # the map adds what a whole CRF lacks
 
     def quality_shift(self, target: EncodeTarget, plan: RoiPlan) -> float:
         return float(-SHIFT_PER_DELTA * mean_delta(plan) ** SHIFT_POWER)
@@ -92,8 +96,22 @@ class SvtAv1Map(Channel):
 
 
 def _command(target: EncodeTarget, quality: float | None) -> list[str]:
-    command = [find_program(), "-i", "stdin", "--progress", "0", "--preset", str(target.preset), "--crf", f"{quality:g}"]
-    return [*command, *_color_arguments(target.clip.color), *_param_arguments(target.params)]
+    command = [*_encoder(), "--preset", str(target.preset), "--crf", f"{quality:g}"]
+    if target.vbv is not None:
+        command += ["--mbr", str(target.vbv.maxrate // KILOBIT)]
+    command += [] if target.threads is None or "lp" in target.params else ["--lp", str(target.threads)]
+    return [
+        *command,
+        *_color_arguments(target.clip.color),
+        *hdr_arguments(static_hdr(target.clip)),
+        *_param_arguments(target.params),
+    ]
+
+
+def _encoder() -> list[str]:
+    """The start of the encoder's command: the program that the user chose, else PyAV's library, else the program on PATH."""
+    command = None if is_program_chosen() else library_command()
+    return command or [find_program(), "-i", "stdin", "--progress", "0"]
 
 
 def unit_blocks(preset: str | None) -> int:
@@ -199,6 +217,18 @@ def _color_arguments(color: ColorTags) -> list[str]:
     ):
         arguments += [option, str(value)] if value != 2 else []
     return [*arguments, "--color-range", "1"] if color.color_range == 2 else arguments
+
+
+def hdr_arguments(hdr: StaticHdr) -> list[str]:
+    """The options for static HDR metadata, which y4m does not carry either."""
+    arguments = []
+    if hdr.display:
+        red, green, blue, white = (f"({hdr.display[at]:.6f},{hdr.display[at + 1]:.6f})" for at in range(0, 8, 2))
+        low, high = hdr.display[8:]
+        arguments += ["--mastering-display", f"G{green}B{blue}R{red}WP{white}L({high:.6f},{low:.6f})"]
+    if hdr.light:
+        arguments += ["--content-light", ",".join(map(str, hdr.light))]
+    return arguments
 
 
 def _param_arguments(params: Params) -> list[str]:

@@ -18,6 +18,11 @@ LEAST_VERSION = (1, 6)
 _CURE = f"install SVT-AV1 1.6 or later, or set {PROGRAM_VARIABLE} to its {PROGRAM}"
 
 
+def is_program_chosen() -> bool:
+    """Whether the user named the program by `PROGRAM_VARIABLE`."""
+    return bool(os.environ.get(PROGRAM_VARIABLE))
+
+
 def find_program() -> str:
     """Find the path of a usable SvtAv1EncApp. Raises `ToolMissingError` if it is not installed or too old."""
     wanted = os.environ.get(PROGRAM_VARIABLE)

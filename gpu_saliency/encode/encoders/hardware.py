@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.addroi import AddRoi
 from gpu_saliency.encode.channels.prefilter import Prefilter
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, EncoderSpec, PeakLimit, Quality
 
 _HVC1 = {".mp4": "hvc1", ".mov": "hvc1"}
 
@@ -49,6 +49,7 @@ def _nvenc(codec: str) -> EncoderSpec:
         preset_default="p4",
         fastest_preset="p1",
         codec_tags=_HVC1 if codec == "hevc" else {},
+        peak=PeakLimit(),
         suffixes=AV1_SUFFIXES if codec == "av1" else (),
     )
 

@@ -34,6 +34,7 @@ LIBAOM = EncoderSpec(
         "rate-distribution-info": SENDS_PLAN,
     },
     passes="ffmpeg",
+    # No limit of the peak rate: in its modes of a bit rate and of a constrained quality it exceeds -maxrate several times over.
     suffixes=AV1_SUFFIXES,
     grid_arguments=("-g", "{n}", "-keyint_min", "{n}"),
 )

@@ -26,6 +26,7 @@ LIBKVAZAAR = EncoderSpec(
         "roi": SENDS_PLAN,
     },
     bitrate_param="bitrate",
+    threads_param="threads",
     side_multiple=8,
     codec_tags={".mp4": "hvc1", ".mov": "hvc1"},
 )

@@ -1,4 +1,4 @@
-"""libsvtav1: uses the program SvtAv1EncApp with an ROI map if it is installed, else the prefilter.
+"""libsvtav1: uses SVT-AV1's library outside of ffmpeg, or its program, with an ROI map where one is there, else the prefilter.
 
 FFmpeg's wrapper has no option for SVT-AV1's ROI map and does not read regions.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.channels.svtav1_map import SvtAv1Map
-from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, Quality
+from gpu_saliency.encode.encoders.spec import AV1_SUFFIXES, SENDS_PLAN, EncoderSpec, PeakLimit, Quality
 from gpu_saliency.errors import setting
 
 LIBSVTAV1 = EncoderSpec(
@@ -25,6 +25,7 @@ LIBSVTAV1 = EncoderSpec(
         "crf": f"use {setting('crf')}",
         "qp": f"use {setting('crf')}",
         "rc": f"use {setting('crf')} or {setting('bitrate')}",
+        "mbr": f"use {setting('maxrate')}",
         "tbr": f"use {setting('bitrate')}",
         "preset": f"use {setting('preset')}",
         "pass": "leave it out: libsvtav1 runs in one pass",
@@ -36,6 +37,8 @@ LIBSVTAV1 = EncoderSpec(
         "c": "give its options one by one: the file would override other options",
         "config": "give its options one by one: the file would override other options",
     },
+    # Its limit of the rate (mbr) is for constant quality only.
+    peak=PeakLimit(has_buffer=False, with_bitrate=False, most=100_000_000),
     suffixes=AV1_SUFFIXES,
     grid_params={"keyint": "{n}", "irefresh-type": "2", "scd": "0"},
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gpu_saliency.encode.channels.addroi import AddRoi
 from gpu_saliency.encode.channels.prefilter import Prefilter
-from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, Quality, refuse_param
+from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, PeakLimit, Quality, refuse_param
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.source.fields import BOTTOM_FIRST, TOP_FIRST
@@ -31,7 +31,9 @@ OWNED = {
     "crf": f"use {setting('crf')}",
     "preset": f"use {setting('preset')}",
     "bitrate": f"use {setting('bitrate')}",
-    "vbv-maxrate": f"use {setting('crf')}",
+    "vbv-maxrate": f"use {setting('maxrate')}",
+    "vbv-bufsize": f"use {setting('bufsize')}",
+    "vbv-init": "leave it out: a part continues the buffer of the one before it",
     "pass": f"use {setting('bitrate')}",
     "stats": f"use {setting('bitrate')}",
     "zones": SETS_QP,
@@ -74,6 +76,7 @@ LIBX264 = EncoderSpec(
     passes="ffmpeg",
     # From the statistics of the first pass x264 chooses values of its parameter sets, and parts must agree in these.
     pass_params={"stitchable": "1"},
+    peak=PeakLimit(is_exact=True, start_param="vbv-init"),
     # x264 itself uses regions in interlaced coding too; ffmpeg's wrapper drops them (libavcodec/libx264.c, "not supported").
     field_params={TOP_FIRST: {"tff": "1"}, BOTTOM_FIRST: {"bff": "1"}},
     grid_params={"keyint": "{n}", "min-keyint": "{n}", "scenecut": "0", "open-gop": "0"},

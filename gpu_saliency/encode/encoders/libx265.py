@@ -10,7 +10,7 @@ from __future__ import annotations
 from gpu_saliency.encode.channels.addroi import AddRoi
 from gpu_saliency.encode.channels.prefilter import Prefilter
 from gpu_saliency.encode.encoders.libx264 import CONSTANT_QP, PRESETS, is_zero
-from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, Quality, refuse_param
+from gpu_saliency.encode.encoders.spec import SETS_QP, EncoderSpec, PeakLimit, Quality, refuse_param
 from gpu_saliency.encode.target import EncodeTarget, Params
 from gpu_saliency.errors import setting
 
@@ -22,7 +22,9 @@ OWNED = {
     "crf": f"use {setting('crf')}",
     "preset": f"use {setting('preset')}",
     "bitrate": f"use {setting('bitrate')}",
-    "vbv-maxrate": f"use {setting('crf')}",
+    "vbv-maxrate": f"use {setting('maxrate')}",
+    "vbv-bufsize": f"use {setting('bufsize')}",
+    "vbv-init": "leave it out: a part continues the buffer of the one before it",
     "pass": f"use {setting('bitrate')}",
     "stats": f"use {setting('bitrate')}",
     "lossless": "leave it out: offsets have no effect in a lossless encode",
@@ -57,4 +59,5 @@ LIBX265 = EncoderSpec(
     codec_tags={".mp4": "hvc1", ".mov": "hvc1"},
     passes="params",
     grid_params={"keyint": "{n}", "min-keyint": "{n}", "scenecut": "0", "open-gop": "0"},
+    peak=PeakLimit(is_exact=True, start_param="vbv-init"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from gpu_saliency.errors import UsageError, setting
 AV1_SUFFIXES = (".mp4", ".mkv", ".webm", ".ivf", ".obu")
 """libavformat refuses AV1 in .mov, and does not read back the .ts that it writes."""
 SENDS_PLAN = "leave it out: the channel uses it to pass the plan"
+PEAK_ENCODERS = "libx264, libx265, libsvtav1, libvvenc or an NVENC encoder"
 SETS_QP = "leave it out: it overrides the QP of the plan"
 
 
@@ -45,6 +47,26 @@ class Quality:
     def usual_octaves(self, quality: float) -> float:
         """The usual binary logarithm of the ratio of an ROI encode's size to a plain one's, at the default strength."""
         return self.octaves_per_step * (quality - self.same_size)
+
+
+@dataclass(frozen=True, slots=True)
+class PeakLimit:
+    """How an encoder limits its peak rate, by ffmpeg's options -maxrate and -bufsize."""
+
+    has_buffer: bool = True
+    """Whether it knows a buffer; others get no -bufsize."""
+    is_exact: bool = False
+    """Whether it simulates the buffer, so that the limit is kept; other encoders keep near the rate and know no buffer."""
+    start_param: str = ""
+    """Its own parameter for the share of the buffer that is full at the start, so that a part can continue the one before it."""
+    with_quality: bool = True
+    """Whether it also limits the rate of an encode at constant quality."""
+    with_bitrate: bool = True
+    """Whether it also limits the peak of an encode with a bit rate."""
+    most: int | None = None
+    """Highest limit that it accepts, bits per second; ``None``: none is known."""
+    least_by_bitrate: float = 1.0
+    """Least limit that it accepts with a bit rate, as a multiple of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,8 @@ class EncoderSpec:
     """Its own parameters for both of two passes."""
     bitrate_param: str = ""
     """Its own parameter for a bit rate; empty uses ffmpeg's -b:v."""
+    threads_param: str = ""
+    """Its own parameter for the number of threads; empty uses ffmpeg's -threads."""
     codec_tags: Mapping[str, str] = field(default_factory=dict)
     """The tag of the video stream, by the output's suffix."""
     suffixes: tuple[str, ...] = ()
@@ -99,6 +123,8 @@ class EncoderSpec:
     """ffmpeg's arguments for that, where it has no parameters of its own."""
     drops_regions_of_fields: bool = False
     """Whether ffmpeg's wrapper drops the regions of frames that are flagged as interlaced."""
+    peak: PeakLimit | None = None
+    """How it limits its peak rate; ``None`` if it cannot, or if that is not known."""
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
 
@@ -130,6 +156,25 @@ class EncoderSpec:
     def background(self, preset: str | None) -> str:
         """The prefilter's background for ``preset`` (``None``: the default one) if the user chooses none."""
         return "best" if (preset or self.preset_default) in self.best_background_presets else "fast"
+
+    def check_peak(self, maxrate: int, bitrate: int | None) -> None:
+        """Raise `UsageError` if this encoder cannot limit its peak to ``maxrate``, with a bit rate or (``None``) a quality."""
+        if self.peak is None:
+            cure = f"leave it out, or use {PEAK_ENCODERS}"
+            raise UsageError(f"{self.name} has no limit of the peak rate", setting="maxrate", value=maxrate, cure=cure)
+        if self.peak.most is not None and maxrate > self.peak.most:
+            cure = f"at most {self.peak.most}, or leave it out"
+            raise UsageError(f"out of range for {self.name}", setting="maxrate", value=maxrate, cure=cure)
+        if bitrate is not None and not self.peak.with_bitrate:
+            problem, cure = f"{self.name} limits the peak at constant quality only", f"use {setting('crf')}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
+        if bitrate is None and not self.peak.with_quality:
+            problem, cure = f"{self.name} limits the peak with a bit rate only", f"give {setting('bitrate')}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=cure)
+        if bitrate is not None and maxrate < self.peak.least_by_bitrate * bitrate:
+            least = math.ceil(self.peak.least_by_bitrate * bitrate)
+            problem = f"is too near to {setting('bitrate', bitrate)} for {self.name}"
+            raise UsageError(problem, setting="maxrate", value=maxrate, cure=f"give at least {least}")
 
     def check(self, preset: str | None, quality: float | None, params: Params) -> None:
         """Raise `UsageError` unless preset, quality and parameters are in range for this encoder."""

@@ -52,6 +52,12 @@ def decode_order(parts: Sequence[Path], part_frames: Sequence[int]) -> NDArray[n
     return np.concatenate(orders)
 
 
+def coded_alike(one: Path, other: Path) -> bool:
+    """Whether two parts can be joined, by their coding parameters. Raises `EncodeError` if one cannot be read."""
+    with open_part(one) as first, open_part(other) as second:
+        return _coding(first.streams.video[0]) == _coding(second.streams.video[0])
+
+
 def _coding(video: av.video.stream.VideoStream) -> dict[str, object]:
     """The coding parameters that must be equal in all parts, because the joined file stores them once."""
     context = video.codec_context

@@ -90,6 +90,9 @@ def join_parts(
             start = round(clip.span.seconds * av.time_base)
             if frame_pts is not None:
                 start = rescale(int(frame_pts[0]), time_base, MICROSECOND)
+        elif frame_pts is not None and len(frame_pts):
+            # Where a demuxer found its start in a later packet, MP4 would hide the frames before it.
+            start = min(start, rescale(int(frame_pts[0]), time_base, MICROSECOND))
         if rate is not None:
             begin = Fraction(0) if frame_pts is None else int(frame_pts[0]) * time_base - start * MICROSECOND
             stamps = Stamps.at_rate(order, begin, rate)
