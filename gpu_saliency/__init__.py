@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpu_saliency.encode.run import run_saliency_encode
     from gpu_saliency.errors import GpuSaliencyError
     from gpu_saliency.inspection import Inspection, inspect_encode
+    from gpu_saliency.ladder import LadderRequest, LadderResult, Rung, encode_ladder
     from gpu_saliency.pipeline import encode_clip
     from gpu_saliency.plan.build import build_roi_plan
     from gpu_saliency.plan.export import export_plan
@@ -48,11 +49,14 @@ __all__ = [
     "GpuSettings",
     "Inspection",
     "Intent",
+    "LadderRequest",
+    "LadderResult",
     "Message",
     "Observer",
     "Progress",
     "RoiPlan",
     "RoiPolicy",
+    "Rung",
     "Score",
     "ScoreRegion",
     "Sidecar",
@@ -61,6 +65,7 @@ __all__ = [
     "compare_encodes",
     "dry_run",
     "encode_clip",
+    "encode_ladder",
     "export_plan",
     "inspect_encode",
     "load_saliency_sidecar",
@@ -85,11 +90,14 @@ _MODULES = {
     "GpuSettings": "analysis.settings",
     "Inspection": "inspection",
     "Intent": "trial",
+    "LadderRequest": "ladder",
+    "LadderResult": "ladder",
     "Message": "progress",
     "Observer": "progress",
     "Progress": "progress",
     "RoiPlan": "plan.roi",
     "RoiPolicy": "plan.policy",
+    "Rung": "ladder",
     "Score": "score",
     "ScoreRegion": "score",
     "Sidecar": "analysis.sidecar",
@@ -97,6 +105,7 @@ _MODULES = {
     "compare_encodes": "compare",
     "dry_run": "dryrun",
     "encode_clip": "pipeline",
+    "encode_ladder": "ladder",
     "export_plan": "plan.export",
     "inspect_encode": "inspection",
     "load_saliency_sidecar": "analysis.load",

@@ -83,7 +83,7 @@ def encode_commands(job: EncodeJob, plan: RoiPlan, keep: Path | None = None) -> 
     commands, graphs = [], []
     with nullcontext(keep) if keep is not None else temporary_folder() as folder:
         assert folder is not None
-        for number, part in enumerate(job.channel.split(plan)):
+        for number, part in enumerate(job.parts(plan)):
             # One folder serves all parts where nothing is kept: a long clip has many, with large files.
             own = folder if keep is None else folder / f"part{number}"
             own.mkdir(exist_ok=True)

@@ -73,7 +73,7 @@ class ClipEstimator:
         assert job.channel is not None
         assert job.crf is not None
         rate, total = self._clip.frame_rate, sidecar.frame_count
-        windows = sample_windows(job.channel.split(plan), rate) if frame is None else (window_around(frame, total, rate),)
+        windows = sample_windows(job.parts(plan), rate) if frame is None else (window_around(frame, total, rate),)
         trials = Trials(windows, total if frame is None else None, observer)
         correction = self._correction(job, plan, observer)
         plain = self._trial(trials, job, None, vmaf)

@@ -94,11 +94,11 @@ def inspect_encode(
             plan,
             file,
             max_frames=frames or None,
-            on_frame=lambda done: advance(done, None if frames else found.frame_count),
+            on_frame=lambda done: advance(done, None if frames else plan.frame_count),
             plain=None if plain is None else Path(plain),
         )
     if drawn is not None:
-        write_picture(drawn, clip, plan, proof, overwrite=overwrite)
+        write_picture(drawn, job.shaped, plan, proof, overwrite=overwrite, pictures=job.pictures())
     return Inspection(file, path, drawn, proof)
 
 
@@ -178,6 +178,11 @@ def _job_of(
             ffmpeg_bin=ffmpeg_bin,
             roi_channel=record.roi_channel,
             bitrate=record.bitrate,
+            output_pix_fmt=record.pix_fmt if record.asks_pix_fmt else None,
+            crop=record.crop,
+            scale=record.scale,
+            fps=record.fps,
+            keyint=record.keyint,
             maxrate=record.maxrate,
             bufsize=record.bufsize,
         )

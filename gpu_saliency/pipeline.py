@@ -66,10 +66,10 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         analysed = time.perf_counter()
         job = job.timed_like(sidecar)
         if sampler is not None:
-            sampler.fit(job, sidecar.frame_count)
+            sampler.fit(job, job.view(sidecar).frame_count)
         suffix = request.output_path.suffix
         job, policy, intent = resolve_intent(request.intent, job, sidecar, request.policy, observer, suffix=suffix)
-        plan = job.plan(sidecar, policy)
+        plan, frames = job.plan(sidecar, policy), job.view(sidecar).frame_count
         resolved = time.perf_counter()
         if sampler is None and request.takes_sample(job):
             sampler = Sampler(job, folder, workers)
@@ -104,7 +104,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
                 job,
                 plan,
                 request.output,
-                on_frame=lambda done: advance(done, sidecar.frame_count),
+                on_frame=lambda done: advance(done, frames),
                 verify=request.verify,
                 before_publishing=prove_and_record,
                 overwrite=request.overwrite,
@@ -118,7 +118,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         **EncodeResult.common(job),
         analysis=AnalysisFacts(sidecar, found.reused, request.sidecar_path, found.reused_from),
         roi=RoiFacts.of(job, plan, encoded.parts, sample),
-        intent=proven(intent, sidecar, plan, proof),
+        intent=proven(intent, job.view(sidecar), plan, proof),
         proof=proof,
         output=WrittenFile.of(request.output_path, encoded),
         warnings=tuple(observer.warnings[earlier:]),

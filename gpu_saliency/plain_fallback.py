@@ -52,7 +52,7 @@ def encode_plainly(
             job,
             None,
             request.output,
-            frame_count=exact,
+            frame_count=exact if job.shape.rate is None else None,
             on_frame=lambda done: advance(done, total),
             before_publishing=judge_log,
             overwrite=request.overwrite,
@@ -60,7 +60,7 @@ def encode_plainly(
             log=log,
         )
     encoded = replace(encoded, facts=replace(encoded.facts, lost=(*losses, *encoded.facts.lost)))
-    if encoded.facts.frames < tally.frames:
+    if encoded.facts.frames < tally.frames and job.shape.rate is None:
         observer.warn(f"{request.output}: has {encoded.facts.frames} frames, of the source {tally.frames} were decoded")
     for change in encoded.facts.changed_color_tags:
         observer.warn(f"{request.output}: {job.encoder} wrote {change}")

@@ -179,7 +179,7 @@ class _Result:
             "left_out": [one.to_json() for one in self.source.left_out],
         }
         encode = self.encode.to_json()
-        del encode["roi_channel"], encode["background"]
+        del encode["roi_channel"], encode["background"], encode["asks_pix_fmt"]
         return {
             "version": self.version,
             "source": source,

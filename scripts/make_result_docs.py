@@ -30,6 +30,7 @@ def make_page() -> str:
     sections = [_INTRODUCTION]
     for name in (
         "encode",
+        "ladder",
         "plan",
         "inspect",
         "score",

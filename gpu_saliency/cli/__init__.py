@@ -31,7 +31,10 @@ _COMPLETE = "_GPU_SALIENCY_COMPLETE"
 _MODULES = {
     "encode": "encode",
     "recommend-saliency": "encode",
-    **{name: name for name in ("plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache", "config")},
+    **{
+        name: name
+        for name in ("ladder", "plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache", "config")
+    },
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""
 

@@ -11,7 +11,17 @@ import typer
 
 from gpu_saliency.choices import DEFAULT_FFMPEG, ENCODERS
 from gpu_saliency.cli.complete import of
-from gpu_saliency.cli.encode_options import Background, BufSize, EncoderParams, MaxRate, RoiChannel, parse_bitrate, parse_peak
+from gpu_saliency.cli.encode_options import (
+    Background,
+    BufSize,
+    EncoderParams,
+    Keyint,
+    MaxRate,
+    OutputPixFmt,
+    RoiChannel,
+    parse_bitrate,
+    parse_peak,
+)
 from gpu_saliency.cli.in_out import SourceFile, one_of_two
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, FfmpegBin, RunOptions, SidecarPath, SourceOptions, overwrite_option
@@ -59,6 +69,8 @@ class RateOptions:
     maxrate: MaxRate = None
     bufsize: BufSize = None
     encoder_params: EncoderParams = ""
+    output_pix_fmt: OutputPixFmt = None
+    keyint: Keyint = None
     ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG
     roi_channel: RoiChannel = None
     background: Background = None
@@ -148,6 +160,8 @@ def compare(
         maxrate=maxrate,
         bufsize=bufsize,
         encoder_params=rates.encoder_params,
+        output_pix_fmt=rates.output_pix_fmt,
+        keyint=rates.keyint,
         ffmpeg_bin=rates.ffmpeg_bin,
         roi_channel=rates.roi_channel,
         background=rates.background,

@@ -72,6 +72,23 @@ Background = Annotated[
 ]
 
 
+OutputPixFmt = Annotated[
+    str | None,
+    typer.Option(
+        help="Pixel format of the output, such as yuv420p10le; --pix-fmt is that of a raw source.",
+        show_default="the source's",
+        rich_help_panel=ENCODE,
+    ),
+]
+
+Keyint = Annotated[
+    int | None,
+    typer.Option(
+        help="A key frame at every N frames and no other, in closed groups.", show_default="the encoder's", rich_help_panel=ENCODE
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
     """Options for the encoder and its settings at constant quality."""
@@ -121,6 +138,36 @@ class EncodeOptions(EncoderOptions):
             rich_help_panel=ENCODE,
         ),
     ] = None
+    output_pix_fmt: OutputPixFmt = None
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the picture, W:H:X:Y in pixels, as players show it.", show_default="all", rich_help_panel=ENCODE
+        ),
+    ] = None
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Size of the output, after the crop: 1280x720, or 1280:-2.", show_default="the source's", rich_help_panel=ENCODE
+        ),
+    ] = None
+    fps: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames per second of the output, such as 30 or 30000/1001.", show_default="the source's", rich_help_panel=ENCODE
+        ),
+    ] = None
+    keyint: Keyint = None
+    acodec: Annotated[
+        str | None,
+        typer.Option(help="Audio encoder, such as aac or libopus.", show_default="copy", rich_help_panel=ENCODE),
+    ] = None
+    audio_bitrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Bits per second of each audio stream that --acodec encodes.", show_default="64k a channel", rich_help_panel=ENCODE
+        ),
+    ] = None
     maxrate: MaxRate = None
     bufsize: BufSize = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.", rich_help_panel=ENCODE)] = False
@@ -152,10 +199,24 @@ class EncodeOptions(EncoderOptions):
     def settings(self) -> EncodeSettings:
         """Make the library's settings. Raises `UsageError`."""
         bitrate = None if self.bitrate is None else parse_bitrate(self.bitrate)
+        audio_bitrate = None if self.audio_bitrate is None else parse_bitrate(self.audio_bitrate, "audio_bitrate")
         maxrate, bufsize = parse_peak(self.maxrate, self.bufsize)
-        audio, drop = not self.no_audio, self.drop_dynamic_hdr
-        settings = replace(super().settings(), audio=audio, bitrate=bitrate, maxrate=maxrate, bufsize=bufsize)
-        return replace(settings, drop_dynamic_hdr=drop, threads=self.threads)
+        return replace(
+            super().settings(),
+            bitrate=bitrate,
+            output_pix_fmt=self.output_pix_fmt,
+            crop=self.crop,
+            scale=self.scale,
+            fps=self.fps,
+            keyint=self.keyint,
+            audio_codec=self.acodec,
+            audio_bitrate=audio_bitrate,
+            audio=not self.no_audio,
+            maxrate=maxrate,
+            bufsize=bufsize,
+            threads=self.threads,
+            drop_dynamic_hdr=self.drop_dynamic_hdr,
+        )
 
     def allows_plain(self) -> bool:
         """Return whether the option or a variable of the environment allows a plain encode if the encoder has no ROI channel."""

@@ -36,6 +36,11 @@ _EXAMPLES = {
         ("clip.mp4 --target-vmaf 93", "finds the quality by trial encodes"),
         ("clip.mp4 --dry-run", "shows plan and commands"),
     ),
+    "ladder": (("clip.mp4 --out-dir out --rung 1920x1080:crf=23 --rung 1280x720:crf=25", ""),),
+    "batch": (
+        ("clips --out-dir out", "all clips of a folder"),
+        ("status --out-dir out", "what is done and what failed"),
+    ),
     "plan": (("clip.mp4", "writes clip.mp4.saliency.npz"), ("clip.mp4 --export png", "writes the plan as pictures too")),
     "inspect": (("clip.roi.mp4 --picture proof.png", ""),),
     "score": (

@@ -49,7 +49,13 @@ def _rows(result: EncodeResult | DryRunResult, verbose: bool) -> Iterator[tuple[
         is_dry = isinstance(result, DryRunResult) and len(result.graphs) > 1
         yield "maxrate", buffer + ("; each further part starts with the buffer as the one before it leaves it" if is_dry else "")
     if source.pix_fmt != encode.pix_fmt:
-        yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, which {encode.encoder} supports at this size"
+        why = "as asked for" if encode.asks_pix_fmt else f"which {encode.encoder} supports at this size"
+        yield "converted", f"{source.pix_fmt} to {encode.pix_fmt}, {why}"
+    asked = {"crop": encode.crop, "scale": encode.scale, "fps": encode.fps, "key frames at every": encode.keyint}
+    if any(asked.values()):
+        yield "shape", ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+    if encode.audio_codec is not None and source.audio:
+        yield "audio", f"{', '.join(source.audio)} to {encode.audio_codec}"
     if source.left_out:
         yield "left out", ", ".join(f"{one.kind} {one.codec or 'unknown'}" for one in source.left_out)
     if isinstance(result, DryRunResult):

@@ -5,6 +5,7 @@ from __future__ import annotations
 FLAGS = {
     "aggregator": "--saliency-aggregator",
     "audio": "--no-audio",
+    "audio_codec": "--acodec",
     "batch_size": "--batch",
     "ema_alpha": "--saliency-ema-alpha",
     "fallback_plain": "--saliency-fallback-plain",

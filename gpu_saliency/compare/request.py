@@ -42,6 +42,10 @@ class CompareRequest:
     """As in `EncodeSettings`, for all rates."""
     bufsize: int | None = None
     encoder_params: str = ""
+    output_pix_fmt: str | None = None
+    """As in `EncodeSettings`."""
+    keyint: int | None = None
+    """As in `EncodeSettings`."""
     ffmpeg_bin: str = DEFAULT_FFMPEG
     roi_channel: str | None = None
     background: str | None = None
@@ -111,6 +115,8 @@ class CompareRequest:
             ffmpeg_bin=self.ffmpeg_bin,
             roi_channel=self.roi_channel,
             background=self.background,
+            output_pix_fmt=self.output_pix_fmt,
+            keyint=self.keyint,
         )
 
 

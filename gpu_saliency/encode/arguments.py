@@ -17,7 +17,7 @@ from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.target import Params, format_params
 from gpu_saliency.errors import SourceError
-from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.clip import Clip, open_clip
 from gpu_saliency.texts import shell_join
 
 PIPE = "pipe:1"
@@ -26,8 +26,8 @@ PIPE = "pipe:1"
 
 def part_graph(job: EncodeJob, part: Part, delivery: Delivery, *, seek: float | None) -> str:
     """Build the text of the filter graph that trims the clip to ``part``, numbers its frames and attaches the ROI."""
-    count = f"settb=expr=1/({job.clip.frame_rate}),setpts=N"
-    first = [size_filter(job), cut_filter(job, part, seek=seek), count, job.conversion, job.field_filters]
+    count = f"settb=expr=1/({job.shaped.frame_rate}),setpts=N"
+    first = [size_filter(job), frames_filter(job, part, seek=seek), count, job.conversion, job.field_filters]
     graph = ",\n".join(filter(None, first))
     if delivery.filters:
         # Filters that merge streams may drop the colour tags.
@@ -43,14 +43,21 @@ def size_filter(job: EncodeJob) -> str:
     return f"scale={clip.width}:{clip.height}:flags=bicubic,format={clip.pix_fmt}" if job.scaled else ""
 
 
+def frames_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
+    """Build the filters that pass only the frames of ``part``, at the rate of the output."""
+    retimed = "" if job.retimed is None else job.retimed.filters(part.start, part.end)
+    return ",".join(filter(None, (cut_filter(job, job.source_part(part), seek=seek), retimed)))
+
+
 def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
-    """Build the filter ``trim`` that passes only the frames of ``part``: by time stamp after a seek, else by frame number.
+    """Build the filter ``trim`` that passes only the source's frames of ``part``: by time stamp after a seek, else by number.
 
     In a clip with a start that has time stamps, its frames are always told by these.
     """
     pts, span = job.frame_pts, job.clip.span
     # The last part has no end unless the user set a duration: surplus frames that the analysis missed then show in the frame count.
     is_last = pts is not None and part.end >= len(pts) and not job.clip.duration and not job.is_damaged
+    is_last = is_last and job.retimed is None
     by_stamps = span is not None and span.low is not None
     if seek is None and not (by_stamps and pts is not None and job.can_seek):
         before = 0 if span is None else span.frames_before
@@ -61,6 +68,12 @@ def cut_filter(job: EncodeJob, part: Part, *, seek: float | None) -> str:
     assert pts is not None
     end = "" if is_last else f":end_pts={pts[part.end - 1] + 1}"
     return f"settb=expr={job.time_base},trim=start_pts={pts[part.start]}{end}"
+
+
+def keeps_stamps(job: EncodeJob) -> bool:
+    """Whether the filters need the file's time stamps even where ffmpeg decodes from the start (``-copyts``)."""
+    span = job.clip.span
+    return (span is not None and span.low is not None) or (job.retimed is not None and job.retimed.pts is not None)
 
 
 def range_filter(clip: Clip) -> str:
@@ -78,6 +91,13 @@ def range_filter(clip: Clip) -> str:
 def range_arguments(clip: Clip) -> list[str]:
     """Build the arguments before the input that keep the file's time stamps, where they tell the frames of ``clip``."""
     return ["-copyts"] if clip.span is not None and clip.span.low is not None else []
+
+
+def start_arguments(job: EncodeJob, seek: float | None) -> list[str]:
+    """Build the arguments before the input for a decode from the start (``None``), or after a seek to ``seek`` seconds."""
+    if seek is not None:
+        return seek_arguments(seek)
+    return ["-copyts"] if keeps_stamps(job) else []
 
 
 def seek_arguments(seconds: float) -> list[str]:
@@ -102,11 +122,12 @@ def part_command(
     start.
     """
     command = _start(job)
-    command += range_arguments(job.clip) if seek is None else seek_arguments(seek)
+    command += start_arguments(job, seek)
     command += [*_input(job), "-map", f"0:V:{job.clip.stream}", "-an", *job.ffmpeg.graph_file(graph), "-fps_mode", "passthrough"]
     if delivery.program:
         return [*command, *y4m_arguments(job), output]
-    command += ["-enc_time_base", f"{job.clip.frame_rate.denominator}/{job.clip.frame_rate.numerator}"]
+    rate = job.shaped.frame_rate
+    command += ["-enc_time_base", f"{rate.denominator}/{rate.numerator}"]
     command += encoder_arguments(job, crf, job.params | delivery.params)
     return [*command, *further, output]
 
@@ -191,7 +212,13 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
     command += ["-map", f"0:V:{clip.stream}"]
     command += [word for index in (job.streams.indices if job.streams is not None else ()) for word in ("-map", f"0:{index}")]
     command += ["-c", "copy"]
-    filters = ",".join(filter(None, (job.conversion, job.spec.last_filters)))
+    if job.coding is not None and job.streams is not None and job.streams.count("audio"):
+        command += ["-c:a", job.coding.encoder]
+        for number, channels in enumerate(_channels(job)):
+            rate = job.coding.bits_per_second(channels)
+            command += [] if rate is None else [f"-b:a:{number}", str(rate)]
+    retimed = "" if job.shape.rate is None else f"fps=fps={job.shape.rate}"
+    filters = ",".join(filter(None, (retimed, job.conversion, job.spec.last_filters)))
     command += ["-filter:v:0", filters] if filters else []
     # Every decoded frame is encoded once, with its own time stamp.
     command += ["-fps_mode", "passthrough"]
@@ -199,6 +226,13 @@ def plain_command(job: EncodeJob, output: Path) -> list[str]:
     tag = job.spec.codec_tags.get(output.suffix.lower())
     command += ["-tag:v:0", tag] if tag else []
     return [*command, f"file:{output}"]
+
+
+def _channels(job: EncodeJob) -> list[int]:
+    """The number of channels of each audio stream that is kept."""
+    kept = () if job.streams is None else job.streams.indices
+    with open_clip(job.clip) as source:
+        return [s.codec_context.layout.nb_channels or 2 for s in source.streams.audio if s.index in kept]
 
 
 def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list[str]:
@@ -224,7 +258,7 @@ def encoder_arguments(job: EncodeJob, crf: float | None, params: Params) -> list
             arguments += [spec.quality.option, f"{crf:g}", *spec.quality.extra]
         else:
             params[spec.quality.option] = f"{crf:g}"
-    arguments += spec.arguments
+    arguments += spec.arguments + (() if job.keyint is None else tuple(spec.key_frame_arguments(job.keyint)))
     if job.vbv is not None and spec.peak is not None:
         arguments += ["-maxrate", str(job.vbv.maxrate)]
         arguments += ["-bufsize", str(job.vbv.bufsize)] if spec.peak.has_buffer else []

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.encode.audio import AudioCoding
 from gpu_saliency.encode.channels.base import Channel
 from gpu_saliency.encode.encoders.spec import EncoderSpec
+from gpu_saliency.encode.parts import Part, on_grid
 from gpu_saliency.encode.peak import packet_bits
+from gpu_saliency.encode.shape import Retimed, retime, shaped_frames, shaped_sidecar
 from gpu_saliency.encode.streams import Streams, choose_streams
 from gpu_saliency.encode.target import EncodeTarget, format_params
 from gpu_saliency.plan.build import build_roi_plan
@@ -47,6 +50,20 @@ class EncodeRecord:
     roi_channel: str | None
     background: str | None
     """The prefilter's background; ``None`` with another channel."""
+    crop: str | None = None
+    """The part of the displayed source that the output shows, ``W:H:X:Y``; ``None`` shows all."""
+    scale: str | None = None
+    """The displayed size that was asked for, ``WxH``; ``None`` keeps that of the source, or of the part."""
+    fps: str | None = None
+    """The rate that was asked for, a fraction; ``None`` keeps every frame with its time."""
+    asks_pix_fmt: bool = False
+    """Whether the user asked for ``pix_fmt``."""
+    keyint: int | None = None
+    """Frames from one key frame to the next; ``None`` lets the encoder choose."""
+    audio_codec: str | None = None
+    """The encoder of the audio; ``None`` where it is copied, and without audio."""
+    audio_bitrate: int | None = None
+    """Bits per second of each audio stream that were asked for."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,6 +75,14 @@ class EncodeJob(EncodeTarget):
 
     spec: EncoderSpec
     audio: bool
+    coding: AudioCoding | None = None
+    """How audio is encoded; ``None`` copies it."""
+    keyint: int | None = None
+    """Frames from one key frame to the next, in closed groups; ``None`` lets the encoder choose."""
+    asks_pix_fmt: bool = False
+    """Whether the user asked for `pix_fmt`."""
+    retimed: Retimed | None = None
+    """The frames of an output of another rate; known after the analysis (`timed_like`)."""
     fields: Fields | None = None
     """The field order of an interlaced source; ``None`` for a progressive one."""
     dropped_hdr: tuple[str, ...] = ()
@@ -101,7 +126,7 @@ class EncodeJob(EncodeTarget):
 
     def warnings(self) -> Iterator[str]:
         """What the output will lack of the source, a text for each; not what the user's own settings leave out."""
-        lost = _lost_precision(self.clip.pix_fmt, self.pix_fmt)
+        lost = "" if self.asks_pix_fmt else _lost_precision(self.clip.pix_fmt, self.pix_fmt)
         if lost:
             yield f"its pixel format {self.clip.pix_fmt} becomes {self.pix_fmt}, with less {lost}: {self.encoder} does not take it"
         for name in self.dropped_hdr:
@@ -119,16 +144,43 @@ class EncodeJob(EncodeTarget):
         return self.spec.shifted_quality(self.crf, shift, fine=self.fine_quality)
 
     def plan(self, sidecar: Sidecar, policy: RoiPolicy | None = None) -> RoiPlan:
-        """Make the plan from ``sidecar``; each map gets its own segment if the channel takes new offsets at no cost."""
-        return build_roi_plan(sidecar, policy, per_map=self.channel is not None and self.channel.per_map)
+        """Make the plan from ``sidecar``; each map gets its own segment if the channel takes new offsets at no cost.
+
+        The maps of the source are first carried over to the output's shape (`view`).
+        """
+        return build_roi_plan(self.view(sidecar), policy, per_map=self.channel is not None and self.channel.per_map)
+
+    def view(self, sidecar: Sidecar) -> Sidecar:
+        """The maps of ``sidecar`` on the block grid of the output, and its frames; ``sidecar`` itself for one like the source."""
+        return shaped_sidecar(sidecar, self.clip, self.shape, self.retimed)
+
+    def pictures(self) -> Iterator[av.VideoFrame]:
+        """Yield the source's frames in the output's shape, in the source's pixel format. Raises `SourceError`."""
+        return shaped_frames(self.clip, self.shape, self.retimed)
+
+    def parts(self, plan: RoiPlan) -> list[Part]:
+        """The parts in which ``plan`` is encoded, one run of the encoder each; they begin at key frames of a regular grid."""
+        assert self.channel is not None
+        parts = self.channel.split(plan)
+        return parts if self.keyint is None else on_grid(parts, self.keyint)
+
+    def source_part(self, part: Part) -> Part:
+        """The source's frames that ``part`` of the output shows."""
+        if self.retimed is None:
+            return part
+        return Part(self.retimed.source_of(part.start), self.retimed.source_of(part.end - 1) + 1)
 
     def timed_like(self, sidecar: Sidecar) -> EncodeJob:
         """Return a copy of this job with the time stamps and the findings about the source of ``sidecar``."""
+        track, rate = sidecar.track, self.shape.rate
+        stamps = (track.frame_count, track.frame_pts, track.time_base)
+        is_file_time = track.seek_pts is not None
         return replace(
             self,
-            frame_pts=sidecar.track.frame_pts,
-            time_base=sidecar.track.time_base,
-            can_seek=sidecar.track.seek_pts is not None,
+            retimed=None if rate is None else retime(self.clip, rate, *stamps, is_file_time=is_file_time),
+            frame_pts=track.frame_pts,
+            time_base=track.time_base,
+            can_seek=is_file_time,
             is_damaged=sidecar.analysis.shortfall is not None,
             scaled=sidecar.analysis.changes_size,
         )
@@ -144,11 +196,13 @@ class EncodeJob(EncodeTarget):
         """
         if self.vbv is None:
             return self
-        return replace(self, vbv=self.vbv.after(packet_bits(part), float(1 / self.clip.frame_rate)))
+        return replace(self, vbv=self.vbv.after(packet_bits(part), float(1 / self.shaped.frame_rate)))
 
     def for_output(self, output: Path) -> EncodeJob:
         """Return a copy of this job with the choice of streams for ``output``. Raises `OutputError` or `SourceError`."""
-        return self if self.streams is not None else replace(self, streams=choose_streams(self.clip, output, audio=self.audio))
+        if self.streams is not None:
+            return self
+        return replace(self, streams=choose_streams(self.clip, output, audio=self.audio, coding=self.coding))
 
     def keeps_size(self, policy: RoiPolicy) -> bool:
         """Whether an encode by ``policy`` shall have the size of a plain encode, and a sample can correct it (sample.py)."""
@@ -174,6 +228,11 @@ class EncodeJob(EncodeTarget):
             pix_fmt=self.pix_fmt,
             roi_channel=None if self.channel is None else self.channel.name,
             background=self.used_background,
+            asks_pix_fmt=self.asks_pix_fmt,
+            keyint=self.keyint,
+            audio_codec=None if self.coding is None else self.coding.encoder,
+            audio_bitrate=None if self.coding is None else self.coding.bitrate,
+            **self.shape.record(self.clip),
         )
 
 

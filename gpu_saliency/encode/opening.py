@@ -47,7 +47,7 @@ def trial_command(job: EncodeJob) -> list[str]:
 
 
 def _one_frame(job: EncodeJob) -> list[str]:
-    clip = job.clip
+    clip = job.shaped
     source = f"color=c=black:s={clip.width}x{clip.height}:r={clip.frame_rate},format={job.pix_fmt}"
     command = [job.ffmpeg.path, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", *job.spec.global_arguments]
     return [*command, "-f", "lavfi", "-i", source, "-frames:v", "1", "-an"]

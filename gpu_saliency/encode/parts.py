@@ -46,3 +46,9 @@ def split_by_cost(plan: RoiPlan, costs: Sequence[int], limit: int) -> list[Part]
 def whole(plan: RoiPlan) -> list[Part]:
     """The whole clip as one part."""
     return [Part(0, plan.frame_count)]
+
+
+def on_grid(parts: Sequence[Part], keyint: int) -> list[Part]:
+    """``parts`` with their bounds moved back to multiples of ``keyint`` frames, where key frames stand anyway."""
+    edges = sorted({part.start // keyint * keyint for part in parts})
+    return [Part(start, end) for start, end in itertools.pairwise([*edges, parts[-1].end])]

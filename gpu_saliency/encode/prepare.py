@@ -5,22 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import av
-from av.codec.codec import find_best_pix_fmt_of_list
 
+from gpu_saliency.encode.audio import audio_coding
 from gpu_saliency.encode.channels.background import BACKGROUNDS
+from gpu_saliency.encode.channels.base import OWN_FFMPEG
 from gpu_saliency.encode.encoders import CHANNELS, ENCODERS, EncoderSpec, encoder_spec, generic_spec
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg, accepts_param, encoder_options, encoder_pix_fmts, find_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.output_format import check_pix_fmt, chosen_pix_fmt
 from gpu_saliency.encode.peak import KILOBIT, Vbv
+from gpu_saliency.encode.shape import Shape, make_shape, parse_crop, parse_scale
 from gpu_saliency.encode.target import Params, parse_params
 from gpu_saliency.errors import SourceError, ToolMissingError, UsageError, setting, unknown_choice
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.dynamic_hdr import dynamic_hdr
-from gpu_saliency.source.fields import fields_of
+from gpu_saliency.source.fields import Fields, fields_of
+from gpu_saliency.source.frame_rate import parse_frame_rate
 
-_CROPS_CHROMA = frozenset({"h264", "hevc", "vvc", None})
-"""Codecs that crop in whole chroma samples; ``None`` is a codec that is not known."""
+_FIELD_LINES = 4
+"""Lines of which an interlaced picture in 4:2:0 is cut in multiples: chroma lines of both fields."""
 _FIELD_KEYS = frozenset({"tff", "bff", "interlaced", "fake-interlaced"})
+
+_SHAPING = ("crop", "scale", "setsar", "fps", "tpad")
+"""ffmpeg's filters for a shape of the output that is not the source's."""
+
+MAX_KEYINT = 1200
+"""Frames. Parts of a long clip begin on the grid of key frames, and a longer part would need too many filters."""
 
 MAX_BITRATE = 10**10
 """Bits per second; more than any encoder accepts."""
@@ -53,6 +63,20 @@ class EncodeSettings:
     """Bits of the buffer over which ``maxrate`` is kept; ``None`` takes two seconds of it."""
     drop_dynamic_hdr: bool = False
     """Whether to encode a source with dynamic HDR metadata, which the output then lacks; without it such a source is refused."""
+    output_pix_fmt: str | None = None
+    """Pixel format of the output, such as ``yuv420p10le``; ``None`` takes the source's, or the closest that the encoder takes."""
+    crop: str | None = None
+    """The part of the picture that the output shows, ``W:H:X:Y`` in pixels of the source as players show it."""
+    scale: str | None = None
+    """Size of the output as players show it, after the crop: ``WxH``, or ``W:-2`` for the height that keeps the shape."""
+    fps: str | None = None
+    """Frames per second of the output, such as ``30`` or ``30000/1001``; ``None`` keeps every frame with its time."""
+    audio_codec: str | None = None
+    """Encoder of the audio, such as ``aac`` or ``libopus``; ``None`` and ``copy`` copy it."""
+    audio_bitrate: int | None = None
+    """Bits per second of each audio stream; ``None`` takes 64 kbit/s for each channel."""
+    keyint: int | None = None
+    """Frames from one key frame to the next, in closed groups, with no others between; ``None`` lets the encoder choose."""
     threads: int | None = None
     """Threads of the encoder; ``None`` lets it choose by the cores of the machine. Most encoders' output depends on the number."""
 
@@ -70,11 +94,32 @@ class EncodeSettings:
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise UsageError("out of range", setting="threads", value=self.threads, cure=f"1 to {MAX_THREADS}")
         params = parse_params(self.encoder_params)
+        if self.crop is not None:
+            parse_crop(self.crop)
+        if self.scale is not None:
+            parse_scale(self.scale)
+        if self.fps is not None:
+            parse_frame_rate(self.fps, "fps")
+        coding = audio_coding(self.audio_codec, self.audio_bitrate)
+        if coding is not None and not self.audio:
+            problem = f"{setting('audio_codec')} and {setting('audio', False)} cannot be combined"
+            raise UsageError(problem, cure="give one of them")
+        if self.output_pix_fmt is not None:
+            check_pix_fmt(self.output_pix_fmt)
+        if self.keyint is not None and not 1 <= self.keyint <= MAX_KEYINT:
+            raise UsageError("out of range", setting="keyint", value=self.keyint, cure=f"1 to {MAX_KEYINT} frames")
         if self.encoder in ENCODERS:
             spec = ENCODERS[self.encoder]
             spec.check(self.preset or spec.preset_default, self.crf, params)
+            _check_keyint(spec, self.keyint, params)
             if self.maxrate is not None:
                 spec.check_peak(self.maxrate, self.bitrate)
+
+    def shape_of(self, clip: Clip) -> Shape:
+        """The shape of an output of ``clip``. Raises `UsageError` for one that the clip does not allow."""
+        crop = None if self.crop is None else parse_crop(self.crop)
+        scale = None if self.scale is None else parse_scale(self.scale)
+        return make_shape(clip, crop, scale, None if self.fps is None else parse_frame_rate(self.fps, "fps"))
 
     def _check_peak(self) -> None:
         if self.maxrate is None and self.bufsize is not None:
@@ -110,22 +155,23 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         encoder_spec(settings.encoder)
     ffmpeg = find_ffmpeg(settings.ffmpeg_bin, settings.encoder)
     spec = ENCODERS[settings.encoder] if known else _unknown_spec(ffmpeg, settings, plain=plain)
-    vbv = settings.vbv
-    if vbv is not None and vbv.bufsize * clip.frame_rate < vbv.maxrate:
-        least = int(vbv.maxrate / clip.frame_rate / KILOBIT + 1)
+    shape, fields = settings.shape_of(clip), fields_of(clip)
+    shaped, vbv = shape.applied(clip), settings.vbv
+    if vbv is not None and vbv.bufsize * shaped.frame_rate < vbv.maxrate:
+        least = int(vbv.maxrate / shaped.frame_rate / KILOBIT + 1)
         problem = f"holds less than a frame's share of {setting('maxrate', vbv.maxrate)}"
         raise UsageError(problem, setting="bufsize", value=vbv.bufsize, cure=f"give {least}k or more")
     supported = spec.pix_fmts or encoder_pix_fmts(ffmpeg.path, spec.name)
-    fitting = tuple(name for name in supported if _divides(name, clip.width, clip.height))
-    # AV1 and VP9 have odd sizes with any chroma format; without a fitting format the encoder gets the closest that it knows.
-    pix_fmt = _nearest_pix_fmt(clip.pix_fmt, fitting if spec.codec in _CROPS_CHROMA and fitting else supported)
+    _check_shape(shape, clip, ffmpeg, fields)
+    _check_keyint(spec, settings.keyint, parse_params(settings.encoder_params))
+    pix_fmt = chosen_pix_fmt(spec, clip, shaped, settings.output_pix_fmt, supported)
     crf = settings.crf
     if crf is None and settings.bitrate is None and spec.quality is not None and spec.quality.default >= spec.quality.low:
         crf = spec.quality.default
-    if clip.width % spec.side_multiple or clip.height % spec.side_multiple:
+    if shaped.width % spec.side_multiple or shaped.height % spec.side_multiple:
         raise SourceError(
-            f"{clip.path}: is {clip.width}x{clip.height}, but {spec.name} needs multiples of {spec.side_multiple}",
-            cure=f"use another {setting('encoder')}",
+            f"{clip.path}: is {shaped.width}x{shaped.height}, but {spec.name} needs multiples of {spec.side_multiple}",
+            cure=f"use another {setting('encoder')}, or {setting('scale')}",
         )
     job = EncodeJob(
         clip=clip,
@@ -140,11 +186,16 @@ def prepare_encode(clip: Clip, settings: EncodeSettings, *, plain: bool = False)
         pix_fmt=pix_fmt,
         background=settings.background or spec.background(settings.preset),
         audio=settings.audio and bool(clip.audio_codecs),
-        fields=fields_of(clip),
+        fields=fields,
         dropped_hdr=dropped,
+        shape=shape,
+        asks_pix_fmt=settings.output_pix_fmt is not None,
+        keyint=settings.keyint,
+        coding=audio_coding(settings.audio_codec, settings.audio_bitrate) if clip.audio_codecs else None,
         threads=settings.threads,
     )
-    job = replace(job, params=_field_params(job) | job.params)
+    grid = {} if job.keyint is None else spec.key_frame_params(job.keyint)
+    job = replace(job, params=_field_params(job) | job.params | grid)
     if plain:
         return job
     job = _choose_channel(job, settings.roi_channel)
@@ -175,7 +226,7 @@ def _field_params(job: EncodeJob) -> Params:
         return {}
     # Each field must have whole chroma samples (x264, encoder/encoder.c, validate_parameters).
     lines = 2 * (16 // av.VideoFormat(job.pix_fmt).chroma_height(16))
-    return dict(given[job.fields.order]) if job.clip.height % lines == 0 else {}
+    return dict(given[job.fields.order]) if job.shaped.height % lines == 0 else {}
 
 
 def _choose_channel(job: EncodeJob, forced: str | None) -> EncodeJob:
@@ -225,21 +276,35 @@ def _unknown_spec(ffmpeg: Ffmpeg, settings: EncodeSettings, *, plain: bool) -> E
     return replace(spec, channels=()) if plain else spec
 
 
-def _nearest_pix_fmt(pix_fmt: str, supported: tuple[str, ...]) -> str:
-    """Choose the format for the encoder: the source's own if supported, or if ``supported`` is empty; else the closest."""
-    if not supported or pix_fmt in supported:
-        return pix_fmt
-    best, _ = find_best_pix_fmt_of_list(list(supported), pix_fmt)
-    return best.name if best is not None else pix_fmt
+def _check_shape(shape: Shape, clip: Clip, ffmpeg: Ffmpeg, fields: Fields | None) -> None:
+    """Raise the error for a shape that this ffmpeg cannot make, or that would mix the fields of an interlaced source."""
+    if not shape.is_given:
+        return
+    missing = [name for name in _SHAPING if name not in ffmpeg.filters]
+    if missing:
+        raise ToolMissingError(f"{ffmpeg.path}: has no filter {', '.join(missing)}", cure=OWN_FFMPEG)
+    if fields is None:
+        return
+    box, shaped = shape.box(clip), shape.applied(clip)
+    cure = "deinterlace it first, for example with ffmpeg's filter bwdif"
+    if shape.rate is not None:
+        raise UsageError("would break up the fields of an interlaced source", setting="fps", value=shape.rate, cure=cure)
+    if box.y % _FIELD_LINES or box.height % _FIELD_LINES:
+        text = f"is no multiple of {_FIELD_LINES} lines: the source is interlaced"
+        raise UsageError(text, setting="crop", value=box.text, cure=f"give multiples of {_FIELD_LINES} for top and height")
+    if shaped.height != box.height:
+        text = "would mix the fields of an interlaced source"
+        raise UsageError(text, setting="scale", value=f"{shaped.width}x{shaped.height}", cure=cure)
 
 
-def _divides(pix_fmt: str, width: int, height: int) -> bool:
-    """Whether width and height are multiples of the chroma subsampling of ``pix_fmt``.
-
-    H.264 and HEVC crop in whole chroma samples (H.264, 7.4.2.1.1; HEVC, 7.4.3.2.1), so an odd side needs chroma at full resolution
-    in that direction.
-    """
-    form = av.VideoFormat(pix_fmt)
-    return form.chroma_width(width) * (16 // form.chroma_width(16)) == width and (
-        form.chroma_height(height) * (16 // form.chroma_height(16)) == height
-    )
+def _check_keyint(spec: EncoderSpec, keyint: int | None, params: Params) -> None:
+    """Raise `UsageError` for key frames that are asked for twice, or of an encoder of which it is not known how."""
+    if keyint is None:
+        return
+    if not spec.has_grid:
+        names = ", ".join(name for name, one in ENCODERS.items() if one.has_grid)
+        problem = f"it is not known how {spec.name} makes key frames at equal distances"
+        raise UsageError(problem, setting="keyint", value=keyint, cure=f"leave it out, or use one of {names}")
+    given = next((key for key in params if key in spec.grid_params), None)
+    if given is not None:
+        raise UsageError(f"contradicts {setting('keyint')}", setting="encoder_params", value=given, cure="give one of them")

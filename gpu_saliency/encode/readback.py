@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import av.container
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_saliency.encode.peak import PeakRate, Vbv
-from gpu_saliency.errors import EncodeError
+from gpu_saliency.errors import EncodeError, setting
 from gpu_saliency.source.clip import Clip, libav_reason
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.orientation import Orientation, orientation_of
 
 _CURE = "try again, or another encoder"
@@ -30,6 +32,8 @@ class ReadFrames:
     decoded: int = 0
     pts: list[int] = field(default_factory=list)
     """Presentation times of the packets, in ``time_base``, in decode order."""
+    keys: list[int] = field(default_factory=list)
+    """Positions of the key frames' packets, in decode order."""
     dts: list[int] = field(default_factory=list)
     """Decode times of the packets, in ``time_base``, where the container has them."""
     bits: list[int] = field(default_factory=list)
@@ -56,7 +60,7 @@ class ReadFrames:
             raise EncodeError("ffmpeg wrote video without a frame that can be decoded", cure=_CURE)
         if len(self.formats) > 1 or any((width, height) != (clip.width, clip.height) for _, width, height in self.formats):
             texts = " and ".join(f"{width}x{height} {name}" for name, width, height in sorted(self.formats))
-            raise EncodeError(f"ffmpeg wrote frames of {texts}, the source has {clip.width}x{clip.height}", cure=_CURE)
+            raise EncodeError(f"ffmpeg wrote frames of {texts}, {clip.width}x{clip.height} was expected", cure=_CURE)
 
     def peak(self, vbv: Vbv) -> PeakRate | None:
         """Simulate the buffer ``vbv`` over the packets; ``None`` where some have no time.
@@ -87,6 +91,24 @@ class ReadFrames:
         return (worst, float(late[worst])) if abs(late[worst]) > float(self.time_base) + 1e-6 else None
 
 
+def check_key_frames(read: ReadFrames, keyint: int) -> None:
+    """Raise `EncodeError` unless every ``keyint``-th frame is a key frame and no other, and no frame refers across one.
+
+    In a closed group all packets after a key frame are shown after it (ISO/IEC 23009-1 calls its start a stream access point of
+    type 1); so a key frame has the same position in the order of decoding and in that of presentation. Packagers cut there.
+    """
+    cure = f"try another encoder, or leave {setting('keyint')} out"
+    if read.keys != list(range(0, read.packets, keyint)):
+        numbers = ", ".join(map(str, read.keys[:6]))
+        raise EncodeError(f"ffmpeg wrote key frames at packets {numbers} ..., not at every {keyint} frames", cure=cure)
+    if len(read.pts) < read.packets:  # AVI states no times
+        return
+    shown = sorted(read.pts)
+    moved = next((key for key in read.keys if shown[key] != read.pts[key]), None)
+    if moved is not None:
+        raise EncodeError(f"ffmpeg wrote open groups: frames before the key frame {moved} refer across it", cure=cure)
+
+
 def read_frames(container: av.container.InputContainer, video: av.video.stream.VideoStream, *, decode: bool) -> ReadFrames:
     """Read all packets of ``video``; with ``decode`` decode every frame, else the first one. Raises `av.FFmpegError`."""
     read = ReadFrames(decode, video.time_base or Fraction(1))
@@ -94,6 +116,8 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
     for packet in container.demux(video):
         if packet.size:
             read.packets += 1
+            if packet.is_keyframe:
+                read.keys.append(read.packets - 1)
             read.bits.append(8 * packet.size)
             if packet.pts is not None:
                 read.pts.append(packet.pts)
@@ -114,3 +138,18 @@ def read_frames(container: av.container.InputContainer, video: av.video.stream.V
             if frame.is_corrupt:
                 read.errors.append(f"frame {read.decoded - 1} is damaged")
     return read
+
+
+def key_frame_times(path: Path) -> tuple[float, ...]:
+    """Seconds after the first frame at which the key frames of the video in ``path`` are shown. Raises `EncodeError`."""
+    try:
+        with open_file(path) as container:
+            video = container.streams.video[0]
+            stamps = [
+                (packet.pts, packet.is_keyframe) for packet in container.demux(video) if packet.size and packet.pts is not None
+            ]
+            unit = float(video.time_base or 1)
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise EncodeError(f"{path}: cannot be read back: {libav_reason(error)}", cure=_CURE) from error
+    first = min((pts for pts, _ in stamps), default=0)
+    return tuple(sorted((pts - first) * unit for pts, is_key in stamps if is_key))

@@ -104,6 +104,8 @@ def run_saliency_encode(
         _check_plan(job, plan)
     job = job.for_output(output)
     assert job.streams is not None
+    if plan is not None and job.shape.rate is not None and job.retimed is None:
+        raise ValueError("an output of another frame rate needs the findings of the analysis: EncodeJob.timed_like")
     started = time.perf_counter()
     expected = plan.frame_count if plan is not None else frame_count
     parts, losses = 1, list[str]()
@@ -144,6 +146,7 @@ def try_container(job: EncodeJob, output: Path) -> None:
         (folder / "part").mkdir()
         part = Part(0, min(_TRIAL_FRAMES, job.clip.frame_count or _TRIAL_FRAMES))
         short = replace(job.clip, start=0.0, span=None, duration=float(part.frames / job.clip.frame_rate))
+        job = replace(job, shape=replace(job.shape, rate=None), keyint=None)
         file = encode_part(replace(job, clip=short, frame_pts=None), None, part, folder / "part")
         joined = folder / f"trial{output.suffix}"
         try:
@@ -158,7 +161,7 @@ def try_container(job: EncodeJob, output: Path) -> None:
 
 def _expected(job: EncodeJob, frames: int | None) -> Expected:
     return Expected(
-        clip=replace(job.clip, color=job.color),
+        clip=replace(job.shaped, color=job.color),
         codec=job.spec.codec,
         frames=frames,
         streams=job.streams or Streams(),
@@ -166,16 +169,19 @@ def _expected(job: EncodeJob, frames: int | None) -> Expected:
         vbv=job.vbv,
         pix_fmt=job.pix_fmt,
         is_damaged=job.is_damaged,
+        keyint=job.keyint,
     )
 
 
 def _seconds(job: EncodeJob, frames: int) -> NDArray[np.float64] | None:
-    """Times of the frames as the source has them."""
+    """Times of the frames as the source has them, or at the rate that was asked for."""
+    if job.shape.rate is not None:
+        return np.arange(frames) / float(job.shape.rate)
     return None if job.frame_pts is None else job.frame_pts[:frames].astype(np.float64) * float(job.time_base)
 
 
 def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
-    clip = job.clip
+    clip = job.shaped
     if job.channel is None:
         raise ValueError(f"{job.encoder} has no ROI channel")
     if (plan.width, plan.height) != (clip.width, clip.height):
@@ -183,9 +189,11 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
             f"{clip.path}: is {clip.width}x{clip.height}, the plan is for {plan.width}x{plan.height}",
             cure="make the plan from the sidecar of this clip",
         )
-    if job.frame_pts is not None and len(job.frame_pts) != plan.frame_count:
+    stamped = None if job.frame_pts is None else len(job.frame_pts)
+    frames = stamped if job.retimed is None else job.retimed.frame_count
+    if frames is not None and frames != plan.frame_count:
         raise UsageError(
-            f"{clip.path}: has {len(job.frame_pts)} frames, the plan has {plan.frame_count}",
+            f"{clip.path}: has {frames} frames, the plan has {plan.frame_count}",
             cure="make the plan from the sidecar of this clip",
         )
 
@@ -193,8 +201,7 @@ def _check_plan(job: EncodeJob, plan: RoiPlan) -> None:
 def _encode_parts(
     job: EncodeJob, plan: RoiPlan, temporary: Path, output: Path, on_frame: OnFrame | None, log: SourceLog | None
 ) -> tuple[int, list[str]]:
-    assert job.channel is not None
-    parts = job.channel.split(plan)
+    parts = job.parts(plan)
     with part_folder(output) as folder:
         files = _run_parts(job, plan, parts, folder, on_frame, log)
         losses = _join(job, files, [part.frames for part in parts], temporary)
@@ -209,11 +216,14 @@ def _join(job: EncodeJob, files: list[Path], frames: list[int], output: Path) ->
         output,
         frame_pts=job.frame_pts,
         time_base=job.time_base,
+        picture=job.shaped,
+        rate=job.shape.rate,
+        coding=job.coding,
         streams=() if job.streams is None else job.streams.indices,
         codec_tag=job.spec.codec_tags.get(output.suffix.lower()),
         field_order=None if job.fields is None else job.fields.number,
     )
-    keep_pixel_aspect(job.ffmpeg.path, output, job.clip)
+    keep_pixel_aspect(job.ffmpeg.path, output, job.shaped)
     return losses
 
 
@@ -277,7 +287,7 @@ def _lack(job: EncodeJob, path: Path) -> int:
     """Most bits that a frame of a part lacked at its decode time."""
     assert job.vbv is not None
     bits = packet_bits(path)
-    return job.vbv.check(bits, [float(i / job.clip.frame_rate) for i in range(len(bits))]).underflow
+    return job.vbv.check(bits, [float(i / job.shaped.frame_rate) for i in range(len(bits))]).underflow
 
 
 def _nears_end(task: Task[Path], part: Part) -> bool:
@@ -345,6 +355,9 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
     It is the time of the part's first frame if that is a key frame of the source, else `SEEK_AHEAD` before it. A clip without time
     stamps has no times to seek to.
     """
+    part = job.source_part(part)
+    if job.retimed is not None and not job.retimed.tells_frames:
+        return None
     if (part.start == 0 and job.clip.span is None) or job.frame_pts is None or not job.can_seek:
         return None
     pts = int(job.frame_pts[part.start])
@@ -354,8 +367,7 @@ def seek_time(job: EncodeJob, part: Part) -> float | None:
 
 def seeks(job: EncodeJob, plan: RoiPlan) -> bool:
     """Whether a part of an encode of ``job`` with ``plan`` begins with a seek."""
-    assert job.channel is not None
-    return any(seek_time(job, part) is not None for part in job.channel.split(plan))
+    return any(seek_time(job, part) is not None for part in job.parts(plan))
 
 
 def run_part(

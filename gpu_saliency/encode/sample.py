@@ -93,9 +93,10 @@ class Sampler:
         self._numbers = 0
         self.pairs: tuple[WindowPair, ...] = ()
         """The further windows that `measure` encoded."""
-        self._first = first_window(job.clip.frame_count)
-        # Of a clip with a start, only the analysis finds the time stamps to which ffmpeg can seek.
-        self._plain = self._encode(job, None, self._first) if job.clip.span is None or job.frame_pts is not None else None
+        self._first = first_window(job.shaped.frame_count)
+        # Of a clip with a start, only the analysis finds the time stamps to which ffmpeg can seek; for another rate, all of them.
+        is_known = job.retimed is not None or (job.shape.rate is None and (job.clip.span is None or job.frame_pts is not None))
+        self._plain = self._encode(job, None, self._first) if is_known else None
 
     def fit(self, job: EncodeJob, frames: int) -> None:
         """Encode the first window again if the analysis, which counted ``frames``, shows that it is too short or otherwise wrong.
@@ -103,7 +104,7 @@ class Sampler:
         The container may declare fewer frames than the clip has, and most containers declare only a rounded duration.
         """
         first = first_window(frames)
-        if job.scaled or job.clip.span is not None or self._first.end < first.end:
+        if job.scaled or job.clip.span is not None or job.retimed is not None or self._first.end < first.end:
             self._first = first
             self._plain = self._encode(job, None, first)
 
@@ -131,18 +132,21 @@ class Sampler:
         starts, others = [window.start for window in further], (files[len(plain) + 1 :], files[1 : len(plain)])
         self.pairs = tuple(map(WindowPair, starts, *others))
         plain_sizes = [packet_sizes(window) for window in files[: len(plain)]]
-        size = _size_of(files[len(plain) :], plan)
-        octaves = math.log2(size / estimated_size(plain_sizes, plan.frame_count, _key_frames(plan)))
+        size = _size_of(files[len(plain) :], plan, job.keyint)
+        octaves = math.log2(size / estimated_size(plain_sizes, plan.frame_count, _key_frames(plan, job.keyint), job.keyint))
         usual = quality.usual_octaves(crf) * plan.policy.offset / DEFAULT_OFFSET if plan.policy.mapping == "attention" else 0.0
         coverage = frames / plan.frame_count
         trust = sample_weight(coverage, 1 + len(further))
-        bias = WINDOW_BIAS * (1 - coverage) * key_frame_excess(plain_sizes)
+        # Windows have as many key frames for their length as a clip of short groups.
+        is_short = job.keyint is not None and job.keyint <= FURTHER_FRAMES
+        bias = 0.0 if is_short else WINDOW_BIAS * (1 - coverage) * key_frame_excess(plain_sizes)
         expected = trust * (octaves - bias) + (1 - trust) * usual
         correction = _limited(quality.per_octave * expected)
         # Where a limit of the peak rate holds, a step saves nothing: that would not be a measure of what it saves elsewhere.
         if abs(correction) > SURE_CORRECTION and job.vbv is None:
             again = [self._encode(job.corrected(correction), plan, window) for window in (first, *further)]
-            saved = math.log2(size / _size_of(self._workers.results(again, _counted(on_progress, 2 * frames, 3 * frames)), plan))
+            repeated = self._workers.results(again, _counted(on_progress, 2 * frames, 3 * frames))
+            saved = math.log2(size / _size_of(repeated, plan, job.keyint))
             if saved * correction > 0:
                 correction = _limited(correction / saved * expected)
         return SizeSample(frames, round(2**octaves, 4), round(2**expected, 4), round(correction, 2))
@@ -170,12 +174,14 @@ def _limited(correction: float) -> float:
     return min(max(correction, -MAX_CORRECTION), MAX_CORRECTION)
 
 
-def _size_of(windows: Sequence[Path], plan: RoiPlan) -> float:
+def _size_of(windows: Sequence[Path], plan: RoiPlan, keyint: int | None) -> float:
     """Estimate the size of the clip of ``plan`` from the files of its windows."""
-    return estimated_size([packet_sizes(window) for window in windows], plan.frame_count, _key_frames(plan))
+    return estimated_size([packet_sizes(window) for window in windows], plan.frame_count, _key_frames(plan, keyint), keyint)
 
 
-def _key_frames(plan: RoiPlan) -> int:
+def _key_frames(plan: RoiPlan, keyint: int | None) -> int:
+    if keyint is not None:
+        return math.ceil(plan.frame_count / keyint)
     return len(plan.cuts) + math.ceil(plan.frame_count / KEY_FRAME_DISTANCE)
 
 
@@ -208,7 +214,7 @@ def _from_key_frame(job: EncodeJob, window: Part, earliest: int) -> Part:
 
     It stays where it is if that key frame is before the frame ``earliest``, or cannot be found.
     """
-    if job.frame_pts is None or not job.can_seek:
+    if job.frame_pts is None or not job.can_seek or job.retimed is not None:
         return window
     pts = key_frame_before(job.clip, int(job.frame_pts[window.start]))
     start = -1 if pts is None else int(np.searchsorted(job.frame_pts, pts))
@@ -221,16 +227,19 @@ def sample_weight(coverage: float, windows: int) -> float:
     return CLIP_VARIANCE / (CLIP_VARIANCE + variance)
 
 
-def estimated_size(windows: Sequence[Sequence[int]], frame_count: int, key_frames: int) -> float:
+def estimated_size(windows: Sequence[Sequence[int]], frame_count: int, key_frames: int, keyint: int | None = None) -> float:
     """Estimate the size in bytes of a clip of ``frame_count`` frames from the packet sizes of its ``windows``.
 
-    Each window begins with a key frame. The windows have equal weight, whatever their length. A window of the whole clip has its
-    size.
+    Each window begins with a key frame, and has one at every ``keyint`` frames (``None``: no other). The windows have equal weight,
+    whatever their length. A window of the whole clip has its size.
     """
     if len(windows[0]) == frame_count:
         return float(sum(windows[0]))
-    key = sum(window[0] for window in windows) / len(windows)
-    longer = [window[1:] for window in windows if len(window) > 1]
+    step = keyint or max(map(len, windows))
+    keys = [[size for i, size in enumerate(window) if i % step == 0] for window in windows]
+    rest = [[size for i, size in enumerate(window) if i % step] for window in windows]
+    key = sum(sum(window) / len(window) for window in keys) / len(windows)
+    longer = [window for window in rest if window]
     other = sum(sum(window) / len(window) for window in longer) / len(longer) if longer else 0.0
     return key * key_frames + other * max(0, frame_count - key_frames)
 

@@ -14,7 +14,9 @@ import av
 import av.audio.stream
 import av.container
 import av.stream
+import numpy as np
 
+from gpu_saliency.encode.audio import AudioCoding, audio_coding
 from gpu_saliency.errors import OutputError, setting
 from gpu_saliency.source.clip import Clip, libav_reason, open_clip, video_stream_of
 
@@ -25,6 +27,7 @@ _EACH = 8
 _COVER_IS_ATTACHMENT = frozenset({"matroska"})
 _DROPS_COVERS = frozenset({"mov"})
 """Containers whose muxer takes a cover picture and does not write it."""
+_USUAL_CODECS = ("aac", "libopus", "libmp3lame", "flac", "pcm_s16le")
 _NEEDS_VIDEO = frozenset({"mxf"})
 """Containers that write no file without video; `try_container` finds what they cannot hold."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -82,11 +85,11 @@ class Streams:
         return sum(stream.kind == kind for stream in self.kept)
 
 
-def choose_streams(clip: Clip, output: Path, *, audio: bool = True) -> Streams:
+def choose_streams(clip: Clip, output: Path, *, audio: bool = True, coding: AudioCoding | None = None) -> Streams:
     """Choose the streams of ``clip`` that the container of ``output`` (by its suffix) can hold.
 
     ``audio=False`` leaves all audio out. A stream without a known codec is left out, as are further videos. Raises `OutputError`
-    for audio of a known codec that the container cannot hold, and `SourceError`.
+    for audio of a known codec that the container cannot hold, and `SourceError`. With ``coding`` the container must hold its codec.
     """
     if clip.is_raw:
         return Streams()
@@ -100,13 +103,18 @@ def choose_streams(clip: Clip, output: Path, *, audio: bool = True) -> Streams:
         usable = [stream for stream in others if reasons[stream.index] is None]
         packets = _first_packets(source, usable, _EACH)
         for stream in others:
-            reason = reasons[stream.index] or _trial(output, stream, packets.get(stream.index, []))
+            reason = reasons[stream.index]
+            if reason is None and coding is not None and isinstance(stream, av.audio.stream.AudioStream):
+                reason = _coding_trial(output, stream, coding)
+            elif reason is None:
+                reason = _trial(output, stream, packets.get(stream.index, []))
             facts = StreamFacts.of(stream, reason)
             if reason is None:
                 kept.append(facts)
             elif stream.type == "audio" and reasons[stream.index] is None:
-                no_audio = setting("audio", False)
-                cure = no_audio if output.suffix.lower() == ".mkv" else f"use .mkv, or {no_audio}"
+                cures = [] if output.suffix.lower() == ".mkv" else ["use .mkv"]
+                cures += [setting("audio_codec", name) for name in _held_codecs(output, stream, coding)]
+                cure = ", or ".join([*cures, setting("audio", False)])
                 raise OutputError(f"{output}: {reason}; it is the source's stream {stream.index}", cure=cure)
             else:
                 is_asked = stream.type == "audio" and not audio
@@ -256,6 +264,36 @@ def _trial(output: Path, stream: av.stream.Stream, packets: list[av.Packet[av.st
         # Its muxer stores what it does not know as private data.
         return f"{name} cannot hold {what}"
     return None
+
+
+def _coding_trial(output: Path, stream: av.audio.stream.AudioStream, coding: AudioCoding) -> str | None:
+    """Encode a little silence as ``coding`` would encode ``stream``, to memory; returns why that fails, or ``None``."""
+    with open_for_writing(output, _memory(output)) as target:
+        name = target.format.name
+        try:
+            copy = coding.add_to(target, stream)
+            context = copy.codec_context
+            rate, channels = context.sample_rate, context.layout.nb_channels
+            silence = av.AudioFrame.from_ndarray(np.zeros((channels, rate // 10), np.float32), "fltp", context.layout.name)
+            silence.sample_rate, silence.pts, silence.time_base = rate, 0, Fraction(1, rate)
+            for frame in (silence, None):
+                target.mux(copy.encode(frame))
+            target.close()
+        except (av.FFmpegError, ValueError, OSError) as error:
+            if name in _NEEDS_VIDEO:
+                return None
+            return f"its audio cannot be encoded by {coding.encoder} for {name}: {libav_reason(error)}"
+    return None
+
+
+def _held_codecs(output: Path, stream: av.stream.Stream, tried: AudioCoding | None) -> list[str]:
+    """The first usual audio codec that the container of ``output`` can hold, if any."""
+    assert isinstance(stream, av.audio.stream.AudioStream)
+    for name in _USUAL_CODECS:
+        coding = audio_coding(name, None)
+        if coding is not None and coding != tried and _coding_trial(output, stream, coding) is None:
+            return [name]
+    return []
 
 
 def _write_one(

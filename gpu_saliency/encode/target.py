@@ -8,6 +8,7 @@ import av
 
 from gpu_saliency.encode.ffmpeg import Ffmpeg
 from gpu_saliency.encode.peak import Vbv
+from gpu_saliency.encode.shape import AS_SOURCE, Shape, range_options
 from gpu_saliency.errors import UsageError
 from gpu_saliency.source.clip import Clip, ColorTags
 
@@ -36,11 +37,18 @@ class EncodeTarget:
     """The buffer that limits the peak rate; ``None``: nothing does."""
     params: Params
     pix_fmt: str
-    """Pixel format that the encoder receives: the source's own, or the closest that the encoder supports."""
+    """Pixel format that the encoder receives: as asked for, else the source's own, or the closest that the encoder supports."""
+    shape: Shape = AS_SOURCE
+    """Part of the picture, size and rate of the output; the source's own by default."""
     background: str = "fast"
     """The prefilter's background: ``fast`` or ``best``."""
     threads: int | None = None
     """Threads of the encoder; ``None``: it chooses."""
+
+    @property
+    def shaped(self) -> Clip:
+        """The clip as the encoder receives it: `clip` itself unless the output has another `shape`."""
+        return self.shape.applied(self.clip)
 
     @property
     def bit_depth(self) -> int:
@@ -48,14 +56,20 @@ class EncodeTarget:
 
     @property
     def conversion(self) -> str:
-        """The filters that convert the source's pixel format to `pix_fmt`, before the ROI is attached; empty if equal."""
-        if self.pix_fmt == self.clip.pix_fmt:
-            return ""
-        if self.converts_rgb:
+        """The filters that convert the source's pictures to `shape` and `pix_fmt`, before the ROI is attached; empty if equal.
+
+        One filter ``scale`` does both: the format after it is what it writes.
+        """
+        scale, tags = self.shape.scale_options(), ""
+        if self.pix_fmt != self.clip.pix_fmt and self.converts_rgb:
             # Without these options ffmpeg converts with the BT.601 matrix and writes no tags.
-            tags = "setparams=colorspace=bt709:range=tv"
-            return f"scale=out_color_matrix=bt709:out_range=tv,format={self.pix_fmt},{tags}"
-        return f"format={self.pix_fmt}"
+            scale, tags = [*scale, "out_color_matrix=bt709", "out_range=tv"], "setparams=colorspace=bt709:range=tv"
+        elif scale or self.pix_fmt != self.clip.pix_fmt:
+            scale = [*scale, *range_options(self.clip)]
+        scaled = "scale=" + ":".join(scale) if scale else ""
+        form = "" if self.pix_fmt == self.clip.pix_fmt else f"format={self.pix_fmt}"
+        steps = (self.shape.crop_filter(), scaled, form, self.shape.aspect_filter(self.clip), tags)
+        return ",".join(filter(None, steps))
 
     @property
     def converts_rgb(self) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.peak import PeakRate, Vbv
-from gpu_saliency.encode.readback import ReadFrames, read_frames
+from gpu_saliency.encode.readback import ReadFrames, check_key_frames, read_frames
 from gpu_saliency.encode.streams import StreamFacts, Streams, is_chapter_text, open_for_writing
 from gpu_saliency.errors import EncodeError, OutputError
 from gpu_saliency.files import check_output
@@ -77,6 +77,8 @@ class Expected:
     """``[frames]``, times of the frames after the first, as the source has them; ``None``: any."""
     is_damaged: bool = False
     """Whether the source is damaged: a stream of which nothing could be read may lack."""
+    keyint: int | None = None
+    """Frames from one key frame to the next; ``None``: any."""
 
 
 def check_destination(job: EncodeJob, output: Path, *, overwrite: bool) -> None:
@@ -126,20 +128,22 @@ def verify_output(path: Path, expected: Expected, level: str = "quick") -> Outpu
                 field_order=order_of(context.field_order),
                 verified=level,
             )
-            is_known = level == "none" and expected.frames is not None
+            is_known = level == "none" and expected.frames is not None and expected.keyint is None
             read = None if is_known else read_frames(container, video, decode=level == "full")
     except (av.FFmpegError, IndexError) as error:
         raise EncodeError(f"ffmpeg wrote a file that cannot be read back: {error}", cure="use .mkv") from error
     if read is not None:
         facts = replace(facts, frames=read.frames, pix_fmt=read.pix_fmt or facts.pix_fmt)
         read.check(clip)
+        if expected.keyint is not None:
+            check_key_frames(read, expected.keyint)
         facts = replace(facts, peak=None if expected.vbv is None else read.peak(expected.vbv))
     wanted = {"width": clip.width, "height": clip.height, "codec": expected.codec, "frames": expected.frames}
     wanted["audio_streams"] = None if expected.is_damaged else expected.streams.count("audio")
     for name, value in wanted.items():
         if value is not None and getattr(facts, name) != value:
             raise EncodeError(
-                f"ffmpeg wrote {name} {getattr(facts, name)}, the source has {value}",
+                f"ffmpeg wrote {name} {getattr(facts, name)}, {value} was expected",
                 cure="try another encoder, or another ffmpeg",
                 evidence={"written": facts.to_json()},
             )
@@ -176,7 +180,7 @@ def _lost(facts: OutputFacts, expected: Expected, read: ReadFrames | None, path:
     late = read.latest(expected.seconds)
     if late is not None:
         if suffix.lower() != ".avi":
-            raise EncodeError(f"ffmpeg wrote frame {late[0]} {late[1]:+.4f} s from its time in the source", cure="use .mkv or .mp4")
+            raise EncodeError(f"ffmpeg wrote frame {late[0]} {late[1]:+.4f} s from its time", cure="use .mkv or .mp4")
         yield f"the times of frames, by up to {abs(late[1]):.3f} s: .avi has a constant frame rate"
 
 

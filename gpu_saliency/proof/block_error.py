@@ -18,11 +18,14 @@ BlockError = NDArray[np.float64]
 SAME_CLIP = "compare whole encodes of the same clip"
 
 
-def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[BlockError, ...]]:
+def read_errors(
+    source: Clip, encodes: tuple[Clip, ...], pictures: Iterator[av.VideoFrame] | None = None
+) -> Iterator[tuple[BlockError, ...]]:
     """Yield for each frame the mean squared luma error of each encode per block, ``[rows, cols]``, in squared codes of the encode.
 
     The source and all encodes are decoded frame by frame together, so memory holds a few frames. A source in another pixel format
-    is converted as ffmpeg does before encoding. An encode may be longer than the source. Raises `SourceError` when an encode has
+    is converted as ffmpeg does before encoding. An encode may be longer than the source. ``pictures`` are the frames of ``source``,
+    which has their size; ``None`` decodes them. Raises `SourceError` when an encode has
     another size than the source, or ends before it.
     """
     tallies = [DecodeTally() for _ in encodes]
@@ -33,7 +36,7 @@ def read_errors(source: Clip, encodes: tuple[Clip, ...]) -> Iterator[tuple[Block
                 f"{clip.path}: is {clip.width}x{clip.height}, {source.path} is {source.width}x{source.height}",
                 cure=SAME_CLIP,
             )
-    for number, frame in enumerate(decode_frames(source, DecodeTally())):
+    for number, frame in enumerate(decode_frames(source, DecodeTally()) if pictures is None else pictures):
         errors = []
         for clip, stream in zip(encodes, streams, strict=True):
             encoded = next(stream, None)

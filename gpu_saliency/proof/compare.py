@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,16 +56,19 @@ def compare_qp(plan: RoiPlan, roi: Path, plain: Path, frames: int, start: int = 
     return Comparison(_divide(total, count), count, done, "QP", start)
 
 
-def compare_error(plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int) -> Comparison:
+def compare_error(
+    plan: RoiPlan, source: Clip, roi: Path, plain: Path, frames: int, pictures: Iterator[av.VideoFrame] | None = None
+) -> Comparison:
     """Measure the change in squared luma error of each block over the first ``frames`` frames, in dB.
 
-    A block without error in one of the encodes has no ratio and is not measured. Raises `SourceError`.
+    A block without error in one of the encodes has no ratio and is not measured. ``pictures`` are the frames of ``source`` in the
+    shape of the encodes; ``None`` decodes them. Raises `SourceError`.
     """
     sums = np.zeros((2, *plan.qp_offset.shape), np.float64)
     count = np.zeros(plan.qp_offset.shape, np.int64)
     done = 0
     encodes = (probe_clip(roi), probe_clip(plain))
-    for done, (a, b) in enumerate(islice(read_errors(source, encodes), frames), 1):
+    for done, (a, b) in enumerate(islice(read_errors(source, encodes, pictures), frames), 1):
         segment = plan.segment_of(done - 1)
         sums[0, segment] += a
         sums[1, segment] += b

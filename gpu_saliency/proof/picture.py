@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,25 +30,33 @@ _MARGIN = 16
 _OPACITY = 0.7
 
 
-def write_picture(path: str | os.PathLike[str], clip: Clip, plan: RoiPlan, proof: Proof, *, overwrite: bool = True) -> None:
-    """Write the picture of ``proof`` to ``path`` atomically; ``clip`` is the source.
+def write_picture(
+    path: str | os.PathLike[str],
+    clip: Clip,
+    plan: RoiPlan,
+    proof: Proof,
+    *,
+    overwrite: bool = True,
+    pictures: Iterator[av.VideoFrame] | None = None,
+) -> None:
+    """Write the picture of ``proof`` to ``path`` atomically; ``clip`` is the source, and ``pictures`` are its frames.
 
     It has three upright panels: the middle frame of the compared frames, the effective offsets of its segment, and the realised
     change of that segment; below are the scales and `Proof.summary`. Raises `OutputError` or `SourceError`.
     """
     output = Path(path)
-    data = png_bytes(_compose(clip, plan, proof))
+    data = png_bytes(_compose(clip, plan, proof, pictures or decode_frames(clip, DecodeTally())))
     cure = f"give {setting('picture')} another path"
     with publish(output, overwrite=overwrite, cure=cure, name="picture") as temporary, writing(output, cure=cure):
         temporary.write_bytes(data)
 
 
-def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
+def _compose(clip: Clip, plan: RoiPlan, proof: Proof, pictures: Iterator[av.VideoFrame]) -> Picture:
     number = proof.frames // 2
     segment = plan.segment_of(number)
     effective = plan.qp_offset[segment] + float(plan.recentre[segment])
     width, height = panel_size(clip, PANEL_SIDE)
-    picture = _frame(clip, number, width, height)
+    picture = _frame(clip, pictures, number, width, height)
     top = _scale_of(effective)
     # A QP change is drawn on the plan's scale, so that equal colours mean equal numbers; dB has another scale.
     top_change = top if proof.unit == "QP" else _scale_of(proof.change[segment])
@@ -71,9 +81,9 @@ def _compose(clip: Clip, plan: RoiPlan, proof: Proof) -> Picture:
     return canvas
 
 
-def _frame(clip: Clip, number: int, width: int, height: int) -> Picture:
+def _frame(clip: Clip, pictures: Iterator[av.VideoFrame], number: int, width: int, height: int) -> Picture:
     """Frame ``number`` of the source, upright, ``[height, width, 3]``."""
-    frame = next(islice(decode_frames(clip, DecodeTally()), number, None), None)
+    frame = next(islice(pictures, number, None), None)
     if frame is None:
         raise SourceError(f"{clip.path}: has no frame {number}", cure="give the source that was encoded")
     return Shrinker((width, height), clip.orientation)(frame)

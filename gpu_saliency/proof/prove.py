@@ -60,7 +60,7 @@ def prove_encode(
             # If QP hardly changes from block to block, few blocks send their own; then the squared error is measured instead.
             if not proof.has_few_blocks:
                 return proof
-        return judge(plan, compare_error(plan, job.clip, output, other, frames), ratio)
+        return judge(plan, compare_error(plan, job.shaped, output, other, frames, job.pictures()), ratio)
 
 
 @contextmanager

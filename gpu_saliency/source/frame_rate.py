@@ -21,18 +21,18 @@ _NTSC_RATES = {
 }
 
 
-def parse_frame_rate(text: str) -> Fraction:
+def parse_frame_rate(text: str, setting: str = "frame_rate") -> Fraction:
     """Parse ``24``, ``24.0`` or ``30000/1001`` as frames per second; 23.976, 29.97 and 59.94 become the NTSC fractions.
 
-    Raises `UsageError` if ``text`` is not a number, or lies outside 0.01 to 1000.
+    Raises `UsageError`, which names ``setting``, if ``text`` is not a number, or lies outside 0.01 to 1000.
     """
     try:
         rate = _NTSC_RATES.get(text) or Fraction(text)
     except (ValueError, ZeroDivisionError):
         cure = "give a number or a fraction, such as 24, 23.976 or 30000/1001"
-        raise UsageError("is not a number", setting="frame_rate", value=text, cure=cure) from None
+        raise UsageError("is not a number", setting=setting, value=text, cure=cure) from None
     if not Fraction(1, 100) <= rate <= 1000:
-        raise UsageError("out of range", setting="frame_rate", value=text, cure="0.01 to 1000 frames per second")
+        raise UsageError("out of range", setting=setting, value=text, cure="0.01 to 1000 frames per second")
     return rate
 
 

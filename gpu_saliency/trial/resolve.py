@@ -39,14 +39,14 @@ def resolve_intent(
     if not asked.is_given:
         return job, policy, None
     assert job.channel is not None
-    started = time.perf_counter()
+    started, view = time.perf_counter(), job.view(sidecar)
     report = IntentReport(asked=asked)
     if asked.salient_bits is not None:
-        shares = find_share(partial(job.plan, sidecar), sidecar.track, policy, asked.salient_bits)
+        shares = find_share(partial(job.plan, sidecar), view.track, policy, asked.salient_bits)
         policy = replace(policy, offset=shares.offset)
         report = report.with_found(offset=shares.offset, plain_share=shares.plain, modelled_share=shares.modelled)
-    split = job.channel.split(job.plan(sidecar, policy))
-    trials = Trials(sample_windows(split, job.clip.frame_rate), sidecar.frame_count, observer)
+    split = job.parts(job.plan(sidecar, policy))
+    trials = Trials(sample_windows(split, job.shaped.frame_rate), view.frame_count, observer)
     if asked.auto_offset:
         policy, report = _with_strength(asked, job, sidecar, policy, trials, report)
     if asked.target_vmaf is not None:
@@ -55,7 +55,7 @@ def resolve_intent(
         job = replace(job, crf=trial.crf)
         report = _scored(report, tool).with_found(crf=trial.crf, vmaf=trial.vmaf, video_bytes=trial.video_bytes)
     if asked.target_size is not None:
-        budget = size_budget(job, sidecar.frame_count, asked.target_size, suffix)
+        budget = size_budget(job, view.frame_count, asked.target_size, suffix)
         job, report = _with_size(asked.target_size, budget, job, sidecar, policy, trials, report)
     if trials.done:
         sampled = {"frames": trials.frames, "windows": len(trials.windows), "whole_clip": trials.whole_clip}
@@ -85,7 +85,7 @@ def _with_size(
 ) -> tuple[EncodeJob, IntentReport]:
     """A search of the base quality where trials cover the clip, which is exact; else two passes, if they are possible."""
     assert job.channel is not None
-    needed = budget.bitrate(sidecar.frame_count, job.clip.frame_rate)
+    needed = budget.bitrate(job.view(sidecar).frame_count, job.shaped.frame_rate)
     if job.vbv is not None and needed > job.vbv.maxrate:
         problem = f"needs {needed:,} bits per second of video, more than {setting('maxrate', job.vbv.maxrate)}"
         raise UsageError(problem, setting="target_size", value=asked, cure="give fewer bytes, or a higher rate")

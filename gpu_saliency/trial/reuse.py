@@ -15,6 +15,8 @@ from gpu_saliency.trial.strength import Strength
 _LARGEST = 1000
 """Beyond any strength and any VMAF; whole numbers in JSON may be too large for a float."""
 _SAME = ("encoder", "preset", "encoder_params", "pix_fmt", "roi_channel", "background")
+_SAME_SHAPE = ("crop", "scale", "fps", "keyint")
+"""Records of earlier versions lack these; their encodes have the source's shape."""
 _SAME_POLICY = ("mapping", "aggregator", "ema_alpha", "asked_segments", "max_background_offset")
 
 
@@ -29,6 +31,7 @@ def recorded_strength(sidecar: Sidecar, job: EncodeJob, policy: RoiPolicy, asked
         if not isinstance(found, dict) or found.get("version") != __version__:
             continue
         same = all(record.get(name) == now[name] for name in (*_SAME, *_SAME_POLICY))
+        same = same and all(record.get(name) == now.get(name) for name in _SAME_SHAPE)
         same = same and found.get("auto_offset") is True and found.get("offset_crf") == job.crf
         if same and found.get("max_vmaf_loss") == asked.max_vmaf_loss:
             offset, gain = _number(found.get("offset")), _number(found.get("vmaf_gain"))

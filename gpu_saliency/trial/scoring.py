@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpu_saliency.encode.arguments import cut_filter, range_arguments, seek_arguments
+from gpu_saliency.encode.arguments import frames_filter, start_arguments
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG, Ffmpeg
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.parts import Part
@@ -38,18 +38,24 @@ class VmafTool:
         """Mean VMAF over the frames of ``part``, which come after ``lead`` others in the file ``encoded``. Raises `SourceError`."""
         # The part is compared as coded; only the joined file gets the source's rotation.
         reference = replace(job.clip, rotation=0, mirrored=False)
-        distorted = replace(probe_clip(encoded), rotation=0, mirrored=False, frame_rate=job.clip.frame_rate)
-        pair = replace(make_pair(reference, distorted), skip=lead)
+        distorted = replace(probe_clip(encoded), rotation=0, mirrored=False, frame_rate=job.shaped.frame_rate)
+        shown = replace(job.shaped, rotation=0, mirrored=False)
+        pair = replace(make_pair(shown, distorted), reference=reference, skip=lead)
         measured = Measured((), (self.view,), ())
         seek = seek_time(job, part)
         if seek is not None:
-            cut = replace(pair, arguments=tuple(seek_arguments(seek)), cut=cut_filter(job, part, seek=seek))
+            cut = replace(pair, arguments=tuple(start_arguments(job, seek)), cut=_frames(job, part, seek))
             try:
                 return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
             except SourceError:
                 pass  # As in `encode_part`: where a seek finds other frames, the clip is decoded from its start.
-        cut = replace(pair, arguments=tuple(range_arguments(job.clip)), cut=cut_filter(job, part, seek=None))
+        cut = replace(pair, arguments=tuple(start_arguments(job, None)), cut=_frames(job, part, None))
         return run_pass(self.ffmpeg, cut, measured, part.frames, None, advance).metrics[METRIC].pooled
+
+
+def _frames(job: EncodeJob, part: Part, seek: float | None) -> str:
+    """The filters that make the reference of an encoded ``part``: its frames, in the output's shape."""
+    return ",".join(filter(None, (frames_filter(job, part, seek=seek), job.shape.picture_filters(job.clip))))
 
 
 def choose_vmaf(job: EncodeJob, asked_by: str, value: object) -> VmafTool:
@@ -58,7 +64,7 @@ def choose_vmaf(job: EncodeJob, asked_by: str, value: object) -> VmafTool:
     The setting ``asked_by`` with its ``value`` needs the score; errors name it. Raises `UsageError` for a picture that is too
     small, or `ToolMissingError`.
     """
-    clip = job.clip
+    clip = job.shaped
     near = views_of(clip.width, clip.height, clip.frame_rate)[0]
     view = replace(near, models={METRIC: near.models[METRIC]}, cambi=False)
     small = view.too_small().get(METRIC)

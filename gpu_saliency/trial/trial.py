@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -86,7 +87,7 @@ class Trials:
         started = time.perf_counter()
         total = sum(window.encoded.frames + (0 if vmaf is None else window.frames) for window in self.windows)
         done = 0
-        sizes: list[tuple[int, int]] = []
+        sizes: list[tuple[float, int]] = []
         score = 0.0
         what = "plain" if plan is None else f"offset {offset:g}"
         with (
@@ -104,7 +105,7 @@ class Trials:
                 if self.whole_clip:
                     job = job.continued(path)
                 done += window.encoded.frames
-                sizes.append(packet_bytes(path, window))
+                sizes.append(packet_bytes(path, window, job.keyint))
                 if vmaf is not None:
                     score += vmaf.score(job, window.measured, path, after(done), lead=window.lead) * window.frames
                     done += window.frames
@@ -112,33 +113,50 @@ class Trials:
             crf=job.crf,
             offset=offset,
             vmaf=None if vmaf is None else score / self.frames,
-            video_bytes=measured_bytes(sizes, self.windows)
+            video_bytes=measured_bytes(sizes, self.windows, job.keyint)
             if self._frame_count is None
-            else predicted_bytes(sizes, self.windows, self._frame_count),
+            else predicted_bytes(sizes, self.windows, self._frame_count, job.keyint),
             seconds=time.perf_counter() - started,
         )
 
 
-def packet_bytes(path: Path, window: Window) -> tuple[int, int]:
-    """Bytes of the first video packet of a window's file, a key frame, and of the others that are measured, in decode order."""
+def packet_bytes(path: Path, window: Window, keyint: int | None = None) -> tuple[float, int]:
+    """Mean bytes of the key frames of a window's file, and of the other packets that are measured in all, in decode order.
+
+    The first packet is a key frame, and with ``keyint`` each at a multiple of it.
+    """
     sizes = packet_sizes(path)
-    return sizes[0], sum(sizes[max(1, window.lead) : window.lead + window.frames])
+    step = keyint or len(sizes)
+    keys = sizes[::step]
+    measured = range(window.lead, min(window.lead + window.frames, len(sizes)))
+    return sum(keys) / len(keys), sum(sizes[i] for i in measured if i % step)
 
 
-def measured_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window]) -> int:
-    """Bytes of the measured frames of ``windows``, from `packet_bytes` of each; its first packet counts if it is measured."""
-    return sum(others + (0 if window.lead else first) for (first, others), window in zip(sizes, windows, strict=True))
+def measured_keys(window: Window, keyint: int | None) -> int:
+    """Number of key frames among the measured frames of ``window``."""
+    if keyint is None:
+        return 0 if window.lead else 1
+    return sum(not i % keyint for i in range(window.lead, window.lead + window.frames))
 
 
-def predicted_bytes(sizes: Sequence[tuple[int, int]], windows: Sequence[Window], frame_count: int) -> int:
+def measured_bytes(sizes: Sequence[tuple[float, int]], windows: Sequence[Window], keyint: int | None = None) -> int:
+    """Bytes of the measured frames of ``windows``, from `packet_bytes` of each."""
+    pairs = zip(sizes, windows, strict=True)
+    return round(sum(others + key * measured_keys(window, keyint) for (key, others), window in pairs))
+
+
+def predicted_bytes(
+    sizes: Sequence[tuple[float, int]], windows: Sequence[Window], frame_count: int, keyint: int | None = None
+) -> int:
     """Bytes of the video of the whole clip, from those of its windows: of the first packet, and of the others, of each.
 
-    Every window begins with a key frame, the whole clip has one in `KEY_FRAME_DISTANCE` frames; those at cuts are in the others.
+    Every window begins with a key frame, the whole clip has one in ``keyint`` frames, by default in `KEY_FRAME_DISTANCE`; those at
+    cuts are in the others.
     """
     first, others = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
     frames = sum(window.frames for window in windows)
     if frames == frame_count:
-        return first + others
-    keys = max(1, round(frame_count / KEY_FRAME_DISTANCE))
-    between = others / max(1, frames - sum(not window.lead for window in windows))
+        return measured_bytes(sizes, windows, keyint)
+    keys = max(1, round(frame_count / KEY_FRAME_DISTANCE)) if keyint is None else math.ceil(frame_count / keyint)
+    between = others / max(1, frames - sum(measured_keys(window, keyint) for window in windows))
     return round(first / len(windows) * keys + between * (frame_count - keys))

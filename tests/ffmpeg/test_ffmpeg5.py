@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 import pytest
-from clips import make_clip
+from clips import ffmpeg, make_clip
 from packets import audio_bytes, video_times
 from program import run
 
@@ -62,3 +62,17 @@ def test_an_encode_keeps_frames_times_and_audio(tmp_path: Path, encoder: str) ->
     assert audio_bytes(tmp_path / "out.mp4") == audio_bytes(source)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 48
+
+
+def test_full_range_stays_full(tmp_path: Path) -> None:
+    """A white full-range picture, in 10 bits and another size: FFmpeg 5 makes limited range of it if it is not told not to."""
+    source, out = tmp_path / "in.mp4", tmp_path / "o.mkv"
+    ffmpeg("-f", "lavfi", "-i", "color=white:size=160x96:duration=0.5,format=yuvj420p", "-c:v", "libx264", "-crf", 1, source)
+    shape = ("--scale", "128:-2", "--fps", "12", "--output-pix-fmt", "yuv420p10le", "--crf", "1")
+    fast = ("--preset", "ultrafast", "--no-equal-size", "--prove", "none", "--ffmpeg-bin", FFMPEG5)
+    done = run("encode", "--src", source, "--output", out, *shape, *fast)
+    assert done.code == 0, done.err
+    with av.open(str(out)) as container:
+        frame = next(container.decode(video=0))
+    assert frame.format.name == "yuv420p10le"
+    assert frame.to_ndarray()[: frame.height].mean() == pytest.approx(1023, abs=6)

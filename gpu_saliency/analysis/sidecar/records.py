@@ -223,6 +223,14 @@ class EncodeFacts:
     max_background_offset: Annotated[float, Meta(ge=0, le=100)] | None = None
     """Records from before the mapping attention lack it, and no other mapping uses it."""
     background: Text | None = None
+    """That of the channel prefilter; earlier records lack it, and all that follow."""
+    pix_fmt: Text | None = None
+    asks_pix_fmt: bool = False
+    """Whether the user asked for ``pix_fmt``."""
+    crop: Text | None = None
+    scale: Text | None = None
+    fps: Text | None = None
+    keyint: Count | None = None
     """That of the channel prefilter; earlier records lack it."""
     maxrate: Count | None = None
     bufsize: Count | None = None

@@ -67,8 +67,9 @@ class Prefilter(Channel):
             return Delivery()
         mask = folder / "mask.nut"
         behind = background(target.background, strength_of(target.encoder), plan.policy.offset, target.crf, target.pix_fmt)
-        write_mask(mask, plan, target.clip.frame_rate, behind.level)
-        return Delivery(prefilter_graph(mask, plan, behind.filters, target.pix_fmt, target.clip.frame_rate, target.color.filter()))
+        rate = target.shaped.frame_rate
+        write_mask(mask, plan, rate, behind.level)
+        return Delivery(prefilter_graph(mask, plan, behind.filters, target.pix_fmt, rate, target.color.filter()))
 
 
 def prefilter_graph(mask: Path, plan: RoiPlan, filters: str, pix_fmt: str, frame_rate: Fraction, tags: str = "") -> str:

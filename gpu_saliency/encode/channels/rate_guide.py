@@ -46,6 +46,10 @@ class RateGuide(Channel):
     name: ClassVar[str] = "rate-guide"
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
+        if target.shape.is_given:
+            settings = f"{setting('crop')}, {setting('scale')} and {setting('fps')}"
+            cure = f"leave {settings} out, or use {setting('roi_channel', 'prefilter')}"
+            return UsageError(f"{target.encoder}: rate-guide measures the rates on the source's own pictures", cure=cure)
         if target.bitrate is not None:
             cure = f"use {setting('crf')}, or {setting('roi_channel', 'prefilter')}"
             return UsageError(f"{target.encoder}: rate-guide supports constant quality only, no bit rate", cure=cure)

@@ -36,4 +36,5 @@ LIBAOM = EncoderSpec(
     passes="ffmpeg",
     # No limit of the peak rate: in its modes of a bit rate and of a constrained quality it exceeds -maxrate several times over.
     suffixes=AV1_SUFFIXES,
+    grid_arguments=("-g", "{n}", "-keyint_min", "{n}"),
 )

@@ -40,4 +40,5 @@ LIBSVTAV1 = EncoderSpec(
     # Its limit of the rate (mbr) is for constant quality only.
     peak=PeakLimit(has_buffer=False, with_bitrate=False, most=100_000_000),
     suffixes=AV1_SUFFIXES,
+    grid_params={"keyint": "{n}", "irefresh-type": "2", "scd": "0"},
 )

@@ -21,5 +21,6 @@ LIBVPX_VP9 = EncoderSpec(
     preset_default="5",
     fastest_preset="8",
     suffixes=(".mp4", ".mkv", ".webm", ".ivf"),
+    grid_arguments=("-g", "{n}", "-keyint_min", "{n}"),
     arguments=("-deadline", "realtime", "-aq-mode", "0", "-lag-in-frames", "0", "-row-mt", "1"),
 )

@@ -79,5 +79,6 @@ LIBX264 = EncoderSpec(
     peak=PeakLimit(is_exact=True, start_param="vbv-init"),
     # x264 itself uses regions in interlaced coding too; ffmpeg's wrapper drops them (libavcodec/libx264.c, "not supported").
     field_params={TOP_FIRST: {"tff": "1"}, BOTTOM_FIRST: {"bff": "1"}},
+    grid_params={"keyint": "{n}", "min-keyint": "{n}", "scenecut": "0", "open-gop": "0"},
     drops_regions_of_fields=True,
 )

@@ -58,5 +58,6 @@ LIBX265 = EncoderSpec(
     # QuickTime and Safari play HEVC only under this tag.
     codec_tags={".mp4": "hvc1", ".mov": "hvc1"},
     passes="params",
+    grid_params={"keyint": "{n}", "min-keyint": "{n}", "scenecut": "0", "open-gop": "0"},
     peak=PeakLimit(is_exact=True, start_param="vbv-init"),
 )

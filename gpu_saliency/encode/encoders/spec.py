@@ -117,12 +117,29 @@ class EncoderSpec:
     """Its own parameters for the second run, after a run that lost frames."""
     field_params: Mapping[str, Params] = field(default_factory=dict)
     """By field order (see `Fields`), its own parameters that code an interlaced clip as such; empty: it codes whole frames only."""
+    grid_params: Mapping[str, str] = field(default_factory=dict)
+    """Its own parameters for key frames at every Nth frame in closed groups; ``{n}`` stands for the number of frames."""
+    grid_arguments: tuple[str, ...] = ()
+    """ffmpeg's arguments for that, where it has no parameters of its own."""
     drops_regions_of_fields: bool = False
     """Whether ffmpeg's wrapper drops the regions of frames that are flagged as interlaced."""
     peak: PeakLimit | None = None
     """How it limits its peak rate; ``None`` if it cannot, or if that is not known."""
     side_multiple: int = 1
     """Width and height must be multiples of this, in pixels."""
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether it is known how to ask it for key frames at every Nth frame."""
+        return bool(self.grid_params or self.grid_arguments)
+
+    def key_frame_params(self, keyint: int) -> Params:
+        """Its own parameters for a key frame at every ``keyint`` frames."""
+        return {key: value.format(n=keyint) for key, value in self.grid_params.items()}
+
+    def key_frame_arguments(self, keyint: int) -> list[str]:
+        """ffmpeg's arguments for that."""
+        return [word.format(n=keyint) for word in self.grid_arguments]
 
     def shifted_quality(self, base: float | None, shift: float, *, fine: bool = False) -> float | None:
         """Add ``shift`` to ``base``, limit the sum to the encoder's scale and round it to its steps; ``None`` stays ``None``.

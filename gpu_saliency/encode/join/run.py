@@ -14,11 +14,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.audio.stream
 import av.container
 import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_saliency.encode.audio import AudioCoding
+from gpu_saliency.encode.join.audio_coder import AudioCoder
 from gpu_saliency.encode.join.part_files import decode_order, open_part, video_packets
 from gpu_saliency.encode.join.stamps import MICROSECOND, Stamps, last_duration, rescale, start_time
 from gpu_saliency.encode.join.streams import add_video, chapters_of, copied_packets, filtered, start_codes
@@ -48,6 +51,9 @@ def join_parts(
     frame_pts: NDArray[np.int64] | None,
     time_base: Fraction,
     streams: Sequence[int],
+    picture: Clip | None = None,
+    rate: Fraction | None = None,
+    coding: AudioCoding | None = None,
     codec_tag: str | None = None,
     field_order: int | None = None,
 ) -> list[str]:
@@ -58,9 +64,10 @@ def join_parts(
     the number of frames of all parts; the stamp after the last frame gives that frame's duration. ``None`` numbers the frames from
     0 at ``clip.frame_rate``. As with ffmpeg, the earliest stream of the source begins at 0, and the others keep their distance from
     it; a clip with a start begins with its first frame. ``streams`` are the numbers of the source's streams that are copied, up to
-    ``clip.duration``. ``codec_tag`` (``hvc1``) is
-    used for .mp4 and .mov and ignored in other containers. ``field_order`` (a number of AVFieldOrder) goes to containers that store
-    one; ``None`` keeps the parts'.
+    ``clip.duration``; ``coding`` encodes the audio among them. ``picture`` is the clip as the encoder got it, if its shape differs;
+    with ``rate`` the frames follow at that rate from the time of the source's first one, and ``frame_pts`` may have any number.
+    ``codec_tag`` (``hvc1``) is used for .mp4 and .mov and ignored in other containers. ``field_order`` (a number of AVFieldOrder)
+    goes to containers that store one; ``None`` keeps the parts'.
 
     Returns a text for each loss: packets of copied streams that the muxer refused, because they are damaged.
 
@@ -72,7 +79,7 @@ def join_parts(
     if not parts or len(parts) != len(part_frames):
         raise ValueError(f"{len(parts)} parts, {len(part_frames)} numbers of frames")
     order = decode_order(parts, part_frames)
-    if frame_pts is not None and (len(frame_pts) < len(order) or (np.diff(frame_pts) <= 0).any()):
+    if frame_pts is not None and rate is None and (len(frame_pts) < len(order) or (np.diff(frame_pts) <= 0).any()):
         raise ValueError(f"{len(frame_pts)} time stamps for {len(order)} frames, or they do not rise")
     with open_clip(clip) as source, _writing(output):
         video = video_stream_of(source, clip.stream)
@@ -86,7 +93,10 @@ def join_parts(
         elif frame_pts is not None and len(frame_pts):
             # Where a demuxer found its start in a later packet, MP4 would hide the frames before it.
             start = min(start, rescale(int(frame_pts[0]), time_base, MICROSECOND))
-        if frame_pts is None:
+        if rate is not None:
+            begin = Fraction(0) if frame_pts is None else int(frame_pts[0]) * time_base - start * MICROSECOND
+            stamps = Stamps.at_rate(order, begin, rate)
+        elif frame_pts is None:
             stamps = Stamps.of(order, np.arange(len(order), dtype=np.int64), 1 / clip.frame_rate, 1)
         else:
             shifted = np.asarray(frame_pts, np.int64) - rescale(start, MICROSECOND, time_base)
@@ -94,28 +104,35 @@ def join_parts(
         target = av.open(f"file:{output}", "w", container_options=_MUXER_OPTIONS)
         try:
             with open_part(parts[0]) as first:
-                picture = add_video(target, first.streams.video[0], parts[0], clip, stamps.time_base, codec_tag, field_order)
-            describe(picture, video, without=("encoder", "rotate"))
+                shown = clip if picture is None else picture
+                video_out = add_video(target, first.streams.video[0], parts[0], shown, stamps.time_base, codec_tag, field_order)
+            describe(video_out, video, without=("encoder", "rotate"))
             copies: dict[int, av.stream.Stream] = {}
+            coders: dict[int, AudioCoder] = {}
             for other in others:
+                if coding is not None and isinstance(other, av.audio.stream.AudioStream):
+                    coders[other.index] = AudioCoder(coding, target, other)
+                    describe(coders[other.index].stream, other, without=("encoder",))
+                    continue
                 copy = add_copy(target, other, cover_data(clip, other.index))
                 if copy is not None and other.type != "attachment":
                     copies[other.index] = copy
             target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in _NOT_COPIED})
             target.set_chapters(chapters_of(source, start, clip.length))
-            coded = start_codes(target, picture)
-            pictures = video_packets(parts, order, stamps, picture)
-            copied = [pictures if coded is None else filtered(pictures, coded, picture)]
+            coded = start_codes(target, video_out)
+            pictures = video_packets(parts, order, stamps, video_out)
+            copied = [pictures if coded is None else filtered(pictures, coded, video_out)]
             losses: list[str] = []
-            if copies:
-                copied.append(copied_packets(source, copies, start, clip, losses))
-            refused = _write(target, heapq.merge(*copied, key=_decode_seconds), picture.index)
+            if copies or coders:
+                copied.append(copied_packets(source, copies, start, clip, losses, coders))
+            refused = _write(target, heapq.merge(*copied, key=_decode_seconds), video_out.index)
         except BaseException:
             with suppress(Exception):  # an error from closing a broken file would hide its cause
                 target.close()
             raise
         target.close()
         kinds = {copy.index: source.streams[index] for index, copy in copies.items()}
+        kinds |= {coder.stream.index: source.streams[index] for index, coder in coders.items()}
         return losses + [_lost_packets(clip, kinds[index], *counts) for index, counts in sorted(refused.items())]
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 MICROSECOND = Fraction(1, av.time_base)
 # AVFMT_TS_DISCONT of libavformat; PyAV's stubs give its own name for it no usable type.
 _STAMPS_MAY_JUMP = 0x0200
+_TICKS = 90000
+"""Least ticks per second of the time base of frames at a constant rate, as in MPEG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ class Stamps:
         delay = int((np.arange(count) - order).max())
         lead = pts[0] - gaps[0] * np.arange(delay, 0, -1)
         return cls(time_base, pts, gaps, np.concatenate([lead, pts])[:count])
+
+    @classmethod
+    def at_rate(cls, order: NDArray[np.int64], first: Fraction, rate: Fraction) -> Stamps:
+        """The stamps of frames that follow each other at ``rate`` from ``first`` seconds on; ``order`` as in `of`.
+
+        The time base divides the distance of two frames, so that it is the same everywhere.
+        """
+        finer = -(-_TICKS // rate.numerator)
+        unit, step = Fraction(1, rate.numerator * finer), rate.denominator * finer
+        return cls.of(order, round(first / unit) + np.arange(len(order), dtype=np.int64) * step, unit, step)
 
 
 def last_duration(video: av.video.stream.VideoStream, frame_pts: NDArray[np.int64], time_base: Fraction) -> int | None:

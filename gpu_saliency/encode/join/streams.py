@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import av.video.stream
 from av.bitstream import BitStreamFilterContext
 
 from gpu_saliency.encode.join.audio_check import AudioCheck
+from gpu_saliency.encode.join.audio_coder import AudioCoder
 from gpu_saliency.encode.join.stamps import MICROSECOND, rescale
 from gpu_saliency.encode.streams import is_cover, is_damaged
 from gpu_saliency.source.clip import Clip, libav_reason
@@ -92,22 +93,28 @@ def chapters_of(source: av.container.InputContainer, start: int, duration: float
 
 
 def copied_packets(
-    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: int, clip: Clip, losses: list[str]
+    source: av.container.InputContainer,
+    copies: dict[int, av.stream.Stream],
+    start: int,
+    clip: Clip,
+    losses: list[str],
+    coders: Mapping[int, AudioCoder],
 ) -> Iterator[av.Packet[av.stream.Stream]]:
     """Yield the packets of the source's streams that are copied, moved ``start`` microseconds earlier.
 
-    ``copies`` maps the index of each source stream to the output's stream. As with ffmpeg's option -t, a stream ends before the
-    first packet of which the dts reaches ``clip.length``. A clip with a start leaves out what begins before its first frame; a
-    subtitle that is still shown then begins with it. Where the clock of the source restarts, the stamps go on. Damaged
-    packets are passed over; ``losses`` gets a text for these, for packets of audio that are copied and cannot be decoded, and where
-    the source cannot be read further.
+    ``copies`` has the output's stream by the index of the source's; packets of the streams in ``coders`` are encoded, by the same
+    rules. As with ffmpeg's option -t, a stream ends before the first packet of which the dts reaches ``clip.length``. A clip with a
+    start leaves out what begins before its first frame; a subtitle that is still shown then begins with it. Where the clock of the
+    source restarts, the stamps go on. Damaged packets are passed over; ``losses`` gets a text for these, for packets of audio that
+    are copied and cannot be decoded, and where the source cannot be read further.
     """
     clock = RestartClock() if may_jump(source) else None
-    read = [s for s in source.streams if s.index in copies or (clock is not None and s.type in ("audio", "video"))]
+    wanted = {*copies, *coders}
+    read = [s for s in source.streams if s.index in wanted or (clock is not None and s.type in ("audio", "video"))]
     damaged: Counter[int] = Counter()
     audio = AudioCheck(from_start=clip.span is None)
     following: dict[int, int] = {}
-    running = set(copies)
+    running = set(wanted)
     try:
         for packet in source.demux(read):
             index = packet.stream.index
@@ -138,8 +145,13 @@ def copied_packets(
                     continue
                 if packet.stream.type == "subtitle" and packet.duration:
                     packet.duration = min(packet.duration, rescale(rest, MICROSECOND, packet.time_base))
-            audio.see(packet)
+            coder = coders.get(index)
+            if coder is None:
+                audio.see(packet)
             packet.pts, packet.dts = packet.pts - offset if packet.pts is not None else dts, dts
+            if coder is not None:
+                yield from coder.coded(packet)
+                continue
             packet.stream = copies[index]
             yield packet
     except IndexError:  # PyAV 18 at the end of the file, where garbage looked like a further stream
@@ -150,3 +162,6 @@ def copied_packets(
         losses.append(f"the source's audio and other streams end at {reached:.1f} s: {libav_reason(error)}")
     losses += [f"{count} damaged packets of the source's stream {index} were left out" for index, count in sorted(damaged.items())]
     losses += audio.losses()
+    for coder in coders.values():
+        yield from coder.rest()
+        losses += coder.losses()
