@@ -20,7 +20,7 @@ from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import format_params, parse_params
-from gpu_saliency.errors import SidecarError, SourceError, SourceMissingError, UsageError, setting
+from gpu_saliency.errors import OutputError, SidecarError, SourceError, SourceMissingError, UsageError, setting
 from gpu_saliency.files import check_output
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, RoiPolicy
 from gpu_saliency.progress import Observer
@@ -32,6 +32,8 @@ from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.source.raw import RAW_SUFFIXES
 
 StrPath = str | os.PathLike[str]
+
+_OTHER_PICTURES = frozenset({".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".pdf", ".svg"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,9 @@ def inspect_encode(
         raise SourceMissingError(f"{file}: no such file", cure="give the path of an encode")
     drawn = None if picture is None else Path(picture)
     if drawn is not None:
-        if drawn.suffix.lower() != ".png":
-            raise UsageError("the picture is a PNG", setting="picture", value=drawn, cure=f"give {drawn.stem}.png")
         check_output(drawn, file, overwrite=overwrite, name="picture")
+        if drawn.suffix.lower() in _OTHER_PICTURES:
+            raise OutputError(f"{drawn}: the picture is a PNG", cure=f"give {drawn.stem}.png")
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
         raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
