@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,10 @@ from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.in_out import SourceFile
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SourceOptions, StrictSource, overwrite_option
-from gpu_saliency.cli.rungs import rungs_of
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
-from gpu_saliency.ladder import LadderRequest, LadderResult, encode_ladder
+
+if TYPE_CHECKING:
+    from gpu_saliency.ladder import LadderResult
 
 
 @with_groups
@@ -50,6 +51,9 @@ def ladder(
     report: RunOptions,
 ) -> None:
     """Encode several sizes of the clip from one analysis, with key frames at the same times."""
+    from gpu_saliency.cli.rungs import rungs_of
+    from gpu_saliency.ladder import LadderRequest, encode_ladder
+
     src = files.path()
     request = LadderRequest(
         clip=source.probe(src),

@@ -20,7 +20,7 @@ from gpu_saliency.errors import UsageError, setting
 PACKAGE = Path(gpu_saliency.__file__).parent
 LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts)
 EXEMPT = {
-    "encode/channels/svtav1_map.py": {"--crf", "--preset"},  # of SvtAv1EncApp
+    "encode/channels/svtav1_map.py": {"--crf", "--preset", "--progress"},  # of SvtAv1EncApp
     "errors.py": {"--crf", "--overwrite"},  # examples of both spellings
     "results.py": {"--dry-run"},  # says which command prints the object
 }
