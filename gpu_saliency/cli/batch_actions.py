@@ -8,6 +8,7 @@ from gpu_saliency.batch.place import Place
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import BAD, STATES, Job
 from gpu_saliency.cli.options import RunOptions
+from gpu_saliency.cli.show_encode import counted
 from gpu_saliency.cli.rows import format_rows
 from gpu_saliency.errors import UsageError, setting
 
@@ -46,7 +47,7 @@ def retry_jobs(place: Place, words: Sequence[str], report: RunOptions) -> None:
     """Queue jobs again that failed, or the named ones that failed or were cancelled."""
     with Queue(place.queue, create=False) as queue:
         chosen = queue.retry(_matched(queue, words))
-    text = f"{len(chosen)} jobs are queued again; a run that goes on takes them, else run the same command again"
+    text = f"{counted(len(chosen), 'job')} queued again; a run that goes on takes them, else run the same command again"
     report.show({"queue": str(place.queue), "jobs": chosen}, text)
 
 
@@ -56,7 +57,7 @@ def cancel_jobs(place: Place, words: Sequence[str], report: RunOptions, *, every
         raise UsageError("cancel needs jobs", cure=f"give numbers or files, or {setting('all', True)}")
     with Queue(place.queue, create=False) as queue:
         chosen = queue.cancel(_matched(queue, words))
-    report.show({"queue": str(place.queue), "jobs": chosen}, f"{len(chosen)} jobs are cancelled")
+    report.show({"queue": str(place.queue), "jobs": chosen}, f"{counted(len(chosen), 'job')} cancelled")
 
 
 def _matched(queue: Queue, words: Sequence[str]) -> list[int]:
