@@ -8,8 +8,8 @@ from gpu_saliency.batch.place import Place
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import BAD, STATES, Job
 from gpu_saliency.cli.options import RunOptions
-from gpu_saliency.cli.show_encode import counted
 from gpu_saliency.cli.rows import format_rows
+from gpu_saliency.cli.show_encode import counted
 from gpu_saliency.errors import UsageError, setting
 
 _SHOWN = 20
