@@ -31,7 +31,8 @@ def job(tmp_path: Path) -> Job:
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_what_is_shown(job: Job, is_terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_shown(job: Job, is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CliReporter, "current", None)  # of this run; it is the last one made
     shown, results = io.StringIO(), io.BytesIO()
     console = Console(file=shown, force_terminal=is_terminal, width=150, color_system=None)
     counts = {"done": 3, "failed": 1, "queued": 7, "running": 1}
