@@ -17,6 +17,7 @@ from gpu_saliency.source.structure.frames import apng_fault, flv_fault, gif_faul
 from gpu_saliency.source.structure.mxf import mxf_fault
 from gpu_saliency.source.structure.nut import nut_fault
 from gpu_saliency.source.structure.ogg import ogg_fault
+from gpu_saliency.source.structure.program import program_fault
 
 _WALKS: dict[str, Callable[[File], str | None]] = {
     "mov,mp4,m4a,3gp,3g2,mj2": mp4_fault,
@@ -29,6 +30,7 @@ _WALKS: dict[str, Callable[[File], str | None]] = {
     "h264": h264_fault,
     "hevc": hevc_fault,
     "ivf": ivf_fault,
+    "mpeg": program_fault,
     "mpegts": transport_fault,
     "mpegvideo": mpeg_fault,
     "mxf": mxf_fault,
