@@ -153,6 +153,7 @@ def test_messages_go_to_the_logger(clip: Path, tmp_path: Path, caplog: pytest.Lo
     caplog.set_level(logging.DEBUG, "gpu_saliency")
     observer = Observer()
     encode_clip(EncodeRequest(probe_clip(clip), tmp_path / "roi.mp4", prove="none", equal_size=False), observer)
+    observer.say("said")
     observer.warn("srt://host?passphrase=secret")
     levels = {record.levelname for record in caplog.records}
     assert {"DEBUG", "INFO", "WARNING"} <= levels

@@ -102,7 +102,7 @@ def _command(target: EncodeTarget, quality: float | None) -> list[str]:
     command += [] if target.threads is None or "lp" in target.params else ["--lp", str(target.threads)]
     return [
         *command,
-        *_color_arguments(target.clip.color),
+        *_color_arguments(target.color),
         *hdr_arguments(static_hdr(target.clip)),
         *_param_arguments(target.params),
     ]
