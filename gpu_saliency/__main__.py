@@ -1,5 +1,6 @@
 """Starts the program: handles signals before the other imports, which take most of a second, then runs the command line."""
 
+import errno
 import os
 import signal
 
@@ -22,14 +23,19 @@ def _open_missing() -> None:
 def main() -> None:
     """Run ``gpu-saliency`` and exit."""
     _open_missing()
-    from gpu_saliency.process import signals
+    try:
+        from gpu_saliency.process import signals
 
-    signals.install()
-    from gpu_saliency.process import streams
+        signals.install()
+        from gpu_saliency.process import streams
 
-    streams.replace_missing()
-    from gpu_saliency.cli import main as run
-
+        streams.replace_missing()
+        from gpu_saliency.cli import main as run
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        os.write(2, b"ERROR: not enough open files: a limit of this process or machine is reached (raise it (ulimit -n))\n")
+        os._exit(69)
     run()
 
 

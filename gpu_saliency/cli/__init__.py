@@ -184,10 +184,14 @@ def _lacking(error: BaseException) -> ToolMissingError | None:
 
 
 def _fail(error: GpuSaliencyError) -> int:
-    from gpu_saliency.cli.reporter import CliReporter
-
     signals.finishing()
-    reporter = CliReporter.current or CliReporter()
+    try:
+        from gpu_saliency.cli.reporter import CliReporter
+
+        reporter = CliReporter.current or CliReporter()
+    except (OSError, MemoryError):  # the limit that is reached leaves nothing to load the reporter with
+        sys.stderr.write(f"ERROR: {printable(hide_secrets(error.line(spell_flag)))}\n")
+        return error.exit_code
     if "--json" in sys.argv:
         try:
             indent = None if sys.argv[1:2] == ["batch"] else 2  # one line for each object there
