@@ -108,8 +108,7 @@ def run_bench(clips: Sequence[Clip], settings: AnalysisSettings, task: BenchTask
                     cold_first_map=cold,
                 )
                 rows.append(row)
-        if clip.span is None and not clip.duration:
-            warn_of_shortfall(clip, shortfall_of_packets(clip, rows[-1].frames), reporter)
+        warn_of_shortfall(clip, shortfall_of_packets(clip, rows[-1].frames), reporter)
     if sizes:
         shapes = [(batch_size, size) for batch_size in task.batches for size in sizes]
         with reporter.stage("measuring inference alone") as advance:

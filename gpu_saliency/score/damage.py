@@ -32,15 +32,13 @@ class PairLog:
 def warn_of_damage(pair: Pair, frames: int, logs: PairLog, observer: Observer, *, limited: bool) -> None:
     """Warn if a file of ``pair``, of which ``frames`` were compared, is not complete, or else of the errors in ``logs``.
 
-    ``limited`` is whether the user limited the frames: the rest of the files then does not matter. Nor does it in a reference that
-    is compared over a part of it.
+    ``limited`` is whether the user limited the frames: the rest of the files then does not matter.
     """
     is_warned = False
     for clip in () if limited else dict.fromkeys((pair.reference, pair.distorted)):
-        if clip.span is None and not clip.duration:
-            shortfall = shortfall_of_packets(clip, frames)
-            warn_of_shortfall(clip, shortfall, observer)
-            is_warned |= shortfall is not None
+        shortfall = shortfall_of_packets(clip, frames)
+        warn_of_shortfall(clip, shortfall, observer)
+        is_warned |= shortfall is not None
     warning = logs.warning()
     if warning is not None and not is_warned:
         observer.warn(warning)

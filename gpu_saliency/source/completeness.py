@@ -13,14 +13,16 @@ from gpu_saliency.source.shortfall import Shortfall, find_shortfall
 def shortfall_of_packets(clip: Clip, frames: int) -> Shortfall | None:
     """Why the file of ``clip``, of which ``frames`` were decoded, is incomplete; ``None`` if its packets do not show that.
 
-    Reads the file to its end. Damage inside a packet is only noticed by a decoder. A raw video declares nothing.
+    Reads the file to its end. Damage inside a packet is only noticed by a decoder. A raw video declares nothing, and where ``clip``
+    is a part of its file, what the rest lacks does not matter.
     """
-    if clip.is_raw:
+    if clip.is_raw or clip.span is not None or clip.duration:
         return None
     damage = Damage()
     with open_clip(clip) as container:
-        reader = PacketReader(container, video_stream_of(container, clip.stream), damage, numbered=True)
-        unit = float(video_stream_of(container, clip.stream).time_base or 0)
+        video = video_stream_of(container, clip.stream)
+        reader = PacketReader(container, video, damage, numbered=True)
+        unit = float(video.time_base or 0)
         stamps = sorted({packet.pts for packet in reader.read() if packet.pts is not None})
         extent = reader.extent()
     return find_shortfall(clip, frames, extent, damage, np.array(stamps) * unit if stamps else None)
