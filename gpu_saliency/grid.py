@@ -27,10 +27,18 @@ def overlap_weights(source: int, length: int, block_size: int) -> NDArray[np.flo
     cell_edges = np.linspace(0, length, source + 1)
     starts = np.arange(blocks) * block_size
     ends = np.minimum(starts + block_size, length)
+    return overlap_shares(starts, ends, cell_edges)
+
+
+def overlap_shares(starts: NDArray[np.number], ends: NDArray[np.number], cell_edges: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The fraction of each interval from ``starts`` to ``ends`` ``[blocks]`` that each cell covers: ``[blocks, cells]``.
+
+    ``cell_edges`` ``[cells + 1]`` rise. Rows sum to 1.
+    """
     overlap = np.minimum(ends[:, None], cell_edges[None, 1:]) - np.maximum(starts[:, None], cell_edges[None, :-1])
     overlap = np.clip(overlap, 0, None)
-    weights: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
-    return weights
+    shares: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
+    return shares
 
 
 def block_mean(maps: NDArray[np.floating], width: int, height: int, block_size: int = BLOCK_SIZE) -> NDArray[np.float32]:

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.errors import EncodeError
-from gpu_saliency.source.formats import open_file
+from gpu_saliency.encode.packet_sizes import packet_sizes
 
 USUAL_FULLNESS = 0.9
 """Share of the buffer that is full when the first frame is decoded, in x264 and x265 by default (``vbv-init``)."""
@@ -142,11 +140,4 @@ def peak_rate(bits: Sequence[int], seconds: Sequence[float]) -> float:
 
 def packet_bits(path: Path) -> list[int]:
     """The bits of each video packet of a part's file, in decode order. Raises `EncodeError` for a file without one."""
-    try:
-        with open_file(path) as container:
-            bits = [8 * packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise EncodeError(f"ffmpeg wrote a part that cannot be read: {error}", cure="check the settings of the encoder") from error
-    if not bits:
-        raise EncodeError("ffmpeg wrote a part without a frame", cure="check the settings of the encoder")
-    return bits
+    return [8 * size for size in packet_sizes(path)]

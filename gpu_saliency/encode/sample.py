@@ -18,17 +18,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import av
 import numpy as np
 
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.packet_sizes import packet_sizes
 from gpu_saliency.encode.parts import Part
 from gpu_saliency.encode.run import encode_part
 from gpu_saliency.encode.workers import OnFrame, Task, Workers
-from gpu_saliency.errors import EncodeError
 from gpu_saliency.plan.policy import DEFAULT_OFFSET
 from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.source.formats import open_file
 from gpu_saliency.source.seek import key_frame_before
 
 OnProgress = Callable[[int, int | None], None]
@@ -250,17 +248,3 @@ def proven_frames(plain: Path, plan: RoiPlan) -> int:
     Those without enough following frames in ``plain`` are left out: encoders choose a frame's quality by the frames that follow.
     """
     return plan.frame_count if len(packet_sizes(plain)) >= plan.frame_count else PROVEN_FRAMES
-
-
-def packet_sizes(path: Path) -> list[int]:
-    """The size in bytes of each video packet of a part's file, in decode order. Raises `EncodeError` for a file without one."""
-    try:
-        with open_file(path) as container:
-            sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise EncodeError(
-            f"ffmpeg wrote a sample that cannot be read: {error}", cure="check the settings of the encoder"
-        ) from error
-    if not sizes:
-        raise EncodeError("ffmpeg wrote a sample without a frame", cure="check the settings of the encoder")
-    return sizes

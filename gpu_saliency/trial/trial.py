@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.encode.packet_sizes import packet_sizes
 from gpu_saliency.encode.run import encode_part
-from gpu_saliency.encode.sample import KEY_FRAME_DISTANCE, packet_sizes
+from gpu_saliency.encode.sample import KEY_FRAME_DISTANCE
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer

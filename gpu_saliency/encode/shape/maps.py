@@ -25,7 +25,7 @@ from gpu_saliency.analysis.track import (
 )
 from gpu_saliency.encode.shape.retimed import Retimed
 from gpu_saliency.encode.shape.shape import Shape
-from gpu_saliency.grid import BLOCK_SIZE
+from gpu_saliency.grid import BLOCK_SIZE, overlap_shares
 from gpu_saliency.source.clip import Clip
 
 _AT_ONCE = 64
@@ -55,10 +55,7 @@ def shown_weights(source: int, start: int, length: int, shown: int) -> NDArray[n
     edges = np.minimum(np.arange(cells + 1) * BLOCK_SIZE, source).astype(np.float64)
     low = start + np.arange(blocks) * BLOCK_SIZE * length / shown
     high = start + np.minimum((np.arange(blocks) + 1) * BLOCK_SIZE, shown) * length / shown
-    overlap = np.minimum(high[:, None], edges[None, 1:]) - np.maximum(low[:, None], edges[None, :-1])
-    overlap = np.clip(overlap, 0, None)
-    weights: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
-    return weights
+    return overlap_shares(low, high, edges)
 
 
 def _moved(track: SaliencyTrack, clip: Clip, shape: Shape, shaped: Clip) -> SaliencyTrack:
