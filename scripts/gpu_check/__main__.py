@@ -26,8 +26,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.verb == "prepare":
         # Imported here: the machine with the GPU has none of what it needs.
-        from gpu_check.prepare import prepare
-
+        try:
+            from gpu_check.prepare import prepare
+        except ModuleNotFoundError as error:
+            parser.error(
+                f"prepare needs {error.name} (pip install -e '.[cpu,gpu-check]', and PYTHON=.venv/bin/python if that is a .venv)"
+            )
         prepare(options.folder, options.limit_mib, options.arch, options.python)
         return
     from gpu_check.run import run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpu_saliency.source.structure.file import File, cut_inside
+from gpu_saliency.source.structure.mp4_tables import tables_fault
 
 _BOXES = frozenset(
     b"ftyp moov mdat moof mfra free skip wide sidx uuid meta styp pnot udta emsg prft ssix meco pdin bloc imda".split()
@@ -13,21 +14,24 @@ _UNKNOWN_SIZE = 0xFFFFF000
 
 
 def mp4_fault(file: File) -> str | None:
-    """Walk the boxes of the top level. Bytes after the last known box are ignored: cameras and tools append their own data."""
-    place = 0
+    """Walk the boxes of the top level, and the tables in those that describe samples.
+
+    Bytes after the last known box are ignored: cameras and tools append their own data.
+    """
+    place, tables = 0, None
     while place + 8 <= file.size:
         head = file.at(place, 16)
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        if kind not in _BOXES:
-            return None
-        if size == 0:
-            return None  # it extends to the end of the file
+        if kind not in _BOXES or size == 0:  # a box of size 0 extends to the end of the file
+            return tables
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
         if place + size > file.size:
             return cut_inside(f"the box {kind.decode()}", place)
+        if kind in (b"moov", b"moof") and tables is None:
+            tables = tables_fault(file, place, place + size)
         place += max(size, 8)
-    return None
+    return tables
 
 
 def riff_fault(file: File) -> str | None:
