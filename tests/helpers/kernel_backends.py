@@ -17,8 +17,8 @@ from gpu_saliency.analysis.cuda.kernels.launch import address_of
 from gpu_saliency.analysis.cuda.kernels.text import kernel_arguments, module_source
 
 SHIM = Path(__file__).parent / "kernel_shim"
-# No contraction, so that g++ rounds as the CUDA compilers do.
-GXX = ("g++", "-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
+# No contraction, so that g++ rounds as the CUDA compilers do. Two builds in one process share no variable.
+GXX = ("g++", "-std=c++20", "-O1", "-ffp-contract=off", "-fno-gnu-unique", "-shared", "-fPIC", "-pthread")
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsanitize=undefined")
 Array = NDArray[Any]
 

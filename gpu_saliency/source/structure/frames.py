@@ -26,9 +26,10 @@ def flv_fault(file: File) -> str | None:
 
 
 def gif_fault(file: File) -> str | None:
-    """Walk all blocks to the trailer (GIF89a specification, appendix B)."""
+    """Walk all blocks to the trailer; no picture may reach beyond the screen that the file declares (GIF89a specification)."""
     head = file.at(0, 13)
     place = 13 + _table(head[10])
+    screen = [int.from_bytes(head[at : at + 2], "little") for at in (6, 8)]
     while place < file.size:
         kind = file.at(place, 1)
         if kind == b";":
@@ -36,7 +37,11 @@ def gif_fault(file: File) -> str | None:
         if kind == b"!":
             data = place + 2
         elif kind == b",":
-            data = place + 11 + _table(file.at(place + 9, 1)[0] if place + 9 < file.size else 0)
+            picture = file.at(place + 1, 9)
+            left, top, width, height = (int.from_bytes(picture[at : at + 2], "little") for at in range(0, 8, 2))
+            if left + width > screen[0] or top + height > screen[1]:
+                return f"the picture at byte {place} reaches beyond the {screen[0]}x{screen[1]} that the file declares"
+            data = place + 11 + _table(picture[8] if len(picture) == 9 else 0)
         else:
             return f"the file is damaged at byte {place}"
         begin = place

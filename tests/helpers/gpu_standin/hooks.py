@@ -8,13 +8,24 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
+from gpu_standin.any_clip import patch_index
 from gpu_standin.cudart import patch_cudart
 from gpu_standin.providers import patch_onnxruntime
+
+
+def _patch_libraries(module: ModuleType) -> None:
+    """The library of the CUDA provider is not there, and not needed: `providers.py` puts another in its place."""
+    libraries: Any = module
+    libraries.library_error = lambda _runtime, _provider: None
+
 
 _PATCHES: dict[str, Callable[[ModuleType], None]] = {
     "cupy_backends.cuda.api.runtime": patch_cudart,
     "onnxruntime": patch_onnxruntime,
+    "gpu_saliency.analysis.cuda.libraries": _patch_libraries,
+    "gpu_saliency.analysis.cuda.decode.index": patch_index,
 }
 
 

@@ -371,7 +371,7 @@ void load_shim() {
         return;
     }
     const char* path = getenv("GPU_STANDIN_KERNELS");
-    void* library = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    void* library = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         fprintf(stderr, "stand-in driver: no kernels at GPU_STANDIN_KERNELS: %s\n", path ? dlerror() : "not set");
         abort();

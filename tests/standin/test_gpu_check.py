@@ -1,0 +1,52 @@
+"""scripts/gpu-check run, whole, on the stand-in driver: every check runs and ends by itself, and the table tells the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from gpu_check.checks import first_checks, main_checks
+from gpu_check.clips import CLIPS, make_clip
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"1920x1080": "320x180", "640x360": "160x90"}
+"""The clips keep their names, by which the checks choose them. The pictures of a repeated one take 90 kB a frame."""
+MINUTES = 20
+UNABLE = {"memory, 1 decoder", "memory, 4 decoders"}
+"""Checks of the size of real memory, which the driver does not imitate: their outcome means nothing here."""
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packs")
+    (folder / "pack-1").mkdir()
+    for clip in CLIPS:
+        make_clip(folder / "pack-1", replace(clip, size=SIZES[clip.size]))
+    return folder
+
+
+@pytest.mark.slow
+def test_every_check_runs(packs: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    command = [str(ROOT / "scripts" / "gpu-check"), "run", str(packs), "--minutes", str(MINUTES), "--results", str(tmp_path)]
+    environment = os.environ | {"GPU_STANDIN_PICTURES": str(pictures), "PYTHON": sys.executable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60 * MINUTES + 60, check=False)
+    with tarfile.open(tmp_path / "gpu-check.tar.gz") as archive:
+        outcomes = {one["name"]: one for one in json.load(archive.extractfile("gpu-check/outcomes.json"))}  # type: ignore[arg-type]
+        logs = {Path(name).stem for name in archive.getnames()}
+    names = [check.name for check in (*first_checks(tmp_path), *main_checks(sorted((packs / "pack-1").iterdir()), tmp_path, True))]
+    assert list(outcomes) == ["unpacking", *names]
+    states = {name: one["state"] for name, one in outcomes.items() if name not in UNABLE}
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert skipped <= {"sanitizer, memcheck", "sanitizer, racecheck"}, done.stdout
+    assert {state for name, state in states.items() if name not in skipped} == {"passed"}, done.stdout
+    assert all(one["seconds"] > 0 for name, one in outcomes.items() if name not in skipped | {"unpacking"})
+    assert done.returncode == any(one["state"] == "failed" for one in outcomes.values())
+    assert {"imports", "parity", "bench"} <= logs
