@@ -14,6 +14,7 @@ from kernel_backends import Backend, CudaBackend, ShimBackend, build_shim
 from requirements import MISSING, need, required
 
 from gpu_saliency.doctor import make_test_clip
+from gpu_saliency.encode.channels.svtav1_child import refuse_real_time
 
 _CACHE = "GPU_SALIENCY_CACHE_DIR"
 
@@ -23,6 +24,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_configure() -> None:
+    refuse_real_time()  # some tests encode by PyAV's SVT-AV1 in this process
     # For fixtures that several tests share; the user's own cache is never touched.
     os.environ[_CACHE] = tempfile.mkdtemp(prefix="gpu_saliency-tests-")
     os.environ["GPU_SALIENCY_CONFIG"] = ""  # nor is the user's config read

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +14,22 @@ import av
 
 def encode_lavfi(path: Path, graph: str, pix_fmt: str, codec: str, options: Mapping[str, str]) -> Path:
     """Encode the output of a libavfilter ``graph`` to ``path``, a ``.yuv`` as raw video. Raises `av.error.FFmpegError`."""
+    with _same_priority():
+        _encode(path, graph, pix_fmt, codec, options)
+    return path
+
+
+@contextlib.contextmanager
+def _same_priority() -> Iterator[None]:
+    """Give this thread its scheduling back at the end: as root SVT-AV1 4.1 gives its caller real-time priority."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
+def _encode(path: Path, graph: str, pix_fmt: str, codec: str, options: Mapping[str, str]) -> None:
     container_format = "rawvideo" if path.suffix == ".yuv" else None
     with (
         av.open(f"{graph},format={pix_fmt}[out0]", format="lavfi") as source,
@@ -24,4 +42,3 @@ def encode_lavfi(path: Path, graph: str, pix_fmt: str, codec: str, options: Mapp
         for frame in source.decode(video):
             target.mux(encoded.encode(frame))
         target.mux(encoded.encode(None))
-    return path

@@ -122,3 +122,33 @@ def test_settings_are_tried_before_the_analysis(grain_path: Path) -> None:
     with pytest.raises(UsageError, match="no-such-option"):
         try_encoder(job)
     try_encoder(replace(job, params={"tune": "0"}))
+
+
+def test_no_thread_gets_real_time_priority(tmp_path: Path) -> None:
+    """As root the library asks for priority 99, with which an encode would starve the machine."""
+    source = y4m(tmp_path / "a.y4m", "320x180", "yuv420p").read_bytes()
+    command = library_command()
+    assert command is not None
+    with subprocess.Popen([*command, "--preset", "8", "-b", str(tmp_path / "a.ivf")], stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.write(source)
+        child.stdin.flush()  # the library is loaded, and waits for more
+        threads = Path(f"/proc/{child.pid}/task")
+        while len(list(threads.iterdir())) < 3:
+            assert child.poll() is None
+        seen = {os.sched_getscheduler(int(thread.name)) for thread in threads.iterdir()}
+        child.stdin.close()
+    assert child.returncode == 0
+    assert seen == {os.SCHED_OTHER}
+
+
+def test_a_generated_clip_leaves_the_priority_as_it_was(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from gpu_saliency.bench.lavfi import encode_lavfi
+encode_lavfi(Path(sys.argv[1]), "testsrc2=size=64x64:rate=8,trim=end_frame=4", "yuv420p", "libsvtav1", {"preset": "12"})
+print(os.sched_getscheduler(0) == os.SCHED_OTHER)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -16,6 +16,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,10 @@ _OWN = frozenset({"library", "roi-map-file", "b"})
 _ALIGNMENT = 64
 _PIPE_BYTES = 1 << 20
 _ERRORS = {0x80001000: "insufficient resources", 0x80001005: "bad parameter"}
+
+
+_CAP_VERSION, _CAP_SYS_NICE = 0x20080522, 23
+"""_LINUX_CAPABILITY_VERSION_3, and the capability with which a thread may raise its priority (linux/capability.h)."""
 
 
 class Failure(Exception):  # noqa: N818 - the program's own end, with a line for the user
@@ -264,6 +269,18 @@ def _ivf_header(source: Source, packets: int) -> bytes:
     return struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, b"AV01", *numbers)
 
 
+def refuse_real_time() -> None:
+    """Give up the right to raise priorities, for good. As root the library gives its threads, and the one that calls it, real-time
+    priority 99: with it they starve every other process of the machine, and nice has no effect."""
+    libc = ctypes.CDLL(None)
+    header, sets = (ctypes.c_uint32 * 2)(_CAP_VERSION, 0), (ctypes.c_uint32 * 6)()
+    if libc.capget(header, sets) == 0:
+        for place in range(3):  # effective, permitted, inheritable
+            sets[place] &= ~(1 << _CAP_SYS_NICE)
+        libc.capset(header, sets)
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
+
+
 def main() -> None:
     words = sys.argv[1:]
     given = [(name.lstrip("-"), value) for name, value in zip(words[::2], words[1::2], strict=True)]
@@ -275,6 +292,7 @@ def main() -> None:
         else:
             parameters.append((name, value))
     os.environ.setdefault("SVT_LOG", "1")  # errors only
+    refuse_real_time()
     try:
         with open(own["b"], "wb") as output:  # noqa: PTH123 - as above
             encode(own["library"], parameters, own.get("roi-map-file"), output)
