@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import tempfile
@@ -169,7 +170,9 @@ def _read_declarations(
         return
     length = video.duration * video.time_base if video.duration is not None and video.time_base else _tagged(video.metadata)
     if length is not None:
-        found.declared_seconds = float(length)
+        # The tag of a Matroska stream may be that of a longer file, from which it was copied; the file's own duration bounds it.
+        whole = container.duration / 1_000_000 if container.duration and found.format == "matroska,webm" else math.inf
+        found.declared_seconds = min(float(length), whole)
         found.covered_seconds = known[-1] - known[0] + found.frame_seconds if known else 0.0
     elif container.duration is not None and ends:
         # The duration counts from 0 in Matroska and FLV.
