@@ -2,7 +2,7 @@
 
     scripts/gpu-check prepare DIR [--limit-mib 64] [--arch 90] [--python 3.12]
         on a machine with a network: write DIR/pack-1, DIR/pack-2, ...
-    scripts/gpu-check run DIR [--minutes 9] [--results FOLDER]
+    scripts/gpu-check run DIR [--minutes 9] [--results FOLDER] [--patience 1]
         on the machine with the GPU: run all checks, print a table
 
 ``prepare`` needs the extra ``gpu-check``. It downloads the wheels that a machine with CUDA's Python packages (cupy, numpy, rich,

@@ -22,6 +22,7 @@ def main() -> None:
     second = verbs.add_parser("run", help="run all checks")
     second.add_argument("folder", type=Path)
     second.add_argument("--minutes", type=float, default=9, help="time limit for everything, unpacking included")
+    second.add_argument("--patience", type=float, default=1, help="factor for the time limit of each check, for a slow machine")
     second.add_argument("--results", type=Path, help="folder for gpu-check.tar.gz (default: DIR/results)")
     options = parser.parse_args()
     if options.verb == "prepare":
@@ -38,7 +39,8 @@ def main() -> None:
 
     if not options.folder.is_dir():
         parser.error(f"{options.folder}: no such folder (run scripts/gpu-check prepare first)")
-    sys.exit(run(options.folder.resolve(), options.minutes, (options.results or options.folder / "results").resolve()))
+    results = (options.results or options.folder / "results").resolve()
+    sys.exit(run(options.folder.resolve(), options.minutes, results, options.patience))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpu_check.outcomes import file_name
@@ -35,6 +35,10 @@ class Check:
     """Whether it measures time or memory, so that it must run alone."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables added to those of ``run``."""
+
+    def with_patience(self, factor: float) -> Check:
+        """The check with ``factor`` times its time limit."""
+        return replace(self, seconds=factor * self.seconds)
 
 
 def module(name: str, *arguments: object) -> list[str]:

@@ -22,8 +22,11 @@ _CLIPS = (".mp4", ".mkv", ".webm")
 _ARCHIVES = ".tar.xz"
 
 
-def run(folder: Path, minutes: float, results: Path) -> int:
-    """Run all checks on the packs in ``folder`` within ``minutes``; returns the exit status."""
+def run(folder: Path, minutes: float, results: Path, patience: float = 1) -> int:
+    """Run all checks on the packs in ``folder`` within ``minutes``, each within its own limit times ``patience``.
+
+    Returns the exit status.
+    """
     deadline = time.monotonic() + 60 * minutes
     work = folder / "work"
     logs, site = work / "logs", work / "site"
@@ -37,9 +40,9 @@ def run(folder: Path, minutes: float, results: Path) -> int:
         searched = pool.submit(driver_folders)
         clips = _unpack(folder, site, outcomes)
         runner.environment = environment(site, work / "cache", searched.result())
-    runner.run(first_checks(logs), {}, 3)
+    runner.run([one.with_patience(patience) for one in first_checks(logs)], {}, 3)
     missing = missing_parts(logs, bool(clips))
-    checks = main_checks(clips, logs, has_nvdec="libnvcuvid" not in missing)
+    checks = [one.with_patience(patience) for one in main_checks(clips, logs, has_nvdec="libnvcuvid" not in missing)]
     # Most checks are busy on a core or two beside the GPU.
     runner.run(checks, missing, (os.cpu_count() or 1) // 2)
     outcomes.write()

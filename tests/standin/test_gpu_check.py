@@ -15,11 +15,9 @@ from gpu_check.checks import first_checks, main_checks
 from gpu_check.clips import CLIPS, make_clip
 
 ROOT = Path(__file__).parents[2]
-SIZES = {"1920x1080": "320x180", "640x360": "160x90"}
+SIZES = {"1920x1080": "320x180", "640x360": "320x180"}
 """The clips keep their names, by which the checks choose them. The pictures of a repeated one take 90 kB a frame."""
-MINUTES = 20
-UNABLE = {"memory, 1 decoder", "memory, 4 decoders"}
-"""Checks of the size of real memory, which the driver does not imitate: their outcome means nothing here."""
+MINUTES, PATIENCE = 60, 12
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +34,7 @@ def test_every_check_runs(packs: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     command = [str(ROOT / "scripts" / "gpu-check"), "run", str(packs), "--minutes", str(MINUTES), "--results", str(tmp_path)]
+    command += ["--patience", str(PATIENCE)]
     environment = os.environ | {"GPU_STANDIN_PICTURES": str(pictures), "PYTHON": sys.executable}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60 * MINUTES + 60, check=False)
     with tarfile.open(tmp_path / "gpu-check.tar.gz") as archive:
@@ -43,10 +42,10 @@ def test_every_check_runs(packs: Path, tmp_path: Path) -> None:
         logs = {Path(name).stem for name in archive.getnames()}
     names = [check.name for check in (*first_checks(tmp_path), *main_checks(sorted((packs / "pack-1").iterdir()), tmp_path, True))]
     assert list(outcomes) == ["unpacking", *names]
-    states = {name: one["state"] for name, one in outcomes.items() if name not in UNABLE}
+    states = {name: one["state"] for name, one in outcomes.items()}
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped <= {"sanitizer, memcheck", "sanitizer, racecheck"}, done.stdout
     assert {state for name, state in states.items() if name not in skipped} == {"passed"}, done.stdout
     assert all(one["seconds"] > 0 for name, one in outcomes.items() if name not in skipped | {"unpacking"})
-    assert done.returncode == any(one["state"] == "failed" for one in outcomes.values())
+    assert done.returncode == 0
     assert {"imports", "parity", "bench"} <= logs
