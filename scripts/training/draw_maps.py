@@ -2,8 +2,8 @@
 
     python scripts/training/draw_maps.py --clips DIR --out DIR [--per-sheet 4] [--at 0.2 --at 0.7] MODEL.onnx...
 
-One row per clip; for each instant the frame, then one map per model over the frame in grey. Writes OUT/maps_1.png,
-OUT/maps_2.png, ...
+One row per clip; for each instant the frame, then one map per model over the frame in grey. Writes OUT/maps_1.webp,
+OUT/maps_2.webp, ...
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def main() -> None:
     models = [OnnxPredictor(path, threads=1) for path in args.models]
     args.out.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, len(clips), args.per_sheet), 1):
-        path = args.out / f"maps_{number}.png"
-        sheet(clips[start : start + args.per_sheet], models, args.at or [0.2, 0.7]).save(path, optimize=True)
+        path = args.out / f"maps_{number}.webp"
+        sheet(clips[start : start + args.per_sheet], models, args.at or [0.2, 0.7]).save(path, quality=85, method=6)
         print(f"{path}: {path.stat().st_size} bytes")
 
 

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 SIZES = {"1920x1080": "320x180", "640x360": "320x180"}
 """The clips keep their names, by which the checks choose them. The pictures of a repeated one take 90 kB a frame."""
 MINUTES, PATIENCE = 60, 12
+UNABLE = "test_both_nvdec_backends_give_the_same_track"
+"""The one test of a device that must fail here: libavcodec's own NVDEC decoder is not imitated."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,7 @@ def test_every_check_runs(packs: Path, tmp_path: Path) -> None:
     environment = os.environ | {"GPU_STANDIN_PICTURES": str(pictures), "PYTHON": sys.executable}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60 * MINUTES + 60, check=False)
     with tarfile.open(tmp_path / "gpu-check.tar.gz") as archive:
+        device_log = archive.extractfile("gpu-check/device-tests.log").read().decode()  # type: ignore[union-attr]
         outcomes = {one["name"]: one for one in json.load(archive.extractfile("gpu-check/outcomes.json"))}  # type: ignore[arg-type]
         logs = {Path(name).stem for name in archive.getnames()}
     names = [check.name for check in (*first_checks(tmp_path), *main_checks(sorted((packs / "pack-1").iterdir()), tmp_path, True))]
@@ -45,7 +48,11 @@ def test_every_check_runs(packs: Path, tmp_path: Path) -> None:
     states = {name: one["state"] for name, one in outcomes.items()}
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped <= {"sanitizer, memcheck", "sanitizer, racecheck"}, done.stdout
-    assert {state for name, state in states.items() if name not in skipped} == {"passed"}, done.stdout
+    assert {name for name, state in states.items() if state == "failed"} == {"device tests"}, done.stdout
+    assert [line.split(" - ")[0] for line in device_log.splitlines() if line.startswith("FAILED")] == [
+        f"FAILED tests/gpu/test_devices.py::{UNABLE}"
+    ]
+    assert {state for name, state in states.items() if name not in skipped} == {"passed", "failed"}
     assert all(one["seconds"] > 0 for name, one in outcomes.items() if name not in skipped | {"unpacking"})
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert {"imports", "parity", "bench"} <= logs
