@@ -15,6 +15,7 @@ from gpu_saliency.batch.engine import Advanced, Ended, Engine, Failed, Lost, Rep
 from gpu_saliency.batch.job import file_state
 from gpu_saliency.batch.outcome import DEFAULT_TRIES, PASSING, judge, lost_error
 from gpu_saliency.batch.outputs import finished_unnoticed
+from gpu_saliency.batch.place import maps_file
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
@@ -54,6 +55,8 @@ class RunSettings:
     tries: int = DEFAULT_TRIES
     ahead: int = 4
     """Most jobs with maps that wait for their encode: maps take disk space."""
+    stays: bool = False
+    """Whether the run waits for new jobs when none is queued, until a `BatchRun.drain`."""
 
 
 class BatchRun:
@@ -85,7 +88,8 @@ class BatchRun:
             elif not self._is_announced:
                 self._is_announced = True
                 self._view.say(f"stopping: {len(self._running)} jobs are finished first; a second signal ends at once")
-            if not self._running and (self._is_draining or not self._queue.counts().get("queued")):
+            is_over = not self._settings.stays and not self._queue.counts().get("queued")
+            if not self._running and (self._is_draining or is_over):
                 break
             for report in self._engine.reports(_POLL_SECONDS):
                 self._handle(report)
@@ -120,7 +124,7 @@ class BatchRun:
                     self._handle(Lost(job.id, stage, f"no worker can be started: {error.strerror or error}"))
 
     def _maps(self, job: Job) -> Path:
-        return self._settings.maps / f"{job.id}.saliency.npz"
+        return maps_file(self._settings.maps, job.id)
 
     def _handle(self, report: Report) -> None:
         if isinstance(report, Advanced):

@@ -46,16 +46,9 @@ class PlaceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkOptions:
-    """How the jobs are named, and how they run."""
+class JobLimits:
+    """How many jobs run at once, and what each may take."""
 
-    name: Annotated[
-        str,
-        typer.Option(
-            help="Path of each output below --out-dir, with {name}, {ext}, {folder}, {number} and options such as {crf}.",
-            rich_help_panel=BATCH,
-        ),
-    ] = DEFAULT_TEMPLATE
     plan_workers: Annotated[
         str, typer.Option(help="Most jobs that are analysed at once, or auto: by GPUs or cores.", rich_help_panel=BATCH)
     ] = AUTO
@@ -71,10 +64,6 @@ class WorkOptions:
     job_memory: Annotated[
         str | None,
         typer.Option(help="Most memory of a job with its encoder, such as 4G.", show_default="none", rich_help_panel=BATCH),
-    ] = None
-    results: Annotated[
-        Path | None,
-        typer.Option(help="Append one JSON object for each finished job to this file.", show_default=False, rich_help_panel=BATCH),
     ] = None
 
     def __post_init__(self) -> None:
@@ -95,6 +84,23 @@ class WorkOptions:
     def memory(self) -> int | None:
         """Bytes of ``--job-memory``. Raises `UsageError`."""
         return None if self.job_memory is None else parse_bytes(self.job_memory, "job_memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOptions(JobLimits):
+    """How the jobs are named, and how they run."""
+
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Path of each output below --out-dir, with {name}, {ext}, {folder}, {number} and options such as {crf}.",
+            rich_help_panel=BATCH,
+        ),
+    ] = DEFAULT_TEMPLATE
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Append one JSON object for each finished job to this file.", show_default=False, rich_help_panel=BATCH),
+    ] = None
 
 
 def job_options(options: SharedEncodeOptions) -> dict[str, str | bool]:

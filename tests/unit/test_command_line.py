@@ -64,7 +64,7 @@ def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("words", [("--help",), ("encode", "-h"), ("preview", "--help"), ("-V",)])
+@pytest.mark.parametrize("words", [("--help",), ("encode", "-h"), ("preview", "--help"), ("serve", "--help"), ("-V",)])
 def test_help_and_version_do_without_the_large_libraries(words: tuple[str, ...]) -> None:
     shown = start(*words, PYTHONIOENCODING="ascii", LC_ALL="C")
     assert shown.returncode == 0
