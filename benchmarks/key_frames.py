@@ -3,8 +3,9 @@
     python benchmarks/key_frames.py --clips DIR [--gop 24,48] [--encoder libx264] [--long CLIP] [--long-seconds 300] [--json OUT]
 
 DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each is coded nearly losslessly with the key-frame distance and then
-encoded whole at three base qualities: as a plain encode, with the model's plan of every sixth frame, and with that of the key frames. BD-rate:
-change of the bits at equal luma PSNR over all pixels inside (or outside) the true masks, in per cent; negative is fewer bits.
+encoded whole at three base qualities: as a plain encode, with the model's plan of every sixth frame, and with that of the key
+frames. BD-rate: change of the bits at equal luma PSNR over all pixels inside (or outside) the true masks, in per cent; negative is
+fewer bits.
 ``--long`` is repeated, copied, to that length; then both analyses are timed by turns, each in a process of its own.
 """
 
