@@ -38,7 +38,7 @@ def visible_gpus() -> tuple[str, ...]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return parse_visible(named)
-    found = []
+    found: list[str] = []
     with contextlib.suppress(OSError):
         for folder in sorted(Path("/proc/driver/nvidia/gpus").iterdir()):
             minor = _MINOR.search((folder / "information").read_text())
