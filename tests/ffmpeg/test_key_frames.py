@@ -154,7 +154,7 @@ def test_an_encode_by_key_frames(tmp_path: Path) -> None:
     # The sidecar is one of key frames: taken where no sampling is asked for, and by no other.
     again = run("encode", "--src", clip, "--output", out, "--sidecar", sidecar, "--overwrite", *options)
     assert (again.json["analysis"]["reused"], again.json["analysis"]["at_key_frames"]) == (True, True)
-    reasons = {("--every", 6): "for each key frame, not for every 6 frames", ("--strict",): "the maps are of key frames"}
+    reasons = {("--every", 6): "for each key frame, not for every 6", ("--strict",): "the maps are of key frames"}
     for asked, reason in reasons.items():
         refused = run("encode", "--src", clip, "--output", out, "--sidecar", sidecar, "--overwrite", *options, *asked)
         assert refused.code == 65

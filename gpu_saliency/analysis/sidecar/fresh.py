@@ -99,4 +99,4 @@ def _described(origin: ModelRecord | MapsRecord) -> str:
 
 
 def _other_sampling(then: Sampling, now: Sampling | None) -> str | None:
-    return None if now is None or now == then else f"has a map for {then.text()}, not for {now.text()}"
+    return None if now is None or now == then else f"has a map for {then.text()}, not for {now.text().removesuffix(' frames')}"
