@@ -42,7 +42,7 @@ def run_batch(
     place, reporter = where.place(), report.reporter()
     shared = job_options(options)
     listed = _without_outputs(read_jobs(words[0]), Path(words[0]).absolute(), where.out_dir.absolute()) if words else JobList(())
-    sizes = Sizes.suited(*work.workers())
+    sizes = Sizes.suited(*work.workers(), [{**shared, **one.options} for one in listed.jobs] or [shared])
     limits = Limits(work.job_timeout or None, work.memory())
     if not words and not place.queue.exists():
         raise UsageError("no jobs are given, and there are none from before", cure="give a folder, a pattern or a list of clips")

@@ -8,6 +8,7 @@ the log at each commit. WAL needs memory that all processes share, so the databa
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -276,8 +277,20 @@ class Queue:
             if isinstance(error, QueueError):
                 raise
             raise QueueError(
-                f"{self.path}: the queue cannot be used: {error}", cure="check its disk; no finished job is lost"
+                f"{self.path}: the queue cannot be used: {_reason(error, self.path.parent)}",
+                cure="check its disk; no finished job is lost",
             ) from error
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """The error in words; SQLite calls a disk that has become read-only one with an I/O error."""
+    if isinstance(error, sqlite3.OperationalError):
+        try:
+            os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as found:
+            if found.errno == errno.EROFS:
+                return f"its disk is read-only ({error})"
+    return str(error)
 
 
 def flush_folder(folder: Path) -> None:
