@@ -54,6 +54,8 @@ class RunSettings:
     tries: int = DEFAULT_TRIES
     ahead: int = 4
     """Most jobs with maps that wait for their encode: maps take disk space."""
+    is_shared: bool = False
+    """Whether other machines write the outputs. What a lost worker wrote there may not be on the disk: its job runs again."""
 
 
 class BatchRun:
@@ -176,12 +178,15 @@ class BatchRun:
         self._view.ended(replace(job, state=state, finished=time.time()))
 
     def _lost(self, job: Job, report: Lost) -> None:
-        result = finished_unnoticed(replace(job, owner=self._owner))
+        result = self._finished_unnoticed(replace(job, owner=self._owner))
         if result is not None:
             self._finish(job, result)
             return
         is_lost = job.stage == "encode"
         self._failed(job, lost_error(report.reason), PASSING, report.last_words, is_lost=is_lost, is_over=report.by_user)
+
+    def _finished_unnoticed(self, job: Job) -> dict[str, Any] | None:
+        return None if self._settings.is_shared else finished_unnoticed(job)
 
     def _stage(self, job: Job) -> str:
         """The stage at which a job goes on."""
@@ -205,7 +210,7 @@ class BatchRun:
             with contextlib.suppress(OSError):
                 temporary.sweep(folder)
         for job in jobs:
-            result = finished_unnoticed(job)
+            result = self._finished_unnoticed(job)
             if result is not None:
                 self._finish(job, result)
             elif job.cancel:

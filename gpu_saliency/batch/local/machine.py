@@ -53,7 +53,11 @@ class Sizes:
         other reads, joins and proves, and more on machines with more cores than they use. One plan worker works ahead on each GPU;
         without one, an eighth of the cores' number of them. Memory limits both.
         """
-        cores, memory, gpus = usable_cores(), free_memory(), gpu_count()
+        return cls.fitting(usable_cores(), free_memory(), gpu_count(), plan, encode)
+
+    @classmethod
+    def fitting(cls, cores: int, memory: int | None, gpus: int, plan: int | None = None, encode: int | None = None) -> Sizes:
+        """As `suited`, for a machine with so many cores and GPUs, and bytes of free memory if they are known."""
         threads = min(cores, MOST_THREADS)
         fitting = max(2, memory // _BYTES_PER_WORKER) if memory is not None else 64
         plan = plan or min(gpus or max(1, cores // 8), max(1, fitting // 2))
