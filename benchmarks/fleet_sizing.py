@@ -2,8 +2,8 @@
 
     python benchmarks/fleet_sizing.py [--core-price 0.04] [--gpu-price 3] [--clip-seconds 60] [--nodes 1000] [--cores 16]
 
-It reads docs/measured/encode_speed.json (whole encodes of 60 s of 1080p with 2 cores) and docs/measured/fleet.json, and takes the rates
-of the analysis on a GPU from docs/gpu-results.md. Prices are assumptions, in dollars an hour.
+It reads docs/measured/encode_speed.json (whole encodes of 60 s of 1080p with 2 cores) and docs/measured/fleet.json, and takes the
+rates of the analysis on a GPU from docs/gpu-results.md. Prices are assumptions, in dollars an hour.
 """
 
 from __future__ import annotations
@@ -57,11 +57,9 @@ def main() -> None:
         by_encoder[f"{row['encoder']} {row['preset']}"] = total
         gpu = [fps / FPS for fps in GPU_FPS.values()]
         cost = [rest * given.core_price + given.gpu_price / rate for rate in gpu]
-        rows.append(
-            [f"`{row['encoder']}` {row['preset']}", f"{analysis:.2f}", f"{rest:.2f}", f"{rest / analysis:.1f}"]
-            + [f"{rate * rest:.0f}" for rate in gpu]
-            + [f"{total * given.core_price:.3f}", *(f"{one:.3f}" for one in cost)]
-        )
+        cells: list[object] = [f"`{row['encoder']}` {row['preset']}", f"{analysis:.2f}", f"{rest:.2f}", f"{rest / analysis:.1f}"]
+        cells += [f"{rate * rest:.0f}" for rate in gpu]
+        rows.append([*cells, f"{total * given.core_price:.3f}", *(f"{one:.3f}" for one in cost)])
     print(table(rows), "\n")
     fleet = read("fleet.json")
     few, many = fleet["scheduler"]
