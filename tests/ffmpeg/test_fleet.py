@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = ("--preset", "ultrafast", "--every", "12", "--prove", "none", "--no-equal-size", "--no-cache", "--threads", "1")
 COUNT = 4
+_JOIN = ("--address=10.77.0.1:6379", "--node-ip-address=10.77.0.2", "--num-cpus=1")
 _STORE = """
 import sys, threading, ray
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
@@ -114,9 +115,11 @@ class _Batch:
 
     def __init__(self, nodes: RayNodes, jobs: Path, out: Path, *more: object) -> None:
         command = nodes.inside("a", *_command(jobs, out, "--ray", nodes.address, *more))
-        self._process = subprocess.Popen(
-            command, env=nodes.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
-        )
+        self._errors = out.with_name(f"{out.name}.stderr")
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                command, env=nodes.environment(), stdout=subprocess.PIPE, stderr=errors, text=True, cwd="/"
+            )
         self.out = out
         _started.append(self._process)
 
@@ -132,13 +135,16 @@ class _Batch:
         return any(job == ("running", stage, self.pid) for job in _jobs(self.out))
 
     def end(self) -> _Done:
-        out, err = self._process.communicate(timeout=HANG_SECONDS)
+        out, _ = self._process.communicate(timeout=HANG_SECONDS)
         lines = [json.loads(line) for line in out.splitlines()]
         if lines and "error" in lines[-1] and "state" not in lines[-1]:
             assert validator("error").is_valid(lines.pop())
         for line in lines:
             assert not list(validator("batch").iter_errors(line))
-        return _Done(self._process.returncode, lines, err)
+        return _Done(self._process.returncode, lines, self._errors.read_text())
+
+    def says(self, words: str) -> bool:
+        return words in self._errors.read_text()
 
 
 def _jobs(out: Path) -> list[tuple[str, str, int | None]]:
@@ -294,53 +300,54 @@ def test_cancel_limits_and_signals(node: RayNodes, clips: Path, undisturbed: dic
 
 
 def test_a_machine_is_lost(machines: RayNodes, clips: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    """The second machine joins while the batch runs on the first, gets work, and is lost with a job."""
-    stub = _hanging(tmp_path, 1)
-    batch = _Batch(machines, clips, tmp_path / "out", "--ffmpeg-bin", stub)
-    wait_until(partial(_is_hanging, tmp_path, 0), "an encode hangs", alive=batch.is_alive)
+    """The second machine joins while both encodes of the first hang, gets the others, and is lost."""
+    batch = _Batch(machines, clips, tmp_path / "out", "--ffmpeg-bin", _hanging(tmp_path, 2))
+    wait_until(partial(_is_hanging, tmp_path, 1), "two encodes hang", alive=batch.is_alive)
     first = machines.raylets()
-    machines.start("b", f"--address={machines.address}", "--node-ip-address=10.77.0.2", "--num-cpus=1")
-    second = next(pid for pid in machines.raylets() if pid not in first)
+    machines.start("b", *_JOIN)
+    (second,) = set(machines.raylets()) - set(first)
 
     def has_work() -> bool:
         return any(second in ancestors(pid) for pid in machines.work())
 
     wait_until(has_work, "the second machine works", alive=batch.is_alive)
     os.kill(second, signal.SIGKILL)
-    encoder = _hangs(tmp_path, 0)
-    assert encoder is not None
-    os.kill(encoder, signal.SIGKILL)
+    wait_until(partial(batch.says, "node 10.77.0.2 has left"), "the loss is noticed", alive=batch.is_alive)
+    for number in (0, 1):
+        encoder = _hangs(tmp_path, number)
+        assert encoder is not None
+        os.kill(encoder, signal.SIGKILL)
     done = batch.end()
     assert (done.code, done.states) == (0, ["done"] * COUNT), done.err
     assert "node 10.77.0.2 has joined" in done.err
-    assert "node 10.77.0.2 has left" in done.err
     _nothing_runs(machines)
     assert _files(tmp_path / "out") == undisturbed
 
 
-def test_nodes_that_cannot_work(machines: RayNodes, clips: Path, tmp_path: Path) -> None:
-    """A second machine with another version, then one that does not see the output folder: one clear line each."""
+def _refusal(machines: RayNodes, clips: Path, out: Path) -> tuple[int, str]:
+    """Exit code and only line of a batch that must not begin."""
+    done = _Batch(machines, clips, out).end()
+    (line,) = [line for line in done.err.splitlines() if line.strip()]
+    assert _files(out) == {}
+    return done.code, line
+
+
+def test_a_node_with_another_version(machines: RayNodes, clips: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "gpu_saliency"
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("")
     (other / "_version.py").write_text('__version__ = "0.1.7"\n')
-    join = (f"--address={machines.address}", "--node-ip-address=10.77.0.2", "--num-cpus=1")
-    machines.start("b", *join, PYTHONPATH=str(other.parent))
-    first = machines.raylets()
-    done = _Batch(machines, clips, tmp_path / "out").end()
-    assert done.code == 69
-    errors = [line for line in done.err.splitlines() if line.strip()]
-    assert len(errors) == 1, done.err
-    assert errors[0].startswith("ERROR: node 10.77.0.2 has gpu-saliency 0.1.7, this machine ")
-    assert _files(tmp_path / "out") == {}
+    machines.start("b", *_JOIN, PYTHONPATH=str(other.parent))
+    code, line = _refusal(machines, clips, tmp_path / "out")
+    assert code == 69
+    assert line.startswith("ERROR: node 10.77.0.2 has gpu-saliency 0.1.7, this machine ")
 
-    for pid in first[-1:]:
-        os.kill(pid, signal.SIGKILL)
-    hide = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {tmp_path / "out"} && exec "$@"', "sh")
-    machines.start("b", *join, wrapper=hide)
-    wait_until(lambda: len(machines.raylets()) == 2, "the second machine is there")
-    done = _Batch(machines, clips, tmp_path / "out", "--queue", tmp_path / "queue.sqlite").end()
-    assert done.code == 64
-    errors = [line for line in done.err.splitlines() if line.strip()]
-    assert len(errors) == 1, done.err
-    assert errors[0].startswith(f"ERROR: --out-dir {tmp_path / 'out'}: node 10.77.0.2 does not see this folder")
+
+def test_a_node_that_does_not_see_the_folder(machines: RayNodes, clips: Path, tmp_path: Path) -> None:
+    """On the second machine an empty file system lies over the output folder."""
+    out = tmp_path / "out"
+    out.mkdir()
+    machines.start("b", *_JOIN, wrapper=("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {out} && exec "$@"', "sh"))
+    code, line = _refusal(machines, clips, out)
+    assert code == 64
+    assert line.startswith(f"ERROR: --out-dir {out}: node 10.77.0.2 does not see this folder")

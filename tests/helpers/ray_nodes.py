@@ -19,6 +19,7 @@ from waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 PORT = 6379
+_HEAD = ("--head", "--include-dashboard=false", "--disable-usage-stats")
 
 
 def missing_namespaces() -> str | None:
@@ -70,8 +71,7 @@ class RayNodes:
 
     def start(self, space: str, *options: object, wrapper: tuple[str, ...] = (), **variables: str) -> None:
         """``ray start`` in a namespace; ``wrapper`` goes before the command."""
-        ray = [str(Path(sys.executable).with_name("ray")), "start", "--include-dashboard=false", "--disable-usage-stats"]
-        ray += ["--object-store-memory=80000000", *map(str, options)]
+        ray = [str(Path(sys.executable).with_name("ray")), "start", "--object-store-memory=80000000", *map(str, options)]
         command = self.inside(space, *wrapper, *ray)
         done = subprocess.run(command, env=self.environment(**variables), capture_output=True, text=True, timeout=HANG_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -130,7 +130,7 @@ def one_node(*options: object) -> Iterator[RayNodes]:
     try:
         nodes.add_space("a")
         nodes.start(
-            "a", "--head", "--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={nodes.folder}", "--num-cpus=2", *options
+            "a", *_HEAD, "--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={nodes.folder}", "--num-cpus=2", *options
         )
         yield nodes
     finally:
@@ -145,7 +145,7 @@ def two_machines() -> Iterator[RayNodes]:
         nodes.add_space("a")
         nodes.add_space("b")
         nodes.join("a", "b")
-        nodes.start("a", "--head", "--node-ip-address=10.77.0.1", f"--port={PORT}", f"--temp-dir={nodes.folder}", "--num-cpus=1")
+        nodes.start("a", *_HEAD, "--node-ip-address=10.77.0.1", f"--port={PORT}", f"--temp-dir={nodes.folder}", "--num-cpus=1")
         yield nodes
     finally:
         nodes.close()
