@@ -74,7 +74,7 @@ def timed(command: list[Any]) -> tuple[float, float]:
 
 def measure_work(clip: Path, folder: Path, seconds: float, options: list[str]) -> dict[str, float]:
     """The analysis alone, and a whole encode, of one clip; the start of the program is measured and taken off."""
-    start = timed([*PROGRAM, "inspect", clip])[1]
+    start = timed([*PROGRAM, "plan", "--help"])[1]
     plan = timed([*PROGRAM, "plan", clip, folder / "plan.json", "--no-cache"])
     encode = timed([*PROGRAM, "encode", clip, folder / "whole.mp4", *options])
     return {

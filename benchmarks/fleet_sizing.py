@@ -2,8 +2,8 @@
 
     python benchmarks/fleet_sizing.py [--core-price 0.04] [--gpu-price 3] [--clip-seconds 60] [--nodes 1000] [--cores 16]
 
-It reads docs/measured/encode_speed.json (whole encodes of 60 s of 1080p with 2 cores) and docs/measured/fleet.json, and takes the
-rates of the analysis on a GPU from docs/gpu-results.md. Prices are assumptions, in dollars an hour.
+It reads docs/measured/encode_speed.json (whole encodes of 60 s of 1080p with 2 cores), docs/measured/fleet.json if it is there, and
+has the rates of the analysis on a GPU from docs/gpu-results.md. Prices are assumptions, in dollars an hour.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FPS = 25
 """Frames a second of the video that the tables speak of."""
 CORES = 2
 """Cores of the machine of encode_speed.json."""
-CHANGES = 4
-"""Transactions of one job: claim and end of each stage; the state of the output before the encode is a fifth, as short."""
+CHANGES, CHANGE_MS = 5, 8.5
+"""Transactions of a job, and the ms of one (docs/batch.md, "Measured"): claim and end of each stage, a note before the encode."""
 
 
 def read(name: str) -> dict[str, Any]:
@@ -61,24 +61,28 @@ def main() -> None:
         cells += [f"{rate * rest:.0f}" for rate in gpu]
         rows.append([*cells, f"{total * given.core_price:.3f}", *(f"{one:.3f}" for one in cost)])
     print(table(rows), "\n")
-    fleet = read("fleet.json")
-    few, many = fleet["scheduler"]
-    change = (many["claim_ms"] + many["finish_ms"]) / 2
     sizes: list[list[object]] = [["Encoder", "core-seconds for a clip", "whole fleet, hours", "jobs a second"]]
     for name, total in by_encoder.items():
         seconds = total * given.clip_seconds
         rate = given.nodes * given.cores / seconds
         sizes.append([name, f"{seconds:.0f}", f"{given.clips / rate / 3600:.1f}", f"{rate:.0f}"])
     print(table(sizes), "\n")
-    growth = (many["counts_ms"] - few["counts_ms"]) / (many["jobs"] - few["jobs"])
-    print(f"one change {change:.1f} ms: at most {1000 / change / CHANGES:.0f} jobs a second with {CHANGES} changes a job")
-    print(f"counting grows by {growth * 1e6:.0f} ms for a million jobs")
-    print(f"submission of {given.clips:,} jobs: {many['submit_ms_each'] * given.clips / 1000:.0f} s")
-    print(f"queue actor: {fleet['queue']['rates']} with lines of {fleet['queue']['line_bytes']} bytes; Ray: {fleet['ray']}")
+    limit = 1000 / CHANGE_MS / CHANGES
+    print(f"one queue: {limit:.0f} jobs a second, {given.clips / limit / 3600:.0f} hours in all")
+    for name, total in by_encoder.items():
+        print(f"{name}: one queue feeds {limit * total * given.clip_seconds:.0f} cores")
+    if (_MEASURED / "fleet.json").is_file():
+        _print_runs(read("fleet.json"))
+
+
+def _print_runs(fleet: dict[str, Any]) -> None:
     first = fleet["runs"][0]["span"]
-    print(table([["Engine", "encode workers", "wall, s", "span, s", "speed", "processor, s"]] + [
-        [run["engine"], run["workers"], run["wall"], run["span"], f"{first / run['span']:.2f}", run["cpu"]] for run in fleet["runs"]
-    ]))  # fmt: skip
+    rows: list[list[object]] = [["Engine", "encode workers", "wall, s", "span, s", "speed", "processor, s"]]
+    for run in fleet["runs"]:
+        rows.append([run["engine"], run["workers"], run["wall"], run["span"], f"{first / run['span']:.2f}", run["cpu"]])
+    print(table(rows), "\n")
+    for name in ("work", "queue", "scheduler", "ray", "same_files"):
+        print(name, fleet[name])
 
 
 if __name__ == "__main__":
