@@ -57,6 +57,8 @@ class RunSettings:
     """Most jobs with maps that wait for their encode: maps take disk space."""
     stays: bool = False
     """Whether the run waits for new jobs when none is queued, until a `BatchRun.drain`."""
+    is_shared: bool = False
+    """Whether other machines write the outputs. What a lost worker wrote there may not be on the disk: its job runs again."""
 
 
 class BatchRun:
@@ -180,12 +182,15 @@ class BatchRun:
         self._view.ended(replace(job, state=state, finished=time.time()))
 
     def _lost(self, job: Job, report: Lost) -> None:
-        result = finished_unnoticed(replace(job, owner=self._owner))
+        result = self._finished_unnoticed(replace(job, owner=self._owner))
         if result is not None:
             self._finish(job, result)
             return
         is_lost = job.stage == "encode"
         self._failed(job, lost_error(report.reason), PASSING, report.last_words, is_lost=is_lost, is_over=report.by_user)
+
+    def _finished_unnoticed(self, job: Job) -> dict[str, Any] | None:
+        return None if self._settings.is_shared else finished_unnoticed(job)
 
     def _stage(self, job: Job) -> str:
         """The stage at which a job goes on."""
@@ -209,7 +214,7 @@ class BatchRun:
             with contextlib.suppress(OSError):
                 temporary.sweep(folder)
         for job in jobs:
-            result = finished_unnoticed(job)
+            result = self._finished_unnoticed(job)
             if result is not None:
                 self._finish(job, result)
             elif job.cancel:

@@ -22,6 +22,7 @@ _EXTRAS = {
     "gpu": ("cupy", "PyNvVideoCodec"),
     "preview": ("starlette", "uvicorn", "websockets"),
     "serve": ("starlette", "uvicorn", "prometheus_client"),
+    "fleet": ("ray",),
 }
 """The modules that each extra of the package installs."""
 _GPU_PACKAGES = ("cupy-cuda13x", "PyNvVideoCodec")
@@ -143,5 +144,4 @@ def _extras() -> Iterator[Line]:
         if not lacking:
             yield Line(OK, extra, "installed")
         else:
-            fits_all = extra in ("preview", "serve")  # the others depend on the machine
-            yield Line(NONE, extra, "not installed", f"pip install 'gpu-saliency[{extra}]'" if fits_all else "")
+            yield Line(NONE, extra, "not installed", f"pip install 'gpu-saliency[{extra}]'" if extra not in ("cpu", "gpu") else "")
