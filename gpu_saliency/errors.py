@@ -6,6 +6,7 @@
     ├── JobsFailedError                   1  the batch has ended, and jobs of it failed
     ├── UnsupportedEncoderError           2  no spatial ROI channel for the encoder
     ├── UsageError                       64  a value out of range, or one that contradicts the file
+    │   └── OutsideError                 64  a path that leads out of the folders that a server allows
     ├── SourceError                      65  the source cannot be used: no video, no frames, truncated
     │   └── SourceMissingError           66  the source does not exist
     ├── ModelError                       65  the saliency model is corrupt or breaks its contract
@@ -13,7 +14,8 @@
     ├── SidecarError                     65  the sidecar is corrupt, hostile, or of another source or model
     ├── ToolMissingError                 69  ffmpeg, an encoder in it, ONNX Runtime, or the device is missing
     ├── OutputError                      73  the output cannot be written, exists, or is the source itself
-    │   └── QueueError                   73  the queue of a batch cannot be read or written
+    │   ├── QueueError                   73  the queue of a batch cannot be read or written
+    │   └── DiskLowError                 73  less free disk than a server keeps
     ├── EncodeError                      74  ffmpeg failed, or its output is not as requested
     └── Interrupted                     130  Ctrl-C, SIGTERM or SIGHUP
 """
@@ -160,6 +162,10 @@ class UsageError(GpuSaliencyError, ValueError):
     kind = "usage"
 
 
+class OutsideError(UsageError):
+    pass
+
+
 class SourceError(GpuSaliencyError, ValueError):
     exit_code = 65
     kind = "source"
@@ -196,6 +202,10 @@ class OutputError(GpuSaliencyError, OSError):
 
 
 class QueueError(OutputError):
+    pass
+
+
+class DiskLowError(OutputError):
     pass
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from gpu_saliency.encode.run import part_folder, run_saliency_encode, seeks, try
 from gpu_saliency.encode.sample import Sampler, proven_frames
 from gpu_saliency.encode.source_log import LogCheck, SourceLog
 from gpu_saliency.encode.workers import Workers
-from gpu_saliency.errors import EncodeError, UnsupportedEncoderError, setting
+from gpu_saliency.errors import EncodeError, SourceError, UnsupportedEncoderError, setting
 from gpu_saliency.plain_fallback import encode_plainly
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.signals import finishing
@@ -100,6 +100,7 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
         with ExitStack() as undo, observer.stage(f"encoding with {job.encoder}") as advance:
             # Other parts than the first one are decoded after a seek, which a log cannot be judged by.
             check = undo.enter_context(LogCheck(request.clip, job.ffmpeg.path, log)) if seeks(job, plan) else None
+            undo.enter_context(_blaming_damage(request, sidecar, log))
             encoded = run_saliency_encode(
                 job,
                 plan,
@@ -169,6 +170,18 @@ def analyse_request(
         found = replace(found, sidecar=check.added_to(found.sidecar, strict=request.strict))
     report_source(request.clip, found.sidecar, observer)
     return found
+
+
+@contextmanager
+def _blaming_damage(request: EncodeRequest, sidecar: Sidecar, log: SourceLog) -> Iterator[None]:
+    """Turn an error of an encode into one about its source, where only key frames were analysed and others turn out damaged."""
+    try:
+        yield
+    except EncodeError as error:
+        if not sidecar.analysis.at_key_frames or not log.reasons():
+            raise
+        problem = f"{request.clip.path}: frames between its key frames are damaged: {'; '.join(log.reasons())}"
+        raise SourceError(problem, cure=f"leave {setting('every')} out, which counts the frames that can be decoded") from error
 
 
 def _with_log(request: EncodeRequest, sidecar: Sidecar, log: SourceLog, check: LogCheck | None, observer: Observer) -> Sidecar:

@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${GPU_SALIENCY_VENV:-$root/.venv}
 constraints=${GPU_SALIENCY_CONSTRAINTS-$root/constraints.txt}
 # `train` brings PyTorch, for the tests of the training scripts; `nvrtc` compiles the CUDA kernels without a GPU; `gpu-check` packs.
-all_extras=cpu,dev,docs,train,preview,nvrtc,gpu-check,release
+all_extras=cpu,dev,docs,train,preview,serve,serve-test,fleet,nvrtc,gpu-check,release
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -17,7 +17,10 @@ from gpu_saliency.model.shipped import SHIPPED_MODELS
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 _MADE = "<!-- Made by scripts/make_reference.py from the program; do not edit. -->\n"
-_FIRST = ("encode", "ladder", "plan", "preview", "compare", "score", "inspect", "doctor", "bench", "batch", "cache", "config")
+_FIRST = (
+    *("encode", "ladder", "plan", "preview", "compare", "score", "inspect"),
+    *("doctor", "bench", "batch", "serve", "cache", "config"),
+)
 
 _EXIT_CODES = """\
 Each error is one line on stderr, `ERROR: subject: problem (what to do)`. With `--json` stdout has the object

@@ -42,6 +42,7 @@ def make_page() -> str:
         "config",
         "batch",
         "batch-status",
+        "serve",
     ):
         sections += _sections(_read(name), 2)
     for name in ("analysis", "roi", "intent", "proof", "gpu"):

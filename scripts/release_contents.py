@@ -15,6 +15,7 @@ _WHEEL_NEEDS = (
     "gpu_saliency/models/saliency_best_v1.onnx",
     "gpu_saliency/models/LICENSE-APACHE-2.0.txt",
     "gpu_saliency/preview/web/page/index.html",
+    "gpu_saliency/serve/page/index.html",
 )
 _SDIST_NEEDS = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/quick-start.md", "gpu_saliency/_version.py")
 _SDIST_FOLDERS = {"gpu_saliency", "kernels", "docs"}

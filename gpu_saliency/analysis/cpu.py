@@ -16,6 +16,7 @@ from gpu_saliency.model.maps import Maps
 from gpu_saliency.model.onnx import SaliencyModel, normalise
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally, FrameBatch, decode_batches
+from gpu_saliency.source.key_frames import key_frame_batches
 from gpu_saliency.source.prefetch import prefetch
 from gpu_saliency.source.sampling import Sampling
 from gpu_saliency.source.shrink import Shrinker
@@ -47,11 +48,14 @@ class CpuRun:
         self._clip, self._model, self._sampling = clip, model, sampling
         self._size = model.input_size(clip.upright_aspect)
         self._tally = DecodeTally()
-        self._recorder = HostRecorder(clip, self._size, model.attention)
+        self._recorder = HostRecorder(clip, self._size, model.attention, far_apart=sampling.at_key_frames)
         self._samples: list[Samples] = []
 
     def batches(self) -> Generator[FrameBatch, None, None]:
-        return prefetch(decode_batches(self._clip, self._sampling, self._size.content, self._model.batch_size, self._tally))
+        size, batch_size, tally = self._size.content, self._model.batch_size, self._tally
+        if self._sampling.at_key_frames:
+            return prefetch(key_frame_batches(self._clip, self._sampling, size, batch_size, tally))
+        return prefetch(decode_batches(self._clip, self._sampling, size, batch_size, tally))
 
     def infer(self, batch: FrameBatch) -> Maps:
         """Compute the maps ``[N, H, W]`` in 0..1 of ``batch``, upright and padded."""

@@ -49,7 +49,7 @@ class KeptMaps:
             if path is None:
                 continue
             try:
-                found = read_sidecar_of(path, self.clip, self.source, self.origin, self.sampling.step)
+                found = read_sidecar_of(path, self.clip, self.source, self.origin, self.sampling)
             except SidecarError as error:
                 self.cache.remove(key)
                 if notice is not None:
@@ -77,7 +77,7 @@ class KeptMaps:
             "clip": clip,
             "fingerprint": self.source.fingerprint,
             "origin": [type(self.origin).__name__, self.origin.sha256, getattr(self.origin, "kind", None)],
-            "step": str(self.sampling.step),
+            "step": self.sampling.key,
             "device": [device, gpu.provider, gpu.exact, gpu.decoders] if device == "cuda" else [device],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

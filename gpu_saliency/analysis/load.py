@@ -24,11 +24,11 @@ from gpu_saliency.analysis.sidecar import (
     store_sidecar,
 )
 from gpu_saliency.analysis.source_notes import check_complete
-from gpu_saliency.errors import GpuSaliencyError, MapsError, ModelError, SidecarError
+from gpu_saliency.errors import GpuSaliencyError, MapsError, ModelError, SidecarError, UsageError, setting
 from gpu_saliency.model.file import describe_model
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.identity import stat_of
-from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.sampling import KEYFRAME, Sampling
 
 
 def load_saliency_sidecar(
@@ -94,20 +94,24 @@ def find_saliency(
     it does not fit, and with ``settings.cache`` in the cache folder.
     """
     settings = settings or AnalysisSettings()
+    if strict and settings.every == KEYFRAME:
+        cure = f"leave {setting('every')} or {setting('strict')} out"
+        problem = f"contradicts {setting('strict')}: frames between are not decoded"
+        raise UsageError(problem, setting="every", value=KEYFRAME, cure=cure)
     path = None if path is None else Path(path)
     sampling = settings.sampling(clip)
     source = SourceRecord.of(clip)
-    step_was_given = settings.analysis_fps is not None or settings.every is not None
-    step = sampling.step if step_was_given else None
+    sampling_was_given = settings.analysis_fps is not None or settings.every is not None
+    asked_sampling = sampling if sampling_was_given else None
     if reuse and path is not None and path.exists():
-        asked = FoundSaliency(read_sidecar_of(path, clip, source, _origin(settings), step), path)
+        asked = FoundSaliency(read_sidecar_of(path, clip, source, _origin(settings), asked_sampling), path)
         if strict:
             check_complete(clip, asked.sidecar)
         return asked
     found: FoundSaliency | None = None
     if beside is not None and beside.exists():
         try:
-            found = FoundSaliency(read_sidecar_of(beside, clip, source, _origin(settings), step), beside)
+            found = FoundSaliency(read_sidecar_of(beside, clip, source, _origin(settings), asked_sampling), beside)
         except SidecarError as error:
             if on_notice is not None:
                 on_notice(f"{error.message}; it is not used")
@@ -166,7 +170,9 @@ def _analyse(
         given = analyse_given(clip, maps, sampling, on_progress=on_progress, on_samples=on_samples)
         analysis = _analysis_record(given, sampling, "cpu", "maps were given, so no model ran", "none")
         return Sidecar(given.track, source, None, analysis, maps=record)
-    device, model, reason = choose_device(settings.device, settings.model_path, settings.gpu)
+    device, model, reason = choose_device("cpu" if sampling.at_key_frames else settings.device, settings.model_path, settings.gpu)
+    if sampling.at_key_frames:
+        reason = "key frames are decoded on the CPU"
     if reason.startswith("auto: ") and NO_DRIVER not in reason and on_notice is not None:
         on_notice(f"finding saliency on the CPU: {reason}")
     result = analyse_clip(clip, model, device, sampling, on_progress=on_progress, on_samples=on_samples, on_notice=on_notice)
@@ -187,4 +193,5 @@ def _analysis_record(result: AnalysisResult, sampling: Sampling, device: str, re
         clock=result.track.clock,
         shortfall=result.shortfall,
         frame_formats=result.frame_formats,
+        at_key_frames=sampling.at_key_frames,
     )

@@ -27,9 +27,12 @@ class HostRecorder:
     It keeps the luma of the last picture, because activity and motion are differences of two consecutive pictures.
     """
 
-    def __init__(self, clip: Clip, size: InputSize, attention: AttentionCurve | None = None) -> None:
-        """``size`` is the model's input for the pictures of ``clip``, ``attention`` the model's curve."""
-        self._clip, self._size, self._attention = clip, size, attention
+    def __init__(self, clip: Clip, size: InputSize, attention: AttentionCurve | None = None, *, far_apart: bool = False) -> None:
+        """``size`` is the model's input for the pictures of ``clip``, ``attention`` the model's curve.
+
+        With ``far_apart`` the change between two pictures is no estimate of that between two frames, and activity is the gradient.
+        """
+        self._clip, self._size, self._attention, self._far_apart = clip, size, attention, far_apart
         self._previous: NDArray[np.float32] | None = None
 
     def add(self, batch: FrameBatch, maps: Maps) -> Samples:
@@ -45,7 +48,7 @@ class HostRecorder:
         """The same for maps that are on the block grid of the coded frame, ``[N, rows, cols]`` in 0..1."""
         activity, motion = [], []
         for luma in np.asarray(batch.rgb @ _LUMA, np.float32):
-            activity.append(encode_activity(self._blocks(activity_map(luma, self._previous))))
+            activity.append(encode_activity(self._blocks(activity_map(luma, None if self._far_apart else self._previous))))
             motion.append(0.0 if self._previous is None else float(np.abs(luma - self._previous).mean()))
             self._previous = luma
         return Samples(
@@ -80,6 +83,7 @@ def finish_track(clip: Clip, parts: Sequence[Samples], tally: DecodeTally) -> An
         clock=clock,
         gaze=samples.gaze,
         attention=samples.attention,
+        at_key_frames=tally.key_frames is not None,
     )
     facts = {"decoder": "libavcodec", "decoder_reason": "the decoder of device cpu"}
     return AnalysisResult(

@@ -11,7 +11,7 @@ from gpu_saliency.errors import OutputError, UsageError, setting, unknown_choice
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
 from gpu_saliency.numerals import is_whole
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.sampling import Sampling
+from gpu_saliency.source.sampling import KEYFRAME, Sampling
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """ONNX Runtime's name of a provider, by the name that users give."""
@@ -75,8 +75,8 @@ class AnalysisSettings:
     """Path of an ONNX file, or the name of a shipped model. The constructor replaces a name with the path of its file."""
     analysis_fps: Fraction | None = None
     """Maps per second of clip; ``None`` takes the default of `Sampling`, and accepts a sidecar of any rate."""
-    every: int | None = None
-    """Frames per map; cannot be combined with ``analysis_fps``."""
+    every: int | str | None = None
+    """Frames per map, or ``keyframe``: decode key frames only; cannot be combined with ``analysis_fps``."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     gpu: GpuSettings = field(default_factory=GpuSettings)
@@ -94,6 +94,18 @@ class AnalysisSettings:
         self._check_maps()
         # The legal values do not depend on the clip's frame rate, so any rate checks them.
         Sampling.choose(Fraction(1), analysis_fps=self.analysis_fps, every=self.every)
+        if self.every == KEYFRAME:
+            self._check_key_frames()
+
+    def _check_key_frames(self) -> None:
+        """Raise `UsageError` for settings that need every frame to be decoded, or another decoder."""
+        if self.maps is not None:
+            cure = f"leave {setting('every')} out: given maps have frames of their own"
+            raise UsageError(f"contradicts {setting('maps')}", setting="every", value=self.every, cure=cure)
+        if self.device == "cuda":
+            cure = f"leave {setting('device')} out, or give a number of frames"
+            problem = f"contradicts {setting('device', 'cuda')}: the CPU decodes them"
+            raise UsageError(problem, setting="every", value=self.every, cure=cure)
 
     def _check_maps(self) -> None:
         if self.maps_kind is not None and self.maps_kind not in MAP_KINDS:

@@ -66,6 +66,8 @@ class SaliencyTrack:
     """``[samples, rows, cols]``, mean gaze of each block as `encode_gaze` writes it; ``None`` where the model has no gaze map."""
     attention: AttentionCurve | None = None
     """The curve of the model that made the maps; ``None`` where it brings none."""
+    at_key_frames: bool = False
+    """Whether the samples are key frames. Each then applies from its own frame on: encoders put key frames at cuts."""
     reducer: Reducer | None = field(default=None, repr=False, compare=False)
     """Reduces a copy of the maps that a GPU stores; ``None`` where the host has the only copy."""
 
@@ -101,8 +103,10 @@ class SaliencyTrack:
     def sample_starts(self) -> NDArray[np.int64]:
         """``[samples]``, the first frame to which each sample applies; the first is 0.
 
-        Each frame takes the nearest sample of its scene.
+        Each frame takes the nearest sample of its scene, or the key frame before it.
         """
+        if self.at_key_frames:
+            return np.concatenate(([0], self.sample_frame[1:])).astype(np.int64)
         starts = (self.sample_frame[:-1] + self.sample_frame[1:] + 1) // 2
         for i, (before, after) in enumerate(zip(self.sample_frame[:-1], self.sample_frame[1:], strict=True)):
             between = self._cuts_in(int(before), int(after))

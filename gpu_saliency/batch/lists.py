@@ -45,6 +45,8 @@ class Listed:
     """Path below the output folder; ``None``: by the template."""
     options: Mapping[str, str | bool] = field(default_factory=dict)
     """By flag without dashes; ``False`` takes back an option that holds for all jobs."""
+    priority: int = 0
+    """Jobs of a higher one go first."""
     bad: str | None = None
     """Why this job cannot be read."""
 

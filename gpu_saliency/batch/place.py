@@ -36,6 +36,11 @@ class Place:
                 raise OutputError(f"{folder}: cannot be made: {error.strerror}", cure="give another folder") from error
 
 
+def maps_file(folder: Path, job: int) -> Path:
+    """The maps of a job between its stages, in the folder `Place.maps`."""
+    return folder / f"{job}.saliency.npz"
+
+
 def parse_shard(text: str | None) -> tuple[int, int]:
     """Read ``3/16``. Raises `UsageError`."""
     if text is None:

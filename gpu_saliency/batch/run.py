@@ -15,6 +15,7 @@ from gpu_saliency.batch.engine import Advanced, Ended, Engine, Failed, Lost, Rep
 from gpu_saliency.batch.job import file_state
 from gpu_saliency.batch.outcome import DEFAULT_TRIES, PASSING, judge, lost_error
 from gpu_saliency.batch.outputs import finished_unnoticed
+from gpu_saliency.batch.place import maps_file
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
@@ -54,6 +55,10 @@ class RunSettings:
     tries: int = DEFAULT_TRIES
     ahead: int = 4
     """Most jobs with maps that wait for their encode: maps take disk space."""
+    stays: bool = False
+    """Whether the run waits for new jobs when none is queued, until a `BatchRun.drain`."""
+    is_shared: bool = False
+    """Whether other machines write the outputs. What a lost worker wrote there may not be on the disk: its job runs again."""
 
 
 class BatchRun:
@@ -85,7 +90,8 @@ class BatchRun:
             elif not self._is_announced:
                 self._is_announced = True
                 self._view.say(f"stopping: {len(self._running)} jobs are finished first; a second signal ends at once")
-            if not self._running and (self._is_draining or not self._queue.counts().get("queued")):
+            is_over = not self._settings.stays and not self._queue.counts().get("queued")
+            if not self._running and (self._is_draining or is_over):
                 break
             for report in self._engine.reports(_POLL_SECONDS):
                 self._handle(report)
@@ -120,7 +126,7 @@ class BatchRun:
                     self._handle(Lost(job.id, stage, f"no worker can be started: {error.strerror or error}"))
 
     def _maps(self, job: Job) -> Path:
-        return self._settings.maps / f"{job.id}.saliency.npz"
+        return maps_file(self._settings.maps, job.id)
 
     def _handle(self, report: Report) -> None:
         if isinstance(report, Advanced):
@@ -176,12 +182,15 @@ class BatchRun:
         self._view.ended(replace(job, state=state, finished=time.time()))
 
     def _lost(self, job: Job, report: Lost) -> None:
-        result = finished_unnoticed(replace(job, owner=self._owner))
+        result = self._finished_unnoticed(replace(job, owner=self._owner))
         if result is not None:
             self._finish(job, result)
             return
         is_lost = job.stage == "encode"
         self._failed(job, lost_error(report.reason), PASSING, report.last_words, is_lost=is_lost, is_over=report.by_user)
+
+    def _finished_unnoticed(self, job: Job) -> dict[str, Any] | None:
+        return None if self._settings.is_shared else finished_unnoticed(job)
 
     def _stage(self, job: Job) -> str:
         """The stage at which a job goes on."""
@@ -205,7 +214,7 @@ class BatchRun:
             with contextlib.suppress(OSError):
                 temporary.sweep(folder)
         for job in jobs:
-            result = finished_unnoticed(job)
+            result = self._finished_unnoticed(job)
             if result is not None:
                 self._finish(job, result)
             elif job.cancel:

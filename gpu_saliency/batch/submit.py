@@ -36,6 +36,8 @@ class Submission:
     threads: int
     """Threads of each job that names none: fixed now, so that a later run on another machine makes the same file."""
     shard: tuple[int, int] = (1, 1)
+    skips_outputs: bool = True
+    """Whether a source that a job of the queue writes is left out: it was found in the folder of the sources."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ def submit(queue: Queue, listed: Iterable[Listed], rules: Submission) -> Submitt
     done = Submitted()
     adding: list[tuple[JobSpec, str | None]] = []
     owners: dict[str, str] = {}
+    priorities: dict[str, int] = {}
     for number, one in enumerate(listed, 1):
         try:
             spec = _spec(one, number, rules)
@@ -66,8 +69,8 @@ def submit(queue: Queue, listed: Iterable[Listed], rules: Submission) -> Submitt
         if not spec.in_shard(*rules.shard):
             done.elsewhere += 1
             continue
-        if queue.find(_place_of(spec.source)) is not None:
-            continue  # an output of this batch, found in the folder of the sources
+        if rules.skips_outputs and queue.find(_place_of(spec.source)) is not None:
+            continue
         other = owners.setdefault(spec.place, one.where)
         if other != one.where:
             cure = f"give {setting('name')} more of {{folder}}, {{name}}, {{ext}} and {{number}}, or an output in the list"
@@ -76,6 +79,7 @@ def submit(queue: Queue, listed: Iterable[Listed], rules: Submission) -> Submitt
             if _is_new(queue, spec, one, rules, done):
                 rules.check(spec)
                 adding.append((spec, file_state(spec.source)))
+                priorities[spec.place] = one.priority
             else:
                 done.known += 1
         except GpuSaliencyError as error:
@@ -84,7 +88,7 @@ def submit(queue: Queue, listed: Iterable[Listed], rules: Submission) -> Submitt
         for folder in {Path(spec.output).parent for spec, _ in adding}:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        done.new = len(queue.add(adding))
+        done.new = len(queue.add(adding, priorities))
     return done
 
 

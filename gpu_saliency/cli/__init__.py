@@ -33,7 +33,20 @@ _MODULES = {
     "recommend-saliency": "encode",
     **{
         name: name
-        for name in ("ladder", "plan", "batch", "inspect", "score", "compare", "preview", "doctor", "bench", "cache", "config")
+        for name in (
+            "ladder",
+            "plan",
+            "batch",
+            "serve",
+            "inspect",
+            "score",
+            "compare",
+            "preview",
+            "doctor",
+            "bench",
+            "cache",
+            "config",
+        )
     },
 }
 """Module in this folder, and function in it, of each command. A run imports only that of its own command."""

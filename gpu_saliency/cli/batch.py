@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpu_saliency.cli.batch_options import BATCH, PlaceOptions, WorkOptions
+from gpu_saliency.cli.batch_options import BATCH, FleetOptions, PlaceOptions, WorkOptions
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import RunOptions
@@ -27,6 +27,7 @@ def batch(
     ],
     place: PlaceOptions,
     work: WorkOptions,
+    fleet: FleetOptions,
     options: SharedEncodeOptions,
     everything: Annotated[
         bool, typer.Option("--all", help="With cancel: all jobs that are queued or running.", rich_help_panel=BATCH)
@@ -40,9 +41,9 @@ def batch(
     if action == "run":
         from gpu_saliency.cli.batch_run import run_batch
 
-        run_batch(rest, place, work, options, report)
+        run_batch(rest, place, work, fleet, options, report)
         return
-    given = [flag for flag, _ in changed_arguments(work) + changed_arguments(options)]
+    given = [flag for flag, _ in changed_arguments(work) + changed_arguments(fleet) + changed_arguments(options)]
     if given:
         raise UsageError(f"{given[0]} has no effect with {action}", cure="leave it out")
     from gpu_saliency.cli.batch_actions import cancel_jobs, retry_jobs, show_status

@@ -9,7 +9,6 @@ from typing import BinaryIO, cast
 
 from gpu_saliency.batch.lists import JobList, read_jobs
 from gpu_saliency.batch.local.machine import Sizes
-from gpu_saliency.batch.local.pool import Limits, LocalPool
 from gpu_saliency.batch.names import check_template
 from gpu_saliency.batch.place import parse_shard
 from gpu_saliency.batch.queue.owner import only_run
@@ -17,9 +16,10 @@ from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import STATES
 from gpu_saliency.batch.run import BatchRun, RunSettings
 from gpu_saliency.batch.submit import Submission, Submitted, submit
-from gpu_saliency.cli.batch_options import PlaceOptions, WorkOptions, job_option_names, job_options
+from gpu_saliency.cli.batch_engine import local_engine, ray_engine, require_ray
+from gpu_saliency.cli.batch_options import FleetOptions, PlaceOptions, WorkOptions, job_option_names, job_options
 from gpu_saliency.cli.batch_view import BatchView
-from gpu_saliency.cli.batch_worker import MODULE, check_job
+from gpu_saliency.cli.batch_worker import check_job
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.reporter import CliReporter
@@ -27,9 +27,17 @@ from gpu_saliency.errors import Interrupted, JobsFailedError, UsageError
 from gpu_saliency.files import writing
 from gpu_saliency.process import signals
 
+_LOOKED_AT = 1000
+"""Jobs of which the folders are shown to the nodes of a cluster, where no list is given."""
+
 
 def run_batch(
-    words: Sequence[str], where: PlaceOptions, work: WorkOptions, options: SharedEncodeOptions, report: RunOptions
+    words: Sequence[str],
+    where: PlaceOptions,
+    work: WorkOptions,
+    fleet: FleetOptions,
+    options: SharedEncodeOptions,
+    report: RunOptions,
 ) -> None:
     """Add the jobs that ``words`` name to the queue and work until it is empty.
 
@@ -42,21 +50,23 @@ def run_batch(
     place, reporter = where.place(), report.reporter()
     shared = job_options(options)
     listed = _without_outputs(read_jobs(words[0]), Path(words[0]).absolute(), where.out_dir.absolute()) if words else JobList(())
-    sizes = Sizes.suited(*work.workers())
-    limits = Limits(work.job_timeout or None, work.memory())
     if not words and not place.queue.exists():
         raise UsageError("no jobs are given, and there are none from before", cure="give a folder, a pattern or a list of clips")
+    if fleet.ray is not None:
+        require_ray(fleet.ray)
     place.make()
     with ExitStack() as stack:
         stack.enter_context(only_run(place.lock))
         queue = stack.enter_context(Queue(place.queue))
         results = _open_results(work.results, stack)
-        workers = {"plan": sizes.plan, "encode": sizes.encode}
-        names_gpus = "gpu" in shared or any("gpu" in one.options for one in listed.jobs)
-        engine = LocalPool(MODULE, [str(report.stall_timeout)], workers, limits, spreads_gpus=not names_gpus)
+        if fleet.ray is None:
+            engine, sizes = local_engine(work, report, [{**shared, **one.options} for one in listed.jobs] or [shared])
+        else:
+            sources = [one.source for one in listed.jobs] or [Path(job.spec.source) for job in queue.jobs(["queued"], _LOOKED_AT)]
+            engine, sizes = stack.enter_context(ray_engine(fleet, work, report, where.out_dir.absolute(), place, sources))
         stack.callback(engine.close)
         view = BatchView(reporter, json_lines=report.as_json, results=results)
-        settings = RunSettings(place.maps, work.tries, ahead=max(2, 2 * sizes.encode))
+        settings = RunSettings(place.maps, work.tries, ahead=max(2, 2 * sizes.encode), is_shared=fleet.ray is not None)
         run = BatchRun(queue, engine, settings, view)
         if taken := run.take_back():
             reporter.say(f"{taken} jobs of a run that ended are taken back")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import BinaryIO
@@ -19,10 +18,9 @@ from gpu_saliency.batch.queue.row import Job
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.process.streams import StdoutClosed
-from gpu_saliency.texts import hide_secrets, printable
+from gpu_saliency.texts import printable
 
 _LINE_SECONDS = 30.0
-_SHOWN_FAILURES = 5
 _NAME_CHARS = 40
 
 
@@ -34,7 +32,6 @@ class BatchView:
         self._reporter = reporter
         self._json_lines, self._results = json_lines, results
         self._running: dict[int, tuple[Job, str, Advanced | None]] = {}
-        self._failures: deque[str] = deque(maxlen=_SHOWN_FAILURES)
         self._began = self._shown = time.monotonic()
         self._ended = self._frames = self.bad = 0
         self._live: Live | None = None
@@ -83,7 +80,6 @@ class BatchView:
             line = f"{job.spec.source}: {job.state}: {message}{cure}"
             if job.state == "quarantined" and job.last_words:
                 line += f"; its last words: {job.last_words[-1]}"
-            self._failures.append(line)
             self._reporter.error(line)
 
     def refused(self, where: str, error: GpuSaliencyError) -> None:
@@ -129,8 +125,8 @@ class BatchView:
             )
             name = printable(job.spec.source.rpartition("/")[2])[-_NAME_CHARS:]
             table.add_row(Text(name), stage, Text(report.step if report is not None else "starting"), share)
-        lines: list[Table | Text] = [Text(self._summary(counts), style="bold"), table]
-        return lines + [Text(printable(hide_secrets(line)), style="red") for line in self._failures]
+        # Failures stand above it, as lines that stay.
+        return [Text(self._summary(counts), style="bold"), table]
 
     def _write(self, line: str) -> None:
         if self._results is not None:

@@ -56,6 +56,7 @@ def bench(
     from gpu_saliency.files import check_output, publish, writing
     from gpu_saliency.process.temporary import temporary_folder
     from gpu_saliency.source.probe import probe_clip
+    from gpu_saliency.source.sampling import KEYFRAME
 
     made = MadeClips(_sizes("--size", size), _words("--codec", codec, CLIP_CODECS), _number("--frames", str(frames), 1, 10**6))
     batches = [_number("--batch", text, 1, 1024) for text in batch.split(",")]
@@ -63,6 +64,9 @@ def bench(
     task = BenchTask(batches, inputs, _number("--rounds", str(rounds), 1, 1000))
     _number("--repeat", str(repeat), 1, 10_000)
     settings = analysis.settings(gpu)
+    if settings.every == KEYFRAME:
+        cure = "give a number of frames"
+        raise UsageError("is not measured by this command", setting="every", value=KEYFRAME, cure=cure)
     with ExitStack() as kept:
         if output is not None:
             check_output(output, None, overwrite=overwrite)

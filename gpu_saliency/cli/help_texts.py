@@ -26,6 +26,7 @@ _BY_COMMAND = {
     "doctor": (0, 64, 69, 70, 130),
     "cache": (0, 64, 70, 73, 130),
     "config": (0, 64, 70, 73, 130),
+    "serve": (0, 64, 65, 69, 70, 73, 130),
 }
 """The exit codes of commands that have not all of those of ``encode``."""
 
@@ -40,6 +41,10 @@ _EXAMPLES = {
     "batch": (
         ("clips --out-dir out", "all clips of a folder"),
         ("status --out-dir out", "what is done and what failed"),
+    ),
+    "serve": (
+        ("--root clips", "prints the address of its page"),
+        ("--root clips --watch clips/in --watch-out clips/out --crf 26", "encodes what appears in clips/in"),
     ),
     "plan": (("clip.mp4", "writes clip.mp4.saliency.npz"), ("clip.mp4 --export png", "writes the plan as pictures too")),
     "inspect": (("clip.roi.mp4 --picture proof.png", ""),),

@@ -65,7 +65,7 @@ def changed_arguments(group: Any) -> list[tuple[str, str]]:
         if is_dataclass(value):
             changed += changed_arguments(value)
         elif value != _default_of(field):
-            changed.append((_flag_of(field, hints[field.name]), as_text(value)))
+            changed.append((flag_of(field, hints[field.name]), as_text(value)))
     return changed
 
 
@@ -76,7 +76,7 @@ def flags_of(group: type[Any]) -> list[str]:
     for field in fields(group):
         nested = hints[field.name]
         is_nested = isinstance(nested, type) and is_dataclass(nested)
-        flags += flags_of(nested) if is_nested else [_flag_of(field, nested)]
+        flags += flags_of(nested) if is_nested else [flag_of(field, nested)]
     return flags
 
 
@@ -103,7 +103,7 @@ def _default_of(field: Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default_factory is MISSING else field.default_factory()
 
 
-def _flag_of(field: Field[Any], annotation: Any) -> str:
+def flag_of(field: Field[Any], annotation: Any) -> str:
     """Return the flag that the option declares, or the flag that Typer makes from the field's name."""
     # Inside Annotated, the first flag is the argument of Option() for the parameter "default".
     declared = [

@@ -55,6 +55,7 @@ def plan(
     from gpu_saliency.files import check_output, restored_after_error
     from gpu_saliency.plan.build import build_roi_plan
     from gpu_saliency.plan.export import export_plan
+    from gpu_saliency.source.sampling import KEYFRAME
 
     policy = plan.policy()
     settings = analysis.settings(gpu)
@@ -66,7 +67,7 @@ def plan(
     if exported is not None:
         settings.check_output(exported, "export_to")
     reporter = report.reporter()
-    with reporter.stage("finding saliency") as advance, LogCheck(clip) as check:
+    with reporter.stage("finding saliency") as advance, LogCheck(clip, at_key_frames=settings.every == KEYFRAME) as check:
         saliency = find_saliency(clip, settings, reuse=False, strict=strict, on_progress=advance, on_notice=reporter.say)
         found = check.added_to(saliency.sidecar, strict=strict)
     report_source(clip, found, reporter)

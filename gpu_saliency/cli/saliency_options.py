@@ -29,6 +29,7 @@ from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.options import SALIENCY
 from gpu_saliency.errors import UsageError, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
+from gpu_saliency.numerals import whole_number
 
 if TYPE_CHECKING:
     from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
@@ -173,8 +174,13 @@ class AnalysisOptions:
         typer.Option(help="Saliency maps per second of clip.", show_default=str(ANALYSIS_FPS), rich_help_panel=SALIENCY),
     ] = None
     every: Annotated[
-        int | None,
-        typer.Option(help="Make one saliency map every N frames; replaces --analysis-fps.", rich_help_panel=SALIENCY),
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Make one saliency map every N frames, or with keyframe of key frames alone; replaces --analysis-fps.",
+            show_default=False,
+            rich_help_panel=SALIENCY,
+        ),
     ] = None
     device: Annotated[
         str,
@@ -197,10 +203,15 @@ class AnalysisOptions:
         return AnalysisSettings(
             model=find_model(self.saliency_model) if self.saliency_model else DEFAULT_MODEL,
             analysis_fps=rate,
-            every=self.every,
+            every=_parse_every(self.every),
             device=self.device,
             gpu=(gpu or GpuOptions()).settings(self.device),
         )
+
+
+def _parse_every(text: str | None) -> int | str | None:
+    """A whole number as such; the library judges other words."""
+    return int(text) if text is not None and whole_number(text.removeprefix("-")) is not None else text
 
 
 @dataclass(frozen=True, kw_only=True)

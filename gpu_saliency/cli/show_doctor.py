@@ -17,7 +17,13 @@ from gpu_saliency.texts import printable
 OK, WARN, NO, NONE = "OK", "warn", "NO", "-"
 _STYLES = {OK: "green", WARN: "yellow", NO: "bold red", NONE: "dim"}
 _SOFTWARE = frozenset(spec.name for spec in SOFTWARE)
-_EXTRAS = {"cpu": ("onnxruntime",), "gpu": ("cupy", "PyNvVideoCodec"), "preview": ("starlette", "uvicorn", "websockets")}
+_EXTRAS = {
+    "cpu": ("onnxruntime",),
+    "gpu": ("cupy", "PyNvVideoCodec"),
+    "preview": ("starlette", "uvicorn", "websockets"),
+    "serve": ("starlette", "uvicorn", "prometheus_client"),
+    "fleet": ("ray",),
+}
 """The modules that each extra of the package installs."""
 _GPU_PACKAGES = ("cupy-cuda13x", "PyNvVideoCodec")
 _VAAPI_DEVICE = Path("/dev/dri/renderD128")
@@ -138,4 +144,4 @@ def _extras() -> Iterator[Line]:
         if not lacking:
             yield Line(OK, extra, "installed")
         else:
-            yield Line(NONE, extra, "not installed", f"pip install 'gpu-saliency[{extra}]'" if extra == "preview" else "")
+            yield Line(NONE, extra, "not installed", f"pip install 'gpu-saliency[{extra}]'" if extra not in ("cpu", "gpu") else "")

@@ -29,7 +29,7 @@ from gpu_saliency.preview.overlay.video import write_overlay
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip
-from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS
+from gpu_saliency.source.sampling import DEFAULT_ANALYSIS_FPS, KEYFRAME
 from gpu_saliency.trial import Intent, resolve_intent
 
 
@@ -130,7 +130,7 @@ def write_preview(
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
-    with reporter.stage("finding saliency") as advance, LogCheck(clip) as check:
+    with reporter.stage("finding saliency") as advance, LogCheck(clip, at_key_frames=display.analysis.every == KEYFRAME) as check:
         saliency = find_saliency(
             clip, display.analysis, display.sidecar, strict=display.strict, on_progress=advance, on_notice=reporter.say
         )

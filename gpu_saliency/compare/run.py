@@ -80,7 +80,7 @@ def _analyse(request: CompareRequest, observer: Observer) -> tuple[Sidecar, Path
         facts = {
             "source": [source.fingerprint, source.start, source.duration, str(source.frame_rate)],
             "model": file_identity(request.analysis.model_path),
-            "step": str(request.analysis.sampling(request.clip).step),
+            "step": request.analysis.sampling(request.clip).key,
         }
         path = request.work_path / f"{request.clip.path.stem}-{key_of(facts)}{SUFFIX}"
     with observer.stage("finding saliency") as advance, LogCheck(request.clip) as check:

@@ -75,9 +75,12 @@ class SourceLog:
 class LogCheck:
     """Lets ffmpeg read a clip during the block, beside other work; `added_to` waits for it. A context manager."""
 
-    def __init__(self, clip: Clip, ffmpeg: str | None = None, log: SourceLog | None = None) -> None:
-        """``ffmpeg`` is the path of the binary; ``None`` takes the one on PATH, else the bundled one. ``log`` is added to."""
-        self._clip, self._log = clip, log or SourceLog(clip)
+    def __init__(self, clip: Clip, ffmpeg: str | None = None, log: SourceLog | None = None, *, at_key_frames: bool = False) -> None:
+        """``ffmpeg`` is the path of the binary; ``None`` takes the one on PATH, else the bundled one. ``log`` is added to.
+
+        ``at_key_frames`` decodes nothing, as an analysis of key frames decodes nothing else.
+        """
+        self._clip, self._log, self._at_key_frames = clip, log or SourceLog(clip), at_key_frames
         self._ffmpeg = ffmpeg
         self._processes = Processes()
         self._thread = threading.Thread(target=self._read, name="log", daemon=True)
@@ -102,6 +105,9 @@ class LogCheck:
             if while_waiting is not None:
                 while_waiting()
         found = self._log.added_to(sidecar)
+        if self._at_key_frames and found is not sidecar and found.analysis.shortfall is not None:
+            shortfall = found.analysis.shortfall.of_key_frames(sidecar.analysis.sampled_frames)
+            found = replace(found, analysis=replace(found.analysis, shortfall=shortfall))
         if strict:
             check_complete(self._clip, found)
         return found
@@ -111,7 +117,8 @@ class LogCheck:
             return
         for path in [self._ffmpeg] if self._ffmpeg is not None else [path for _, path in candidates()]:
             try:
-                run_ffmpeg(reading_command(path, self._clip), processes=self._processes, on_error=self._log.add)
+                command = reading_command(path, self._clip, decodes=not self._at_key_frames)
+                run_ffmpeg(command, processes=self._processes, on_error=self._log.add)
             except ToolMissingError:
                 continue
             except GpuSaliencyError:
@@ -119,12 +126,15 @@ class LogCheck:
             return
 
 
-def reading_command(ffmpeg: str, clip: Clip) -> list[str]:
-    """Build the command that reads the video of ``clip`` for its log, and decodes it where the codec is not in `REPORTING`."""
+def reading_command(ffmpeg: str, clip: Clip, *, decodes: bool = True) -> list[str]:
+    """Build the command that reads the video of ``clip`` for its log.
+
+    With ``decodes`` it decodes it where the codec is not in `REPORTING`.
+    """
     options = [word for key, value in clip.demuxer_options.items() for word in (f"-{key}", value)]
     command = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "level+error", "-nostats", "-progress", "pipe:1", *options]
     command += ["-ss", f"{clip.start:.6f}"] if clip.start else []
     command += ["-i", clip.url, "-map", f"0:V:{clip.stream}"]
     command += ["-t", f"{clip.length:.6f}"] if clip.duration else []
-    command += ["-c", "copy"] if clip.codec in REPORTING else ["-fps_mode", "passthrough"]
+    command += ["-c", "copy"] if clip.codec in REPORTING or not decodes else ["-fps_mode", "passthrough"]
     return [*command, "-f", "null", "-"]

@@ -69,6 +69,7 @@ class GrowingTrack:
                 clock="source" if tally is None or not tally.restarts else "continued",
                 time_base=Fraction(1) if tally is None else tally.time_base,
                 attention=self._attention,
+                at_key_frames=tally is not None and tally.key_frames is not None,
             )
 
 

@@ -18,6 +18,7 @@ from gpu_saliency.preview.planner import Planner, View
 from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.decode import DecodeTally
+from gpu_saliency.source.sampling import KEYFRAME
 from gpu_saliency.texts import printable
 
 _REFRESH_SECONDS = 0.5
@@ -80,7 +81,7 @@ class PreviewSession:
             end_if_closed()
 
         try:
-            with LogCheck(self.clip) as check:
+            with LogCheck(self.clip, at_key_frames=self._settings.every == KEYFRAME) as check:
                 found, _ = load_saliency_sidecar(self.clip, self._settings, self._sidecar, strict=self._strict, on_samples=add)
                 found = check.added_to(found, strict=self._strict, while_waiting=end_if_closed)
             report_source(self.clip, found, self._observer)

@@ -61,6 +61,8 @@ class DecodeTally:
     extent: Extent = field(default_factory=Extent)
     restarts: int = 0
     """Restarts of the clock, which the stamps in ``pts`` continue."""
+    key_frames: int | None = None
+    """Key frames that were decoded, where the packets of the others were only read; ``None`` where all frames were decoded."""
     sizes: dict[tuple[int, int, str], None] = field(default_factory=dict)
     """Width, height and pixel format of the frames, in the order in which they first came."""
 
@@ -78,7 +80,9 @@ class DecodeTally:
     def shortfall(self, clip: Clip) -> Shortfall | None:
         """Why ``clip`` is incomplete or damaged; ``None`` if nothing shows that. Walks the structure of its file."""
         pts = self.stamps()[0]
-        return find_shortfall(clip, self.frames, self.extent, self.damage, None if pts is None else pts * float(self.time_base))
+        seconds = None if pts is None else pts * float(self.time_base)
+        found = find_shortfall(clip, self.frames, self.extent, self.damage, seconds)
+        return found if found is None or self.key_frames is None else found.of_key_frames(self.key_frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from gpu_saliency.errors import UsageError, setting
 
+KEYFRAME = "keyframe"
+"""The value of ``every`` that takes key frames as samples."""
 MOST_EVERY = 10**9
 """Most frames for a map; a longer clip has one map anyway."""
 DEFAULT_ANALYSIS_FPS = Fraction(4)
@@ -36,13 +38,15 @@ class Sampling:
     """
 
     step: Fraction
-    """Source frames per sample, at least 1."""
+    """Source frames per sample, at least 1; between key frames the least distance."""
+    at_key_frames: bool = False
+    """Whether the samples are key frames (`key_frame_batches`); those nearer than ``step`` to the one before are left out."""
 
     @classmethod
-    def choose(cls, frame_rate: Fraction, *, analysis_fps: Fraction | None = None, every: int | None = None) -> Sampling:
-        """Create the sampling from ``analysis_fps`` (maps per second) or ``every`` (frames per map).
+    def choose(cls, frame_rate: Fraction, *, analysis_fps: Fraction | None = None, every: int | str | None = None) -> Sampling:
+        """Create the sampling from ``analysis_fps`` (maps per second) or ``every`` (frames per map, or `KEYFRAME`).
 
-        Without both the rate is `DEFAULT_ANALYSIS_FPS`. At most every frame is a sample.
+        Without both the rate is `DEFAULT_ANALYSIS_FPS`, which is also the highest for key frames. At most every frame is a sample.
 
         Raises `UsageError` if a value is out of range or both are given.
         """
@@ -50,16 +54,30 @@ class Sampling:
             if analysis_fps is not None:
                 other = setting("analysis_fps", float(analysis_fps))
                 raise UsageError(f"contradicts {other}", setting="every", value=every, cure="give one of them")
-            if not 1 <= every <= MOST_EVERY:
-                raise UsageError("out of range", setting="every", value=every, cure=f"1 to {MOST_EVERY}")
+            if every == KEYFRAME:
+                return cls(max(Fraction(1), frame_rate / DEFAULT_ANALYSIS_FPS), at_key_frames=True)
+            if isinstance(every, str) or not 1 <= every <= MOST_EVERY:
+                problem = "is not a whole number" if isinstance(every, str) else "out of range"
+                raise UsageError(problem, setting="every", value=every, cure=f"1 to {MOST_EVERY}, or {KEYFRAME}")
             return cls(Fraction(every))
         fps = DEFAULT_ANALYSIS_FPS if analysis_fps is None else analysis_fps
         if fps <= 0:
             raise UsageError("out of range", setting="analysis_fps", value=float(fps), cure="more than 0")
         return cls(max(Fraction(1), frame_rate / fps))
 
+    @property
+    def key(self) -> str:
+        """A text that tells this sampling from others, for keys of stored maps."""
+        return f"{KEYFRAME} {self.step}" if self.at_key_frames else str(self.step)
+
+    def text(self) -> str:
+        """What the maps are of, in words: ``every 6 frames``."""
+        return "each key frame" if self.at_key_frames else f"every {float(self.step):g} frames"
+
     def indices(self) -> Iterator[int]:
         """Yield the samples' frame numbers without end: ``floor((i + 1/2) * step)`` for i = 0, 1, 2, ..."""
+        if self.at_key_frames:
+            raise ValueError("the decoder chooses the key frames")
         i = 0
         while True:
             yield math.floor((i + Fraction(1, 2)) * self.step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,18 @@ class Shortfall:
     """Frames that the container declares, within the clip's duration; ``None`` where it declares no number."""
     decoded_frames: int
     reasons: tuple[str, ...]
+    read_frames: int | None = None
+    """Frames whose packets were read, where only key frames were decoded; else ``None``: those that were decoded."""
 
     def text(self) -> str:
         """The numbers and the reasons in one line."""
         known = "no number of frames" if self.declared_frames is None else f"{self.declared_frames} frames"
-        return f"damaged or incomplete: it declares {known}, {self.decoded_frames} were decoded ({'; '.join(self.reasons)})"
+        read = "" if self.read_frames is None else f"{self.read_frames} were read and "
+        return f"damaged or incomplete: it declares {known}, {read}{self.decoded_frames} were decoded ({'; '.join(self.reasons)})"
+
+    def of_key_frames(self, decoded: int) -> Shortfall:
+        """This shortfall of a clip of which ``decoded`` key frames were decoded, and the packets of the others read."""
+        return replace(self, decoded_frames=decoded, read_frames=self.decoded_frames)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"reasons": list(self.reasons)}

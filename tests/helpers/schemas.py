@@ -14,7 +14,21 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-VERBS = ("encode", "ladder", "plan", "inspect", "score", "compare", "preview", "bench", "doctor", "cache", "config", "batch-status")
+VERBS = (
+    "encode",
+    "ladder",
+    "plan",
+    "inspect",
+    "score",
+    "compare",
+    "preview",
+    "bench",
+    "doctor",
+    "cache",
+    "config",
+    "serve",
+    "batch-status",
+)
 
 
 def read_schema(name: str) -> dict[str, Any]:

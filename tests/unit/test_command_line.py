@@ -64,7 +64,7 @@ def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("words", [("--help",), ("encode", "-h"), ("preview", "--help"), ("-V",)])
+@pytest.mark.parametrize("words", [("--help",), ("encode", "-h"), ("preview", "--help"), ("serve", "--help"), ("-V",)])
 def test_help_and_version_do_without_the_large_libraries(words: tuple[str, ...]) -> None:
     shown = start(*words, PYTHONIOENCODING="ascii", LC_ALL="C")
     assert shown.returncode == 0
@@ -92,7 +92,8 @@ def test_shell_completion_completes_encoders_presets_and_models() -> None:
         ("encod", 64, "encod: no such command, did you mean encode? (see gpu-saliency --help)"),
         ("encode --outptu x", 64, "--outptu: no such option, did you mean --output? (see gpu-saliency encode --help)"),
         ("encode --crf=abc", 64, "--crf abc: is not a number (give a number, such as 23.5)"),
-        ("plan --every 1.5", 64, "--every 1.5: is not a whole number (give a whole number, such as 5)"),
+        ("encode --keyint 1.5", 64, "--keyint 1.5: is not a whole number (give a whole number, such as 5)"),
+        ("plan clip.mp4 --every 1.5", 64, "--every 1.5: is not a whole number (1 to 1000000000, or keyframe)"),
         ("encode", 64, "no source is given (give the path of a video, as IN or as --src)"),
         ("inspect", 64, "FILE is not given (see gpu-saliency inspect --help)"),
         ("encode a.mp4 -i b.mp4", 64, "two sources are given: a.mp4 and --src b.mp4 (leave one of IN and --src out)"),

@@ -21,6 +21,7 @@ WHEEL = [
     "gpu_saliency/models/saliency_best_v1.onnx",
     "gpu_saliency/models/LICENSE-APACHE-2.0.txt",
     "gpu_saliency/preview/web/page/index.html",
+    "gpu_saliency/serve/page/index.html",
     "gpu_saliency-0.dist-info/licenses/LICENSE",
 ]
 SDIST = [

@@ -35,6 +35,7 @@ from gpu_saliency.analysis.track import SaliencyTrack
 from gpu_saliency.errors import OutputError, SidecarError
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.results import AnalysisFacts
+from gpu_saliency.source.sampling import Sampling
 
 SOURCE = SourceRecord(
     path="/x", size_bytes=9, fingerprint="f", width=50, height=40, pix_fmt="yuv420p", frame_rate=Fraction(30000, 1001), duration=0.0
@@ -162,7 +163,7 @@ def test_the_header_is_the_documented_json(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "s.npz") as archive:
         header = json.loads(archive.read("header.json"))
     source = {"path": "/x", "size_bytes": 9, "fingerprint": "f", "width": 50, "height": 40, "pix_fmt": "yuv420p"}
-    analysis = {"step": "5", "sampled_frames": 2, "corrupt_packets": None, "variable_frame_rate": False}
+    analysis = {"step": "5", "at_key_frames": False, "sampled_frames": 2, "corrupt_packets": None, "variable_frame_rate": False}
     analysis |= {"device": "cpu", "device_reason": "asked for", "provider": "p"}
     analysis |= {"clock": "source", "shortfall": None, "frame_formats": [], "decoder": "d"}
     analysis = {"newer": [1]} | analysis
@@ -194,11 +195,13 @@ def test_a_sidecar_of_another_source_is_refused(name: str) -> None:
 
 def test_a_sidecar_of_another_model_or_step_is_refused() -> None:
     path = Path("s.npz")
-    check_fresh(example(), path, replace(SOURCE, path="/moved"), MODEL, Fraction(5))
+    check_fresh(example(), path, replace(SOURCE, path="/moved"), MODEL, Sampling(Fraction(5)))
     with pytest.raises(SidecarError, match=r"was made by model m \(SHA-256 0\), not by n \(1\)"):
         check_fresh(example(), path, SOURCE, ModelRecord("n", "1"))
     with pytest.raises(SidecarError, match=r"has a map for every 5 frames, not for every 2\.5"):
-        check_fresh(example(), path, SOURCE, MODEL, Fraction(5, 2))
+        check_fresh(example(), path, SOURCE, MODEL, Sampling(Fraction(5, 2)))
+    with pytest.raises(SidecarError, match=r"has a map for every 5 frames, not for each key frame"):
+        check_fresh(example(), path, SOURCE, MODEL, Sampling(Fraction(5), at_key_frames=True))
 
 
 def test_the_oldest_encode_is_forgotten() -> None:

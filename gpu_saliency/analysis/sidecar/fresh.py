@@ -1,8 +1,7 @@
-"""Checks that a sidecar is not stale: that it was made from the given clip, model and step."""
+"""Checks that a sidecar is not stale: that it was made from the given clip, model and sampling."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 from gpu_saliency.analysis.sidecar.read import REPLACE_CURE, SidecarHeader, read_sidecar
@@ -11,6 +10,7 @@ from gpu_saliency.analysis.sidecar.sidecar import Sidecar
 from gpu_saliency.analysis.sidecar.times import TimesCheck
 from gpu_saliency.errors import SidecarError
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.sampling import Sampling
 
 
 def read_sidecar_of(
@@ -18,17 +18,17 @@ def read_sidecar_of(
     clip: Clip,
     source: SourceRecord | None = None,
     origin: ModelRecord | MapsRecord | None = None,
-    step: Fraction | None = None,
+    sampling: Sampling | None = None,
 ) -> Sidecar:
     """Load the sidecar ``path`` of ``clip``: header, source and number of frames are checked before any array is inflated.
 
-    ``source`` is the record of ``clip`` where it is known; ``None`` accepts any origin or step. Raises `SidecarError`.
+    ``source`` is the record of ``clip`` where it is known; ``None`` accepts any origin or sampling. Raises `SidecarError`.
     """
     now = source or SourceRecord.of(clip)
     times = TimesCheck(path, clip)
 
     def check(header: SidecarHeader) -> None:
-        check_fresh(header, path, now, origin, step)
+        check_fresh(header, path, now, origin, sampling)
         times.check_header(header)
 
     found = read_sidecar(path, check)
@@ -41,14 +41,16 @@ def check_fresh(
     path: Path,
     source: SourceRecord,
     origin: ModelRecord | MapsRecord | None = None,
-    step: Fraction | None = None,
+    sampling: Sampling | None = None,
 ) -> None:
-    """Raise `SidecarError` if ``sidecar``, read from ``path``, was made from another source, model, maps or step.
+    """Raise `SidecarError` if ``sidecar``, read from ``path``, was made from another source, model, maps or sampling.
 
-    ``None`` accepts any origin or step.
+    ``None`` accepts any origin or sampling.
     """
     reason = (
-        _other_source(sidecar.source, source) or _other_origin(sidecar.origin, origin) or _other_step(sidecar.analysis.step, step)
+        _other_source(sidecar.source, source)
+        or _other_origin(sidecar.origin, origin)
+        or _other_sampling(sidecar.analysis.sampling, sampling)
     )
     if reason is not None:
         raise SidecarError(f"{path}: {reason}", cure=REPLACE_CURE)
@@ -96,5 +98,5 @@ def _described(origin: ModelRecord | MapsRecord) -> str:
     return f"{what} {origin.name} (SHA-256 {origin.sha256[:12]})"
 
 
-def _other_step(then: Fraction, now: Fraction | None) -> str | None:
-    return None if now in (None, then) else f"has a map for every {float(then):g} frames, not for every {float(now or 0):g}"
+def _other_sampling(then: Sampling, now: Sampling | None) -> str | None:
+    return None if now is None or now == then else f"has a map for {then.text()}, not for {now.text().removesuffix(' frames')}"

@@ -164,6 +164,7 @@ def _read_track(path: Path, archive: zipfile.ZipFile, header: SidecarHeader) -> 
             gaze=found.get("gaze"),
             clock=header.analysis.clock if header.has_frame_pts else "counted",
             attention=header.origin.attention,
+            at_key_frames=header.analysis.at_key_frames,
         )
     except ValueError as error:
         raise unusable(path, str(error)) from error

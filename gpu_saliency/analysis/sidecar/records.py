@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from gpu_saliency.model.attention import AttentionCurve
 from gpu_saliency.source.clip import MAX_SIDE, Clip
+from gpu_saliency.source.sampling import Sampling
 from gpu_saliency.source.shortfall import Shortfall
 from gpu_saliency.untrusted.strict_json import check_shape
 
@@ -151,7 +152,7 @@ class AnalysisRecord:
     """How the maps were made: the step, the device, and the decoder's findings about the clip."""
 
     step: Fraction
-    """Source frames per sample."""
+    """Source frames per sample; between key frames the least distance."""
     sampled_frames: Count
     corrupt_packets: Count | None
     """Packets that could not be decoded; ``None`` where the decoder does not report them."""
@@ -165,6 +166,8 @@ class AnalysisRecord:
     """Why the clip is incomplete or damaged; ``None`` if nothing shows that, and in sidecars of older programs."""
     frame_formats: tuple[Text, ...] = ()
     """Size and pixel format of the frames, such as ``1280x720 yuv420p``, each that occurs; empty where they were not looked at."""
+    at_key_frames: bool = False
+    """Whether the maps are of key frames, and no other frame was decoded; false in sidecars of older programs."""
     facts: DeviceFacts = field(default_factory=DeviceFacts)
     further: dict[str, Any] = field(default_factory=dict)
     """Facts of a newer version, kept in the file and never part of a result, of which they could replace a value."""
@@ -183,6 +186,7 @@ class AnalysisRecord:
         """The documented facts, as results have them."""
         return {
             "step": str(self.step),
+            "at_key_frames": self.at_key_frames,
             "sampled_frames": self.sampled_frames,
             "corrupt_packets": self.corrupt_packets,
             "variable_frame_rate": self.variable_frame_rate,
@@ -197,6 +201,11 @@ class AnalysisRecord:
     def to_file(self) -> dict[str, Any]:
         """The object of the sidecar: those of `to_json`, and the `further` ones."""
         return self.further | self.to_json()
+
+    @property
+    def sampling(self) -> Sampling:
+        """The rule that chose the samples."""
+        return Sampling(self.step, self.at_key_frames)
 
     @property
     def changes_size(self) -> bool:

@@ -22,7 +22,7 @@ from gpu_saliency.source.identity import FileIdentity
 def store_sidecar(sidecar: Sidecar, path: Path) -> None:
     """Write ``sidecar``, and keep the records of a file that another run has written to ``path`` meanwhile.
 
-    Raises `OutputError`, or `SidecarError` where that file is of another source, model, maps or step.
+    Raises `OutputError`, or `SidecarError` where that file is of another source, model, maps or sampling.
     """
     with locked(path):
         save_sidecar(_joined(sidecar, path), path)
@@ -66,7 +66,7 @@ def _joined(sidecar: Sidecar, path: Path) -> Sidecar:
     if not path.exists():
         return sidecar
     header = read_header(path)
-    check_fresh(header, path, sidecar.source, sidecar.origin, sidecar.analysis.step)
+    check_fresh(header, path, sidecar.source, sidecar.origin, sidecar.analysis.sampling)
     return replace(sidecar, encodes=sidecar.encodes | header.encodes)
 
 

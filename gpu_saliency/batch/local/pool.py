@@ -7,14 +7,13 @@ jobs, so that its imports, the model and what is known of ffmpeg stay, and is re
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import signal
 import time
 from dataclasses import dataclass
 
 from gpu_saliency.batch.engine import Advanced, Failed, Lost, Report
-from gpu_saliency.batch.local.machine import gpu_count, memory_of, resident
+from gpu_saliency.batch.local.machine import memory_of, resident, visible_gpus
 from gpu_saliency.batch.local.worker import Worker
 from gpu_saliency.batch.outcome import FINAL
 from gpu_saliency.batch.stages import Order
@@ -49,7 +48,7 @@ class LocalPool:
         self._workers: list[Worker] = []
         self._events: queue.SimpleQueue[tuple[Worker, Report | None] | None] = queue.SimpleQueue()
         self._checked = 0.0
-        self._gpus = gpu_count() if spreads_gpus else 0
+        self._gpus = visible_gpus() if spreads_gpus else ()
 
     def free(self, stage: str) -> int:
         return self._sizes[stage] - sum(1 for one in self._workers if one.stage == stage and one.order is not None)
@@ -69,10 +68,9 @@ class LocalPool:
 
     def _variables(self, stage: str, slot: int) -> dict[str, str]:
         """The variables of a worker: which GPU a plan worker has, where there are several."""
-        if stage != "plan" or self._gpus < 2 or self._sizes[stage] < 2:
+        if stage != "plan" or len(self._gpus) < 2 or self._sizes[stage] < 2:
             return {}
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(self._gpus)))).split(",")
-        return {"CUDA_VISIBLE_DEVICES": visible[slot % len(visible)]}
+        return {"CUDA_VISIBLE_DEVICES": self._gpus[slot % len(self._gpus)]}
 
     def reports(self, seconds: float) -> list[Report]:
         found: list[Report] = []

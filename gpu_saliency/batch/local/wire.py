@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from gpu_saliency.batch.engine import Advanced, Ended, Failed, Report
+from gpu_saliency.batch.engine import Advanced, Ended, Failed, Lost, Report
 from gpu_saliency.batch.job import JobSpec
 from gpu_saliency.batch.stages import Order
 
@@ -22,7 +22,7 @@ def read_order(line: str) -> Order:
     return Order(**fields | {"spec": JobSpec(**fields["spec"])})
 
 
-_KINDS: dict[str, type[Report]] = {"advanced": Advanced, "ended": Ended, "failed": Failed}
+_KINDS: dict[str, type[Report]] = {"advanced": Advanced, "ended": Ended, "failed": Failed, "lost": Lost}
 
 
 def report_line(report: Report) -> str:

@@ -8,11 +8,12 @@ the log at each commit. WAL needs memory that all processes share, so the databa
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.row import BAD, Job
 from gpu_saliency.errors import QueueError
 
-VERSION = 1
+VERSION = 2
 STAGES = ("plan", "encode")
 _BUSY_SECONDS = 30
 _SCHEMA = f"""
@@ -30,11 +31,19 @@ CREATE TABLE jobs (
     state TEXT NOT NULL DEFAULT 'queued', stage TEXT NOT NULL DEFAULT '{STAGES[0]}', tries INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0, boot TEXT, pid INTEGER, pid_started INTEGER, before TEXT,
     is_lost INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0, error TEXT, last_words TEXT, result TEXT, frames INTEGER,
-    output_state TEXT, submitted REAL NOT NULL, started REAL, finished REAL
+    output_state TEXT, submitted REAL NOT NULL, started REAL, finished REAL, priority INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX next ON jobs (state, stage, id);
+CREATE INDEX next ON jobs (state, stage, priority DESC, id);
 PRAGMA user_version = {VERSION};
 """
+_UPGRADES = {
+    1: (
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX next",
+        "CREATE INDEX next ON jobs (state, stage, priority DESC, id)",
+    )
+}
+"""What makes the next version of a database of each older one."""
 _RESET = "state = 'queued', stage = 'plan', tries = 0, not_before = 0, cancel = 0, error = NULL, last_words = NULL, result = NULL"
 
 
@@ -56,7 +65,10 @@ class Queue:
                 if version == 0:
                     for statement in filter(str.strip, _SCHEMA.split(";")):
                         self._db.execute(statement)
-        if version not in (0, VERSION):
+                for older in range(version or VERSION, VERSION):
+                    for statement in (*_UPGRADES[older], f"PRAGMA user_version = {older + 1}"):
+                        self._db.execute(statement)
+        if version > VERSION:
             self._db.close()
             raise QueueError(f"{path}: is of another version of gpu-saliency", cure="finish it with that one, or remove the file")
         if version == 0:
@@ -70,8 +82,10 @@ class Queue:
         with contextlib.suppress(sqlite3.Error):  # what was committed is in the log
             self._db.close()
 
-    def add(self, specs: Iterable[tuple[JobSpec, str | None]]) -> list[int]:
+    def add(self, specs: Iterable[tuple[JobSpec, str | None]], priorities: Mapping[str, int] | None = None) -> list[int]:
         """Add jobs, each with the state of its source's file, all in one transaction; returns their numbers.
+
+        ``priorities`` has those that are not 0, by the job's `JobSpec.place`.
 
         A job that is there with the same output is replaced and begins anew; it may replace its files.
         """
@@ -79,11 +93,12 @@ class Queue:
         with self._reported(), self._writing():
             return [
                 self._db.execute(
-                    "INSERT INTO jobs (place, spec, source_state, submitted) VALUES (?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET "
-                    "spec = excluded.spec, source_state = excluded.source_state, submitted = excluded.submitted, "
+                    "INSERT INTO jobs (place, spec, source_state, submitted, priority) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (place) DO UPDATE SET spec = excluded.spec, source_state = excluded.source_state, "
+                    "submitted = excluded.submitted, priority = excluded.priority, started = NULL, finished = NULL, "
                     f"is_lost = max(is_lost, state = 'done'), {_RESET} "
                     "RETURNING id",
-                    (spec.place, spec.to_json(), source_state, now),
+                    (spec.place, spec.to_json(), source_state, now, (priorities or {}).get(spec.place, 0)),
                 ).fetchone()[0]
                 for spec, source_state in specs
             ]
@@ -95,12 +110,16 @@ class Queue:
         return None if row is None else (Job.of(row), row["source_state"], row["output_state"])
 
     def claim(self, stage: str, owner: Owner) -> Job | None:
-        """Take the next job that waits for ``stage``; ``None`` where there is none. No two claims return the same job."""
+        """Take the next job that waits for ``stage``, the highest priority first; ``None`` where there is none.
+
+        No two claims return the same job.
+        """
         now = time.time()
         with self._reported(), self._writing():
             row = self._db.execute(
                 "UPDATE jobs SET state = 'running', boot = ?, pid = ?, pid_started = ?, started = coalesce(started, ?) WHERE id = "
-                "(SELECT id FROM jobs WHERE state = 'queued' AND stage = ? AND not_before <= ? ORDER BY id LIMIT 1) RETURNING *",
+                "(SELECT id FROM jobs WHERE state = 'queued' AND stage = ? AND not_before <= ? ORDER BY priority DESC, id LIMIT 1) "
+                "RETURNING *",
                 (owner.boot, owner.pid, owner.started, now, stage, now),
             ).fetchone()
         return None if row is None else Job.of(row)
@@ -185,6 +204,26 @@ class Queue:
         where = f"WHERE state IN ({', '.join('?' * len(states))}) " if states else ""
         return self._jobs(f"{where}ORDER BY id LIMIT ?", *states, limit)
 
+    def page(self, states: Sequence[str], limit: int, before: int | None = None) -> list[Job]:
+        """The newest jobs in ``states`` (none: all) with numbers below ``before``, the newest first."""
+        conditions = [f"state IN ({', '.join('?' * len(states))})"] if states else []
+        conditions += ["id < ?"] if before is not None else []
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        return self._jobs(f"{where}ORDER BY id DESC LIMIT ?", *states, *([] if before is None else [before]), limit)
+
+    def job(self, number: int) -> Job | None:
+        """The job with this number."""
+        return next(iter(self._jobs("WHERE id = ?", number)), None)
+
+    def prioritise(self, job: int, priority: int) -> None:
+        """Let a job go before those of lower priority; it has no effect on a stage that runs."""
+        self._set(job, priority=priority)
+
+    def check_writable(self) -> None:
+        """Write to the database, and change nothing in it. Raises `QueueError`."""
+        with self._reported(), self._writing():
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
     def next_time(self) -> float | None:
         """The earliest time at which a queued job may run; ``None`` where none is queued."""
         with self._reported():
@@ -238,8 +277,20 @@ class Queue:
             if isinstance(error, QueueError):
                 raise
             raise QueueError(
-                f"{self.path}: the queue cannot be used: {error}", cure="check its disk; no finished job is lost"
+                f"{self.path}: the queue cannot be used: {_reason(error, self.path.parent)}",
+                cure="check its disk; no finished job is lost",
             ) from error
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """The error in words; SQLite calls a disk that has become read-only one with an I/O error."""
+    if isinstance(error, sqlite3.OperationalError):
+        try:
+            os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as found:
+            if found.errno == errno.EROFS:
+                return f"its disk is read-only ({error})"
+    return str(error)
 
 
 def flush_folder(folder: Path) -> None:

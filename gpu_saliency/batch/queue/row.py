@@ -48,6 +48,9 @@ class Job:
     started: float | None
     finished: float | None
     """Seconds since the epoch; ``started`` is of the first stage's first run."""
+    submitted: float = 0.0
+    priority: int = 0
+    """Jobs of a higher one go first."""
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Job:
@@ -70,6 +73,8 @@ class Job:
             frames=row["frames"],
             started=row["started"],
             finished=row["finished"],
+            submitted=row["submitted"],
+            priority=row["priority"],
         )
 
     def to_json(self, *, result: bool = True) -> dict[str, Any]:

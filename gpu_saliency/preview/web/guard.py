@@ -81,6 +81,7 @@ class Guard:
         hosts, origins = headers[b"host"], headers[b"origin"]
         if len(hosts) != 1 or (self._hosts is not None and hosts[0].lower() not in self._hosts):
             return "unknown Host header"
-        if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
+        own = {f"{scheme}://{hosts[0].lower()}" for scheme in ("http", "https")}  # https: behind a proxy with TLS
+        if any(origin.lower() not in own for origin in origins):
             return "the Origin header names another site"
         return ""

@@ -57,9 +57,9 @@ class LimitedHttp(H11Protocol):
 class OneLine(logging.Handler):
     """Reports each error that uvicorn or asyncio logs as one line, without a traceback; after twenty it reports no more."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, name: str = "preview server") -> None:
         super().__init__(logging.ERROR)
-        self._reporter = reporter
+        self._reporter, self._name = reporter, name
         self._lines = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -67,13 +67,13 @@ class OneLine(logging.Handler):
         if self._lines > _MAX_LINES + 1:
             return
         if self._lines == _MAX_LINES + 1:
-            self._reporter.error("preview server: further errors are not shown")
+            self._reporter.error(f"{self._name}: further errors are not shown")
             return
         words = record.getMessage().strip().splitlines()[:1]
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             words.append(f"{type(error).__name__}: {error}".splitlines()[0][:300])
-        self._reporter.error("preview server: " + ": ".join(words))
+        self._reporter.error(f"{self._name}: " + ": ".join(words))
 
     def attach(self) -> None:
         """Take over the logs of the server."""
