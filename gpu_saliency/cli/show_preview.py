@@ -23,7 +23,7 @@ from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.preview.dials import Dials
 from gpu_saliency.preview.live.source import check_source, name_of
 from gpu_saliency.preview.overlay.output import is_sheet
-from gpu_saliency.preview.overlay.sheet import write_sheet
+from gpu_saliency.preview.overlay.sheet import DEFAULT_FRAMES, write_sheet
 from gpu_saliency.preview.overlay.source import OverlaySource
 from gpu_saliency.preview.overlay.video import write_overlay
 from gpu_saliency.preview.session import PreviewSession
@@ -126,7 +126,15 @@ class PreviewDisplay:
 
 
 def write_preview(
-    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool, overwrite: bool
+    display: PreviewDisplay,
+    clip: Clip,
+    estimator: ClipEstimator,
+    output: Path,
+    style: str,
+    *,
+    audio: bool,
+    overwrite: bool,
+    count: int | str = DEFAULT_FRAMES,
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
@@ -145,7 +153,9 @@ def write_preview(
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
-            facts = write_sheet(overlay, output, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_sheet(
+                overlay, output, count=count, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
+            )
         else:
             facts = write_overlay(
                 overlay, output, audio=audio, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
