@@ -150,7 +150,7 @@ def preview(
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis) + [pair for pair in chosen if pair[0] != "--crf"]
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, estimator, [word for pair in arguments for word in pair if word != "True"])
+        display.show_clip(clip, estimator, arguments)
         return
     if not plan.is_auto:
         _refuse_for_file(encoder)
