@@ -130,8 +130,9 @@ function drawCuts(context, cuts, floor) {
   context.setLineDash([5, 3]);
   context.beginPath();
   for (const cut of cuts) {
-    context.moveTo(cut + 0.5, 0);
-    context.lineTo(cut + 0.5, floor);
+    const x = Math.round(cut) + 0.5; // the middle of a pixel, or the line would be pale
+    context.moveTo(x, 0);
+    context.lineTo(x, floor);
   }
   context.stroke();
   context.setLineDash([]);
