@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.encoders import ENCODERS
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
+from gpu_saliency.encode.run import encode_part
 from gpu_saliency.encode.sample import Sampler
 from gpu_saliency.encode.workers import Workers
-from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, UsageError
+from gpu_saliency.errors import EncodeError, GpuSaliencyError, ToolMissingError, UsageError
 from gpu_saliency.pipeline import SAMPLE_THREADS
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.preview.dials import QualityDial
-from gpu_saliency.preview.estimator import Estimate, FoundStrength
+from gpu_saliency.preview.estimator import Comparison, Draw, Estimate, FoundStrength
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.progress import Observer
 from gpu_saliency.source.clip import Clip
+from gpu_saliency.source.formats import open_file
 from gpu_saliency.trial import Intent, resolve_intent
 from gpu_saliency.trial.scoring import VmafTool, choose_vmaf
-from gpu_saliency.trial.trial import Trial, Trials
+from gpu_saliency.trial.trial import Trial, Trials, measured_bytes, packet_bytes
 from gpu_saliency.trial.windows import Window, covers, sample_windows, window_around
 
+_MOST_COMPARED = 60
+"""Most frames of a comparison, which is a second; clips of higher rates are compared for less."""
 _TrialKey = tuple[tuple[Window, ...], float | None, RoiPolicy | None]
 
 
@@ -94,6 +100,30 @@ class ClipEstimator:
             seconds=time.perf_counter() - started,
         )
 
+    def compare(
+        self, sidecar: Sidecar, policy: RoiPolicy, crf: float | None, frame: int, draw: Draw, observer: Observer
+    ) -> Comparison:
+        """Encode the second around ``frame`` plainly and by ``policy`` (see `Estimator`)."""
+        with observer.stage("preparing the encoder"):
+            job = self._job_at(sidecar, crf)
+            plan = job.plan(sidecar, policy)
+        assert job.crf is not None
+        rate = self._clip.frame_rate
+        window = window_around(frame, sidecar.frame_count, rate, max(1, min(round(rate), _MOST_COMPARED)))
+        correction = self._correction(job, plan, observer)
+        plain = _encode_pictures(job, None, window, draw, observer)
+        planned = _encode_pictures(job.corrected(correction), plan, window, draw, observer)
+        return Comparison(
+            policy=policy,
+            crf=job.crf,
+            correction=correction,
+            first=window.start,
+            plain=plain.pictures,
+            planned=planned.pictures,
+            plain_bytes=plain.video_bytes,
+            planned_bytes=planned.video_bytes,
+        )
+
     def find_strength(self, sidecar: Sidecar, policy: RoiPolicy, crf: float | None, observer: Observer) -> FoundStrength:
         """Find the strongest offset that costs the whole frame no VMAF, as ``encode`` does (see `Estimator`)."""
         with observer.stage("preparing the encoder"):
@@ -138,6 +168,28 @@ class ClipEstimator:
         if key not in self._trials:
             self._trials[key] = trials.run(job, plan, vmaf)
         return self._trials[key]
+
+
+class _Pictures(NamedTuple):
+    pictures: tuple[bytes, ...]
+    video_bytes: int
+
+
+def _encode_pictures(job: EncodeJob, plan: RoiPlan | None, window: Window, draw: Draw, observer: Observer) -> _Pictures:
+    """Encode ``window`` in a temporary folder, and draw its frames from the file. Raises as `Trials.run`, and `EncodeError`."""
+    what = "plainly" if plan is None else "with the plan"
+    with observer.stage(f"encoding {window.frames} frames {what}") as advance, temporary_folder() as folder:
+        total = window.encoded.frames + window.frames
+        path = encode_part(job, plan, window.encoded, folder, lambda done: advance(done, total))
+        video_bytes = measured_bytes([packet_bytes(path, window, job.keyint)], [window], job.keyint)
+        pictures = []
+        with open_file(path) as container:
+            for frame in islice(container.decode(video=0), window.lead, window.lead + window.frames):
+                pictures.append(draw(frame))
+                advance(window.encoded.frames + len(pictures), total)
+    if len(pictures) != window.frames:
+        raise EncodeError(f"the trial encode has {len(pictures)} of {window.frames} frames", cure="report it with this message")
+    return _Pictures(tuple(pictures), video_bytes)
 
 
 def _choose_vmaf(job: EncodeJob) -> tuple[VmafTool | None, str | None]:

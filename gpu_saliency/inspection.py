@@ -30,6 +30,7 @@ from gpu_saliency.source.frame_rate import parse_frame_rate
 from gpu_saliency.source.identity import FileIdentity
 from gpu_saliency.source.probe import probe_clip
 from gpu_saliency.source.raw import RAW_SUFFIXES
+from gpu_saliency.texts import printable
 
 StrPath = str | os.PathLike[str]
 
@@ -100,8 +101,16 @@ def inspect_encode(
             plain=None if plain is None else Path(plain),
         )
     if drawn is not None:
-        write_picture(drawn, job.shaped, plan, proof, overwrite=overwrite, pictures=job.pictures())
+        title = _title(file, job)
+        write_picture(drawn, job.shaped, plan, proof, title=title, overwrite=overwrite, pictures=job.pictures())
     return Inspection(file, path, drawn, proof)
+
+
+def _title(file: Path, job: EncodeJob) -> str:
+    """The file, its source and its encoder with preset and quality, in one line."""
+    words = [job.encoder, *([] if job.preset is None else [job.preset]), *([] if job.crf is None else [f"CRF {job.crf:g}"])]
+    words += [] if job.bitrate is None else [f"{job.bitrate / 1000:g} kbit/s"]
+    return f"{printable(file.name)}, from {printable(job.clip.path.name)}, by {' '.join(words)}"
 
 
 def _source_of(path: Path, file: Path, src: Path | None, *, allow_playlists: bool) -> Clip:

@@ -42,7 +42,7 @@ def sdist_problems(names: list[str]) -> list[str]:
 
 
 def _unwanted(names: list[str]) -> list[str]:
-    suffixes = (".pyc", ".mp4", ".mkv", ".npz", ".part", ".png")
+    suffixes = (".pyc", ".mp4", ".mkv", ".npz", ".part", ".png", ".webp")
     pages = "gpu_saliency/preview/web/", "gpu_saliency/compare/page/"
     return [f"has {name}" for name in names if name.endswith(suffixes) and not name.startswith(pages)]
 

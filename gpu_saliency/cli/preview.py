@@ -68,6 +68,15 @@ class ShowOptions:
             rich_help_panel=PREVIEW,
         ),
     ] = None
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames of a contact sheet: a number, or cuts for the first frame of each scene.",
+            metavar="N|cuts",
+            show_default="12",
+            rich_help_panel=PREVIEW,
+        ),
+    ] = None
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the audio out of --output.", rich_help_panel=PREVIEW)] = False
 
     def check(self, *, overwrite: bool, as_json: bool) -> None:
@@ -77,10 +86,13 @@ class ShowOptions:
                 "choose exactly one of --web, --terminal or --output", cure="for --output give a .mp4, .mkv or .png file"
             )
         for_page = {"--host": self.host is not None, "--port": self.port is not None, "--open": self.open_page}
-        for_file = {"--style": self.style is not None, "--no-audio": self.no_audio, "--overwrite": overwrite, "--json": as_json}
+        for_file = {"--style": self.style is not None, "--frames": self.frames is not None, "--no-audio": self.no_audio}
+        for_file |= {"--overwrite": overwrite, "--json": as_json}
         for mode, flags, chosen in (("--web", for_page, self.web), ("--output", for_file, self.output is not None)):
             for flag in (flag for flag, given in flags.items() if given and not chosen):
                 raise UsageError(f"{flag}: applies to {mode} only", cure=f"leave {flag} out")
+        if self.frames is not None and self.output is not None and self.output.suffix.lower() != ".png":
+            raise UsageError("applies to a contact sheet (.png) only", setting="frames", value=self.frames, cure="leave it out")
 
     def page(self, report: RunOptions) -> Page | None:
         """Return the settings of the page of ``--web``; ``None`` for the other modes."""
@@ -114,9 +126,11 @@ def preview(
     from gpu_saliency.estimate import ClipEstimator
     from gpu_saliency.preview.live.source import is_live
     from gpu_saliency.preview.overlay.output import check_preview_output
+    from gpu_saliency.preview.overlay.sheet import parse_frames
     from gpu_saliency.trial import Intent
 
     show.check(overwrite=overwrite, as_json=report.as_json)
+    count = parse_frames(show.frames)
     policy, encode = plan.policy(allows_auto=True), encoder.settings()
     # Without auto, the loss is for the search that the page or a key starts.
     loss = strength.max_vmaf_loss if plan.is_auto or show.output is not None else 0.0
@@ -136,14 +150,14 @@ def preview(
     if show.output is None:
         arguments = changed_arguments(source) + changed_arguments(analysis) + [pair for pair in chosen if pair[0] != "--crf"]
         arguments += [("--sidecar", str(sidecar))] if sidecar is not None else []
-        display.show_clip(clip, estimator, [word for pair in arguments for word in pair if word != "True"])
+        display.show_clip(clip, estimator, arguments)
         return
     if not plan.is_auto:
         _refuse_for_file(encoder)
     style, audio = show.style or DEFAULT_STYLE, not show.no_audio
     check_preview_output(show.output, clip, style, audio=audio, overwrite=overwrite)
     display.analysis.check_output(show.output, "output")
-    facts = write_preview(display, clip, estimator, show.output, style, audio=audio, overwrite=overwrite)
+    facts = write_preview(display, clip, estimator, show.output, style, audio=audio, overwrite=overwrite, count=count)
     segments = facts["roi"]["segments"]
     text = (
         f"{printable(str(show.output))}: {facts['width']}x{facts['height']}, {facts['frames']} frames, {segments} segments, {style}"

@@ -13,7 +13,7 @@ from gpu_saliency.analysis.devices import choose_device
 from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.settings import NO_DRIVER, AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
-from gpu_saliency.cli.encode_command import encode_command
+from gpu_saliency.cli.encode_command import Pairs, encode_command, encode_config
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import ToolMissingError, UsageError
@@ -23,7 +23,7 @@ from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.preview.dials import Dials
 from gpu_saliency.preview.live.source import check_source, name_of
 from gpu_saliency.preview.overlay.output import is_sheet
-from gpu_saliency.preview.overlay.sheet import write_sheet
+from gpu_saliency.preview.overlay.sheet import DEFAULT_FRAMES, write_sheet
 from gpu_saliency.preview.overlay.source import OverlaySource
 from gpu_saliency.preview.overlay.video import write_overlay
 from gpu_saliency.preview.session import PreviewSession
@@ -62,13 +62,17 @@ class PreviewDisplay:
         """The dials at the start, without a base quality."""
         return Dials(self.policy, self.wanted.salient_bits)
 
-    def show_clip(self, clip: Clip, estimator: ClipEstimator, arguments: list[str]) -> None:
-        """Show ``clip`` until the user ends the preview; ``arguments`` are added to the page's ``encode`` command."""
+    def show_clip(self, clip: Clip, estimator: ClipEstimator, arguments: Pairs) -> None:
+        """Show ``clip`` until the user ends the preview; ``arguments`` are added to the page's command and config file."""
         start, auto, default_crf = replace(self.start, crf=estimator.quality.crf), self.wanted.auto_offset, estimator.default_crf
 
-        def command(dials: Dials) -> str:
+        def command(dials: Dials) -> tuple[str, str]:
             crf = None if dials.crf == default_crf else dials.crf
-            return encode_command(clip, dials.policy, arguments, salient_bits=dials.salient_bits, crf=crf)
+            texts = [
+                make(clip, dials.policy, arguments, salient_bits=dials.salient_bits, crf=crf)
+                for make in (encode_command, encode_config)
+            ]
+            return texts[0], texts[1]
 
         if self.page is not None:
             server, page = _web_server(), self.page
@@ -126,7 +130,15 @@ class PreviewDisplay:
 
 
 def write_preview(
-    display: PreviewDisplay, clip: Clip, estimator: ClipEstimator, output: Path, style: str, *, audio: bool, overwrite: bool
+    display: PreviewDisplay,
+    clip: Clip,
+    estimator: ClipEstimator,
+    output: Path,
+    style: str,
+    *,
+    audio: bool,
+    overwrite: bool,
+    count: int | str = DEFAULT_FRAMES,
 ) -> dict[str, Any]:
     """Analyse ``clip`` and write the overlay to ``output``; returns the object that ``preview --json`` prints."""
     reporter, policy, report = display.reporter, display.policy, None
@@ -145,7 +157,9 @@ def write_preview(
     overlay = OverlaySource(clip, found.track, plan, style)
     with reporter.stage("drawing") as advance:
         if is_sheet(output):
-            facts = write_sheet(overlay, output, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count))
+            facts = write_sheet(
+                overlay, output, count=count, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
+            )
         else:
             facts = write_overlay(
                 overlay, output, audio=audio, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)

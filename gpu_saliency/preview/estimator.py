@@ -5,8 +5,11 @@ The preview cannot make trial encodes itself (docs/architecture.md); `ClipEstima
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import av
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.plan.policy import RoiPolicy
@@ -84,6 +87,40 @@ class FoundStrength:
         return f"offset {self.offset:+g} at crf {self.crf:g}: {self.gain:+.2f} VMAF of the whole frame at equal size"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A second of the clip as a plain encode and as one with the plan: its pictures and sizes."""
+
+    policy: RoiPolicy
+    crf: float
+    """Base quality of the plain encode."""
+    correction: float
+    """That of `Estimate`."""
+    first: int
+    """First frame."""
+    plain: tuple[bytes, ...] = field(repr=False)
+    """A picture for each frame, as ``draw`` of `Estimator.compare` makes it."""
+    planned: tuple[bytes, ...] = field(repr=False)
+    plain_bytes: int
+    """Bytes of video of these frames."""
+    planned_bytes: int
+
+    def line(self) -> str:
+        """The sizes as one line of text."""
+        return f"frames {self.first} to {self.first + len(self.plain) - 1}: {self.plain_bytes} and {self.planned_bytes} bytes"
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts that the page shows, without the pictures."""
+        names = ("crf", "correction", "first", "plain_bytes", "planned_bytes")
+        change = self.planned_bytes / self.plain_bytes - 1
+        facts = {name: getattr(self, name) for name in names}
+        return facts | {"policy": self.policy.to_json(), "frames": len(self.plain), "size_change": change}
+
+
+Draw = Callable[[av.VideoFrame], bytes]
+"""Makes the picture of a decoded frame."""
+
+
 class Estimator(Protocol):
     """Makes trial encodes of one clip, one request at a time; remembers what it measured."""
 
@@ -94,6 +131,15 @@ class Estimator(Protocol):
 
         ``crf`` is the base quality, ``None`` that of the start. ``observer`` receives the progress, and can cancel. Raises any
         `GpuSaliencyError`; no file is left.
+        """
+        ...
+
+    def compare(
+        self, sidecar: Sidecar, policy: RoiPolicy, crf: float | None, frame: int, draw: Draw, observer: Observer
+    ) -> Comparison:
+        """Encode the second around ``frame`` plainly and by ``policy``, and ``draw`` the decoded frames of both.
+
+        The other arguments and the errors are those of `estimate`.
         """
         ...
 

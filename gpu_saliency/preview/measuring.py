@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.errors import GpuSaliencyError, Interrupted
 from gpu_saliency.plan.policy import RoiPolicy
-from gpu_saliency.preview.estimator import Estimate, Estimator, FoundStrength
+from gpu_saliency.preview.estimator import Comparison, Draw, Estimate, Estimator, FoundStrength
 from gpu_saliency.progress import Observer, Progress
 
-KINDS = ("clip", "moment", "auto")
-"""What can be measured: the clip, the two seconds around a frame, or the strength that trials find."""
+KINDS = ("clip", "moment", "auto", "compare")
+"""What trial encodes are made for: size and quality of the clip, or of the two seconds around a frame; the strongest plan; or the
+pictures of the second around a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Measurement:
     state: str
     """``waiting`` (for another viewer's), ``running``, ``done``, ``failed`` or ``cancelled``."""
     progress: Progress | None = None
-    result: Estimate | FoundStrength | None = None
+    result: Estimate | FoundStrength | Comparison | None = None
     error: GpuSaliencyError | None = None
 
     @property
@@ -40,8 +41,9 @@ class Measuring:
     The ``pool`` of one thread is shared by all viewers, so that encodes of several viewers do not compete for the cores.
     """
 
-    def __init__(self, estimator: Estimator, pool: ThreadPoolExecutor) -> None:
-        self._estimator, self._pool = estimator, pool
+    def __init__(self, estimator: Estimator, pool: ThreadPoolExecutor, draw: Draw | None = None) -> None:
+        """``draw`` makes the pictures of comparisons; without it there are none."""
+        self._estimator, self._pool, self._draw = estimator, pool, draw
         self._lock = threading.Lock()
         self._cancel = threading.Event()
         self._future: Future[None] | None = None
@@ -70,6 +72,12 @@ class Measuring:
         if self._future is not None:
             self._future.cancel()
 
+    def drop_result(self) -> None:
+        """Free the memory of the result, which has been used."""
+        with self._lock:
+            if self._state is not None:
+                self._state = replace(self._state, result=None)
+
     def _set(self, cancel: threading.Event, state: Measurement) -> None:
         """Publish ``state`` unless its request, which ``cancel`` belongs to, was cancelled."""
         with self._lock:
@@ -80,10 +88,13 @@ class Measuring:
     def _run(self, cancel: threading.Event, kind: str, sidecar: Sidecar, policy: RoiPolicy, crf: float | None, frame: int) -> None:
         observer = Observer(lambda progress: self._set(cancel, Measurement(0, kind, "running", progress)), cancel=cancel)
         self._set(cancel, Measurement(0, kind, "running"))
-        result: Estimate | FoundStrength
+        result: Estimate | FoundStrength | Comparison
         try:
             if kind == "auto":
                 result = self._estimator.find_strength(sidecar, policy, crf, observer)
+            elif kind == "compare":
+                assert self._draw is not None
+                result = self._estimator.compare(sidecar, policy, crf, frame, self._draw, observer)
             else:
                 result = self._estimator.estimate(sidecar, policy, crf, frame if kind == "moment" else None, observer)
         except Interrupted:

@@ -22,11 +22,16 @@ class Playhead:
         self._started = False
         self._last_frame = 0
         self.playing = True
+        self.loops = True
+        """Whether playback restarts after the last frame; otherwise it pauses there."""
+        self._speed = 1.0
+        self._at_end = False
+        """Whether playback has paused after the last frame."""
 
     def frame(self, now: float, track: SaliencyTrack, *, finished: bool) -> int:
         """The number of the frame to show at ``now``.
 
-        After the last frame playback restarts if the track is ``finished``; otherwise the last frame stays.
+        After the last frame of a ``finished`` track playback restarts, or pauses without `loops`; otherwise the last frame stays.
         """
         last = track.frame_count - 1
         if not self._started:
@@ -36,11 +41,13 @@ class Playhead:
             self._last_frame = min(max(0, self._place), last)
             self._place, self._since = self._seconds(self._last_frame, track), now
             return self._last_frame
-        place = self._place + (now - self._since if self.playing else 0.0)
+        place = self._place + ((now - self._since) * self._speed if self.playing else 0.0)
         # An epsilon, so that a frame's own time stamp selects that frame.
         number = self._number(place + 1e-6, track)
         if place >= self._seconds(last, track) + 1 / self._rate:
-            number = 0 if finished and self.playing else last
+            number = 0 if finished and self.playing and self.loops else last
+            if finished and self.playing and not self.loops:
+                self.playing, self._at_end = False, True
             self._place, self._since = self._seconds(number, track), now
         self._last_frame = min(number, last)
         return self._last_frame
@@ -52,11 +59,13 @@ class Playhead:
         following = self._last_frame + 1
         last = track.frame_count - 1
         due = self._seconds(following, track) if following <= last else self._seconds(last, track) + 1 / self._rate
-        return self._since + due - self._place
+        return self._since + (due - self._place) / self._speed
 
     def toggle(self, now: float) -> None:
         """Pause, or resume playback."""
         self._hold(now)
+        if self._at_end:
+            self.seek(now, 0)
         self.playing = not self.playing
 
     def step(self, now: float, frames: int) -> None:
@@ -67,7 +76,12 @@ class Playhead:
 
     def seek(self, now: float, number: int) -> None:
         """Move to frame ``number``."""
-        self._place, self._since = number, now
+        self._place, self._since, self._at_end = number, now, False
+
+    def set_speed(self, now: float, speed: float) -> None:
+        """Play at ``speed`` times the clip's own."""
+        self._hold(now)
+        self._speed = speed
 
     def skip(self, now: float, seconds: float) -> None:
         """Move by ``seconds``, backwards if negative."""
@@ -77,7 +91,7 @@ class Playhead:
 
     def _hold(self, now: float) -> None:
         if isinstance(self._place, float) and self.playing:
-            self._place += now - self._since
+            self._place += (now - self._since) * self._speed
         self._since = now
 
     def _seconds(self, number: int, track: SaliencyTrack) -> float:

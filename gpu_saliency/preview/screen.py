@@ -39,7 +39,7 @@ class Screen(ABC, Generic[Image]):
     """One viewer's playback of a clip or a live source. It starts playing."""
 
     seekable: ClassVar[bool]
-    """Whether `step`, `seek` and `skip` have an effect."""
+    """Whether `step`, `seek`, `skip`, `set_speed` and `set_loop` have an effect."""
 
     @property
     @abstractmethod
@@ -57,6 +57,12 @@ class Screen(ABC, Generic[Image]):
 
     def skip(self, seconds: float) -> None:
         """Move by ``seconds``, backwards if negative."""
+
+    def set_speed(self, speed: float) -> None:
+        """Play at ``speed`` times the clip's own."""
+
+    def set_loop(self, loops: bool) -> None:
+        """Whether playback restarts after the last frame."""
 
     @abstractmethod
     def due(self, view: View) -> DueFrame[Image]:
@@ -91,6 +97,12 @@ class ClipScreen(Screen[Image]):
 
     def skip(self, seconds: float) -> None:
         self._head.skip(time.monotonic(), seconds)
+
+    def set_speed(self, speed: float) -> None:
+        self._head.set_speed(time.monotonic(), speed)
+
+    def set_loop(self, loops: bool) -> None:
+        self._head.loops = loops
 
     def due(self, view: View) -> DueFrame[Image]:
         if view.track is None:

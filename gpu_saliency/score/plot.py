@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.draw.canvas import LINE, Picture, png_bytes, text_width, write_text
+from gpu_saliency.draw.canvas import LINE, Picture, png_bytes, write_text
+from gpu_saliency.draw.text import text_width
 from gpu_saliency.errors import setting
 from gpu_saliency.files import publish, writing
 from gpu_saliency.score.metric import Metric

@@ -67,9 +67,9 @@ def sample_windows(split: Sequence[Part], frame_rate: Fraction) -> tuple[Window,
     return tuple(_window(start, start + length, total) for start in starts)
 
 
-def window_around(frame: int, frame_count: int, frame_rate: Fraction) -> Window:
-    """The window of usual length with ``frame`` in its middle, or as near to it as the clip's ends allow."""
-    length = min(_window_frames(frame_rate), frame_count)
+def window_around(frame: int, frame_count: int, frame_rate: Fraction, length: int | None = None) -> Window:
+    """The window of ``length`` frames, by default the usual, with ``frame`` in its middle or as near to it as the ends allow."""
+    length = min(length or _window_frames(frame_rate), frame_count)
     start = min(max(0, frame - length // 2), frame_count - length)
     return _window(start, start + length, frame_count)
 

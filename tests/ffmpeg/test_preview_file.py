@@ -103,7 +103,8 @@ def test_the_colours_follow_from_the_values(clip: Path, tmp_path: Path, turn: in
         painter = Painter(found, plan, style, 320)
         width, height = painter.panel
         grey = np.full((height, width, 3), 100, np.uint8)
-        painted = painter.paint(moment, grey)[28 : 28 + height, :width].astype(float)
+        top, left = painter.origin
+        painted = painter.paint(moment, grey)[top : top + height, left : left + width].astype(float)
         rows, cols = panel_cells(found, width, height)
         colour = saliency_colour(grid) if style == "heat" else offset_colour(grid, scale_end(plan))
         expected = (1 - OPACITY) * 100 + OPACITY * colour[rows, cols]
@@ -138,6 +139,10 @@ def test_contact_sheet(clip: Path, tmp_path: Path) -> None:
     assert not np.array_equal(heights["heat"], heights["plan"])
     short = make_clip(tmp_path / "short.mkv", seconds=0.125)
     assert run("preview", short, "--output", tmp_path / "s.png", "--json").json["frames"] == 3
+    cuts = run("preview", clip, "--output", tmp_path / "cuts.png", "--frames", "cuts", "--json").json
+    assert cuts["frames"] == 1 + len(load_saliency_sidecar(probe_clip(clip))[0].track.cuts)
+    wrong = run("preview", clip, "--output", tmp_path / "x.mp4", "--frames", 3)
+    assert (wrong.code, "--frames 3: applies to a contact sheet" in wrong.err) == (64, True)
 
 
 def test_strengths_that_are_found(clip: Path, tmp_path: Path, grain_path: Path) -> None:

@@ -14,23 +14,20 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from bad_input import endless_ffmpeg
 from clips import make_clip
-from preview_server import Server, Viewer
+from preview_server import POLICY, Server, Viewer
 from program import run
 from waiting import HANG_SECONDS, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gpu_saliency import EncodeSettings, RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
+from gpu_saliency import RoiPolicy, build_roi_plan, load_saliency_sidecar, probe_clip
 from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.draw.canvas import png_bytes
-from gpu_saliency.estimate import ClipEstimator
 from gpu_saliency.plan.build import plan_track
 from gpu_saliency.plan.share import find_share
 from gpu_saliency.preview.web.app import FILES, MAX_VIEWERS
 from gpu_saliency.preview.web.guard import is_loopback, own_hosts
 from gpu_saliency.preview.web.wire import parse_command
-from gpu_saliency.progress import Observer
 
 FLAT = 6 << 20
 """Bytes by which a server's memory may grow. Queued pictures would exceed it: 72 of 24 kB for each of 5 viewers are 8.6 MB."""
@@ -75,6 +72,8 @@ def get(server: Server, path: str = "/", method: str = "GET", **headers: str) ->
 
 
 def test_the_page_loads_nothing_from_other_sites(server: Server) -> None:
+    """And it is small: all its files together."""
+    weight = 0
     for path in ("/", *(f"/{name}" for name in FILES if name)):
         status, headers, body = get(server, path)
         assert status == 200
@@ -82,6 +81,15 @@ def test_the_page_loads_nothing_from_other_sites(server: Server) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert b"http" not in body
+        weight += len(body)
+    assert weight < 100_000
+
+
+def test_a_page_says_that_there_is_nothing(server: Server) -> None:
+    status, headers, body = get(server, "/missing")
+    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert b"Nothing here" in body
+    assert b"saliency" not in body  # beyond loopback who lacks the token is not told what this is
 
 
 @pytest.mark.parametrize("path", ["/../cli.py", "/%2e%2e/app.py", "/page/index.html", "/etc/passwd", "/viewer/x", "//app.js"])
@@ -174,7 +182,7 @@ def test_pictures_contain_the_maps_and_the_plan_of_encode(server: Server, clip: 
 
 def test_the_command_is_accepted_by_encode(clip: Path, tmp_path: Path) -> None:
     policy = RoiPolicy(-5, "attention", "ema", 0.3, "2", 3.5)
-    words = shlex.split(encode_command(probe_clip(clip), policy, ["--every", "8"]))
+    words = shlex.split(encode_command(probe_clip(clip), policy, [("--every", "8")]))
     assert words[:5] == ["gpu-saliency", "encode", "--src", str(clip), "--output"]
     words[5] = str(tmp_path / "out.mp4")
     done = run(*words[1:], "--dry-run", "--json")
@@ -366,88 +374,6 @@ def test_pictures_and_maps_arrive_while_the_analysis_runs(clip: Path) -> None:
         assert viewer.until("timeline", finished=True)["frames"] == 96
         assert viewer.until("plan")["segments"] == 7
         viewer.close()
-
-
-POLICY = {"type": "policy", "offset": -3, "mapping": "attention", "aggregator": "mean", "ema_alpha": 0.6, "segments": "auto"}
-
-
-@pytest.fixture(scope="module")
-def encodes(grain_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """A server whose encoder is fast, and the folder of its temporary files."""
-    temporary = tmp_path_factory.mktemp("temporary")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(temporary))
-        with Server(grain_path, "--preset", "veryfast", "--crf", 35) as server:
-            yield server, temporary
-    assert list(temporary.iterdir()) == []
-
-
-def test_trial_encodes_for_the_page(encodes: tuple[Server, Path], grain_path: Path) -> None:
-    """Progress, then sizes and VMAF, which are those of the library; then the strength."""
-    server, temporary = encodes
-    viewer = Viewer(server)
-    hello = viewer.until("hello")
-    assert (hello["quality"]["name"], hello["quality"]["crf"], hello["auto"]) == ("libx264 veryfast", 35, False)
-    viewer.until("timeline", finished=True)
-    viewer.send(type="measure", what="clip")
-    assert viewer.until("measurement", state="running")["what"] == "clip"
-    found = viewer.until("measurement", state="done")["estimate"]
-    clip = probe_clip(grain_path)
-    sidecar = load_saliency_sidecar(clip)[0]
-    estimator = ClipEstimator(clip, EncodeSettings(preset="veryfast", crf=35))
-    expected = estimator.estimate(sidecar, RoiPolicy(), None, None, Observer()).to_json()
-    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
-    assert found["policy"] == RoiPolicy().to_json() == viewer.last["plan"]["policy"]
-    viewer.send(type="measure", what="auto")
-    strength = viewer.until("measurement", state="done")["strength"]
-    assert strength["offset"] == estimator.find_strength(sidecar, RoiPolicy(), None, Observer()).offset
-    assert list(temporary.iterdir()) == []
-    viewer.close()
-
-
-def test_a_moved_dial_cancels_trial_encodes(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an ffmpeg that would encode for ever."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    with Server(grain_path, "--ffmpeg-bin", endless_ffmpeg(tmp_path)) as server:
-        viewer = Viewer(server)
-        viewer.until("timeline", finished=True)
-        viewer.until("plan")
-        for offset, stop in ((-8, POLICY | {"offset": -9}), (-7, {"type": "cancel"}), (-6, POLICY | {"offset": -6, "crf": 20})):
-            viewer.send(**POLICY | {"offset": offset})
-            viewer.send(type="measure", what="clip")
-            while viewer.until("measurement", state="running")["progress"] is None:
-                pass
-            viewer.send(**stop)
-            assert viewer.until("measurement", state="cancelled")["estimate"] is None
-        wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
-        viewer.send(**POLICY | {"crf": 99})
-        assert "--crf 99: out of range for libx264" in viewer.until("error")["message"]
-        viewer.close()
-
-
-def test_a_viewer_that_leaves_cancels_its_trial_encodes(encodes: tuple[Server, Path]) -> None:
-    server, temporary = encodes
-    viewer = Viewer(server)
-    viewer.until("timeline", finished=True)
-    viewer.until("plan")
-    viewer.send(**POLICY | {"offset": -11, "crf": 5})
-    viewer.send(type="measure", what="clip")
-    wait_until(lambda: list(temporary.iterdir()) != [], "a trial encode")
-    viewer.vanish()
-    wait_until(lambda: list(temporary.iterdir()) == [], "the end of the trial encodes")
-
-
-def test_the_server_ends_during_trial_encodes(grain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with Server(grain_path, "--crf", 5) as server:
-        viewer = Viewer(server)
-        viewer.until("timeline", finished=True)
-        viewer.send(type="measure", what="clip")
-        wait_until(lambda: list(tmp_path.iterdir()) != [], "a trial encode")
-    assert list(tmp_path.iterdir()) == []
-    viewer.close()
 
 
 def test_a_share_of_the_bits(server: Server, clip: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import av
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gpu_saliency.draw.glyphs import text_dots
 from gpu_saliency.encode.arguments import plain_command
 from gpu_saliency.encode.ffmpeg import run_ffmpeg
 from gpu_saliency.encode.job import EncodeJob
@@ -359,10 +357,3 @@ def test_picture(h264: tuple[EncodeJob, RoiPlan, Path, Path], tmp_path: Path) ->
         middle = panel * width + width // 2
         assert np.median(blueness[:, middle - 200 : middle - 20]) > 80
         assert abs(np.median(blueness[:, middle + 20 : middle + 200])) < 40
-
-
-def test_text_dots() -> None:
-    rows = ["".join("#" if dot else "." for dot in row) for row in text_dots("T.")]
-    assert rows[0] == "#####......."
-    assert rows[6].startswith("..#")
-    assert math.prod(text_dots("abc").shape) == 8 * 18

@@ -55,6 +55,12 @@ def chromium(profile: Path, size: tuple[int, int] = (1360, 900)) -> Iterator[web
         chrome.quit()
 
 
+def decode_png(data: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG, ``[height, width, 3]``."""
+    with av.open(io.BytesIO(data), "r") as container:
+        return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+
+
 class Page:
     """The page of a preview, loaded."""
 
@@ -95,8 +101,7 @@ class Page:
     def picture(self, name: str = "picture") -> NDArray[np.uint8]:
         """The pixels of a canvas, ``[height, width, 3]``."""
         url: str = self.run("return document.getElementById(arguments[0]).toDataURL('image/png')", name)
-        with av.open(io.BytesIO(base64.b64decode(url.split(",")[1])), "r") as container:
-            return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+        return decode_png(base64.b64decode(url.split(",")[1]))
 
     def pause_at(self, number: int) -> None:
         """After the analysis has finished, pause and wait for the picture of frame ``number``."""

@@ -22,6 +22,8 @@ from waiting import HANG_SECONDS
 pytest.importorskip("websockets")  # a machine that runs the tests of the GPU alone has none
 from websockets.sync.client import connect
 
+POLICY = {"type": "policy", "offset": -3, "mapping": "attention", "aggregator": "mean", "ema_alpha": 0.6, "segments": "auto"}
+"""The message of the default policy."""
 _GATED = Path(__file__).with_name("gated_preview.py")
 
 
@@ -131,6 +133,9 @@ class Viewer:
             return content
         length = int.from_bytes(message[:4], "little")
         facts = json.loads(message[4 : 4 + length])
+        if facts["kind"] != "picture":
+            other: dict[str, Any] = facts | {"type": facts["kind"], "body": message[4 + length :]}
+            return other
         shape = facts.get("rows", 0), facts.get("cols", 0)
         cells, start = shape[0] * shape[1], 4 + length
         self.frames.append(facts["frame"])

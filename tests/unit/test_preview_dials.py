@@ -24,7 +24,7 @@ from gpu_saliency.cli.encode_command import encode_command
 from gpu_saliency.errors import EncodeError, UsageError
 from gpu_saliency.plan.share import find_share, plain_share_of, share_of
 from gpu_saliency.preview.dials import Dials, QualityDial
-from gpu_saliency.preview.estimator import Estimate, FoundStrength
+from gpu_saliency.preview.estimator import Comparison, Draw, Estimate, FoundStrength
 from gpu_saliency.preview.measuring import Measurement, Measuring
 from gpu_saliency.preview.web.wire import measurement_message, parse_command
 from gpu_saliency.progress import Observer
@@ -100,7 +100,7 @@ def test_requests_of_the_page() -> None:
 
 def test_the_command_has_the_share_and_the_quality() -> None:
     clip = cast(Clip, SimpleNamespace(path=Path("in.mp4")))
-    words = shlex.split(encode_command(clip, RoiPolicy(-4.4), ["--preset", "slow"], salient_bits=0.45, crf=20.5))
+    words = shlex.split(encode_command(clip, RoiPolicy(-4.4), [("--preset", "slow")], salient_bits=0.45, crf=20.5))
     assert words[6:] == ["--salient-bits", "45%", "--crf", "20.5", "--preset", "slow"]
     assert "--salient-bits" not in encode_command(clip, RoiPolicy(-4.4), [])
 
@@ -201,6 +201,10 @@ class HeldEstimator:
     def estimate(self, _: Sidecar, __: RoiPolicy, crf: float | None, frame: int | None, observer: Observer) -> Estimate:
         self._hold("estimate", crf, frame, observer)
         return ESTIMATE
+
+    def compare(self, _: Sidecar, __: RoiPolicy, crf: float | None, frame: int, draw: Draw, observer: Observer) -> Comparison:
+        self._hold("compare", crf, frame, observer)
+        raise AssertionError(draw)
 
     def find_strength(self, _: Sidecar, __: RoiPolicy, crf: float | None, observer: Observer) -> FoundStrength:
         self._hold("strength", crf, None, observer)

@@ -24,7 +24,7 @@ from gpu_saliency.source.clip import ColorTags
 
 ENCODER, CODEC = "libx264", "h264"
 _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "20"}
-_SIDE_ALONE, _SIDE_AMONG = 1280, 640
+_SIDE_ALONE, _SIDE_AMONG = 1280, 854
 """Longer side in pixels of a panel: in a style with one panel, and in one with several side by side."""
 _BT709 = ColorTags(color_range=1, colorspace=1, color_primaries=1, color_trc=1)
 

@@ -21,7 +21,11 @@ from gpu_saliency.preview.web.viewer import Viewer
 MAX_VIEWERS = 16
 TOO_MANY = 4001
 """WebSocket close code for a viewer beyond `MAX_VIEWERS`."""
-_SCRIPTS = ("app.js", "connection.js", "controls.js", "estimate.js", "picture.js", "state.js", "timeline.js")
+_MODULES = (
+    *("app", "compare", "connection", "controls", "estimate", "fields", "keys", "layers"),
+    *("picture", "playback", "save", "scrub", "sound", "state", "timeline"),
+)
+_SCRIPTS = tuple(f"{name}.js" for name in _MODULES)
 FILES = {
     "": ("index.html", "text/html"),
     "style.css": ("style.css", "text/css"),
@@ -52,7 +56,16 @@ def make_app(shared: Shared, new_screen: Callable[[], Screen[bytes]], hosts: fro
 
     routes: list[BaseRoute] = [Route(f"/{path}", _file(*entry)) for path, entry in FILES.items()]
     routes.append(WebSocketRoute("/viewer", viewer))
-    return Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)] if token else routes), hosts)
+    handlers = {404: _nothing}
+    app = Starlette(routes=[Mount(f"/{token}", routes=routes)] if token else routes, exception_handlers=handlers)
+    return Guard(app, hosts)
+
+
+async def _nothing(_: Request, __: Exception) -> Response:
+    """The page of an address that shows nothing; it does not say what is served, for those who lack the token."""
+    text = "<!doctype html><html lang=en><title>Nothing here</title><h1>Nothing here</h1>"
+    text += "<p>Open the whole address that the program has printed in its terminal; it may end in a long key.</p>"
+    return Response(text, 404, media_type="text/html")
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -18,9 +18,11 @@ from gpu_saliency.source.orientation import Orientation
 from gpu_saliency.source.seek import FrameReader
 from gpu_saliency.source.shrink import Shrinker
 
-SIDE = 960
+SIDE = 1280
 """Longer side of a picture in pixels; smaller frames keep their size."""
 _JPEG, _QUANTISER = "yuvj420p", 4
+COMPARED_SIDE, COMPARED_QUANTISER = 1920, 2
+"""Those of comparisons, whose pictures must show what an encoder did and not what JPEG does."""
 _CACHE_BYTES = 48 << 20
 _STEPS_BACK = 8
 """Number of frames before the target of a seek that are cached, for steps back."""
@@ -92,7 +94,7 @@ class FrameStore:
 class JpegEncoder:
     """Encodes frames of a clip as JPEG, upright, with square pixels. Not thread-safe."""
 
-    def __init__(self, clip: Clip, side: int = SIDE) -> None:
+    def __init__(self, clip: Clip, side: int = SIDE, quantiser: int = _QUANTISER) -> None:
         self._is_turned = clip.orientation != Orientation()
         width, height = panel_size(clip, min(side, max(clip.width, clip.height)))
         self.size = (max(2, width // 2 * 2), max(2, height // 2 * 2))
@@ -102,7 +104,7 @@ class JpegEncoder:
         self._jpeg.width, self._jpeg.height = self.size
         self._jpeg.pix_fmt = _JPEG
         self._jpeg.framerate, self._jpeg.time_base = Fraction(1), Fraction(1)
-        self._jpeg.qmin = self._jpeg.qmax = _QUANTISER
+        self._jpeg.qmin = self._jpeg.qmax = quantiser
         self._stamp = 0
 
     def __call__(self, frame: av.VideoFrame) -> bytes:

@@ -26,6 +26,7 @@ from gpu_saliency.preview.web.guard import is_loopback, own_hosts
 from gpu_saliency.preview.web.limits import LONGEST_MESSAGE, MAX_HEADER_BYTES, LimitedHttp, OneLine
 from gpu_saliency.preview.web.pictures import FrameStore, LatestPicture
 from gpu_saliency.preview.web.shared import Shared
+from gpu_saliency.preview.web.sound import SoundStore
 from gpu_saliency.process.signals import routed
 from gpu_saliency.progress import Reporter
 
@@ -68,7 +69,7 @@ def serve_clip(
     session: PreviewSession,
     start: Dials,
     site: Site,
-    encode_command: Callable[[Dials], str],
+    encode_command: Callable[[Dials], tuple[str, str]],
     estimator: Estimator,
     spell: Spelling = spell_python,
     *,
@@ -76,12 +77,13 @@ def serve_clip(
 ) -> None:
     """Show a clip in browsers until Ctrl-C. Raises the error that ended the analysis before its first map.
 
-    The page shows a command to copy: the result of ``encode_command`` for the dials chosen on the page. ``auto``: each page begins
-    with the strength that ``estimator`` finds.
+    The page shows a command to copy and saves a config file: the results of ``encode_command`` for the dials chosen on the page.
+    ``auto``: each page begins with the strength that ``estimator`` finds.
     """
     store = FrameStore(session.clip)
     try:
-        shared = Shared(session, store.size, start, encode_command, spell, estimator, auto)
+        sound = SoundStore(session.clip) if session.clip.audio_codecs else None
+        shared = Shared(session, store.size, start, encode_command, spell, estimator, sound, auto)
         _serve(shared, lambda: ClipScreen(session.clip, store.jpeg), site)
     finally:
         store.close()
@@ -91,7 +93,7 @@ def serve_live(session: LiveSession, start: Dials, site: Site, spell: Spelling =
     """Show a live source in browsers until Ctrl-C. Raises the error that ended the analysis before its first map."""
     picture = LatestPicture(session.clip)
     # A live source has no file to encode, so the page shows no command and makes no trial encodes.
-    shared = Shared(session, picture.size, start, lambda _: "", spell)
+    shared = Shared(session, picture.size, start, lambda _: ("", ""), spell)
     _serve(shared, lambda: LiveScreen(session.reader, picture.jpeg), site)
 
 

@@ -15,7 +15,9 @@ from gpu_saliency.preview.estimator import Estimator
 from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import MomentLookup
 from gpu_saliency.preview.planner import Planned, Session, View
-from gpu_saliency.preview.web.wire import plan_message, timeline_message
+from gpu_saliency.preview.web.pictures import COMPARED_QUANTISER, COMPARED_SIDE, JpegEncoder
+from gpu_saliency.preview.web.sound import SoundStore
+from gpu_saliency.preview.web.wire import plan_file, plan_message, timeline_message
 
 
 @dataclass(slots=True)
@@ -27,16 +29,19 @@ class Shared:
     """Width and height of the pictures in pixels."""
     start: Dials
     """The initial dials of each viewer."""
-    encode_command: Callable[[Dials], str]
-    """Returns the command line that encodes with the dials."""
+    encode_command: Callable[[Dials], tuple[str, str]]
+    """Returns the command line that encodes with the dials, and a config file with them."""
     spell: Spelling
     """Spells the settings in error messages."""
     estimator: Estimator | None = None
     """Makes trial encodes; ``None`` for a live source, which cannot be encoded twice."""
+    sound: SoundStore | None = None
+    """The sound of the clip; ``None`` if it has none, and for a live source."""
     auto: bool = False
     """Whether each page begins with the strength that trial encodes find."""
     decoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "frames"))
     planning: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "plans"))
+    sounding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sound"))
     encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "trials"))
     measurings: set[Measuring] = field(default_factory=set)
     """Those of the viewers that are connected."""
@@ -59,7 +64,8 @@ class Shared:
         if self.estimator is None:
             yield None
             return
-        measuring = Measuring(self.estimator, self.encoding)
+        draw = JpegEncoder(self.session.clip, COMPARED_SIDE, COMPARED_QUANTISER)
+        measuring = Measuring(self.estimator, self.encoding, draw)
         self.measurings.add(measuring)
         try:
             yield measuring
@@ -78,13 +84,26 @@ class Shared:
         assert view.track is not None
         planned = self.session.planner.plan(view, dials)
         settled = replace(dials, policy=planned.policy)
-        text = json.dumps(plan_message(planned, dials, self.encode_command(settled)))
+        text = json.dumps(plan_message(planned, dials, *self.encode_command(settled)))
         return planned, MomentLookup(view.track, planned.plan, self.session.clip.frame_rate, view.first_frame), text
+
+    async def plan_file(self, planned: Planned) -> str:
+        """The text of `plan_file`, made in the planning thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.planning, plan_file, self.session, planned)
+
+    async def sound_piece(self, number: int, view: View) -> bytes:
+        """A piece of the sound (`SoundStore`). Raises `SourceError`."""
+        assert self.sound is not None
+        track = view.track
+        pts = None if track is None else track.seek_pts
+        origin = 0.0 if track is None or pts is None or not len(pts) else float(int(pts[0]) * track.time_base)
+        return await asyncio.get_running_loop().run_in_executor(self.sounding, self.sound.piece, number, origin)
 
     def close(self) -> None:
         """End the threads; waits until cancelled trial encodes have removed their files."""
         for measuring in self.measurings:
             measuring.cancel()
         self.encoding.shutdown(cancel_futures=True)
+        self.sounding.shutdown(cancel_futures=True)
         self.decoding.shutdown(cancel_futures=True)
         self.planning.shutdown(cancel_futures=True)

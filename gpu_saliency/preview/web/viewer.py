@@ -12,16 +12,29 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gpu_saliency.errors import SourceError, UsageError
 from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.estimator import Comparison
 from gpu_saliency.preview.measuring import Measuring
 from gpu_saliency.preview.moment import MomentLookup
 from gpu_saliency.preview.planner import Planned, View
 from gpu_saliency.preview.screen import Screen
 from gpu_saliency.preview.web.shared import Shared
-from gpu_saliency.preview.web.wire import Command, hello, measurement_message, parse_command, picture_message
+from gpu_saliency.preview.web.sound import PIECE_SECONDS
+from gpu_saliency.preview.web.wire import (
+    Command,
+    error_message,
+    hello,
+    measurement_message,
+    pair_message,
+    parse_command,
+    picture_message,
+    sound_message,
+)
 
 _MAX_UNACKNOWLEDGED = 2
 """Most pictures that the browser has not acknowledged: one being drawn, one being sent."""
 _IDLE_SECONDS = 0.25
+_MAX_PIECES = 4
+"""Most pieces of the sound that wait; the page requests two at a time."""
 _MAX_MISTAKES = 20
 """Most invalid messages before the viewer is disconnected; the page sends none."""
 
@@ -35,6 +48,10 @@ class Viewer:
         self._dials = shared.start
         self._requested: Dials | None = shared.start
         self._to_measure: str | None = None
+        self._to_save = False
+        """Whether the page has requested the plan as a file."""
+        self._pieces: asyncio.Queue[int] = asyncio.Queue(_MAX_PIECES)
+        """Pieces of the sound that the page has requested."""
         self._measured = 0
         """Number of the last state of `Measuring` that was sent."""
         self._changed = asyncio.Event()
@@ -44,6 +61,8 @@ class Viewer:
         self._unacknowledged: list[tuple[int, float]] = []
         """Frame number and sending time of each picture."""
         self._sent: int | None = None
+        self._sent_playing = True
+        """Whether the page knows that the clip plays."""
         self._redraw = True
         self._moved = True
         self._dropped = 0
@@ -54,7 +73,8 @@ class Viewer:
         """Serve the browser until it disconnects."""
         await self._socket.accept()
         with self._shared.measuring() as measuring:
-            tasks = [asyncio.create_task(self._receive(measuring)), asyncio.create_task(self._stream(measuring))]
+            runs = (self._receive(measuring), self._stream(measuring), self._serve_sound())
+            tasks = [asyncio.create_task(run) for run in runs]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -75,7 +95,7 @@ class Viewer:
             try:
                 self._execute(parse_command(message.get("text") or "", self._shared.start), measuring)
             except UsageError as error:
-                await self._send({"type": "error", "message": error.line(self._shared.spell)})
+                await self._send(error_message(error, self._shared.spell))
             except (ValueError, RecursionError):
                 self._mistakes += 1
                 if self._mistakes > _MAX_MISTAKES:
@@ -100,6 +120,13 @@ class Viewer:
             if measuring is not None:
                 measuring.cancel()  # its result would be for other dials
             return
+        if command.kind == "plan-file":
+            self._to_save = True
+            return
+        if command.kind == "sound":
+            if self._shared.sound is not None and not self._pieces.full():
+                self._pieces.put_nowait(command.number)
+            return
         if command.kind == "measure":
             self._to_measure = command.measured
             return
@@ -108,23 +135,40 @@ class Viewer:
             if measuring is not None:
                 measuring.cancel()
             return
+        self._leave_comparison(measuring)
         if command.kind == "toggle":
             self._screen.toggle()
         elif command.kind == "step":
             self._screen.step(command.number)
+        elif command.kind == "speed":
+            self._screen.set_speed(command.speed)
+        elif command.kind == "loop":
+            self._screen.set_loop(command.loops)
         else:
             self._screen.seek(command.number)
         self._moved = self._redraw = True
 
+    def _leave_comparison(self, measuring: Measuring | None) -> None:
+        """Cancel the encodes of a comparison: the user has moved on in the clip."""
+        if self._to_measure == "compare":
+            self._to_measure = None
+        state = None if measuring is None else measuring.state
+        if measuring is not None and state is not None and state.is_active and state.kind == "compare":
+            measuring.cancel()
+
     async def _stream(self, measuring: Measuring | None) -> None:
         shared = self._shared
         quality = None if shared.estimator is None else shared.estimator.quality
-        await self._send(hello(shared.session, shared.size, self._dials, quality, auto=shared.auto))
+        sound = None if shared.sound is None else PIECE_SECONDS
+        await self._send(hello(shared.session, shared.size, self._dials, quality, auto=shared.auto, sound=sound))
         while True:
             self._changed.clear()
             await self._update_plan()
             if measuring is not None:
                 await self._update_measurement(measuring)
+            if self._to_save and self._planned is not None:
+                self._to_save = False
+                await self._send({"type": "plan-file", "text": await shared.plan_file(self._planned)})
             pause = _IDLE_SECONDS
             if len(self._unacknowledged) < _MAX_UNACKNOWLEDGED:
                 await self._send_due()
@@ -154,7 +198,7 @@ class Viewer:
         try:
             self._planned, self._lookup, text = await self._shared.plan(view, dials)
         except UsageError as error:
-            await self._send({"type": "error", "message": error.line(self._shared.spell)})
+            await self._send(error_message(error, self._shared.spell))
             return
         self._dials, self._redraw = dials, True
         await self._socket.send_text(text)
@@ -165,28 +209,55 @@ class Viewer:
         if what is not None:
             sidecar = self._view.sidecar
             if sidecar is None or self._planned is None:
-                await self._send({"type": "error", "message": "trial encodes need the whole analysis: wait until it has finished"})
+                await self._send(
+                    {
+                        "type": "error",
+                        "message": "trial encodes need the whole analysis: wait until it has finished",
+                        "setting": None,
+                    }
+                )
             else:
                 measuring.start(what, sidecar, self._planned.policy, self._dials.crf, self._sent or 0)
         state = measuring.state
         if state is not None and state.number != self._measured:
             self._measured = state.number
             await self._send(measurement_message(state, self._shared.spell))
+            if isinstance(state.result, Comparison):
+                measuring.drop_result()
+                await self._send_pairs(state.result)
+
+    async def _send_pairs(self, comparison: Comparison) -> None:
+        """Send the pictures of a comparison, unless the page has requested something else meanwhile."""
+        for number, (plain, planned) in enumerate(zip(comparison.plain, comparison.planned, strict=True)):
+            if self._to_measure is not None:
+                return
+            await self._socket.send_bytes(pair_message(comparison.first + number, plain, planned))
+
+    async def _serve_sound(self) -> None:
+        """Send the pieces of the sound that the page requests."""
+        while True:
+            number = await self._pieces.get()
+            try:
+                data = await self._shared.sound_piece(number, self._view)
+            except SourceError as error:
+                data = b""
+                await self._send(error_message(error, self._shared.spell))
+            await self._socket.send_bytes(sound_message(number, data))
 
     async def _send_due(self) -> None:
         due = self._screen.due(self._view)
-        if due.number == self._sent and not self._redraw:
+        if due.number == self._sent and not self._redraw and self._screen.playing == self._sent_playing:
             return
         if self._sent is not None and self._screen.playing and not self._moved and due.number > self._sent:
             self._dropped += due.number - self._sent - 1
         self._redraw = self._moved = False
-        self._sent = due.number
+        self._sent, self._sent_playing = due.number, self._screen.playing
         try:
             jpeg = await asyncio.get_running_loop().run_in_executor(self._shared.decoding, due.draw)
         except SourceError as error:  # the file was moved, or is damaged there
             if self._screen.playing:
                 self._screen.toggle()
-            await self._send({"type": "error", "message": error.line(self._shared.spell)})
+            await self._send(error_message(error, self._shared.spell))
             return
         moment = None if self._lookup is None else self._lookup.at(due.number)
         facts = {

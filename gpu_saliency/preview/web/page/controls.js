@@ -1,14 +1,14 @@
-// The user's input: playback, layers, the policy, keys, and the command to copy.
+// The user's input: layers, the dials of the plan, and the command to copy.
 
 import { send } from "./connection.js";
-import { attachEstimates, cancel, measure } from "./estimate.js";
+import { attachEstimates } from "./estimate.js";
+import { clearErrors, showError } from "./fields.js";
 import { draw, movePointer } from "./picture.js";
 import { $, LAYERS, setText, state } from "./state.js";
-import { drawTimeline, frameAt } from "./timeline.js";
 
 const DIALS = ["offset", "share", "mapping", "background", "aggregator", "alpha", "segments", "count", "crf"];
+const SETTINGS = { share: "salient_bits", background: "max_background_offset", alpha: "ema_alpha", count: "segments" };
 let sharesBits = false; // whether the share was set last, and the offset follows from it
-const shownOpacity = { heat: 60, grid: 60 }; // what the keys h and p restore
 
 export function showPolicy(policy, salientBits) {
   sharesBits = salientBits !== null;
@@ -47,33 +47,29 @@ function enableControls() {
   $("count").disabled = $("segments").value !== "number";
 }
 
-function requestPlan() {
+export function requestPlan() {
   enableControls();
   const follows = sharesBits ? "offset" : "share";
-  const invalid = DIALS.find((id) => id !== follows && !$(id).disabled && !$(id).checkValidity());
-  if (invalid) {
-    setText("error", `${$(invalid).labels[0].textContent.trim()}: ${$(invalid).validationMessage}`);
-    return;
-  }
-  setText("error", "");
+  clearErrors();
+  const invalid = DIALS.filter((id) => id !== follows && !$(id).disabled && !$(id).checkValidity());
+  for (const id of invalid) showError(`${$(id).labels[0].firstChild.textContent.trim()}: ${$(id).validationMessage}`, SETTINGS[id] ?? id);
+  if (invalid.length) return;
   send({
     type: "policy",
     offset: sharesBits ? state.plan?.policy.offset ?? 0 : $("offset").valueAsNumber, // the share replaces it
     mapping: $("mapping").value,
     aggregator: $("aggregator").value,
     salient_bits: sharesBits ? $("share").valueAsNumber / 100 : null,
-    max_background_offset: $("background").valueAsNumber,
+    max_background_offset: number("background", 0),
     crf: $("crf").value === "" ? null : $("crf").valueAsNumber,
-    ema_alpha: $("alpha").valueAsNumber,
+    ema_alpha: number("alpha", 1),
     segments: $("segments").value === "number" ? String($("count").valueAsNumber) : $("segments").value,
   });
 }
 
-function toggleLayer(layer) {
-  const opacity = $(layer).valueAsNumber;
-  if (opacity) shownOpacity[layer] = opacity;
-  $(layer).value = opacity ? 0 : shownOpacity[layer];
-  draw();
+// The value of a field, which may be empty while it is switched off.
+function number(id, missing) {
+  return Number.isNaN($(id).valueAsNumber) ? missing : $(id).valueAsNumber;
 }
 
 async function copyCommand() {
@@ -86,46 +82,8 @@ async function copyCommand() {
   }
 }
 
-const KEYS = {
-  " ": () => send({ type: "toggle" }),
-  ArrowLeft: () => send({ type: "step", number: -1 }),
-  ArrowRight: () => send({ type: "step", number: 1 }),
-  Home: () => send({ type: "seek", number: 0 }),
-  End: () => send({ type: "seek", number: $("seek").valueAsNumber >= 0 ? Number($("seek").max) : 0 }),
-  h: () => toggleLayer("heat"),
-  p: () => toggleLayer("grid"),
-  e: () => measure("clip"),
-  m: () => measure("moment"),
-  a: () => measure("auto"),
-  c: cancel,
-  g: () => {
-    $("grey").checked = !$("grey").checked;
-    draw();
-  },
-};
-
-function pressKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const control = event.target.closest("input, select, textarea, button, summary");
-  const takesText = control && control.matches("input[type=number], select, textarea");
-  const action = KEYS[event.key];
-  // A control's own use of a key has priority.
-  if (!action || takesText || (control && (event.key.length > 1 || event.key === " "))) return;
-  event.preventDefault();
-  action();
-}
-
 export function attachControls() {
-  $("play").onclick = () => send({ type: "toggle" });
-  $("back").onclick = () => send({ type: "step", number: -1 });
-  $("forward").onclick = () => send({ type: "step", number: 1 });
-  $("first").onclick = () => send({ type: "seek", number: 0 });
-  $("seek").oninput = () => send({ type: "seek", number: $("seek").valueAsNumber });
-  $("timeline").onclick = (event) => {
-    if (!state.hello?.live) send({ type: "seek", number: frameAt(event) }); // a live source cannot seek
-  };
-  for (const id of LAYERS) $(id).oninput = draw;
-  $("grey").onchange = draw;
+  for (const id of [...LAYERS, "layers", "contours", "grey"]) $(id).oninput = draw;
   for (const id of DIALS) {
     $(id).onchange = () => {
       if (id === "offset" || id === "share") sharesBits = id === "share";
@@ -134,7 +92,6 @@ export function attachControls() {
   }
   attachEstimates(setOffset);
   $("picture").onpointermove = movePointer;
+  $("picture").onpointerdown = movePointer;
   $("copy").onclick = copyCommand;
-  document.addEventListener("keydown", pressKey);
-  window.addEventListener("resize", drawTimeline);
 }

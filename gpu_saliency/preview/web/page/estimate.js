@@ -1,8 +1,9 @@
 // The trial encodes: requests, progress, and results, which are stale after a change of the plan or the quality.
 
 import { send } from "./connection.js";
-import { $, setText, signed, state } from "./state.js";
+import { $, kilobytes, setText, signed, state } from "./state.js";
 
+const NAMES = { auto: "Auto", compare: "Comparison" };
 let applyStrength = null; // sets the offset that auto has found
 let autoIsDue = false; // the command line asked for auto
 
@@ -35,7 +36,7 @@ export function showEncoder(hello) {
 // Called with each change of the analysis: trial encodes need all of it.
 export function enableEstimates() {
   const isActive = ["waiting", "running"].includes(state.measurement?.state);
-  for (const id of ["clip-estimate", "moment-estimate", "auto"]) $(id).disabled = !canMeasure() || isActive;
+  for (const id of ["clip-estimate", "moment-estimate", "auto", "compare"]) $(id).disabled = !canMeasure() || isActive;
   $("cancel").disabled = !isActive;
   if (!state.measurement) setText("measuring", canMeasure() ? "" : "Possible when the analysis has finished.");
   if (autoIsDue && canMeasure()) {
@@ -44,7 +45,7 @@ export function enableEstimates() {
   }
 }
 
-function canMeasure() {
+export function canMeasure() {
   return Boolean(state.hello?.quality && state.timeline?.finished);
 }
 
@@ -65,7 +66,7 @@ function showState({ what, state: name, progress, error, strength }) {
   else $("progress").removeAttribute("value");
   const texts = {
     waiting: "Waiting for the trial encodes of another viewer",
-    running: `${what === "auto" ? "Auto" : "Estimate"}: ${stage}`,
+    running: `${NAMES[what] ?? "Estimate"}: ${stage}`,
     cancelled: "Cancelled",
     failed: `Failed: ${error}`,
     done: strength ? `Auto: ${strength.text}` : "",
@@ -94,10 +95,6 @@ export function markStale() {
   const used = correction ? `${+crf.toFixed(2)}, with the plan ${+(crf + correction).toFixed(2)}` : +crf.toFixed(2);
   setText("extent", `${isStale ? "Stale, the settings have changed: " : ""}${extent}; offset ${String(estimate.policy.offset).replace("-", "\u2212")}, CRF ${used}`);
   document.body.dataset.stale = isStale;
-}
-
-function kilobytes(bytes) {
-  return (bytes / 1000).toFixed(bytes < 100000 ? 1 : 0);
 }
 
 function tableRow([name, ...values]) {

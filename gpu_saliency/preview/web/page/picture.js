@@ -1,73 +1,47 @@
 // Draws the frame with its layers, and describes it in text.
 
+import { drawLayers, makeLayers } from "./layers.js";
 import { $, LAYERS, clock, frameRate, setText, signed, state } from "./state.js";
+import { lengthSeconds } from "./timeline.js";
 
 const RATE_MS = 2000; // time over which the shown frames per second are measured
-const layers = { heat: document.createElement("canvas"), grid: document.createElement("canvas") }; // one pixel per block
 let drawnAt = []; // times in milliseconds of the latest pictures
 
 export function showPicture(picture) {
   if (state.shown) state.shown.bitmap.close();
   state.shown = picture;
-  if (picture.facts.cols) colourLayers();
+  if (picture.facts.cols) makeLayers();
   draw();
   describeRate();
   document.body.dataset.drawn = picture.number;
 }
 
-function colourLayers() {
-  const { facts, heat, grid } = state.shown;
-  const { saliency_colours, offset_colours } = state.hello;
-  const top = state.plan ? state.plan.scale_end : 1;
-  const colours = {
-    heat: (i) => saliency_colours[heat[i]],
-    grid: (i) => offset_colours[Math.round(127.5 + 127.5 * Math.max(-1, Math.min(1, (grid[i] + facts.recentre) / top)))],
-  };
-  for (const layer of LAYERS) {
-    const canvas = layers[layer];
-    canvas.width = facts.cols;
-    canvas.height = facts.rows;
-    const image = new ImageData(facts.cols, facts.rows);
-    for (let i = 0; i < facts.rows * facts.cols; i++) image.data.set([...colours[layer](i), 255], 4 * i);
-    canvas.getContext("2d").putImageData(image, 0, 0);
-  }
-}
-
 export function draw() {
+  for (const layer of LAYERS) setText(`${layer}-value`, `${$(layer).value} %`);
   const shown = state.shown;
   if (!shown) return;
   const canvas = $("picture");
   const context = canvas.getContext("2d");
-  const { width, height } = canvas;
   context.globalAlpha = 1;
   context.filter = $("grey").checked ? "grayscale(1)" : "none";
-  context.drawImage(shown.bitmap, 0, 0, width, height);
+  context.drawImage(shown.bitmap, 0, 0, canvas.width, canvas.height);
   context.filter = "none";
-  if (shown.facts.cols) {
-    const [left, top, wide, high] = state.hello.box;
-    for (const layer of LAYERS) {
-      const opacity = $(layer).valueAsNumber / 100;
-      if (!opacity) continue;
-      context.globalAlpha = opacity;
-      context.imageSmoothingEnabled = layer === "heat";
-      context.drawImage(layers[layer], left * width, top * height, wide * width, high * height);
-    }
-  }
+  if (shown.facts.cols) drawLayers(context, canvas.width, canvas.height);
   describeFrame(shown.facts);
   describeBlock();
 }
 
 function describeFrame(facts) {
-  let text = `Frame ${facts.frame}, ${clock(facts.seconds)}`;
+  const length = state.hello.live ? "" : ` of ${clock(lengthSeconds())}`;
+  let text = `Frame ${facts.frame}, ${clock(facts.seconds)}${length}`;
   if (facts.cols) {
     text += `; map ${facts.sample + 1} of ${facts.samples}, segment ${facts.segment + 1} of ${facts.segments}`;
     text += `; mean saliency ${facts.mean_saliency.toFixed(2)}`;
   }
-  $("moment").textContent = text;
-  $("play").textContent = facts.playing ? "Pause" : "Play";
+  if (!state.comparison) $("moment").textContent = text;
+  if (!state.comparison) setText("play", facts.playing ? "Pause" : "Play");
   $("picture").setAttribute("aria-label", facts.playing ? "The clip, playing" : text);
-  if (document.activeElement !== $("seek") || facts.playing) $("seek").value = facts.frame;
-  $("seek").setAttribute("aria-valuetext", text);
+  if (document.activeElement !== $("seek")) $("seek").value = facts.frame;
   Object.assign(document.body.dataset, { frame: facts.frame, playing: facts.playing, dropped: facts.dropped });
 }
 
@@ -77,20 +51,16 @@ function describeRate() {
   const { facts } = state.shown;
   const span = (now - drawnAt[0]) / 1000;
   const fps = facts.playing && span > 0.2 ? (drawnAt.length - 1) / span : 0;
-  const rate = facts.playing ? `${fps.toFixed(1)} of ${frameRate()} fps shown` : "paused";
+  const rate = facts.playing ? `${fps.toFixed(1)} of ${frameRate()} fps shown` : "Paused";
   const age = facts.age_ms === undefined ? "" : `; received ${facts.age_ms} ms before it was sent`;
-  $("counter").textContent = `${rate}; ${facts.dropped} frames skipped in this view; delay ${facts.delay_ms} ms${age}`;
+  $("counter").textContent = `${rate}; ${facts.dropped} frames skipped in this view; delay ${facts.delay_ms} ms${age}.`;
   document.body.dataset.fps = fps.toFixed(2);
 }
 
 export function movePointer(event) {
   const frame = $("picture").getBoundingClientRect();
-  // The picture is centred in its element, which may have another aspect ratio.
-  const scale = Math.min(frame.width / $("picture").width, frame.height / $("picture").height);
-  const wide = scale * $("picture").width;
-  const high = scale * $("picture").height;
-  const x = (event.clientX - frame.left - (frame.width - wide) / 2) / wide;
-  const y = (event.clientY - frame.top - (frame.height - high) / 2) / high;
+  const x = (event.clientX - frame.left) / frame.width;
+  const y = (event.clientY - frame.top) / frame.height;
   state.pointer = x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null;
   describeBlock();
 }
