@@ -174,9 +174,10 @@ class FleetEngine:
             self._ray.get(one)
         except self._ray.exceptions.RayError as error:
             reason = first_line(error)
+            self._ray.kill(member.actor)  # Ray may only have lost sight of it
         node = member.seat.node
         self._deaths[node.id] += 1
-        self._observer.say(f"a {member.seat.stage} worker on node {node.name} ended: {reason}")
+        self._observer.say(f"the {member.seat.stage} worker on node {node.name} ended: {reason}")
         if self._deaths[node.id] > _MOST_DEATHS and node.id in self._good:
             self._leave_out(node, f"its workers end: {reason}")
             if not self._good:
