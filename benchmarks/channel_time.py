@@ -33,7 +33,7 @@ CHANNELS = {
     "addroi": EncodeSettings("libx264", roi_channel="addroi", audio=False),
     "prefilter fast": EncodeSettings("libsvtav1", "8", roi_channel="prefilter", background="fast", audio=False),
     "prefilter best": EncodeSettings("libsvtav1", "8", roi_channel="prefilter", background="best", audio=False),
-    "prefilter, blur of libvvenc": EncodeSettings("libvvenc", "faster", roi_channel="prefilter", audio=False),
+    "prefilter, 10 bits": EncodeSettings("libvvenc", "faster", roi_channel="prefilter", audio=False),
 }
 
 

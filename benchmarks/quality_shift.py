@@ -6,7 +6,7 @@
 For each encoder, clip, base quality and offset it measures the size of a plain encode and of ROI encodes at the same quality and
 at 3 steps better. Interpolating the logarithm of the size gives the quality at which the sizes are equal. The plans come from
 the true masks and from the default model. Printed for each encoder: the constants that best fit ``shift = -k * strength**p *
-share``, and the size errors that remain. For the prefilter, ``strength`` is the most change of a sample (or the blur's sigma) and
+share``, and the size errors that remain. For the prefilter, ``strength`` is the most change of a sample and
 ``share`` the share of the bits in filtered areas; for SVT-AV1's map, ``strength`` is the mean offset and ``share`` is 1.
 """
 
@@ -107,7 +107,7 @@ def measure(job: EncodeJob, plans: list[RoiPlan], frames: int, clip: str) -> lis
         if isinstance(job.channel, SvtAv1Map):
             strength, share = mean_delta(excerpt, best_offset(plan)), 1.0
         else:
-            strength, share = strength_of(job.encoder).amount(plan.policy.offset, job.crf), filtered_share(excerpt)
+            strength, share = strength_of(job.encoder).amount(plan.policy.offset), filtered_share(excerpt)
         points.append(Point(job.spec.name, clip, job.crf, plan.policy.offset, strength, share, same / plain, slope, shift))
     return points
 

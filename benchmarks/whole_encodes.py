@@ -22,6 +22,8 @@ from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
 PRESET = "medium"
+PRESETS = {"libaom-av1": "6", "libsvtav1": "8", "libvvenc": "faster"}
+"""Of encoders whose presets have other names."""
 
 
 def encode_whole(job: EncodeJob, plan: RoiPlan, quality: float, folder: Path, *, plain: bool) -> Path:

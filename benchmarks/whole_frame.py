@@ -33,7 +33,7 @@ from named_plans import parse_plan
 from rate_distortion import bd_quality, bd_rate, psnr
 from rich.console import Console
 from rich.table import Table
-from whole_encodes import PRESET, encode_whole, native_metrics
+from whole_encodes import PRESET, PRESETS, encode_whole, native_metrics
 
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings
@@ -47,7 +47,13 @@ from gpu_saliency.source.probe import probe_clip
 
 PLAIN = "plain"
 DEFAULT_PLAN = f"{DEFAULT_MAPPING}:{DEFAULT_OFFSET}"
-CRF = {"libx264": (22.0, 28.0, 34.0, 40.0), "libx265": (24.0, 30.0, 36.0, 42.0)}
+CRF = {
+    "libx264": (22.0, 28.0, 34.0, 40.0),
+    "libx265": (24.0, 30.0, 36.0, 42.0),
+    "libsvtav1": (30.0, 38.0, 46.0, 54.0),
+    "libaom-av1": (28.0, 36.0, 44.0, 52.0),
+    "libvvenc": (22.0, 27.0, 31.0, 36.0),
+}
 VMAF_TARGET, VMAF_WORST, NEG_TARGET = -5.0, 2.0, -0.5
 
 
@@ -117,7 +123,7 @@ def measure(path: Path, encoder: str, done: dict[tuple[str, ...], Series], optio
     """Yield the plain encodes of a clip and those by each plan, from ``done`` where it has them."""
     clip = probe_clip(path)
     sidecar, _ = load_saliency_sidecar(clip, AnalysisSettings(model=options.model))
-    job = prepare_encode(clip, EncodeSettings(encoder, PRESET, audio=False)).timed_like(sidecar)
+    job = prepare_encode(clip, EncodeSettings(encoder, PRESETS.get(encoder, PRESET), audio=False)).timed_like(sidecar)
     qualities = options.crf[encoder]
     for name in (PLAIN, *options.plan):
         key = (path.stem, encoder, name, options.model.stem, *(f"{quality:g}" for quality in qualities))
@@ -214,7 +220,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--only", type=lambda text: text.split(","), help="names of files without .mp4; by default every davis_*")
     parser.add_argument("--plan", action="append", metavar="PLAN")
-    parser.add_argument("--encoders", type=lambda text: text.split(","), default=list(CRF))
+    parser.add_argument("--encoders", type=lambda text: text.split(","), default=["libx264", "libx265"])
     parser.add_argument("--crf", action="append", default=[], metavar="ENCODER=CRF,CRF,...")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--results", type=Path, help="JSON Lines; holds earlier results, new ones are appended")
@@ -240,7 +246,7 @@ def main() -> None:
                 file=sys.stderr,
             )
             if options.json:
-                facts = about_run() | {"model": options.model.stem, "preset": PRESET, "crf": options.crf}
+                facts = about_run() | {"model": options.model.stem, "preset": PRESET, "presets": PRESETS, "crf": options.crf}
                 facts |= {"averages": [asdict(row) for row in averages(rows)], "rows": [asdict(row) for row in rows]}
                 facts |= {"misses": misses(rows), "series": [asdict(series) for series in used]}
                 options.json.write_text(json.dumps(facts, indent=1))

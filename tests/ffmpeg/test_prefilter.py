@@ -98,15 +98,13 @@ def test_a_positive_offset_filters_the_salient_blocks() -> None:
     assert filtered_share(plan) == pytest.approx(10 / 20)
 
 
-def test_sigma_grows_with_the_quantiser_and_no_shift_crosses_a_barrier() -> None:
-    strength = Strength(steps=2.0, power=1.0, sigma_per_qp=0.25, full_at=26, fade=0.1, doubles_in=6, barrier=32)
-    assert [strength.sigma(-4, quality) for quality in (None, 20, 26, 32, 38)] == [1, 1, 1, 2, 4]
+def test_no_shift_crosses_a_barrier() -> None:
+    strength = Strength(steps=2.0, power=1.0, full_at=26, fade=0.1, barrier=32)
     assert strength.shift(26, 1.0, 0.5) == -1
     assert strength.shift(31, 2.0, 0.5) == pytest.approx(-1)
     assert strength.shift(32, 2.0, 0.5) == 0
     assert strength.shift(33, 8.0, 0.5) == -1
-    assert strength.amount(-4, 32) == 2
-    assert Strength(0.5).amount(-3, 60) == 1.5
+    assert Strength(0.5).amount(-3) == 1.5
 
 
 def test_the_limit_follows_the_quantiser_and_the_depth() -> None:

@@ -42,8 +42,6 @@ class Background:
 
 def background(kind: str, strength: Strength, offset: float, quality: float | None, pix_fmt: str) -> Background:
     """Build the background ``kind`` for a policy's ``offset`` in QP, the encoder's base ``quality`` and its pixel format."""
-    if strength.sigma_per_qp:
-        return Background(f"gblur=sigma={strength.sigma(offset, quality):g}", 1.0)
     form = av.VideoFormat(pix_fmt)
     bits = form.components[0].bits
     change = min(strength.change(offset, quality), _MAX_LIMIT * 255) * 2 ** (bits - 8)

@@ -60,7 +60,7 @@ class Prefilter(Channel):
         strength = strength_of(target.encoder)
         if target.crf is None or not strength.steps:
             return 0.0
-        return strength.shift(target.crf, strength.amount(plan.policy.offset, target.crf), filtered_share(plan), target.background)
+        return strength.shift(target.crf, strength.amount(plan.policy.offset), filtered_share(plan), target.background)
 
     def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
         if not plan.policy.offset:

@@ -28,19 +28,15 @@ class Strength:
     steps: float = 0.0
     """Steps of the encoder's quality scale that spend the bits saved by a filter of strength 1; 0 if not measured.
 
-    The strength is the change at `USUAL_STEP`, or sigma for a blur.
+    The strength is the change at `USUAL_STEP`.
     """
     power: float = 1.0
     best_factor: float = 1.0
     """Factor of ``steps`` for the background ``best``, which saves more."""
-    sigma_per_qp: float = 0.0
-    """If not 0: blur by this many pixels of sigma for each QP of the offset, instead of a filter with a limit."""
     full_at: float = 0.0
-    """Base quality up to which the blur saves the full ``steps``."""
+    """Base quality up to which the filter saves the full ``steps``."""
     fade: float = 0.0
-    """Fraction of ``steps`` lost per step beyond ``full_at``: a coarse quantiser blurs by itself, so the prefilter saves less."""
-    doubles_in: float = math.inf
-    """Steps beyond ``full_at`` for each doubling of sigma: the blur must remove more than the quantiser does by itself."""
+    """Fraction of ``steps`` lost per step beyond ``full_at``."""
     barrier: float = -math.inf
     """A shift may not lower a base quality of ``barrier`` or more below it, because the encoder's rate jumps there."""
 
@@ -49,14 +45,9 @@ class Strength:
         step = USUAL_STEP if self.step is None or quality is None else self.step(quality)
         return self.change_per_qp * abs(offset) * step / USUAL_STEP
 
-    def sigma(self, offset: float, quality: float | None) -> float:
-        """Sigma of the blur in pixels, for a policy's offset in QP and a base quality (``None``: unknown, with a bit rate)."""
-        beyond = max(0.0, (quality or 0.0) - self.full_at)
-        return float(self.sigma_per_qp * abs(offset) * 2 ** (beyond / self.doubles_in))
-
-    def amount(self, offset: float, quality: float) -> float:
-        """The strength that `shift` takes: sigma of a blur, else the change at `USUAL_STEP`."""
-        return self.sigma(offset, quality) if self.sigma_per_qp else self.change_per_qp * abs(offset)
+    def amount(self, offset: float) -> float:
+        """The strength that `shift` takes: the change at `USUAL_STEP`."""
+        return self.change_per_qp * abs(offset)
 
     def shift(self, quality: float, amount: float, share: float, kind: str = "fast") -> float:
         """The number to add to the base quality; negative, to spend the saved bits. ``share`` is that of `mask.filtered_share`,
@@ -74,7 +65,7 @@ STRENGTHS: dict[str, Strength] = {
     "libsvtav1": Strength(0.85, quantiser_step, 0.98, 0.95, 1.17),
     "libaom-av1": Strength(0.85, quantiser_step, 0.49, 0.95, 1.17),
     # From QP 31 to 32 VVenC's perceptual adaptation (qpa, on by default) saves an eighth of the bits more than other QP steps do.
-    "libvvenc": Strength(steps=1.55, power=1.4, sigma_per_qp=0.24, full_at=27, fade=0.11, doubles_in=6, barrier=32),
+    "libvvenc": Strength(3.5, qp_step, 0.105, 0.95, full_at=27, fade=0.06, barrier=32),
     "libx264": Strength(step=qp_step),
     "libx265": Strength(step=qp_step),
     "libvpx-vp9": Strength(step=quantiser_step),
