@@ -44,7 +44,15 @@ def axe_findings(page: Page) -> list[tuple[str, str, list[str]]]:
     return [(one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]]) for one in report["violations"]]
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, LIGHT), (DESKTOP, DARK), (PHONE, LIGHT), (PHONE, DARK)])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        (DESKTOP, LIGHT),
+        (PHONE, DARK),
+        pytest.param(DESKTOP, DARK, marks=pytest.mark.slow),
+        pytest.param(PHONE, LIGHT, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing(page: Page, size: tuple[int, int], scheme: str) -> None:
     """In each layout and colour scheme: paused, with an error at a field; and while two encodes are compared."""
     with screen(page.chrome, size, scheme):
@@ -163,6 +171,7 @@ def test_a_page_of_another_origin_has_no_access(chrome: webdriver.Chrome, server
     chrome.get_log("browser")  # type: ignore[no-untyped-call]  # the refusals are logged there
 
 
+@pytest.mark.slow
 def test_the_page_connects_again(chrome: webdriver.Chrome, clip: Path) -> None:
     """Without its server it says so, and no control can be used; with it, it goes on at the same frame, with its settings."""
     with Server(clip) as server:
