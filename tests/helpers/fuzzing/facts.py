@@ -98,6 +98,8 @@ def _read_video(container: av.container.InputContainer, found: Facts, path: Path
     if video is None:
         found.error = "no video"
         return
+    # In slice threads libavcodec's VP8 decoder refuses a frame whose bits ran out, which it decodes in all other modes.
+    video.thread_type = "NONE"
     found.format, found.codec = container.format.name, video.codec_context.name
     times: list[float | None] = []
     ends: dict[int, float] = {}
