@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from gpu_saliency.preview.web.limits import BoundedHttp
 
 MAX_CONNECTIONS = 512
 """Most connections at once. One more ends the oldest that has sent no whole request."""
@@ -15,28 +15,19 @@ STUCK_SECONDS = 30.0
 """Longest time for which a client may leave its answer unread."""
 
 
-class LimitedClient(H11Protocol):
-    """Uvicorn's HTTP connection; it ends when the client is too slow."""
+class LimitedClient(BoundedHttp):
+    """An HTTP connection that ends when the client is too slow."""
 
+    most = MAX_CONNECTIONS
     _waiting: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
-    _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= MAX_CONNECTIONS:
-            idle = [one for one in self.connections if isinstance(one, LimitedClient) and one._is_idle]
-            if not idle:
-                transport.abort()
-            else:
-                oldest = min(idle, key=lambda one: one._since)
-                self.connections.discard(oldest)  # at once: it is lost only in the next round of the event loop
-                oldest.transport.abort()
         super().connection_made(transport)
-        self._since = self.loop.time()
         self._expect_request()
 
     @property
-    def _is_idle(self) -> bool:
+    def may_end(self) -> bool:
         """Whether no whole request waits for its answer."""
         cycle: Any = self.cycle
         return cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started)
@@ -46,7 +37,7 @@ class LimitedClient(H11Protocol):
         self._waiting = self.loop.call_later(REQUEST_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
-        if self._is_idle:
+        if self.may_end:
             self.transport.abort()
 
     def on_response_complete(self) -> None:

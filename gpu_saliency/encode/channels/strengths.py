@@ -43,7 +43,7 @@ class Strength:
     def change(self, offset: float, quality: float | None) -> float:
         """Most change of an 8-bit sample, for a policy's offset in QP and a base quality (``None``: unknown, with a bit rate)."""
         step = USUAL_STEP if self.step is None or quality is None else self.step(quality)
-        return self.change_per_qp * abs(offset) * step / USUAL_STEP
+        return self.amount(offset) * step / USUAL_STEP
 
     def amount(self, offset: float) -> float:
         """The strength that `shift` takes: the change at `USUAL_STEP`."""

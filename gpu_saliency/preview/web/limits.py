@@ -21,15 +21,21 @@ LONGEST_MESSAGE = 1 << 16
 _MAX_LINES = 20
 
 
-class LimitedHttp(H11Protocol):
-    """Uvicorn's HTTP connection with a limited life; it ends early when there are too many."""
+class BoundedHttp(H11Protocol):
+    """Uvicorn's HTTP connection; when there are too many, the oldest that `may_end` is ended."""
 
-    _age: asyncio.TimerHandle | None = None
+    most = MAX_CONNECTIONS
+    """Most connections at once."""
     _since = 0.0
 
+    @property
+    def may_end(self) -> bool:
+        """Whether this connection may be ended to make room for another."""
+        return True
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= MAX_CONNECTIONS:
-            others = [one for one in self.connections if isinstance(one, LimitedHttp)]
+        if len(self.connections) >= self.most:
+            others = [one for one in self.connections if isinstance(one, BoundedHttp) and one.may_end]
             if not others:
                 transport.abort()
             else:
@@ -38,6 +44,15 @@ class LimitedHttp(H11Protocol):
                 oldest.transport.abort()
         super().connection_made(transport)
         self._since = self.loop.time()
+
+
+class LimitedHttp(BoundedHttp):
+    """A connection with a limited life; it ends early when there are too many."""
+
+    _age: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
         self._age = self.loop.call_later(HTTP_SECONDS, transport.abort)
 
     def handle_websocket_upgrade(self, event: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpu_saliency.source.structure.file import File
 
-_PARENTS = frozenset(b"moov trak mdia minf stbl edts moof traf".split())
+_PARENTS = frozenset(b"moov trak mdia minf stbl moof traf".split())
 _ENTRY_BYTES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stss": 4, b"stco": 4, b"co64": 8}
 """Bytes of an entry. Before the first stand 4 bytes of version and flags and 4 of the number of entries."""
 _MAX_DEPTH = 8
