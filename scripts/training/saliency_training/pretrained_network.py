@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from saliency_training.efficientnet_lite import CHANNELS, EfficientNetLite0
+from saliency_training.efficientnet_lite import EfficientNetLite
 from saliency_training.network import Logits, combine, conv, resize_like
 
 _GAZE_DROPOUT = 0.1
@@ -40,17 +40,23 @@ class TopDown(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
 class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     """Maps ``[N, 3, H, W]`` (ImageNet-normalised R'G'B') to logits ``[N, 1, H, W]``; H, W multiples of 16.
 
-    ``objects`` and ``gaze``: `TopDown`'s widths over strides 32, 16, 8, 4, 2 and 32, 16, 8, 4. `combine`
-    describes ``gaze_ceiling`` and ``gaze_inside``.
+    ``objects`` and ``gaze``: `TopDown`'s widths over strides 32, 16, 8, 4, 2 and 32, 16, 8, 4. ``encoder`` is a key of
+    `efficientnet_lite.VARIANTS`. `combine` describes ``gaze_ceiling`` and ``gaze_inside``.
     """
 
     def __init__(
-        self, objects: tuple[int, ...], gaze: tuple[int, ...], frozen: int, gaze_ceiling: float, gaze_inside: float
+        self,
+        objects: tuple[int, ...],
+        gaze: tuple[int, ...],
+        frozen: int,
+        gaze_ceiling: float,
+        gaze_inside: float,
+        encoder: str = "lite0",
     ) -> None:
         super().__init__()
         self.gaze_ceiling, self.gaze_inside = gaze_ceiling, gaze_inside
-        self.encoder = EfficientNetLite0(frozen)
-        half, quarter, eighth, sixteenth, deep = CHANNELS
+        self.encoder = EfficientNetLite(encoder, frozen)
+        half, quarter, eighth, sixteenth, deep = self.encoder.channels
         # The mean over the whole frame gives global context (ParseNet, Liu et al., 2015).
         self.context = nn.Sequential(nn.Conv2d(deep, objects[0], 1), nn.ReLU(inplace=True))
         self.fuse = conv(deep + objects[0], objects[0], kernel=1)

@@ -44,6 +44,19 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Composites:
+    """How composites are made (`saliency_training.composites`)."""
+
+    least: float = 0.5
+    """Smallest size of the pasted picture as a share of the frame; drawn on a logarithmic scale."""
+    most: float = 1.0
+    blurred: float = 0.0
+    """Share with motion blur, of the object and of the scene each."""
+    relit: float = 0.0
+    """Share in which the object is made lighter or darker than the scene."""
+
+
+@dataclass(frozen=True, slots=True)
 class StudentShape:
     """Shape of `saliency_training.network.SaliencyNet`, trained from random weights."""
 
@@ -61,6 +74,8 @@ class PretrainedShape:
     """Channels of the decoder for gaze, deepest level first."""
     frozen: int
     """Number of first encoder stages whose weights are not trained."""
+    encoder: str = "lite0"
+    """A key of `saliency_training.efficientnet_lite.VARIANTS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,9 @@ class Settings:
     """Weight of `fixation_loss` on the map; crowds are excluded if there is a gaze decoder."""
     gaze_weight: float
     """Weight of `gaze_loss` on the gaze decoder's logits."""
+    teacher_weight: float
+    """Weight of the losses against the maps of a larger network (train_together.py), 0..1; the masks keep the rest."""
+    composites: Composites
     augmentation: Augmentation
     phases: tuple[Phase, ...]
 
@@ -97,6 +115,7 @@ class Settings:
         """Read TOML. Raises `ValueError`, `KeyError` or `TypeError` for an unknown or missing key."""
         table = tomllib.loads(text)
         augmentation = Augmentation(**table.pop("augmentation", {}))
+        composites = Composites(**table.pop("composites", {}))
         network, optimiser, loss = (table.pop(key) for key in ("network", "optimiser", "loss"))
         phases = tuple(Phase(sizes=tuple((w, h) for w, h in phase.pop("sizes")), **phase) for phase in table.pop("phases"))
         starts = [phase.start for phase in phases]
@@ -110,6 +129,8 @@ class Settings:
             gaze_ceiling=network.pop("gaze_ceiling", 0.0),
             gaze_inside=network.pop("gaze_inside", 1.0),
             gaze_weight=loss.pop("gaze", 0.0),
+            teacher_weight=loss.pop("teacher", 0.0),
+            composites=composites,
             augmentation=augmentation,
             auxiliary_weight=loss.pop("auxiliary"),
             fixation_weight=loss.pop("fixation"),
@@ -139,7 +160,9 @@ def _shape(network: dict[str, Any]) -> StudentShape | PretrainedShape:
     """Build the shape and remove its keys from ``network``."""
     if "widths" in network:
         return StudentShape(tuple(network.pop("widths")), tuple(network.pop("dilations")))
-    return PretrainedShape(tuple(network.pop("objects")), tuple(network.pop("gaze")), network.pop("frozen"))
+    return PretrainedShape(
+        tuple(network.pop("objects")), tuple(network.pop("gaze")), network.pop("frozen"), network.pop("encoder", "lite0")
+    )
 
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:

