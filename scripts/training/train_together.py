@@ -57,19 +57,19 @@ def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: flo
     step, phase, small_phase = large.step, large.settings.phase(done), small.settings.phase(done)
     lr = large.settings.learning_rate(step, done), small.settings.learning_rate(step, done)
     with torch.autocast(images.device.type, torch.bfloat16):
-        logits = large.net.logits(images.contiguous(memory_format=torch.channels_last))
+        logits = large.net.logits(images)
     losses = truth_losses(logits, truths, phase, large.settings)
     large_loss = total(losses, large.settings)
     large.update(large_loss, lr[0])
 
     size = small_phase.sizes[step % len(small_phase.sizes)]
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
-        seen = large.average.logits(images.contiguous(memory_format=torch.channels_last))
+        seen = large.average.logits(images)
         assert seen.gaze is not None
         teacher = Logits(shrunk(seen.objects.float(), size), seen.auxiliary, shrunk(seen.gaze.float(), size))
     weight = small.settings.teacher_weight * min(1.0, done / _TEACHER_FROM)
     with torch.autocast(images.device.type, torch.bfloat16):
-        logits = small.net.logits(shrunk(images, size).contiguous(memory_format=torch.channels_last))
+        logits = small.net.logits(shrunk(images, size))
     small_loss = taught_loss(logits, teacher, shrunk(truths, size), phase, small.settings, weight)
     small.update(small_loss, lr[1])
     return torch.stack([loss.detach().float() for loss in (large_loss, small_loss, *losses)])
@@ -118,18 +118,18 @@ def main() -> None:
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the learning-rate schedule ends by this time")
     parser.add_argument("--save-at", type=float, nargs="*", default=[], metavar="SHARE", help="also save at these shares, 0..1")
     parser.add_argument("--encoders", type=Path, nargs=2, metavar=("LARGE.pt", "SMALL.pt"), help="pretrained encoders in files")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; cuda does without cuDNN (saliency_training/plain_kernels.py)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
     device = torch.device(args.device)
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.enabled = False
     configs = [args.large.read_text(), args.small.read_text()]
     settings = [Settings.parse(text) for text in configs]
     encoders = args.encoders or (None, None)
-    large, small = (Run.start(found, device, encoder) for found, encoder in zip(settings, encoders, strict=True))
+    plain = device.type == "cuda"
+    large, small = (Run.start(found, device, encoder, plain=plain) for found, encoder in zip(settings, encoders, strict=True))
     sets = Sets.load(args.data, args.cache, settings[0].stored_size, device)
     args.out.mkdir(parents=True, exist_ok=True)
     counts = [parameter_count(run.net) for run in (large, small)]

