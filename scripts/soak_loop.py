@@ -235,6 +235,8 @@ def main() -> int:
         folder.mkdir()
     os.environ |= {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(place / "cache")}
     tempfile.tempdir = str(temporary)
+    # A shell starts programs in the background with Ctrl-C ignored; here it ends the page's server.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rounds, started = Rounds(), time.monotonic()
     try:
         clip = make_clip(place / "clip.mkv", size="320x192", seconds=2, audio=True)
