@@ -1,4 +1,4 @@
-"""Trains a large network and, in the same steps, a small one that also learns from the large one's averaged maps.
+"""Trains a large network and, in the same steps, a small one that also learns from the large one's maps.
 
     python scripts/training/train_together.py LARGE.toml SMALL.toml --data DIR --cache DIR --out DIR --max-minutes 7 [--device cuda]
 
@@ -63,10 +63,8 @@ def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: flo
     large.update(large_loss, lr[0])
 
     size = small_phase.sizes[step % len(small_phase.sizes)]
-    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
-        seen = large.average.logits(images)
-        assert seen.gaze is not None
-        teacher = Logits(shrunk(seen.objects.float(), size), seen.auxiliary, shrunk(seen.gaze.float(), size))
+    assert logits.gaze is not None
+    teacher = Logits(shrunk(logits.objects.detach().float(), size), logits.auxiliary, shrunk(logits.gaze.detach().float(), size))
     weight = small.settings.teacher_weight * min(1.0, done / _TEACHER_FROM)
     with torch.autocast(images.device.type, torch.bfloat16):
         logits = small.net.logits(shrunk(images, size))

@@ -6,6 +6,8 @@ cuDNN compiles a kernel at run time for each shape of a depthwise convolution an
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,15 +16,15 @@ from torch import Tensor, nn
 class Pointwise(nn.Conv2d):  # type: ignore[misc]  # torch is not followed by mypy
     """A 1x1 convolution as one matrix product a sample."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """``[N, C, H, W]`` to ``[N, D, H, W]``."""
-        return _product(self.weight.flatten(1), x.flatten(2), self.bias, (x.shape[2], x.shape[3]))
+        return _product(weight.flatten(1), x.flatten(2), bias, (x.shape[2], x.shape[3]))
 
 
 class Spread(nn.Conv2d):  # type: ignore[misc]  # torch is not followed by mypy
     """A convolution over all channels: the shifted copies of the input are stacked, and multiplied by the kernel at once."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """``[N, C, H, W]`` to ``[N, D, ceil(H / stride), ceil(W / stride)]``."""
         (rows, columns), (down, across), (above, left) = self.kernel_size, self.stride, self.padding
         height, width = ((x.shape[2 + i] + 2 * self.padding[i] - self.kernel_size[i]) // self.stride[i] + 1 for i in range(2))
@@ -32,15 +34,30 @@ class Spread(nn.Conv2d):  # type: ignore[misc]  # torch is not followed by mypy
             for i in range(rows)
             for j in range(columns)
         ]
-        kernel = self.weight.permute(0, 2, 3, 1).flatten(1)
-        return _product(kernel, torch.cat(copies, 1).flatten(2), self.bias, (height, width))
+        kernel = weight.permute(0, 2, 3, 1).flatten(1)
+        return _product(kernel, torch.cat(copies, 1).flatten(2), bias, (height, width))
 
 
 def _product(kernel: Tensor, x: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
     """``[D, C]`` times each sample of ``[N, C, height x width]``, plus ``bias``, as ``[N, D, height, width]``."""
     # matmul would transpose the samples to make one product of them, which leaves its result transposed.
-    y = torch.bmm(kernel.expand(len(x), -1, -1), x).unflatten(2, size)
-    return y if bias is None else y + bias.to(y.dtype).view(-1, 1, 1)
+    kernels = kernel.expand(len(x), -1, -1)
+    y = torch.bmm(kernels, x) if bias is None else torch.baddbmm(bias.to(kernels.dtype).view(1, -1, 1), kernels, x)
+    return y.unflatten(2, size)
+
+
+def resize_like(x: Tensor, reference: Tensor) -> Tensor:
+    """`network.resize_like` as two matrix products, which are faster than PyTorch's kernel for many channels."""
+    rows, columns = (_bilinear(a, b, x.device, x.dtype) for a, b in zip(x.shape[2:], reference.shape[2:], strict=True))
+    wide = torch.matmul(x, columns.T).flatten(0, 1)
+    return torch.bmm(rows.expand(len(wide), -1, -1), wide).unflatten(0, x.shape[:2])
+
+
+@lru_cache(maxsize=256)
+def _bilinear(before: int, after: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """``[after, before]``: the weights of the samples of a line that is resized bilinearly."""
+    unit = torch.eye(before)[None]
+    return F.interpolate(unit, size=after, mode="linear", align_corners=False)[0].T.contiguous().to(device, dtype)
 
 
 def without_cudnn(net: nn.Module) -> None:
@@ -51,3 +68,5 @@ def without_cudnn(net: nn.Module) -> None:
     for module in net.modules():
         if type(module) is nn.Conv2d and module.groups == 1:
             module.__class__ = Pointwise if module.kernel_size == (1, 1) and module.stride == (1, 1) else Spread
+        if hasattr(module, "resize"):
+            module.resize = resize_like

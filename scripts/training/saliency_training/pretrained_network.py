@@ -24,6 +24,8 @@ class TopDown(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     first. ``widths``: channels of the deep level, then of each step's result.
     """
 
+    resize = staticmethod(resize_like)
+
     def __init__(self, levels: tuple[int, ...], widths: tuple[int, ...]) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(conv(level, width, kernel=1) for level, width in zip(levels, widths, strict=False))
@@ -33,7 +35,7 @@ class TopDown(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     def forward(self, deep: Tensor, levels: list[Tensor]) -> Tensor:
         """``[N, C, h, w]`` and the finer levels, deepest first, to logits at the last one's size."""
         for level, lateral, step in zip(levels, self.laterals, self.steps, strict=True):
-            deep = step(resize_like(deep, level) + lateral(level))
+            deep = step(self.resize(deep, level) + lateral(level))
         return self.head(deep)
 
 
@@ -43,6 +45,8 @@ class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not fo
     ``objects`` and ``gaze``: `TopDown`'s widths over strides 32, 16, 8, 4, 2 and 32, 16, 8, 4. ``encoder`` is a key of
     `efficientnet_lite.VARIANTS`. `combine` describes ``gaze_ceiling`` and ``gaze_inside``.
     """
+
+    resize = staticmethod(resize_like)
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class PretrainedSaliencyNet(nn.Module):  # type: ignore[misc]  # torch is not fo
         context = self.context(deep.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, deep.shape[2], deep.shape[3])
         deep = self.fuse(torch.cat((deep, context), dim=1))
         gaze = self.gaze(self.enter_gaze(deep), finer[:-1])
-        return Logits(resize_like(self.objects(deep, finer), x), self.auxiliary_head(deep), resize_like(gaze, x))
+        return Logits(self.resize(self.objects(deep, finer), x), self.auxiliary_head(deep), self.resize(gaze, x))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` to the map ``[N, 1, H, W]`` in 0..1; the exported graph."""

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saliency_training.frozen_norm import freeze_norms
 from saliency_training.losses import fixation_loss, gaze_loss, mask_loss
 from saliency_training.network import Logits, combine
 from saliency_training.networks import Network, build_network
 from saliency_training.plain_kernels import without_cudnn
 from saliency_training.pretrained_network import PretrainedSaliencyNet
-from saliency_training.settings import Phase, Settings
+from saliency_training.settings import Phase, PretrainedShape, Settings
 
 
 @dataclass(slots=True)
@@ -39,18 +40,18 @@ class Run:
         """
         # Convolutions in bfloat16 are fastest with channels last, by oneDNN and by cuDNN.
         memory_format = torch.contiguous_format if plain else torch.channels_last
-        net = build_network(settings).to(memory_format=memory_format)
+        net = build_network(settings).to(device, memory_format=memory_format)
         if isinstance(net, PretrainedSaliencyNet):
             if encoder is None:
                 net.encoder.load_pretrained()
             else:
                 net.encoder.load_state_dict(torch.load(encoder, map_location="cpu", weights_only=True))
-        average = build_network(settings).to(memory_format=memory_format)
+        average = build_network(settings).to(device, memory_format=memory_format).eval()
         average.load_state_dict(net.state_dict())
-        if plain:
-            without_cudnn(net)
-            without_cudnn(average)
-        net, average = net.to(device), average.to(device).eval()
+        for one in (net, average):
+            if plain:
+                without_cudnn(one)
+        _freeze(settings, net, average)
         return cls(settings, net, average, torch.optim.AdamW(parameter_groups(net, settings), lr=settings.peak_lr, fused=True))
 
     def save(self, path: Path, config: str) -> None:
@@ -73,9 +74,11 @@ class Run:
         if weights_only:
             self.net.load_state_dict(state["average"])
             self.average.load_state_dict(state["average"])
+            _freeze(self.settings, self.net, self.average)
             return
         for name in ("net", "average", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
+        _freeze(self.settings, self.net, self.average)
         self.step, self.seconds = state["step"], state["seconds"]
 
     def update(self, loss: Tensor, lr: float) -> None:
@@ -88,6 +91,13 @@ class Run:
         self.optimiser.step()
         self.step += 1
         move_average(self.average, self.net, min(self.settings.ema, self.step / (self.step + 10)))
+
+
+def _freeze(settings: Settings, *nets: Network) -> None:
+    """Freeze the encoders' batch norms if the settings say so, with the values that they have now."""
+    for net in nets:
+        if isinstance(settings.shape, PretrainedShape) and settings.shape.frozen_norms:
+            freeze_norms(net.encoder)
 
 
 def parameter_groups(net: Network, settings: Settings) -> list[dict[str, Any]]:

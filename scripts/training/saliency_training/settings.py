@@ -76,6 +76,8 @@ class PretrainedShape:
     """Number of first encoder stages whose weights are not trained."""
     encoder: str = "lite0"
     """A key of `saliency_training.efficientnet_lite.VARIANTS`."""
+    frozen_norms: bool = False
+    """Whether the encoder's batch norms keep the statistics and weights of the pretraining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,9 @@ def _shape(network: dict[str, Any]) -> StudentShape | PretrainedShape:
     """Build the shape and remove its keys from ``network``."""
     if "widths" in network:
         return StudentShape(tuple(network.pop("widths")), tuple(network.pop("dilations")))
-    return PretrainedShape(
-        tuple(network.pop("objects")), tuple(network.pop("gaze")), network.pop("frozen"), network.pop("encoder", "lite0")
-    )
+    objects, gaze = tuple(network.pop("objects")), tuple(network.pop("gaze"))
+    encoder, frozen_norms = network.pop("encoder", "lite0"), network.pop("frozen_norms", False)
+    return PretrainedShape(objects, gaze, network.pop("frozen"), encoder, frozen_norms)
 
 
 def progress(step: int, steps: int, seconds: float, max_seconds: float) -> float:
