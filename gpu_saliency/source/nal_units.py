@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import overload
 
 
-def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
+@overload
+def nal_units(data: bytes, length_size: int) -> Iterator[bytes]: ...
+@overload
+def nal_units(data: bytes | memoryview, length_size: int) -> Iterator[bytes | memoryview]: ...
+def nal_units(data: bytes | memoryview, length_size: int) -> Iterator[bytes | memoryview]:
     """The NAL units of a packet, without empty ones: after lengths of ``length_size`` bytes, or between start codes for 0."""
     at = 0
     if length_size:
@@ -16,6 +21,7 @@ def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
                 yield data[at : at + size]
             at += size
         return
+    data = bytes(data)
     begin = data.find(b"\0\0\1")
     while begin >= 0:
         begin += 3
@@ -34,12 +40,15 @@ def length_size(codec: str, extradata: bytes | None) -> int:
     return (extradata[at] & 3) + 1 if at is not None and len(extradata) > at else 0
 
 
-def random_access(codec: str, data: bytes, lengths: int) -> bool:
+def random_access(codec: str, data: memoryview, lengths: int) -> bool:
     """Whether a packet surely holds a picture where decoding can begin: an IDR of H.264, or an IRAP of HEVC (H.265, 7.4.2.2)."""
+    if codec not in ("h264", "hevc"):
+        return False
+    # A picture has many bytes: it is not copied where units have lengths.
     kinds = (unit[0] for unit in nal_units(data, lengths))
     if codec == "h264":
         return any(kind & 0x1F == 5 for kind in kinds)
-    return codec == "hevc" and any(16 <= kind >> 1 & 0x3F <= 21 for kind in kinds)
+    return any(16 <= kind >> 1 & 0x3F <= 21 for kind in kinds)
 
 
 def unescape(unit: bytes) -> bytes:

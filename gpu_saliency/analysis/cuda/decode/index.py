@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.decode import GRID_TOLERANCE
+from gpu_saliency.source.nal_units import length_size, random_access
 from gpu_saliency.source.packets import PacketReader
 from gpu_saliency.source.shortfall import Extent, Shortfall, find_shortfall
 
@@ -23,6 +24,8 @@ class PacketFacts:
     is_key: bool
     is_discard: bool = False
     """Whether the frame is only decoded as a reference and never shown, such as frames before the start of an edit list."""
+    is_random_access: bool = False
+    """Whether the type of its picture says that decoding can begin with it; see `random_access`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,8 @@ class FrameIndex:
     """``[frames]``, time stamp of each frame in ``time_base``, strictly rising."""
     keys: NDArray[np.int64]
     """``[keys]``, rising from 0: numbers of the frames at which decoding can begin, so that it yields every later frame."""
+    certain: frozenset[int] = frozenset()
+    """Those of ``keys`` at which decoding surely can begin, by the types of their pictures; at others only their flags say so."""
     hidden: frozenset[int] = frozenset()
     """Time stamps of frames that a decoder delivers but that are not in the clip: after its duration, or never shown."""
     time_base: Fraction = Fraction(1)
@@ -74,7 +79,13 @@ def index_clip(clip: Clip) -> FrameIndex:
         video = video_stream_of(container, clip.stream)
         damage = Damage()
         reader = PacketReader(container, video, damage, numbered=True)
-        facts = [PacketFacts(p.pts, p.is_keyframe, p.is_discard) for p in reader.read()]
+        headers = bytes(video.codec_context.extradata or b"")
+        lengths = length_size(clip.codec, headers)
+        facts = []
+        for p in reader.read():
+            is_key = p.is_keyframe
+            is_random_access = is_key and random_access(clip.codec, memoryview(p), lengths)
+            facts.append(PacketFacts(p.pts, is_key, p.is_discard, is_random_access))
         if damage:
             raise IrregularStreamError("; ".join(damage.reasons()))
         if reader.restarts:
@@ -84,7 +95,7 @@ def index_clip(clip: Clip) -> FrameIndex:
         index = make_index(facts, video.time_base or Fraction(1), clip.duration)
         seconds = (max(p.pts or 0 for p in facts) - int(index.pts[0])) * float(index.time_base)
         extent = reader.extent(reached_duration=0 < clip.duration <= seconds)
-        return replace(index, extent=extent, headers=bytes(video.codec_context.extradata or b""))
+        return replace(index, extent=extent, headers=headers)
 
 
 def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float = 0.0) -> FrameIndex:
@@ -114,6 +125,8 @@ def make_index(packets: list[PacketFacts], time_base: Fraction, duration: float 
     latest_before = np.concatenate(([pts[0] - 1], np.maximum.accumulate(pts)[:-1]))
     clean = np.array([packet.is_key for packet in packets]) & shown & (pts > latest_before)
     keys = np.searchsorted(frames, np.sort(pts[clean]))
+    certain = np.searchsorted(frames, pts[clean & np.array([packet.is_random_access for packet in packets])])
     if len(keys) == 0 or keys[0] != 0:
         keys = np.concatenate(([0], keys))  # frames before the first clean key are decoded from the beginning of the file
-    return FrameIndex(frames, keys.astype(np.int64), frozenset(pts[~shown].tolist()), time_base)
+    hidden = frozenset(pts[~shown].tolist())
+    return FrameIndex(frames, keys.astype(np.int64), frozenset(certain.tolist()), hidden, time_base)

@@ -12,14 +12,16 @@ from typing import Any
 import av
 import av.container
 import av.video.stream
+import numpy as np
 
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.errors import SourceError, setting
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
-from gpu_saliency.source.nal_units import length_size, random_access
 
 _CHECKS = 8
 """Ranges whose first frames are decoded at once; it delays the start of the analysis."""
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+"""Containers with an index, in which a seek to a key frame that was read once finds it again."""
 Container = av.container.InputContainer
 VideoStream = av.video.stream.VideoStream
 CPU_CURE = f"give {setting('decoders', 'cpu')} or {setting('device', 'cpu')}"
@@ -43,7 +45,8 @@ def split_ranges(index: FrameIndex, count: int) -> list[FrameRange]:
     edges = {0, frames}
     for i in range(1, count):
         wanted = frames * i / count
-        edges.add(min((int(key) for key in index.keys), key=lambda key: abs(key - wanted)))
+        after = int(np.searchsorted(index.keys, wanted))
+        edges.add(min(index.keys[max(0, after - 1) : after + 1].tolist(), key=lambda key: abs(key - wanted)))
     cuts = sorted(edges)
     return [FrameRange(start, end) for start, end in itertools.pairwise(cuts)]
 
@@ -53,12 +56,15 @@ def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange
 
     A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames at which the picture is still incomplete; a
     hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it, unless the
-    type of its picture says enough.
+    type of its picture says enough and the container has an index, which leads to that picture.
     """
     ranges: list[FrameRange] = []
     wanted = split_ranges(index, count)
+    certain = index.certain if clip.container in _INDEXED else frozenset()
+    unsure = [one for one in wanted[1:] if one.start not in certain]
     with ThreadPoolExecutor(_CHECKS) as pool:
-        begins = [True, *pool.map(lambda one: _begins(clip, index, one), wanted[1:])]
+        checked = dict(zip(unsure, pool.map(lambda one: _begins(clip, index, one), unsure), strict=True))
+    begins = [checked.get(one, True) for one in wanted]
     for frame_range, is_whole in zip(wanted, begins, strict=True):
         if not is_whole:
             ranges[-1] = FrameRange(ranges[-1].start, frame_range.end)
@@ -71,8 +77,8 @@ def _begins(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> bool:
     with open_clip(clip) as container:
         video = video_stream_of(container, clip.stream)
         try:
-            packet = next(range_packets(container, video, index, frame_range))
-            if random_access(clip.codec, bytes(packet), length_size(clip.codec, video.codec_context.extradata)):
+            next(range_packets(container, video, index, frame_range))
+            if frame_range.start in index.certain:
                 return True
             _, frame = next(decode_range(container, video, index, frame_range))
         except SourceError:

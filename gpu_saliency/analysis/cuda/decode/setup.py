@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from gpu_saliency.analysis.cuda.decode.choose import choose_decoder, clip_chroma_offset, on_cpu
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, index_clip
 from gpu_saliency.analysis.cuda.decode.interface import Decoder, DecodeRequest
@@ -26,17 +28,11 @@ class ClipDecoding:
         """Choose the backend and divide the clip into ranges. Raises `SourceError` or `ToolMissingError`."""
         self._clip = clip
         self._choice = choose_decoder(clip, machine, settings)
-        if self._choice.name == "nvdec" and (fields := fields_of(clip)) is not None:
-            # PyNvVideoCodec lets NVDEC deinterlace, and has no setting for it; the CPU path analyses the frames as they are.
-            self._choice = on_cpu(f"the clip is interlaced, {fields.text}, and PyNvVideoCodec would deinterlace it")
         self.index: FrameIndex | None = None
         """``None`` if the CPU decodes: the frames of the clip are then those that the decoder delivers, also from damaged files."""
+        self._chroma_offset = (0, 0)
         if self._choice.name != "upload":
-            try:
-                self.index = index_clip(clip)
-            except IrregularStreamError as error:
-                self._choice = on_cpu(str(error))
-        self._chroma_offset = (0, 0) if self.index is None else clip_chroma_offset(clip)
+            self._read()
         self.decoders = decoder_counts(self.index, settings, machine)
         """The number of decoders on each GPU; they take the ranges of their GPU from a queue."""
         wanted = sum(self.decoders.values())
@@ -47,6 +43,24 @@ class ClipDecoding:
         self.reason = self._choice.reason
         if len(self.ranges) < wanted:
             self.reason += f"; {len(self.ranges)} of {wanted} decoders, because it has too few key frames"
+
+    def _read(self) -> None:
+        """Index the frames, and meanwhile look at what the packets do not say; no engine works before it is done."""
+        clip = self._clip
+        with ThreadPoolExecutor(2) as pool:
+            fields = pool.submit(fields_of, clip) if self._choice.name == "nvdec" else None
+            offset = pool.submit(clip_chroma_offset, clip)
+            try:
+                index = index_clip(clip)
+            except IrregularStreamError as error:
+                index, irregular = None, str(error)
+        if fields is not None and (found := fields.result()) is not None:
+            # PyNvVideoCodec lets NVDEC deinterlace, and has no setting for it; the CPU path analyses the frames as they are.
+            self._choice = on_cpu(f"the clip is interlaced, {found.text}, and PyNvVideoCodec would deinterlace it")
+        elif index is None:
+            self._choice = on_cpu(irregular)
+        else:
+            self.index, self._chroma_offset = index, offset.result()
 
     @property
     def backend(self) -> str:
