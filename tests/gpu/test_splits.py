@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 from clips import ffmpeg
 
+from gpu_saliency.analysis.cuda.decode import ranges
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, IrregularStreamError, PacketFacts, index_clip, make_index
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, decode_range, range_packets, split_ranges
-from gpu_saliency.source.clip import open_clip, video_stream_of
+from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.decode import DecodeTally, decode_frames
 from gpu_saliency.source.probe import probe_clip
 
@@ -92,6 +95,34 @@ def test_no_cut_in_a_stream_with_intra_refresh(tmp_path: Path) -> None:
     index = index_clip(clip)
     assert len(split_ranges(index, 3)) == 3, "its flagged key frames are taken for starts"
     assert checked_ranges(clip, index, 3) == [FrameRange(0, FRAMES)]
+
+
+@pytest.mark.parametrize(("encode", "suffix"), [("x264-closed", ".mp4"), ("x265-open", ".mkv"), ("x264-closed", ".ts")])
+def test_pictures_whose_type_says_enough_are_not_opened_to_check_them(
+    tmp_path: Path, encode: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Except in containers without an index, where the seek is checked."""
+    path = tmp_path / f"clip{suffix}"
+    ffmpeg(*SOURCE, *ENCODES[encode], path)
+    clip = probe_clip(path)
+    index = index_clip(clip)
+    assert index.certain == set(index.keys.tolist())
+    opened = []
+
+    def open_counted(one: Clip) -> AbstractContextManager[InputContainer]:
+        opened.append(one)
+        return open_clip(one)
+
+    monkeypatch.setattr(ranges, "open_clip", open_counted)
+    assert checked_ranges(clip, index, 3) == split_ranges(index, 3)
+    assert len(opened) == (2 if suffix == ".ts" else 0)
+
+
+def test_key_frames_of_open_gops_in_h264_are_not_certain(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    ffmpeg(*SOURCE, *ENCODES["x264-open"], path)
+    index = index_clip(probe_clip(path))
+    assert index.certain == {0} < set(index.keys.tolist())
 
 
 def test_a_duration_hides_what_comes_after(tmp_path: Path) -> None:
