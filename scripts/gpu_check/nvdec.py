@@ -16,7 +16,7 @@ from gpu_check.pictures import device_planes, host_planes, picture_hash
 from gpu_saliency.analysis.cuda.decode.choose import choose_decoder
 from gpu_saliency.analysis.cuda.decode.index import index_clip
 from gpu_saliency.analysis.cuda.decode.interface import DecodeRequest
-from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges
+from gpu_saliency.analysis.cuda.decode.ranges import FrameRange, checked_ranges, split_ranges
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout
 from gpu_saliency.analysis.cuda.memory import Traffic
 from gpu_saliency.analysis.cuda.probe import probe
@@ -59,7 +59,7 @@ def check_clip(path: Path) -> tuple[int, str] | None:
     expected = [picture_hash(host_planes(frame, layout)) for frame in decode_frames(clip, DecodeTally())]
     wrong: list[str] = []
     seconds = []
-    parts: list[list[FrameRange]] = [[FrameRange(0, index.frame_count)], checked_ranges(clip, index, _RANGES)]
+    parts: list[list[FrameRange]] = [[FrameRange(0, index.frame_count)], checked_ranges(clip, index, split_ranges(index, _RANGES))]
     for part in parts:
         stream: Any = cupy.cuda.Stream(non_blocking=True)
         started = time.perf_counter()

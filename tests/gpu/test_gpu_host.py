@@ -23,7 +23,7 @@ from gpu_saliency.analysis.cuda.decode.colour import yuv_to_rgb_matrix
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, index_clip
 from gpu_saliency.analysis.cuda.decode.nvdec import fed_packets, packed_surface, surface_layout
 from gpu_saliency.analysis.cuda.decode.ranges import split_ranges
-from gpu_saliency.analysis.cuda.decode.setup import decoder_counts, range_count
+from gpu_saliency.analysis.cuda.decode.setup import decoder_counts, range_starts
 from gpu_saliency.analysis.cuda.decode.siting import chroma_offset
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
 from gpu_saliency.analysis.cuda.decode.upload import Packing, pack, readable_frame
@@ -386,17 +386,26 @@ def test_the_outputs_are_bound_by_name(tmp_path: Path, outputs: tuple[str, ...])
     [
         (GpuSettings(), 100_000, {0: 1}, 1),
         (GpuSettings(decoders="3"), 100, {0: 3}, 3),
-        (GpuSettings(decoders="3"), 1200, {0: 3}, 5),
-        (GpuSettings(decoders="3"), 100_000, {0: 3}, 12),
+        (GpuSettings(decoders="3"), 1200, {0: 3}, 14),
+        (GpuSettings(decoders="3"), 100_000, {0: 3}, 38),
         (GpuSettings(decoders="auto"), 100, {0: 1}, 1),
-        (GpuSettings(decoders="auto"), 600, {0: 2}, 2),
-        (GpuSettings(decoders="auto"), 100_000, {0: 3}, 12),
-        (GpuSettings((0, 1), decoders="auto"), 100_000, {0: 3, 1: 3}, 24),
-        (GpuSettings((0, 1)), 100_000, {0: 1, 1: 1}, 8),
+        (GpuSettings(decoders="auto"), 600, {0: 2}, 8),
+        (GpuSettings(decoders="auto"), 100_000, {0: 3}, 38),
+        (GpuSettings((0, 1), decoders="auto"), 100_000, {0: 3, 1: 3}, 65),
+        (GpuSettings((0, 1)), 100_000, {0: 1, 1: 1}, 28),
+        (GpuSettings(decoders="3"), 2, {0: 3}, 2),
     ],
 )
 def test_more_ranges_than_decoders(settings: GpuSettings, frames: int, decoders: dict[int, int], ranges: int) -> None:
+    """The first ranges are the longest; the last ones are so short that the decoders end at nearly the same time."""
     index = FrameIndex(np.arange(frames), np.arange(0, frames, 24))
     assert decoder_counts(index, settings, MACHINE) == decoders
     assert decoder_counts(None, settings, MACHINE) == {0: 1}
-    assert range_count(frames, sum(decoders.values())) == ranges
+    count = sum(decoders.values())
+    starts = range_starts(frames, count)
+    lengths = np.diff([0, *starts, frames])
+    assert len(lengths) == ranges
+    assert (lengths > 0).all()
+    assert count == 1 or lengths.max() <= -(-frames // count)
+    assert (np.diff(lengths[:-1]) <= 1).all()
+    assert ranges <= count or lengths[-1] <= 72

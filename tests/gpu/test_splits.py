@@ -51,7 +51,7 @@ def test_ranges_decode_to_the_frames_of_the_whole_clip(tmp_path: Path, encode: s
     assert index.pts.tolist() == [pts for pts, _ in whole]
     assert len(index.keys) >= FRAMES // 20
     assert index.is_variable(clip.frame_rate) == tally.variable_frame_rate
-    ranges = checked_ranges(clip, index, 4)
+    ranges = checked_ranges(clip, index, split_ranges(index, 4))
     assert ranges == split_ranges(index, 4)
     assert len(ranges) == 4
     found = {}
@@ -94,7 +94,7 @@ def test_no_cut_in_a_stream_with_intra_refresh(tmp_path: Path) -> None:
     clip = probe_clip(path)
     index = index_clip(clip)
     assert len(split_ranges(index, 3)) == 3, "its flagged key frames are taken for starts"
-    assert checked_ranges(clip, index, 3) == [FrameRange(0, FRAMES)]
+    assert checked_ranges(clip, index, split_ranges(index, 3)) == [FrameRange(0, FRAMES)]
 
 
 @pytest.mark.parametrize(("encode", "suffix"), [("x264-closed", ".mp4"), ("x265-open", ".mkv"), ("x264-closed", ".ts")])
@@ -114,7 +114,7 @@ def test_pictures_whose_type_says_enough_are_not_opened_to_check_them(
         return open_clip(one)
 
     monkeypatch.setattr(ranges, "open_clip", open_counted)
-    assert checked_ranges(clip, index, 3) == split_ranges(index, 3)
+    assert checked_ranges(clip, index, split_ranges(index, 3)) == split_ranges(index, 3)
     assert len(opened) == (2 if suffix == ".ts" else 0)
 
 

@@ -88,7 +88,7 @@ def test_auto_takes_a_decoder_for_each_engine(
     driver: Driver, h264: StandinClip, model: Path, whole: AnalysisResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first GPU of the stand-in has three engines."""
-    monkeypatch.setattr(setup, "_LEAST_RANGE", 20)
+    monkeypatch.setattr(setup, "_FRAMES_PER_DECODER", 20)
     found = h264.analyse(driver, model, decoders="auto")
     assert found.facts["decoders"] == 3
     assert differences(found, whole) == []

@@ -25,14 +25,14 @@ from gpu_saliency.source.decode import DecodeTally, decode_frames
 def test_decoders_take_ranges_from_a_queue(
     driver: Driver, h264: StandinClip, model: Path, whole: AnalysisResult, schedule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight ranges for two decoders: the track is that of one decoder, and each decoder is made once."""
+    """Six ranges for two decoders: the track is that of one decoder, and each decoder is made once."""
     monkeypatch.setattr(setup, "_LEAST_RANGE", 10)
     driver.schedule(schedule)
     before = driver.counts()
     device, loaded = h264.device(driver, model, decoders="2")
     run: Any = device.start(h264.clip, loaded, SAMPLING)
     assert isinstance(run, CudaRun)
-    assert (run.range_count, run.decoder_count) == (8, 2)
+    assert (run.range_count, run.decoder_count) == (6, 2)
     found = h264.analyse(driver, model, decoders="2")
     assert differences(found, whole) == []
     assert (driver.counts() - before).caps <= 2  # one question for each decoder that is made

@@ -160,11 +160,11 @@ class CudaRun:
         """Decode and measure scene changes, without samples, for the benchmark. Returns the number of frames and the seconds.
 
         The clock starts when each decoder has delivered a frame, so that their creation is not in it, and those frames are not
-        counted. ``one_decoder`` uses one decoder, for as many ranges as it would otherwise get.
+        counted. ``one_decoder`` uses one decoder, for about as many frames as it would otherwise get.
         """
         ranges, count = [one.emptied() for one in self._ranges], self.decoder_count
         if one_decoder:
-            ranges, count = [one for one in ranges if one.gpu == ranges[0].gpu][: -(-len(ranges) // count)], 1
+            ranges, count = _first_share(ranges, count), 1
         self._tally = DecodeTally()
         stopped = threading.Event()
         started: list[float] = []
@@ -260,12 +260,14 @@ class CudaRun:
 
     def _changes(self) -> NDArray[np.float32]:
         """The change of each frame of the clip from the one before, ``[frames]``, 0..1, also across the edges of ranges."""
-        changes = []
-        for one in self._ranges:
-            assert one.scenes is not None, "a range holds at least one frame"
-            with on_gpu(one.gpu), borrowed_stream(one.gpu) as cuda_stream:
-                changes.append((one.frames, to_host(one.scenes.arrays(), cuda_stream, self._traffic)))
-        return join_changes(changes)
+        found: dict[int, list[NDArray[np.float32]]] = {}
+        for gpu in self.gpus:
+            resident = [one.scenes.arrays() for one in self._ranges if one.gpu == gpu and one.scenes is not None]
+            with on_gpu(gpu), borrowed_stream(gpu) as cuda_stream:
+                copied = iter(to_host([array for arrays in resident for array in arrays], cuda_stream, self._traffic))
+            own = (one for one in self._ranges if one.gpu == gpu)
+            found |= {id(one): list(itertools.islice(copied, len(arrays))) for one, arrays in zip(own, resident, strict=True)}
+        return join_changes([(one.frames, found[id(one)]) for one in self._ranges])
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -287,6 +289,14 @@ def _aborting(ready: threading.Barrier, lane: Lane) -> Iterator[Slot | RangeSamp
         return  # another lane has failed, and its error is reported
     finally:
         ready.abort()
+
+
+def _first_share(ranges: list[RangeSamples], count: int) -> list[RangeSamples]:
+    """The first of ``ranges`` on the first GPU, until they have a ``count``-th of all frames."""
+    lengths = [one.frame_range.end - one.frame_range.start if one.frame_range else 1 for one in ranges]
+    own = [(one, length) for one, length in zip(ranges, lengths, strict=True) if one.gpu == ranges[0].gpu]
+    before = itertools.accumulate((length for _, length in own), initial=0)
+    return [one for (one, _), frames in zip(own, before, strict=False) if frames * count < sum(lengths)]
 
 
 def _samples_of(sampling: Sampling, index: FrameIndex | None, target: RangeSamples) -> Iterator[int]:

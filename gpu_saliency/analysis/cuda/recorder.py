@@ -10,7 +10,7 @@ import numpy as np
 
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
-from gpu_saliency.analysis.cuda.memory import Traffic, on_gpu, to_host
+from gpu_saliency.analysis.cuda.memory import Traffic, copy_on_device, on_gpu, to_host
 from gpu_saliency.analysis.cuda.scene_changes import SceneChanges
 from gpu_saliency.grid import grid_shape
 from gpu_saliency.model.contract import TOLERANCE, InputSize
@@ -99,8 +99,6 @@ class DeviceRecorder:
     def join(self, ranges: Sequence[RangeSamples], gpu: int, cuda_stream: Any, traffic: Traffic) -> list[Any]:
         """Saliency, activity, motion and, where there is one, gaze of all ``ranges`` in order, on ``gpu``, the current device.
 
-        All their work has finished.
-
         All work on the ranges must have finished. The first sample of a range was recorded without a sample before it; its activity
         and motion are computed again here from the last sample of the range before, by the same kernels, so that the result equals
         that of an undivided clip.
@@ -110,32 +108,34 @@ class DeviceRecorder:
         def here(array: Any, owner: int) -> Any:
             if owner == gpu:
                 return array
-            # A copy through the host works between any two GPUs; it is made once per range.
+            # A copy through the host works between any two GPUs.
             with on_gpu(owner):
                 copy = cupy.asnumpy(array)
             traffic.to_host += copy.nbytes
             traffic.to_device += copy.nbytes
             return cupy.asarray(copy)
 
-        joined: list[list[Any]] = []
+        total = sum(len(one.sample_frame) for one in ranges)
         previous = None
         kernels = Kernels.on(cuda_stream)
         with cuda_stream:
+            joined = [cupy.empty((total, *self._grid), np.uint8) for _ in range(2)]
+            joined.append(cupy.empty(total, np.float32))
+            if any(one.gaze for one in ranges):
+                joined.append(cupy.empty((total, *self._grid), np.uint8))
+            begin = 0
             for one in ranges:
                 if not one.sample_frame:
                     continue
-                chunks = [one.saliency, one.activity, one.motion, *([one.gaze] if one.gaze else [])]
-                arrays = [here(_concatenated(each, one.gpu), one.gpu) for each in chunks]
+                for chunks, target in zip((one.saliency, one.activity, one.motion, one.gaze), joined, strict=False):
+                    at = begin
+                    for chunk in chunks:
+                        copy_on_device(here(chunk, one.gpu), target[at : at + len(chunk)], cuda_stream)
+                        at += len(chunk)
                 if previous is not None:
                     first = here(one.first_luma, one.gpu)
-                    self._add_luma_codes(kernels, first[None], previous, arrays[1][:1], arrays[2][:1])
+                    activity, motion = (target[begin : begin + 1] for target in joined[1:3])
+                    self._add_luma_codes(kernels, first[None], previous, activity, motion)
                 previous = here(one.last_luma, one.gpu)
-                joined.append(arrays)
-            return [cupy.concatenate(parts) for parts in zip(*joined, strict=True)]
-
-
-def _concatenated(chunks: list[Any], gpu: int) -> Any:
-    import cupy
-
-    with on_gpu(gpu):
-        return cupy.concatenate(chunks)
+                begin += len(one.sample_frame)
+        return joined

@@ -55,8 +55,9 @@ class SceneChanges:
         self._end = self._next + _CHUNK * _BYTES
 
     def arrays(self) -> list[Any]:
-        """The arrays to copy to the host: the two lattices, and the changes in chunks; the last chunk may be partly unused."""
-        return [self.first, self.last, *self._chunks]
+        """The arrays to copy to the host: the two lattices, and the changes in chunks."""
+        used = self.frames - _CHUNK * (len(self._chunks) - 1)
+        return [self.first, self.last, *self._chunks[:-1], self._chunks[-1][:used]]
 
 
 def _differ(one: Surface, other: Surface) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,7 @@ from gpu_saliency.source.packets import PacketReader
 from gpu_saliency.source.shortfall import Extent, Shortfall, find_shortfall
 
 
-@dataclass(frozen=True, slots=True)
-class PacketFacts:
+class PacketFacts(NamedTuple):
     """The time stamp and flags of one video packet; packets are in decode order."""
 
     pts: int | None

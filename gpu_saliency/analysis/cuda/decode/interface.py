@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from gpu_saliency.analysis.cuda.decode.containers import ClipContainers
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.ranges import FrameRange
 from gpu_saliency.analysis.cuda.decode.surface import SampleLayout, Surface
@@ -77,6 +78,8 @@ class DecodeRequest:
     traffic: Traffic
     chroma_offset: tuple[int, int] = (0, 0)
     """Chroma siting of a clip that NVDEC decodes; see `SampleLayout`."""
+    containers: ClipContainers | None = None
+    """Where a decoder gets its container; ``None``: it opens one."""
 
     def required_index(self) -> FrameIndex:
         assert self.index is not None, "choose_decoder picks a backend that needs an index only where there is one"

@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 
+from gpu_saliency.analysis.cuda.decode.containers import KeptContainer
 from gpu_saliency.analysis.cuda.decode.idle import IdleDecoder, keep_idle, take_idle
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex
 from gpu_saliency.analysis.cuda.decode.interface import Colour, DecodedFrame, DecodeRequest
@@ -24,7 +25,7 @@ from gpu_saliency.analysis.cuda.memory import device_errors
 from gpu_saliency.analysis.cuda.probe_child import NVDEC_CODECS
 from gpu_saliency.analysis.device import DeviceMemoryError
 from gpu_saliency.errors import GpuSaliencyError, SourceError, setting
-from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.clip import Clip, video_stream_of
 
 # NVDEC's parser needs start codes, and headers before each key frame; containers store both in another form.
 FILTERS = {"h264": "h264_mp4toannexb,dump_extra=freq=keyframe", "hevc": "hevc_mp4toannexb,dump_extra=freq=keyframe"}
@@ -40,6 +41,7 @@ class NvdecDecoder:
         self._library: Any = PyNvVideoCodec
         self._clip, self._index, self._gpu = request.clip, request.required_index(), request.gpu
         clip = request.clip
+        self._container = KeptContainer(clip, request.containers)
         layout = SampleLayout.of(clip.pix_fmt)
         assert layout is not None, "choose_decoder picks this backend only for pixel formats that the kernels read"
         self._bits, self._chroma_offset = layout.bits, request.chroma_offset
@@ -64,6 +66,7 @@ class NvdecDecoder:
         return self._cuda_stream
 
     def close(self) -> None:
+        self._container.close()
         if self._may_be_kept and self._decoder is not None:
             with contextlib.suppress(GpuSaliencyError, DeviceMemoryError):  # then it is released
                 if self._holds_pictures:
@@ -125,7 +128,7 @@ class NvdecDecoder:
                 raise self._failure(error) from error
         if self._holds_pictures:
             self._decode(None, 0)
-        for data, pts in fed_packets(self._clip, self._index, frame_range):
+        for data, pts in fed_packets(self._clip, self._index, frame_range, self._container):
             yield from self._decode(data, pts)
 
     def _decode(self, data: av.Packet[Any] | None, pts: int) -> Any:
@@ -182,9 +185,11 @@ def _finished(cuda_stream: Any) -> Iterator[None]:
         cuda_stream.synchronize()
 
 
-def fed_packets(clip: Clip, index: FrameIndex, frame_range: FrameRange) -> Iterator[tuple[av.Packet[Any] | None, int]]:
+def fed_packets(
+    clip: Clip, index: FrameIndex, frame_range: FrameRange, kept: KeptContainer | None = None
+) -> Iterator[tuple[av.Packet[Any] | None, int]]:
     """Yield the packets of ``frame_range`` in the form for NVDEC's parser, with their time stamps; ``None`` at the end."""
-    with open_clip(clip) as container:
+    with (kept or KeptContainer(clip)).lent(unread=frame_range.start == 0) as container:
         video = video_stream_of(container, clip.stream)
         chain = FILTERS.get(clip.codec)
         filters = None if chain is None else av.bitstream.BitStreamFilterContext(chain, video)

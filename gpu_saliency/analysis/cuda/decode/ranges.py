@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 
 _CHECKS = 8
 """Ranges whose first frames are decoded at once; it delays the start of the analysis."""
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 """Containers with an index, in which a seek to a key frame that was read once finds it again."""
 Container = av.container.InputContainer
 VideoStream = av.video.stream.VideoStream
@@ -41,26 +41,28 @@ class FrameRange:
 
 def split_ranges(index: FrameIndex, count: int) -> list[FrameRange]:
     """Divide all frames into ``count`` ranges of about equal length, beginning at key frames; fewer if key frames are few."""
-    frames = index.frame_count
-    edges = {0, frames}
-    for i in range(1, count):
-        wanted = frames * i / count
-        after = int(np.searchsorted(index.keys, wanted))
-        edges.add(min(index.keys[max(0, after - 1) : after + 1].tolist(), key=lambda key: abs(key - wanted)))
+    return ranges_from(index, [index.frame_count * i / count for i in range(1, count)])
+
+
+def ranges_from(index: FrameIndex, wanted: Sequence[float]) -> list[FrameRange]:
+    """Divide all frames into ranges that begin at the key frames next to the frames ``wanted``; fewer if key frames are few."""
+    edges = {0, index.frame_count}
+    for start in wanted:
+        after = int(np.searchsorted(index.keys, start))
+        edges.add(min(index.keys[max(0, after - 1) : after + 1].tolist(), key=lambda key: abs(key - start)))
     cuts = sorted(edges)
     return [FrameRange(start, end) for start, end in itertools.pairwise(cuts)]
 
 
-def checked_ranges(clip: Clip, index: FrameIndex, count: int) -> list[FrameRange]:
-    """Divide the clip as `split_ranges`, but join a range to the one before if decoding cannot begin at its first frame.
+def checked_ranges(clip: Clip, index: FrameIndex, wanted: Sequence[FrameRange]) -> list[FrameRange]:
+    """Return the ranges ``wanted`` of the whole clip, each joined to the one before if decoding cannot begin at its first frame.
 
     A stream with periodic intra refresh (x264's ``intra-refresh``) flags key frames at which the picture is still incomplete; a
     hardware decoder would deliver incomplete pictures. So the CPU decodes the first frame of each range to check it, unless the
     type of its picture says enough and the container has an index, which leads to that picture.
     """
     ranges: list[FrameRange] = []
-    wanted = split_ranges(index, count)
-    certain = index.certain if clip.container in _INDEXED else frozenset()
+    certain = index.certain if clip.container in INDEXED else frozenset()
     unsure = [one for one in wanted[1:] if one.start not in certain]
     with ThreadPoolExecutor(_CHECKS) as pool:
         checked = dict(zip(unsure, pool.map(lambda one: _begins(clip, index, one), unsure), strict=True))
