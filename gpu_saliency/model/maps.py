@@ -16,3 +16,7 @@ class Maps:
     """``[N, H, W]`` in 0..1."""
     gaze: NDArray[np.float32] | None = None
     """``[N, H, W]`` in 0..1; ``None`` where the model has no output ``gaze_map``."""
+
+    def part(self, begin: int, end: int) -> Maps:
+        """The maps of the samples from ``begin`` to before ``end``."""
+        return Maps(self.saliency[begin:end], None if self.gaze is None else self.gaze[begin:end])

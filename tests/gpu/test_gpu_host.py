@@ -391,8 +391,8 @@ def test_the_outputs_are_bound_by_name(tmp_path: Path, outputs: tuple[str, ...])
         (GpuSettings(decoders="auto"), 100, {0: 1}, 1),
         (GpuSettings(decoders="auto"), 600, {0: 2}, 8),
         (GpuSettings(decoders="auto"), 100_000, {0: 3}, 38),
-        (GpuSettings((0, 1), decoders="auto"), 100_000, {0: 3, 1: 3}, 65),
-        (GpuSettings((0, 1)), 100_000, {0: 1, 1: 1}, 28),
+        (GpuSettings((0, 1), decoders="auto"), 100_000, {0: 3, 1: 3}, 71),
+        (GpuSettings((0, 1)), 100_000, {0: 1, 1: 1}, 26),
         (GpuSettings(decoders="3"), 2, {0: 3}, 2),
     ],
 )

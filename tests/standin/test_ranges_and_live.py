@@ -33,6 +33,14 @@ def test_decoders_take_ranges_from_a_queue(
     run: Any = device.start(h264.clip, loaded, SAMPLING)
     assert isinstance(run, CudaRun)
     assert (run.range_count, run.decoder_count) == (6, 2)
+    # Each decoder fills its batches over the edges of its ranges: at most one of each is not full.
+    sizes = []
+    for slot in run.batches():
+        sizes.append(slot.used)
+        run.add(slot, run.infer(slot))
+    assert sum(sizes) == 27
+    assert sum(size < slot.lane.session.shape[0] for size in sizes) <= 2
+    assert differences(run.finish(), whole) == []
     found = h264.analyse(driver, model, decoders="2")
     assert differences(found, whole) == []
     assert (driver.counts() - before).caps <= 2  # one question for each decoder that is made

@@ -24,7 +24,7 @@ from gpu_saliency.analysis.cuda.decode.interface import Decoder
 from gpu_saliency.analysis.cuda.decode.setup import ClipDecoding
 from gpu_saliency.analysis.cuda.lane import Lane, Slot
 from gpu_saliency.analysis.cuda.live import CudaLiveRun
-from gpu_saliency.analysis.cuda.memory import Traffic, borrowed_stream, cuda_error, on_gpu, to_host
+from gpu_saliency.analysis.cuda.memory import Traffic, cuda_error, on_gpu, to_host
 from gpu_saliency.analysis.cuda.model import CudaModel
 from gpu_saliency.analysis.cuda.probe import GpuMachine, require_cuda
 from gpu_saliency.analysis.cuda.recorder import DeviceRecorder, RangeSamples
@@ -85,7 +85,7 @@ class CudaRun:
         return f"{self._clip.path}: {self._decoding.reason}" if self._decoding.is_unexpected else None
 
     def batches(self) -> Generator[Slot, None, None]:
-        """Yield the filled slots of all ranges that are not done. The slots of one range are in order, those of several mixed."""
+        """Yield the filled slots of all ranges that are not done. The slots of one lane are in order, those of several mixed."""
         self._restart()
         if not all(one.done for one in self._ranges):
             self._tally = DecodeTally()
@@ -188,8 +188,11 @@ class CudaRun:
     def add(self, slot: Slot, maps: Maps) -> int:
         session = slot.lane.session
         with on_gpu(session.gpu):
-            assert slot.target is not None, "a lane gives each slot its range before it fills it"
-            self._recorder.add(slot.target, slot.numbers, maps, slot.luma, session.cuda_stream)
+            begin = 0
+            for target, numbers in slot.parts:
+                end = begin + len(numbers)
+                self._recorder.add(target, numbers, maps.part(begin, end), slot.luma[begin:end], session.cuda_stream)
+                begin = end
             slot.consumed.record(session.cuda_stream)
         slot.lane.give_back(slot)
         return sum(one.frames for one in self._ranges)
@@ -225,7 +228,8 @@ class CudaRun:
         self._check_maps()
         ranges, index, tally = self._ranges, self._decoding.index, self._tally
         gpu = ranges[0].gpu
-        with on_gpu(gpu), borrowed_stream(gpu) as cuda_stream:
+        with on_gpu(gpu):
+            cuda_stream = self._model_stream(gpu)
             resident = self._recorder.join(ranges, gpu, cuda_stream, self._traffic)
             # The only copy of the samples to the host.
             saliency, activity, motion, *gaze = to_host(resident, cuda_stream, self._traffic)
@@ -249,10 +253,14 @@ class CudaRun:
         shortfall = tally.shortfall(self._clip) if index is None else index.shortfall(self._clip)
         return AnalysisResult(track, corrupt, is_variable, self._facts(), shortfall=shortfall, frame_formats=tally.formats())
 
+    def _model_stream(self, gpu: int) -> Any:
+        """The stream of the model on ``gpu``: always the same one, because CuPy keeps free memory by stream."""
+        return self._model.session(gpu, self._batch_size, self._size).cuda_stream
+
     def _check_maps(self) -> None:
         """Wait for the last inference, and raise `ModelError` if a kernel has found a map that breaks the contract."""
         for gpu in {one.gpu for one in self._ranges}:
-            cuda_stream = self._model.session(gpu, self._batch_size, self._size).cuda_stream
+            cuda_stream = self._model_stream(gpu)
             with on_gpu(gpu):
                 cuda_stream.synchronize()
                 if self._recorder.was_breached(gpu, cuda_stream, self._traffic):
@@ -263,10 +271,11 @@ class CudaRun:
         found: dict[int, list[NDArray[np.float32]]] = {}
         for gpu in self.gpus:
             resident = [one.scenes.arrays() for one in self._ranges if one.gpu == gpu and one.scenes is not None]
-            with on_gpu(gpu), borrowed_stream(gpu) as cuda_stream:
-                copied = iter(to_host([array for arrays in resident for array in arrays], cuda_stream, self._traffic))
+            with on_gpu(gpu):
+                arrays = itertools.chain.from_iterable(resident)
+                copied = iter(to_host(list(arrays), self._model_stream(gpu), self._traffic))
             own = (one for one in self._ranges if one.gpu == gpu)
-            found |= {id(one): list(itertools.islice(copied, len(arrays))) for one, arrays in zip(own, resident, strict=True)}
+            found |= {id(one): list(itertools.islice(copied, len(each))) for one, each in zip(own, resident, strict=True)}
         return join_changes([(one.frames, found[id(one)]) for one in self._ranges])
 
     def _facts(self) -> dict[str, Any]:

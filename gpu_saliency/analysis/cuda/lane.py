@@ -40,10 +40,10 @@ class Slot:
     """Event on the model's stream after the slot is read; the lane waits for it before it fills the slot again."""
     places: list[tuple[int, int]]
     """Addresses of the input and of the luma of each sample of the batch."""
-    target: RangeSamples | None = None
-    """The range of its samples. Its lane may already decode the next one."""
-    numbers: list[int] = field(default_factory=list)
-    """Frame numbers of its samples. If there are fewer than B, the other places have old pictures, and their maps are ignored."""
+    parts: list[tuple[RangeSamples, list[int]]] = field(default_factory=list)
+    """The ranges of its samples, in the order of the places, with the frame numbers of each; the lane may already decode another."""
+    used: int = 0
+    """Number of its samples. If there are fewer than B, the other places have old pictures, and their maps are ignored."""
 
 
 class Lane:
@@ -73,10 +73,15 @@ class Lane:
         self._free: queue.Queue[Slot] = queue.Queue()
         self._matrices = ColourMatrices(traffic)
         self._slot: Slot | None = None
+        self._decoded: list[RangeSamples] = []
+        """Ranges that are decoded, but have their last samples in `_slot`."""
         self._is_first = True
 
     def batches(self) -> Iterator[Slot | RangeSamples]:
-        """Yield the filled slots of a range in order, then the range, which marks its end; until the queue is empty."""
+        """Yield the filled slots of the ranges in order, and each range, which marks its end, after its last slot.
+
+        A slot may have samples of several ranges: else the last one of each short range would cost a whole batch of the model.
+        """
         # CUDA keeps the current device per thread.
         gpu, idle_stream = self.session.gpu, self._decoder.idle_stream()
         with on_gpu(gpu), borrowed_stream(gpu, idle_stream) as self._cuda_stream:
@@ -87,13 +92,17 @@ class Lane:
             try:
                 while (target := self._next_range()) is not None:
                     yield from self._filled_slots(target)
-                    yield target
+                    self._decoded.append(target)
+                    if self._slot is None:
+                        yield from self._ended()
+                if self._slot is not None:
+                    yield from self._hand_over()
             finally:
                 self._decoder.close()
 
     def release(self) -> None:
         """Free the slots, which refer to the lane and it to them, when `batches` has ended and the model has read them."""
-        self._slot = None
+        self._slot, self._decoded = None, []
         while not self._free.empty():
             self._free.get_nowait()
         self._matrices.clear()
@@ -118,7 +127,7 @@ class Lane:
         places = [(starts[0] + i * steps[0], starts[1] + i * steps[1]) for i in range(batch)]
         return Slot(self, model_input, luma, self.session.bind(model_input), filled, consumed, places)
 
-    def _filled_slots(self, target: RangeSamples) -> Iterator[Slot]:
+    def _filled_slots(self, target: RangeSamples) -> Iterator[Slot | RangeSamples]:
         sampled = self._sampled(target)
         next_sampled = next(sampled)
         sampled_any = False
@@ -139,8 +148,6 @@ class Lane:
         if not sampled_any and last is not None and target.frame_range is None:
             # A clip that is too short for a sample gives its last frame, as on the CPU.
             yield from self._add(last, target)
-        if self._slot is not None:
-            yield self._hand_over()
 
     def _meter(self, decoded: DecodedFrame, target: RangeSamples) -> None:
         surface = decoded.surface()
@@ -148,24 +155,32 @@ class Lane:
             target.scenes = SceneChanges(lattice_shape(surface.width, surface.height))
         target.scenes.add(surface, self._kernels, self._cuda_stream)
 
-    def _add(self, decoded: DecodedFrame, target: RangeSamples) -> Iterator[Slot]:
-        """Preprocess a frame into the current slot; yields the slot when it is full."""
+    def _add(self, decoded: DecodedFrame, target: RangeSamples) -> Iterator[Slot | RangeSamples]:
+        """Preprocess a frame into the current slot; yields the slot when it is full, and the ranges that end with it."""
         if self._slot is None:
-            self._slot = self._take(target)
+            self._slot = self._take()
         slot = self._slot
+        if not slot.parts or slot.parts[-1][0] is not target:
+            slot.parts.append((target, []))
         matrix = self._matrices.get(decoded.colour, self._cuda_stream)
-        self._picture_to_input(decoded.surface(), matrix.data.ptr, *slot.places[len(slot.numbers)])
-        slot.numbers.append(decoded.number)
-        if len(slot.numbers) == self.session.shape[0]:
-            yield self._hand_over()
+        self._picture_to_input(decoded.surface(), matrix.data.ptr, *slot.places[slot.used])
+        slot.parts[-1][1].append(decoded.number)
+        slot.used += 1
+        if slot.used == self.session.shape[0]:
+            yield from self._hand_over()
 
-    def _hand_over(self) -> Slot:
+    def _hand_over(self) -> Iterator[Slot | RangeSamples]:
         slot, self._slot = self._slot, None
         assert slot is not None
         slot.filled.record(self._cuda_stream)
-        return slot
+        yield slot
+        yield from self._ended()
 
-    def _take(self, target: RangeSamples) -> Slot:
+    def _ended(self) -> Iterator[RangeSamples]:
+        ended, self._decoded = self._decoded, []
+        yield from ended
+
+    def _take(self) -> Slot:
         """Wait for a free slot and return it. Raises `RuntimeError` when the consumer has stopped."""
         while not self._stopped.is_set():
             try:
@@ -174,10 +189,11 @@ class Lane:
                 continue
             # The consumer recorded this event before it returned the slot, so this waits for the model's last use of it.
             self._cuda_stream.wait_event(slot.consumed)
-            slot.target, slot.numbers = target, []
+            slot.parts, slot.used = [], 0
             return slot
         raise RuntimeError("stopped")  # it only ends this thread: the consumer has stopped and does not report it
 
     def give_back(self, slot: Slot) -> None:
         """Make ``slot`` free for reuse; the consumer calls this after it has recorded ``slot.consumed``."""
+        slot.parts = []
         self._free.put(slot)

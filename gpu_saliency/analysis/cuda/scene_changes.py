@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpu_saliency.analysis.cuda.decode.surface import Surface
 from gpu_saliency.analysis.cuda.kernels.checked import Kernels
+from gpu_saliency.analysis.cuda.memory import copy_on_device
 
 _CHUNK = 4096
 """Frames for which memory is allocated at a time, 16 KiB."""
@@ -24,8 +25,8 @@ class SceneChanges:
         import cupy
 
         self.frames = 0
-        self.first: Any = None
-        self.last = cupy.empty(lattice, np.float32)
+        # Not memory of the lane's stream: then what a lane needs would depend on the ranges that it takes.
+        self.first, self.last = (cupy.empty(lattice, np.float32) for _ in range(2))
         """Luma lattices of the first frame and of the latest; `join_changes` compares them across ranges."""
         self._chunks: list[Any] = []
         self._next = self._end = 0
@@ -42,8 +43,7 @@ class SceneChanges:
         self._launch(surface.planes[0], self.frames > 0, self._next)
         self._next += _BYTES
         if self.frames == 0:
-            with cuda_stream:
-                self.first = self.last.copy()
+            copy_on_device(self.last, self.first, cuda_stream)
         self.frames += 1
 
     def _add_chunk(self) -> None:
