@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import encode_lavfi
+from lavfi import encode_lavfi
 
 from gpu_saliency.analysis.cuda.decode.containers import ClipContainers, KeptContainer
 from gpu_saliency.analysis.cuda.decode.index import FrameIndex, index_clip

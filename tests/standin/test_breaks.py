@@ -69,9 +69,9 @@ def model_does_not_wait_for_the_slot(patch: Patch) -> None:
 def lane_does_not_wait_for_the_model(patch: Patch) -> None:
     real = Lane._take
 
-    def take(self: Lane, target: Any) -> Any:
+    def take(self: Lane) -> Any:
         with never_waiting(self, "_cuda_stream"):
-            return real(self, target)
+            return real(self)
 
     patch.setattr(Lane, "_take", take)
 

@@ -41,7 +41,7 @@ class Slot:
     places: list[tuple[int, int]]
     """Addresses of the input and of the luma of each sample of the batch."""
     parts: list[tuple[RangeSamples, list[int]]] = field(default_factory=list)
-    """The ranges of its samples, in the order of the places, with the frame numbers of each; the lane may already decode another."""
+    """The ranges of its samples, in the order of the places, with the frame numbers of each. The lane may be further."""
     used: int = 0
     """Number of its samples. If there are fewer than B, the other places have old pictures, and their maps are ignored."""
 
