@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--max-minutes", type=float, default=1e9, help="the learning-rate schedule ends by this time")
     parser.add_argument("--save-at", type=float, nargs="*", default=[], metavar="SHARE", help="also save at these shares, 0..1")
     parser.add_argument("--encoders", type=Path, nargs=2, metavar=("LARGE.pt", "SMALL.pt"), help="pretrained encoders in files")
+    parser.add_argument("--from-weights", type=Path, nargs=2, metavar=("LARGE.pt", "SMALL.pt"), help="averages to start from")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; cuda does without cuDNN (saliency_training/plain_kernels.py)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -128,6 +129,8 @@ def main() -> None:
     encoders = args.encoders or (None, None)
     plain = device.type == "cuda"
     large, small = (Run.start(found, device, encoder, plain=plain) for found, encoder in zip(settings, encoders, strict=True))
+    for run, path in zip((large, small), args.from_weights or (), strict=False):
+        run.restore(path, weights_only=True)
     sets = Sets.load(args.data, args.cache, settings[0].stored_size, device)
     args.out.mkdir(parents=True, exist_ok=True)
     counts = [parameter_count(run.net) for run in (large, small)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,12 +115,13 @@ def parameter_groups(net: Network, settings: Settings) -> list[dict[str, Any]]:
 def move_average(average: Network, net: Network, decay: float) -> None:
     """Set average = decay x average + (1 - decay) x net, batch norm's running statistics included."""
     with torch.no_grad():
-        pairs = list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], 1 - decay)
-        for old, new in pairs:
-            if not old.is_floating_point():
-                old.copy_(new)
+        pairs = [(old, new) for old, new in zip(_tensors(average), _tensors(net), strict=True) if old.is_floating_point()]
+        torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], 1 - decay)
+
+
+def _tensors(net: Network) -> Iterator[Tensor]:
+    yield from net.parameters()
+    yield from net.buffers()
 
 
 def truth_losses(logits: Logits, truths: Tensor, phase: Phase, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
