@@ -118,6 +118,10 @@ class GpuSaliencyError(Exception):
         """How the user can solve the problem, in Python's spelling; ``None`` where no cure is known."""
         return self.worded(spell_python)[1]
 
+    def add_cure(self, text: str) -> None:
+        """Add ``text`` to the cure."""
+        self._cure = text if self._cure is None else f"{self._cure}; {text}"
+
     def worded(self, spell: Spelling) -> tuple[str, str | None]:
         """Message and cure with every setting spelled by ``spell``; secrets of URLs are hidden."""
         value = shortened(as_text(self.value)) if isinstance(self.value, str) else self.value

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from gpu_saliency._version import __version__
-from gpu_saliency.cli.help_texts import epilog
+from gpu_saliency.cli.help_texts import SUMMARIES, epilog
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.cli.usage import as_usage_error
 from gpu_saliency.errors import GpuSaliencyError, Interrupted, OutputError, ToolMissingError, UsageError
@@ -64,8 +64,15 @@ def _program(
     pass
 
 
-def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
-    """Build the command line with these ``commands``; importing all of them takes most of the time of a start."""
+def _listed() -> None:
+    """Stand for a command whose module is not imported."""
+
+
+def make_app(commands: Iterable[str] = tuple(_MODULES), *, only_listed: bool = False) -> typer.Typer:
+    """Build the command line with these ``commands``; importing all of them takes most of the time of a start.
+
+    With ``only_listed`` nothing is imported: the commands have their names and summaries, for the help of the whole program.
+    """
     app = typer.Typer(
         name=_NAME,
         help="Encode video with more bits where people look, and prove it from the output.",
@@ -78,8 +85,9 @@ def make_app(commands: Iterable[str] = tuple(_MODULES)) -> typer.Typer:
     )
     app.callback()(_program)
     for name in commands:
-        function = getattr(importlib.import_module(f"gpu_saliency.cli.{_MODULES[name]}"), _MODULES[name])
-        app.command(name, epilog=epilog(name), help="The same as encode." if name == "recommend-saliency" else None)(function)
+        module = _MODULES[name]
+        function = _listed if only_listed else getattr(importlib.import_module(f"gpu_saliency.cli.{module}"), module)
+        app.command(name, epilog=epilog(name), help=SUMMARIES[name])(function)
     return app
 
 
@@ -124,8 +132,9 @@ def _run() -> int:
             print(f"gpu-saliency {__version__}", flush=True)
             return 0
         named = [word for word in words[:1] if word in _MODULES]
-        app = make_app(named or _MODULES)
-        if (not words and _COMPLETE not in os.environ) or words[len(named) :] in (["--help"], ["-h"]):
+        is_help = (not words and _COMPLETE not in os.environ) or words[len(named) :] in (["--help"], ["-h"])
+        app = make_app(named or _MODULES, only_listed=is_help and not named)
+        if is_help:
             _show_help(app, named)
             return 0 if words else UsageError.exit_code
         guard.start()
@@ -198,6 +207,11 @@ def _lacking(error: BaseException) -> ToolMissingError | None:
 
 def _fail(error: GpuSaliencyError) -> int:
     signals.finishing()
+    options = sys.modules.get("gpu_saliency.cli.config_options")
+    if options is not None and error.setting is not None:
+        place = options.origin(spell_flag(error.setting, None).removeprefix("--"))
+        if place is not None:
+            error.add_cure(f"{place} sets it")
     try:
         from gpu_saliency.cli.reporter import CliReporter
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from gpu_saliency.config.file import Config, Kind, config_path
+from gpu_saliency.config.file import Config, Kind, config_path, tables_for
 from gpu_saliency.errors import UsageError, setting
 
 _NEVER = frozenset({"src", "output", "out", "sidecar", "export-to", "config", "profile", "help", "overwrite", "ref", "dist"})
@@ -39,6 +39,8 @@ class _InUse:
     path: Path | None = None
     profile: str | None = None
     settings: dict[str, Any] | None = None
+    file: Config | None = None
+    command: str = ""
 
 
 in_use = _InUse()
@@ -49,6 +51,13 @@ def config_json() -> dict[str, Any] | None:
     if in_use.path is None:
         return None
     return {"path": str(in_use.path), "profile": in_use.profile, "settings": in_use.settings or {}}
+
+
+def origin(name: str) -> str | None:
+    """File and line of the config that set the option ``name`` in this run; ``None`` where the config did not."""
+    if in_use.file is None or name not in (in_use.settings or {}):
+        return None
+    return in_use.file.place(tables_for(in_use.command, in_use.profile), name)
 
 
 def take_config(ctx: typer.Context, value: Path | None) -> Path | None:
@@ -70,7 +79,7 @@ def _apply(ctx: typer.Context) -> None:
     if not {"gpu_saliency.config", "gpu_saliency.profile"} <= set(ctx.meta) or ctx.resilient_parsing:
         return
     path, profile = ctx.meta.pop("gpu_saliency.config"), ctx.meta.pop("gpu_saliency.profile")
-    in_use.path = in_use.profile = in_use.settings = None
+    in_use.path = in_use.profile = in_use.settings = in_use.file = None
     given = path or config_path()
     if given is None or (path is None and not given.exists()):
         if profile is not None:
@@ -82,7 +91,7 @@ def _apply(ctx: typer.Context) -> None:
         return
     config, known = Config.read(given), known_options()
     config.check(known)
-    in_use.path, in_use.profile = given, profile
+    in_use.path, in_use.profile, in_use.file, in_use.command = given, profile, config, command
     names = {_flag(param): str(param.name) for param in ctx.command.params if _flag(param)}
     words = given_options(ctx.command.params, sys.argv[1:])
     in_use.settings = merged(config.settings(command, profile, known), words)

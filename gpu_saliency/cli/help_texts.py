@@ -1,9 +1,28 @@
-"""What the help pages show below the options: examples of each command, and its exit codes."""
+"""What the help pages show beside the options: a line for each command, examples, and exit codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+SUMMARIES = {
+    "encode": "Detect salient regions and encode the clip with more bits there.",
+    "recommend-saliency": "The same as encode.",
+    "ladder": "Encode several sizes of the clip from one analysis, with key frames at the same times.",
+    "plan": "Detect salient regions and write the sidecar; no encode is made.",
+    "batch": "Encode many clips: resumable, several at once, with the options of encode for all or for each.",
+    "serve": (
+        "Run a server that takes jobs over HTTP, with a page, metrics and watched folders; options of encode hold for all jobs."
+    ),
+    "inspect": "Compare an encode block by block with its plan and with a plain encode.",
+    "score": "Measure PSNR, SSIM, XPSNR, VMAF and CAMBI of an encode, of the whole frame and of regions.",
+    "compare": "Encode plainly and with the plan at several rates, score both, and write a report.",
+    "preview": "Show the salient regions of a clip and its plan in a browser, a terminal or a file; only trial encodes are made.",
+    "doctor": "Check which encoders and devices work on this machine, with a test encode for each encoder.",
+    "bench": "Measure each stage (decoding, preprocessing, inference, reduction) and the whole analysis.",
+    "cache": "Show, prune or clear the cache of saliency maps.",
+    "config": "Show or edit the config file, which holds defaults and profiles, or write a first one.",
+}
+"""What each command is for. The help of the whole program lists them without importing the commands."""
 CODES = {
     0: "success",
     1: "jobs of a batch failed",
@@ -60,7 +79,7 @@ _EXAMPLES = {
     ),
     "doctor": (("", "what works on this machine"),),
     "bench": (("clip.mp4", ""),),
-    "config": (("show", ""), ("init", "writes a first one")),
+    "config": (("edit", "opens it in $VISUAL or $EDITOR, and checks it"), ("show", "")),
     "cache": (("show", ""), ("prune --limit 500M", "")),
 }
 _FIRST_STEPS = (

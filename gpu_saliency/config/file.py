@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ NAME = "config.toml"
 DEFAULTS, PROFILES = "defaults", "profiles"
 _MAX_BYTES = 1 << 20
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+
+_AT_LINE = re.compile(r"\(at line (\d+),")
 
 Kind = str
 """What an option takes: ``switch``, ``number``, ``text`` or ``list``."""
@@ -37,6 +39,12 @@ def config_path() -> Path | None:
     import platformdirs  # imported late, as it is needed once
 
     return platformdirs.user_config_path("gpu-saliency") / NAME
+
+
+def tables_for(command: str, profile: str | None) -> tuple[str, ...]:
+    """The tables that apply to ``command``, the weakest first."""
+    own = () if profile is None else (f"{PROFILES}.{profile}", f"{PROFILES}.{profile}.{command}")
+    return (DEFAULTS, command, *own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,9 @@ class Config:
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: is not UTF-8", cure=cure) from error
         except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path}: is not TOML: {error}", cure="correct that line") from error
+            line = _AT_LINE.search(str(error))
+            where = path if line is None else f"{path}:{line[1]}"
+            raise UsageError(f"{where}: is not TOML: {error}", cure="correct that line") from error
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}", cure=cure) from error
         except ValueError as error:
@@ -96,6 +106,11 @@ class Config:
             layers += [{name: value for name, value in chosen.items() if not isinstance(value, dict)}, chosen.get(command, {})]
         options = known[command]
         return [{name: _as_given(value, options[name]) for name, value in layer.items() if name in options} for layer in layers]
+
+    def place(self, tables: Sequence[str], key: str) -> str:
+        """Path and line of ``key`` in the last of ``tables`` that has it; the path alone where none has."""
+        line = next((line for table in reversed(tables) for line in self._lines_of(table, key)), None) if key else None
+        return f"{self.path}" if line is None else f"{self.path}:{line}"
 
     def _check_profile(self, name: str, table: Any, known: Known, everything: Mapping[str, Kind]) -> None:
         own = {key: value for key, value in _table(self, table, name).items() if not isinstance(value, dict)}

@@ -247,7 +247,7 @@ from gpu_saliency import cli
 from gpu_saliency.__main__ import main
 app = cli.make_app(())
 app.command("wait")(lambda: exec("os.kill(os.getpid(), {number}); __import__('time').sleep(1000)"))
-cli.make_app = lambda _commands: app
+cli.make_app = lambda _commands, **_options: app
 main()
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from gpu_saliency.analysis.sidecar import SUFFIX
 from gpu_saliency.bench.generate import CODECS
 from gpu_saliency.cli import whole_app
 from gpu_saliency.cli.config_options import given_options, known_options, merged
+from gpu_saliency.cli.help_texts import SUMMARIES
 from gpu_saliency.cli.in_out import default_output
 from gpu_saliency.config.file import Config
 from gpu_saliency.encode import ffmpeg, verify
@@ -71,6 +73,23 @@ def test_help_and_version_do_without_the_large_libraries(words: tuple[str, ...])
     imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines() if line.startswith("import time:")}
     assert not imported & {"numpy", "av", "pydantic", "msgspec", "onnxruntime"}
     assert ("Exit codes" in shown.stdout) == (words != ("-V",))
+    if words == ("--help",):
+        assert not {name for name in imported if name.startswith("gpu_saliency.cli.")} - {
+            f"gpu_saliency.cli.{name}" for name in ("help_texts", "spelling", "usage")
+        }
+
+
+def test_the_help_of_the_program_lists_what_the_commands_are_for() -> None:
+    """It is printed without their modules; with them the text is the same."""
+    shown = start("--help").stdout
+    _show_whole = "import gpu_saliency.cli as cli; cli._show_help(cli.whole_app(), [])"
+    whole = subprocess.run([sys.executable, "-c", _show_whole], capture_output=True, text=True, timeout=120, check=True)
+    assert shown == whole.stdout
+    commands = whole_app().registered_commands
+    assert len(commands) == len(SUMMARIES)
+    for command in commands:
+        docstring = inspect.getdoc(command.callback) or ""
+        assert command.name == "recommend-saliency" or docstring.partition("\n")[0] == SUMMARIES[str(command.name)]
 
 
 def test_shell_completion_completes_encoders_presets_and_models() -> None:
@@ -231,7 +250,7 @@ def test_the_command_line_wins_over_a_profile_and_that_over_the_rest_of_a_config
         ("[profiles.a]\ncrf = 20\n[profiles.a.encdoe]\ncrf = 1\n", ":3: unknown command encdoe, did you mean encode?"),
         ("[profiles.a]\ncrf = 20\nencodr = 'x'\n", ":3: unknown key encodr, did you mean encoder?"),
         ("crf = 20\n", ":1: unknown table [crf]"),
-        ("[encode\n", ": is not TOML: "),
+        ("[encode\n", ":1: is not TOML: "),
     ],
 )
 def test_an_unknown_setting_of_a_config_names_its_file_and_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -252,7 +271,9 @@ def test_a_config_sets_what_a_command_takes(tmp_path: Path, monkeypatch: pytest.
     assert shown["profiles"] == ["archive"]
     file = Path(shown["path"])
     file.write_text(file.read_text() + '\n[cache]\nprogress = "nonsense"\n')
-    assert run("cache", "show").err.startswith("ERROR: --progress nonsense: unknown")
+    err = run("cache", "show").err
+    assert err.startswith("ERROR: --progress nonsense: unknown")
+    assert err.endswith(f"; {file}:{len(file.read_text().splitlines())} sets it)\n")
     told = run("cache", "show", "--progress", "plain", "--json")
     assert told.json["config"] == {"path": str(file), "profile": None, "settings": {}}
     assert "it has: archive" in run("cache", "show", "--profile", "small").err
