@@ -86,7 +86,8 @@ def inspect_encode(
             raise OutputError(f"{drawn}: the picture is a PNG", cure=f"give {drawn.stem}.png")
     path = sidecar_beside(file) if sidecar is None else Path(sidecar)
     if not path.is_file():
-        raise SidecarError(f"{path}: no such sidecar", cure=f"give {setting('sidecar')} the path of the sidecar")
+        cure = f"give a file that gpu-saliency encode has written, or {setting('sidecar')} with the path of its sidecar"
+        raise SidecarError(f"{path}: no such sidecar", cure=cure)
     clip = _source_of(path, file, None if src is None else Path(src), allow_playlists=allow_playlists)
     found = read_sidecar_of(path, clip)
     job, policy = _job_of(found, path, file, clip, encoder_params, ffmpeg_bin)

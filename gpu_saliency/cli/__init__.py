@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from gpu_saliency._version import __version__
+from gpu_saliency.cli.help_page import Command, Group
 from gpu_saliency.cli.help_texts import SUMMARIES, epilog
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.cli.usage import as_usage_error
@@ -75,6 +76,7 @@ def make_app(commands: Iterable[str] = tuple(_MODULES), *, only_listed: bool = F
     """
     app = typer.Typer(
         name=_NAME,
+        cls=Group,
         help="Encode video with more bits where people look, and prove it from the output.",
         epilog=epilog(None),
         no_args_is_help=True,
@@ -87,7 +89,7 @@ def make_app(commands: Iterable[str] = tuple(_MODULES), *, only_listed: bool = F
     for name in commands:
         module = _MODULES[name]
         function = _listed if only_listed else getattr(importlib.import_module(f"gpu_saliency.cli.{module}"), module)
-        app.command(name, epilog=epilog(name), help=SUMMARIES[name])(function)
+        app.command(name, cls=Command, epilog=epilog(name), help=SUMMARIES[name])(function)
     return app
 
 

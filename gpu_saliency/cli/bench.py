@@ -24,7 +24,8 @@ _TABLE_WIDTH, _LEAST_WIDTH = 190, 145
 def bench(
     *,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Clips to measure; without any, clips are generated.", show_default=False)
+        list[Path] | None,
+        typer.Argument(metavar="CLIP", help="Clips to measure; without any, clips are generated.", show_default=False),
     ] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of generated clips, separated by commas.")] = "1920x1080",
     codec: Annotated[

@@ -21,7 +21,9 @@ def cache(
     action: Annotated[
         str,
         typer.Argument(
-            help="show, prune (remove the least recently used entries) or clear (remove all).", autocompletion=of(ACTIONS)
+            metavar="ACTION",
+            help="show, prune (remove the least recently used entries) or clear (remove all).",
+            autocompletion=of(ACTIONS),
         ),
     ] = ACTIONS[0],
     limit: Annotated[

@@ -110,7 +110,7 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[OUT]",
+            metavar="OUT",
             help="Folder for results.json, report.html and blind.html; created if missing.",
             show_default=False,
         ),

@@ -41,6 +41,7 @@ def config(
     action: Annotated[
         str,
         typer.Argument(
+            metavar="ACTION",
             help="show, path (print where it is), init (write a first one) or edit (open it in $VISUAL or $EDITOR, then check it).",
             autocompletion=of(ACTIONS),
         ),

@@ -27,7 +27,7 @@ class SourceFile:
 
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[IN]", help="Source clip: any container that ffmpeg reads, .y4m, or raw .yuv.", show_default=False),
+        typer.Argument(metavar="IN", help="Source clip: any container that ffmpeg reads, .y4m, or raw .yuv.", show_default=False),
     ] = None
     src: Annotated[
         str | None, typer.Option("--src", "-i", help="Source clip, in place of IN.", show_default=False, rich_help_panel=SOURCE)
@@ -52,7 +52,7 @@ class SourceAndOutput(SourceFile):
     out: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[OUT]",
+            metavar="OUT",
             help="Encoded output; its suffix selects the container, such as .mp4 or .mkv.",
             show_default="IN.roi.mp4, or .mkv, beside IN",
         ),

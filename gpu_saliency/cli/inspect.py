@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @with_groups
 def inspect(
     *,
-    file: Annotated[Path, typer.Argument(help="Encode to inspect.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Encode to inspect.", show_default=False)],
     sidecar: Annotated[Path | None, typer.Option(help="Sidecar of the encode.", show_default="FILE.saliency.npz")] = None,
     src: Annotated[Path | None, typer.Option(help="Source of the encode, if it has moved.", show_default=False)] = None,
     plain: Annotated[

@@ -9,7 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from gpu_saliency.errors import as_text
 
@@ -31,8 +31,6 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
             options += _options_of(annotation)
         else:
             options.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
-    for option in options:
-        _show_no_type_of_switch(option.annotation)
 
     @functools.wraps(command)
     def call(**given: Any) -> Any:
@@ -88,13 +86,6 @@ def _options_of(group: type[Any]) -> Iterator[inspect.Parameter]:
             yield from _options_of(annotation)
             continue
         yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=_default_of(field), annotation=annotation)
-
-
-def _show_no_type_of_switch(annotation: Any) -> None:
-    """Switches take no value; Typer's help would show the type ``<bool>``."""
-    if get_args(annotation)[:1] == (bool,):
-        for info in annotation.__metadata__:
-            info.metavar = ""
 
 
 def _default_of(field: Field[Any]) -> Any:

@@ -21,9 +21,7 @@ from gpu_saliency.texts import printable
 def plan(
     *,
     files: SourceFile,
-    out: Annotated[
-        Path | None, typer.Argument(metavar="[OUT]", help="Sidecar to write.", show_default=f"IN{SIDECAR_SUFFIX}")
-    ] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="Sidecar to write.", show_default=f"IN{SIDECAR_SUFFIX}")] = None,
     sidecar: Annotated[
         Path | None, typer.Option("--sidecar", "--output", "-o", help="Sidecar to write, in place of OUT.", show_default=False)
     ] = None,

@@ -107,7 +107,9 @@ def preview(
     file: Annotated[
         str,
         typer.Argument(
-            help="Source clip: any container, .y4m, or raw .yuv. Live: - for stdin, or a URL that ffmpeg reads.", show_default=False
+            metavar="FILE",
+            help="Source clip: any container, .y4m, or raw .yuv. Live: - for stdin, or a URL that ffmpeg reads.",
+            show_default=False,
         ),
     ],
     show: ShowOptions,

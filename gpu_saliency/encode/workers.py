@@ -15,6 +15,8 @@ from gpu_saliency.process import children
 T = TypeVar("T")
 OnFrame = Callable[[int], None]
 """Called with the number of frames done so far."""
+_GRACE_SECONDS = 0.5
+"""Time from SIGTERM to SIGKILL for programs whose output is discarded; a slow encoder takes longer to flush its frames."""
 _POLL_SECONDS = 0.1
 
 
@@ -79,7 +81,7 @@ class Workers:
         if kind is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._processes.end()
-            wait(self._futures, timeout=children.PATIENCE)
+            wait(self._futures, timeout=_GRACE_SECONDS)
             self._processes.kill()
         self._pool.shutdown(wait=True)
 

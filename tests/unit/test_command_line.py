@@ -75,7 +75,7 @@ def test_help_and_version_do_without_the_large_libraries(words: tuple[str, ...])
     assert ("Exit codes" in shown.stdout) == (words != ("-V",))
     if words == ("--help",):
         assert not {name for name in imported if name.startswith("gpu_saliency.cli.")} - {
-            f"gpu_saliency.cli.{name}" for name in ("help_texts", "spelling", "usage")
+            f"gpu_saliency.cli.{name}" for name in ("help_page", "help_texts", "spelling", "usage")
         }
 
 
@@ -85,11 +85,21 @@ def test_the_help_of_the_program_lists_what_the_commands_are_for() -> None:
     _show_whole = "import gpu_saliency.cli as cli; cli._show_help(cli.whole_app(), [])"
     whole = subprocess.run([sys.executable, "-c", _show_whole], capture_output=True, text=True, timeout=120, check=True)
     assert shown == whole.stdout
+    assert "<bool>" not in shown
     commands = whole_app().registered_commands
     assert len(commands) == len(SUMMARIES)
     for command in commands:
         docstring = inspect.getdoc(command.callback) or ""
         assert command.name == "recommend-saliency" or docstring.partition("\n")[0] == SUMMARIES[str(command.name)]
+
+
+def test_a_command_shows_its_arguments_and_help_beside_json() -> None:
+    shown = run("encode", "--help").out
+    assert "Usage: gpu-saliency encode [OPTIONS] [IN] [OUT]" in shown
+    assert "--json" in shown.partition("─ Run ─")[2]
+    assert "--help" in shown.partition("─ Run ─")[2]
+    assert "<bool>" not in shown
+    assert "Usage: gpu-saliency inspect [OPTIONS] FILE" in [line.strip() for line in run("inspect", "-h").out.splitlines()]
 
 
 def test_shell_completion_completes_encoders_presets_and_models() -> None:
