@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
     from gpu_saliency.analysis.sidecar import Sidecar
     from gpu_saliency.compare import CompareRequest, CompareResult, compare_encodes
+    from gpu_saliency.doctor import DoctorReport, check_machine
     from gpu_saliency.dryrun import dry_run
     from gpu_saliency.encode.job import EncodeJob
     from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gpu_saliency.plan.export import export_plan
     from gpu_saliency.plan.policy import RoiPolicy
     from gpu_saliency.plan.roi import RoiPlan
+    from gpu_saliency.preview.file import draw_preview
     from gpu_saliency.progress import Message, Observer, Progress
     from gpu_saliency.request import EncodeRequest
     from gpu_saliency.results import DryRunResult, EncodeResult
@@ -40,6 +42,7 @@ __all__ = [
     "Clip",
     "CompareRequest",
     "CompareResult",
+    "DoctorReport",
     "DryRunResult",
     "EncodeJob",
     "EncodeRequest",
@@ -62,7 +65,9 @@ __all__ = [
     "Sidecar",
     "__version__",
     "build_roi_plan",
+    "check_machine",
     "compare_encodes",
+    "draw_preview",
     "dry_run",
     "encode_clip",
     "encode_ladder",
@@ -81,6 +86,7 @@ _MODULES = {
     "Clip": "source.clip",
     "CompareRequest": "compare",
     "CompareResult": "compare",
+    "DoctorReport": "doctor",
     "DryRunResult": "results",
     "EncodeJob": "encode.job",
     "EncodeRequest": "request",
@@ -102,7 +108,9 @@ _MODULES = {
     "ScoreRegion": "score",
     "Sidecar": "analysis.sidecar",
     "build_roi_plan": "plan.build",
+    "check_machine": "doctor",
     "compare_encodes": "compare",
+    "draw_preview": "preview.file",
     "dry_run": "dryrun",
     "encode_clip": "pipeline",
     "encode_ladder": "ladder",

@@ -162,6 +162,11 @@ class Reporter(Observer):
         """Whether only warnings and errors are shown."""
         return self._quiet
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether details are shown too."""
+        return self._verbose
+
     @contextmanager
     def _display(self, stage: Progress) -> Iterator[Advance]:
         if self._quiet:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import sidecar_beside
+from gpu_saliency.encode.encoders import encoder_spec
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
 from gpu_saliency.encode.verify import VERIFY, check_destination
@@ -35,7 +36,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
-    """All settings of `encode_clip` and `dry_run`. Raises `UsageError` when a setting is out of range or of another type."""
+    """All settings of `encode_clip` and `dry_run`.
+
+    Raises `UsageError` when a setting is out of range or of another type, `UnsupportedEncoderError` for an unknown encoder.
+    """
 
     clip: Clip
     """The source. A path in its place is probed (see `probe_clip`), which raises `SourceError`."""
@@ -70,6 +74,8 @@ class EncodeRequest:
             if not isinstance(value, kind):
                 raise UsageError(f"is of type {type(value).__name__}", setting=name, cure=f"give it as {_names(kind)}")
         check_settings(self.policy, self.encode, self.intent, self.prove, self.verify)
+        if self.encode.roi_channel != "prefilter" and not self.fallback_plain:
+            encoder_spec(self.encode.encoder)
 
     def corrects_size(self, job: EncodeJob) -> bool:
         """Whether a sample shall correct the base quality of ``job``; a target decides the quality by itself."""

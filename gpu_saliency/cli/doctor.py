@@ -7,7 +7,6 @@ import typer
 from gpu_saliency.choices import DEFAULT_FFMPEG
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import FfmpegBin, RunOptions
-from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.errors import ToolMissingError
 
 
@@ -15,10 +14,9 @@ from gpu_saliency.errors import ToolMissingError
 def doctor(ffmpeg_bin: FfmpegBin = DEFAULT_FFMPEG, *, report: RunOptions) -> None:
     """Check which encoders and devices work on this machine, with a test encode for each encoder."""
     from gpu_saliency.cli.show_doctor import doctor_text
-    from gpu_saliency.doctor import examine
+    from gpu_saliency.doctor import check_machine
 
-    with report.reporter().stage("testing each encoder", "encoders") as advance:
-        found = examine(ffmpeg_bin, spell=spell_flag, on_encoder=advance)
+    found = check_machine(ffmpeg_bin, report.reporter())
     shown = doctor_text(found, verbose=report.verbose)
     report.show(found.to_json(), shown.plain, styled=shown)
     if not found.healthy:

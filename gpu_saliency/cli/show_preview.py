@@ -14,6 +14,7 @@ from gpu_saliency.analysis.load import find_saliency
 from gpu_saliency.analysis.settings import NO_DRIVER, AnalysisSettings
 from gpu_saliency.analysis.source_notes import report_source
 from gpu_saliency.cli.encode_command import Pairs, encode_command, encode_config
+from gpu_saliency.cli.show_encode import reused_text
 from gpu_saliency.cli.spelling import spell_flag
 from gpu_saliency.encode.source_log import LogCheck
 from gpu_saliency.errors import ToolMissingError, UsageError
@@ -21,11 +22,9 @@ from gpu_saliency.estimate import ClipEstimator
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import RoiPolicy
 from gpu_saliency.preview.dials import Dials
+from gpu_saliency.preview.file import draw_preview
 from gpu_saliency.preview.live.source import check_source, name_of
-from gpu_saliency.preview.overlay.output import is_sheet
-from gpu_saliency.preview.overlay.sheet import DEFAULT_FRAMES, write_sheet
-from gpu_saliency.preview.overlay.source import OverlaySource
-from gpu_saliency.preview.overlay.video import write_overlay
+from gpu_saliency.preview.overlay.sheet import DEFAULT_FRAMES
 from gpu_saliency.preview.session import PreviewSession
 from gpu_saliency.progress import Reporter
 from gpu_saliency.source.clip import Clip
@@ -148,22 +147,13 @@ def write_preview(
         )
         found = check.added_to(saliency.sidecar, strict=display.strict)
     if saliency.reused:
-        reporter.say(f"saliency: reused {saliency.reused_from}")
+        reporter.say(f"saliency: {reused_text(saliency.reused_from, verbose=reporter.is_verbose)}")
     report_source(clip, found, reporter)
     if display.wanted.is_given:
         job = estimator.prepare().timed_like(found)
         _, policy, report = resolve_intent(display.wanted, job, found, policy, reporter, suffix=output.suffix)
     plan = build_roi_plan(found, policy, per_map=estimator.per_map)
-    overlay = OverlaySource(clip, found.track, plan, style)
-    with reporter.stage("drawing") as advance:
-        if is_sheet(output):
-            facts = write_sheet(
-                overlay, output, count=count, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
-            )
-        else:
-            facts = write_overlay(
-                overlay, output, audio=audio, overwrite=overwrite, on_frame=lambda done: advance(done, found.frame_count)
-            )
+    facts = draw_preview(clip, found, plan, output, style=style, frames=count, audio=audio, overwrite=overwrite, observer=reporter)
     return (
         {"output": str(output), "size_bytes": output.stat().st_size, "style": style}
         | facts

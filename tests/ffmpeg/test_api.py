@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from clips import make_clip
+from PIL import Image
 from program import leftovers, run
 
 from gpu_saliency import (
@@ -22,12 +23,15 @@ from gpu_saliency import (
     Message,
     Observer,
     Progress,
+    build_roi_plan,
+    draw_preview,
     dry_run,
     encode_clip,
     inspect_encode,
+    load_saliency_sidecar,
     probe_clip,
 )
-from gpu_saliency.errors import Interrupted, UsageError
+from gpu_saliency.errors import Interrupted, OutputError, UnsupportedEncoderError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,33 @@ def test_paths_may_be_strings(result: EncodeResult, clip: Path) -> None:
     assert result.analysis is not None
     assert result.analysis.path == clip.with_name("roi.mp4.saliency.npz")
     assert inspect_encode(result.output.path).proof.moved is True
+
+
+def test_an_unknown_encoder_is_refused_by_the_request(clip: Path) -> None:
+    """Not later by the encode; with the prefilter, or a plain encode allowed, any encoder of ffmpeg may be named."""
+    source = probe_clip(clip)
+    with pytest.raises(UnsupportedEncoderError, match="encoder=x265: unknown encoder, did you mean libx265"):
+        EncodeRequest(source, "x.mp4", encode=EncodeSettings(encoder="x265"))
+    EncodeRequest(source, "x.mp4", encode=EncodeSettings(encoder="mpeg2video", roi_channel="prefilter"))
+    EncodeRequest(source, "x.mp4", encode=EncodeSettings(encoder="mpeg2video"), fallback_plain=True)
+
+
+def test_a_preview_is_drawn_into_a_file(result: EncodeResult, clip: Path, tmp_path: Path) -> None:
+    source = probe_clip(clip)
+    assert result.analysis is not None
+    sidecar, _ = load_saliency_sidecar(source, path=result.analysis.path)
+    plan, seen = build_roi_plan(sidecar), list[Progress]()
+    facts = draw_preview(source, sidecar, plan, tmp_path / "sheet.png", style="plan", frames=2, observer=Observer(seen.append))
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (facts["width"], facts["height"])
+    assert (facts["frames"], seen[-1].stage, seen[-1].total) == (2, "drawing", 24)
+    assert draw_preview(source, sidecar, plan, os.fspath(tmp_path / "overlay.mkv"), audio=False)["frames"] == 24
+    for name, words in (("style", {"style": "heatmap"}), ("frames", {"frames": 0}), ("frames", {"frames": "cut"})):
+        with pytest.raises(UsageError, match=f"^{name}="):
+            draw_preview(source, sidecar, plan, tmp_path / "other.png", **words)
+    with pytest.raises(OutputError, match="exists"):
+        draw_preview(source, sidecar, plan, tmp_path / "sheet.png")
+    assert leftovers(tmp_path, set()) == {"overlay.mkv", "sheet.png"}
 
 
 def test_the_result_is_typed_and_its_json_is_that_of_the_command(result: EncodeResult, clip: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from bad_input import stub_ffmpeg
 from clips import FFMPEG
 from program import run
 
+from gpu_saliency import Observer, Progress, check_machine
 from gpu_saliency.encode.encoders import ENCODERS, HARDWARE, SOFTWARE
 
 NAMES = [spec.name for spec in SOFTWARE]
@@ -46,6 +47,9 @@ def test_a_healthy_machine() -> None:
 def test_the_terminal_names_channel_and_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPU_SALIENCY_SVTAV1ENCAPP", "/no/such/app")
     try_only(monkeypatch, "libsvtav1")
+    seen = list[Progress]()
+    found = check_machine(FFMPEG, Observer(seen.append)).encoders["libsvtav1"]
+    assert (found.channel, found.moved, seen[-1].done, seen[-1].total) == ("prefilter", True, 1, 1)
     out = run("doctor", "--ffmpeg-bin", FFMPEG).out
     line = next(line for line in out.splitlines() if line.startswith("  OK    libsvtav1"))
     assert "prefilter (not svtav1-map: GPU_SALIENCY_SVTAV1ENCAPP=/no/such/app: no such program)" in line
