@@ -25,6 +25,7 @@ from rich.table import Table
 from gpu_saliency.analysis.load import load_saliency_sidecar
 from gpu_saliency.analysis.settings import AnalysisSettings, GpuSettings
 from gpu_saliency.analysis.sidecar import Sidecar
+from gpu_saliency.choices import DeviceName
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.source.clip import Clip
@@ -102,7 +103,7 @@ def compare(clip: Clip, decoders: str) -> Parity:
     )
 
 
-def _analyse(clip: Clip, device: str, decoders: str) -> Sidecar:
+def _analyse(clip: Clip, device: DeviceName, decoders: str) -> Sidecar:
     settings = AnalysisSettings(device=device, gpu=GpuSettings(decoders=decoders))
     return load_saliency_sidecar(clip, settings)[0]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpu_saliency.analysis.sidecar import Sidecar
 from gpu_saliency.encode.job import EncodeJob
+from gpu_saliency.errors import chosen
 from gpu_saliency.plan.attention import DEFAULT_CURVE
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -53,7 +54,7 @@ def parse_plan(name: str) -> NamedPlan:
         raise ValueError(f"{name}: the keys are {', '.join((*_CURVE_KEYS, 'segments'))}")
     policy = RoiPolicy(
         int(offset),
-        "attention" if kind == "saliency" else kind,
+        "attention" if kind == "saliency" else chosen("mapping", kind, MAPPINGS),
         segments=segments,
         max_background_offset=float(limit[0]) if limit else DEFAULT_MAX_BACKGROUND_OFFSET,
     )

@@ -6,16 +6,18 @@ Numpy, PyAV and the encoders take most of the time of a start. A test compares e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-AGGREGATORS = ("mean", "ema", "max", "motion-weighted")
-DEFAULT_AGGREGATOR = "mean"
+AggregatorName = Literal["mean", "ema", "max", "motion-weighted"]
+AGGREGATORS: tuple[AggregatorName, ...] = get_args(AggregatorName)
+DEFAULT_AGGREGATOR: AggregatorName = "mean"
 DEFAULT_EMA_ALPHA = 0.6
 DEFAULT_OFFSET = -3
 MAX_OFFSET = 12
 """QP."""
-MAPPINGS = ("attention", "balanced", "symmetric")
-DEFAULT_MAPPING = "attention"
+MappingName = Literal["attention", "balanced", "symmetric"]
+MAPPINGS: tuple[MappingName, ...] = get_args(MappingName)
+DEFAULT_MAPPING: MappingName = "attention"
 DEFAULT_MAX_BACKGROUND_OFFSET = 4.0
 """QP."""
 DEFAULT_SEGMENTS = "auto"
@@ -24,13 +26,16 @@ EXPORTS = ("png", "npz", "csv")
 SIDECAR_SUFFIX = ".saliency.npz"
 
 PROVIDERS = ("cuda", "tensorrt")
-DEVICES = ("auto", "cpu", "cuda")
+DeviceName = Literal["auto", "cpu", "cuda"]
+DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
 MAP_KINDS = ("saliency", "gaze")
 """What given maps can hold."""
 
-PROVE = ("excerpt", "full", "none")
-VERIFY = ("quick", "full", "none")
+Prove = Literal["excerpt", "full", "none"]
+PROVE: tuple[Prove, ...] = get_args(Prove)
+Verify = Literal["quick", "full", "none"]
 """How an output is verified: all packets and its first frame; every frame decoded; its headers alone."""
+VERIFY: tuple[Verify, ...] = get_args(Verify)
 DEFAULT_FFMPEG = "ffmpeg"
 CHANNELS = ("addroi", "kvazaar-roi", "prefilter", "rate-guide", "svtav1-map")
 BACKGROUNDS = ("fast", "best")

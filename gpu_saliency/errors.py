@@ -25,10 +25,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from gpu_saliency.texts import hide_secrets
 
+Choice = TypeVar("Choice", bound=str)
 _MARK = "\0"
 """Encloses the name of a setting inside a message; paths and command lines cannot contain this character."""
 _MOST_CHARS = 200
@@ -228,6 +229,15 @@ def near(value: str, names: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     found = difflib.get_close_matches(value.lower(), by_lower, n=1)
     return f", did you mean {by_lower[found[0]]}?" if found else ""
+
+
+def chosen(name: str, value: str, names: Iterable[Choice]) -> Choice:
+    """``value``, as one of the ``names`` that the setting ``name`` takes. Raises `UsageError` if it is none of them."""
+    known = tuple(names)
+    for one in known:
+        if one == value:
+            return one
+    raise unknown_choice(name, value, known)
 
 
 def unknown_choice(name: str, value: str, names: Iterable[str]) -> UsageError:

@@ -16,11 +16,12 @@ from gpu_saliency.analysis.sidecar import (
     read_sidecar_of,
     sidecar_beside,
 )
+from gpu_saliency.choices import AGGREGATORS, MAPPINGS
 from gpu_saliency.encode.ffmpeg import DEFAULT_FFMPEG
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.target import format_params, parse_params
-from gpu_saliency.errors import OutputError, SidecarError, SourceError, SourceMissingError, UsageError, setting
+from gpu_saliency.errors import OutputError, SidecarError, SourceError, SourceMissingError, UsageError, chosen, setting
 from gpu_saliency.files import check_output
 from gpu_saliency.plan.policy import DEFAULT_MAX_BACKGROUND_OFFSET, RoiPolicy
 from gpu_saliency.progress import Observer
@@ -199,7 +200,9 @@ def _job_of(
             bufsize=record.bufsize,
         )
         limit = DEFAULT_MAX_BACKGROUND_OFFSET if record.max_background_offset is None else record.max_background_offset
-        policy = RoiPolicy(record.offset, record.mapping, record.aggregator, record.ema_alpha, record.asked_segments, limit)
+        mapping = chosen("mapping", record.mapping, MAPPINGS)
+        aggregator = chosen("aggregator", record.aggregator, AGGREGATORS)
+        policy = RoiPolicy(record.offset, mapping, aggregator, record.ema_alpha, record.asked_segments, limit)
     except ValueError as error:
         raise SidecarError(f"{path}: its record of {file.name} cannot be used: {error}", cure="encode it again") from error
     job = prepare_encode(clip, settings)

@@ -12,6 +12,7 @@ from typing import Any
 from gpu_saliency._version import __version__
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import SUFFIX
+from gpu_saliency.choices import Prove, Verify
 from gpu_saliency.encode.prepare import EncodeSettings, prepare_encode
 from gpu_saliency.encode.readback import key_frame_times
 from gpu_saliency.errors import EncodeError, OutputError, UsageError, setting
@@ -56,9 +57,9 @@ class LadderRequest:
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     policy: RoiPolicy = field(default_factory=RoiPolicy)
     overwrite: bool = False
-    prove: str = "excerpt"
+    prove: Prove = "excerpt"
     strict: bool = False
-    verify: str = "quick"
+    verify: Verify = "quick"
     """This and the ones before: as in `EncodeRequest`."""
 
     def __post_init__(self) -> None:

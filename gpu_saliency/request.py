@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpu_saliency.analysis.settings import AnalysisSettings
 from gpu_saliency.analysis.sidecar import sidecar_beside
+from gpu_saliency.choices import Prove, Verify
 from gpu_saliency.encode.encoders import encoder_spec
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import EncodeSettings
@@ -58,12 +59,12 @@ class EncodeRequest:
     equal_size: bool = True
     """Whether a sample corrects the base quality so that the encode has the size of a plain encode (see `EncodeJob.keeps_size`)."""
     overwrite: bool = False
-    prove: str = "excerpt"
+    prove: Prove = "excerpt"
     """The comparison with a plain encode: of an ``excerpt``, of the ``full`` clip, or ``none``."""
     strict: bool = False
     """Whether to refuse a source that is damaged, or shorter than it declares; otherwise what can be decoded is encoded."""
 
-    verify: str = "quick"
+    verify: Verify = "quick"
     """How the output is verified: ``quick``, ``full`` (every frame is decoded) or ``none``."""
 
     def __post_init__(self) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gpu_saliency.choices import AggregatorName
 from gpu_saliency.errors import UsageError, unknown_choice
 
-DEFAULT_AGGREGATOR = "mean"
+DEFAULT_AGGREGATOR: AggregatorName = "mean"
 DEFAULT_EMA_ALPHA = 0.6
 MOTION_FLOOR = 1 / 255
 """Least weight of a map in ``motion-weighted``: one code value of mean luma change. A still clip then gets a plain mean."""

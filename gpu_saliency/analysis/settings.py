@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from gpu_saliency.choices import DeviceName
 from gpu_saliency.errors import OutputError, UsageError, setting, unknown_choice
 from gpu_saliency.model.shipped import DEFAULT_MODEL, find_model
 from gpu_saliency.numerals import is_whole
@@ -77,7 +78,7 @@ class AnalysisSettings:
     """Maps per second of clip; ``None`` takes the default of `Sampling`, and accepts a sidecar of any rate."""
     every: int | str | None = None
     """Frames per map, or ``keyframe``: decode key frames only; cannot be combined with ``analysis_fps``."""
-    device: str = "auto"
+    device: DeviceName = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     gpu: GpuSettings = field(default_factory=GpuSettings)
     """The settings of the device ``cuda``; other devices ignore them."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_saliency.choices import PROVE, VERIFY
 from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.in_out import SourceFile
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
+from gpu_saliency.errors import chosen
 
 if TYPE_CHECKING:
     from gpu_saliency.ladder import LadderResult
@@ -63,9 +65,9 @@ def ladder(
         analysis=analysis.settings(gpu),
         policy=plan.policy(),
         overwrite=overwrite,
-        prove=prove,
+        prove=chosen("prove", prove, PROVE),
         strict=strict,
-        verify=verify,
+        verify=chosen("verify", verify, VERIFY),
     )
     result = encode_ladder(request, report.reporter())
     report.show(result.to_json(), "\n".join(_lines(result)), has_output=True)

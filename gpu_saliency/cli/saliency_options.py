@@ -27,7 +27,7 @@ from gpu_saliency.choices import (
 )
 from gpu_saliency.cli.complete import of
 from gpu_saliency.cli.options import SALIENCY
-from gpu_saliency.errors import UsageError, setting
+from gpu_saliency.errors import UsageError, chosen, setting
 from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, find_model
 from gpu_saliency.numerals import whole_number
 
@@ -97,8 +97,8 @@ class PlanOptions:
 
         return RoiPolicy(
             offset=DEFAULT_OFFSET if self.is_auto else _parse_offset(self.saliency_offset),
-            mapping=self.roi_mapping,
-            aggregator=self.saliency_aggregator,
+            mapping=chosen("mapping", self.roi_mapping, MAPPINGS),
+            aggregator=chosen("aggregator", self.saliency_aggregator, AGGREGATORS),
             ema_alpha=self.saliency_ema_alpha,
             segments=self.segments,
             max_background_offset=self.max_background_offset,
@@ -204,7 +204,7 @@ class AnalysisOptions:
             model=find_model(self.saliency_model) if self.saliency_model else DEFAULT_MODEL,
             analysis_fps=rate,
             every=_parse_every(self.every),
-            device=self.device,
+            device=chosen("device", self.device, DEVICES),
             gpu=(gpu or GpuOptions()).settings(self.device),
         )
 

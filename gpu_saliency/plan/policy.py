@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from gpu_saliency.analysis.aggregate import DEFAULT_AGGREGATOR, DEFAULT_EMA_ALPHA, check_aggregator
+from gpu_saliency.choices import AggregatorName, MappingName
 from gpu_saliency.errors import UsageError, unknown_choice
 from gpu_saliency.plan.segments import DEFAULT_SEGMENTS, check_segments
 
@@ -15,10 +16,10 @@ DEFAULT_OFFSET = -3
 MAX_OFFSET = 12
 
 
-MAPPINGS = ("attention", "balanced", "symmetric")
+MAPPINGS: tuple[MappingName, ...] = get_args(MappingName)
 
 
-DEFAULT_MAPPING = "attention"
+DEFAULT_MAPPING: MappingName = "attention"
 
 
 DEFAULT_MAX_BACKGROUND_OFFSET = 4.0
@@ -32,8 +33,8 @@ class RoiPolicy:
     """QP offset of the most salient blocks, -12..12; negative is better quality. For ``attention`` it is the nominal strength.
 
     Fractions are allowed: ``attention`` scales with them, the other mappings round each block's offset to whole QP."""
-    mapping: str = DEFAULT_MAPPING
-    aggregator: str = DEFAULT_AGGREGATOR
+    mapping: MappingName = DEFAULT_MAPPING
+    aggregator: AggregatorName = DEFAULT_AGGREGATOR
     """The rule that reduces the maps of a segment to one."""
     ema_alpha: float = DEFAULT_EMA_ALPHA
     """Weight of the current map in the aggregator ``ema``, (0, 1]."""

@@ -115,7 +115,7 @@ def test_encode_settings_are_checked_where_they_are_made(settings: dict[str, obj
 
 def test_a_request_is_checked_where_it_is_made(clip: Path) -> None:
     with pytest.raises(UsageError, match="prove=maybe: unknown"):
-        EncodeRequest(probe_clip(clip), "roi.mp4", prove="maybe")
+        EncodeRequest(probe_clip(clip), "roi.mp4", prove="maybe")  # type: ignore[arg-type]
 
 
 def test_progress_and_messages_reach_the_caller(clip: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from gpu_saliency import (
     probe_clip,
     run_saliency_encode,
 )
-from gpu_saliency.analysis.aggregate import AGGREGATORS
+from gpu_saliency.choices import AGGREGATORS, AggregatorName
 from gpu_saliency.errors import GpuSaliencyError, UsageError
 from gpu_saliency.source.clip import ColorTags
 from gpu_saliency.source.decode import DecodeTally, decode_frames
@@ -81,7 +81,7 @@ def test_raw_of_even_size_keeps_its_pixel_format(tmp_path: Path, pix_fmt: str, e
 
 @pytest.mark.parametrize("name", AGGREGATORS)
 @pytest.mark.parametrize("suffix", [".mp4", ".y4m"])
-def test_aggregators_through_the_api(tmp_path: Path, name: str, suffix: str) -> None:
+def test_aggregators_through_the_api(tmp_path: Path, name: AggregatorName, suffix: str) -> None:
     """A 641x361 clip through the separate steps of the Python API."""
     source = make_clip(tmp_path / f"in{suffix}", size="641x361", seconds=0.5, extra=("-pix_fmt", "yuv444p"))
     clip = probe_clip(source)

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from gpu_saliency.analysis.aggregate import AGGREGATORS
 from gpu_saliency.analysis.track import SaliencyTrack
+from gpu_saliency.choices import AGGREGATORS
 from gpu_saliency.draw.palette import offset_colour, saliency_colour
-from gpu_saliency.errors import GpuSaliencyError, Spelling
+from gpu_saliency.errors import GpuSaliencyError, Spelling, chosen
 from gpu_saliency.grid import BLOCK_SIZE, grid_shape
 from gpu_saliency.plan.policy import MAPPINGS, MAX_OFFSET, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
@@ -121,7 +121,8 @@ def _parse_dials(message: dict[str, Any], start: Dials) -> Dials:
     mapping, aggregator, segments = map(str, words)
     if background is None:
         background = start.policy.max_background_offset
-    policy = RoiPolicy(offset, mapping, aggregator, alpha, segments[:12], background)
+    named = chosen("mapping", mapping, MAPPINGS), chosen("aggregator", aggregator, AGGREGATORS)
+    policy = RoiPolicy(offset, *named, alpha, segments[:12], background)
     return Dials(policy, number("salient_bits", None), number("crf", start.crf))
 
 
