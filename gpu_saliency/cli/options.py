@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -231,8 +230,7 @@ class RunOptions:
             result = result | {"config": used}
             self.reporter().detail(f"config {used['path']}: {used['settings']}")
         try:
-            if styled is not None and not self.as_json and sys.stdout.isatty():
-                _print_styled(styled)
+            if styled is not None and not self.as_json and _print_styled(styled):
                 return
             print(json.dumps(result, indent=2) if self.as_json else printable(text, keep="\n"), flush=True)
         except StdoutClosed:
@@ -243,7 +241,11 @@ class RunOptions:
             self.reporter().warn(f"{error.line(spell_flag)}; the output file is complete")
 
 
-def _print_styled(text: Text) -> None:
+def _print_styled(text: Text) -> bool:
+    """Print ``text`` with colours on a terminal, or where FORCE_COLOR asks for them; returns whether it did."""
     from rich.console import Console
 
-    Console().print(text, soft_wrap=True)
+    console = Console()
+    if console.is_terminal:
+        console.print(text, soft_wrap=True)
+    return console.is_terminal
