@@ -147,7 +147,7 @@ class Proof:
         text += "correlation undefined" if self.correlation is None else f"correlation {self.correlation:.2f}"
         text += f" over {self.blocks} of {self.blocks_planned} blocks"
         if self.unit == "QP" and self.blocks < self.blocks_planned:
-            text += " (the others take over the QP of a neighbour)"
+            text += " (the others inherit the QP of a neighbour)"
         text += f", {self.frames} frames"
         if self.size_ratio is not None:
             text += f"; size {100 * (self.size_ratio - 1):+.1f}%"
