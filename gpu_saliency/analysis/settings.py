@@ -17,7 +17,7 @@ from gpu_saliency.source.sampling import KEYFRAME, Sampling
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """ONNX Runtime's name of a provider, by the name that users give."""
 NO_DRIVER = "there is no NVIDIA driver"
-"""Why ``auto`` takes the CPU on machines without an NVIDIA GPU; nobody needs to be told."""
+"""Why ``auto`` takes the CPU on machines without an NVIDIA GPU; not worth a message."""
 DEVICE_NAMES = ("cpu", "cuda")
 MAP_KINDS = ("saliency", "gaze")
 """What given maps can hold."""

@@ -23,9 +23,10 @@ SUMMARIES = {
     "config": "Show or edit the config file, which holds defaults and profiles, or write a first one.",
 }
 """What each command is for. The help of the whole program lists them without importing the commands."""
+_JOBS_FAILED = 1
 CODES = {
     0: "success",
-    1: "jobs of a batch failed",
+    _JOBS_FAILED: "jobs of a batch failed",
     2: "no ROI channel for the encoder, or an unknown encoder",
     64: "usage error",
     65: "unusable source, model, maps or sidecar",
@@ -93,7 +94,7 @@ def epilog(command: str | None) -> str:
     """The text below the options of ``command``; ``None`` is the whole program."""
     name = "encode" if command == "recommend-saliency" else command
     examples = _FIRST_STEPS if name is None else [(f"{command} {words}".strip(), note) for words, note in _EXAMPLES.get(name, ())]
-    codes = CODES if name is None else _BY_COMMAND.get(name, tuple(CODES))
+    codes = CODES if name in (None, "batch") else _BY_COMMAND.get(str(name), tuple(code for code in CODES if code != _JOBS_FAILED))
     shown = ["[bold]Examples[/bold]", *_example_lines(examples)] if examples else []
     shown += ["", "[bold]Exit codes[/bold]", *(f"  {code:>3}  {CODES[code]}" for code in codes)]
     return "\n".join(shown)

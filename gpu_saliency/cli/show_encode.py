@@ -148,7 +148,7 @@ def _analysis_text(analysis: AnalysisFacts, verbose: bool) -> str:
 
 
 def reused_text(path: Path | None, *, verbose: bool) -> str:
-    """Where the maps of an earlier analysis were; entries of the cache have names that nobody needs."""
+    """Where the maps of an earlier analysis were; the long names of entries of the cache are shown with ``verbose`` only."""
     if path is None:
         return "reused"
     return "reused from the cache" if cache_folder() in path.parents and not verbose else f"reused from {path}"
