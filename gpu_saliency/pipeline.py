@@ -95,7 +95,8 @@ def encode_clip(request: EncodeRequest, observer: Observer | None = None) -> Enc
             finishing()
             shared = request.sidecar is not None
             path, name = request.sidecar_path, request.output_path.name
-            undo.enter_context(record_encode(sidecar, path, name, record, shared=shared, overwrite=request.overwrite or shared))
+            replaces = request.may_replace_sidecar()
+            undo.enter_context(record_encode(sidecar, path, name, record, shared=shared, overwrite=replaces))
 
         with ExitStack() as undo, observer.stage(f"encoding with {job.encoder}") as advance:
             # Other parts than the first one are decoded after a seek, which a log cannot be judged by.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpu_saliency.analysis.settings import AnalysisSettings
-from gpu_saliency.analysis.sidecar import sidecar_beside
+from gpu_saliency.analysis.sidecar import read_header, sidecar_beside
 from gpu_saliency.choices import Prove, Verify
 from gpu_saliency.encode.encoders import encoder_spec
 from gpu_saliency.encode.job import EncodeJob
@@ -95,6 +95,20 @@ class EncodeRequest:
         """Path of the sidecar that is read or written."""
         return sidecar_beside(self.output_path) if self.sidecar is None else Path(self.sidecar)
 
+    def may_replace_sidecar(self) -> bool:
+        """Whether the file at `sidecar_path` may be replaced: a given sidecar is, and the one beside an output with ``overwrite``.
+
+        So is one that records this output where the output itself is gone: the user has deleted it, or an encode was killed.
+        """
+        if self.overwrite or self.sidecar is not None:
+            return True
+        if exists(self.output_path):
+            return False
+        try:
+            return self.output_path.name in read_header(self.sidecar_path).encodes
+        except SidecarError:
+            return False
+
 
 def check_settings(policy: RoiPolicy, encode: EncodeSettings, intent: Intent, prove: str, verify: str) -> None:
     """Raise `UsageError` for settings of an encode that are unknown or contradict each other, whatever the clip."""
@@ -129,7 +143,7 @@ def check_destinations(job: EncodeJob, request: EncodeRequest) -> EncodeJob:
     check_name(sidecar, cure=f"give {setting('sidecar')} another path")
     if request.sidecar is None:
         check_replaceable(sidecar)
-        if exists(sidecar) and not request.overwrite:
+        if exists(sidecar) and not request.may_replace_sidecar():
             raise OutputError(f"{sidecar}: exists", cure=f"give {setting('overwrite', True)}, or {setting('sidecar')} to reuse it")
     elif sidecar.absolute() == output.absolute():
         raise OutputError(f"{output}: is the path of the sidecar too", cure=f"give {setting('sidecar')} another path")

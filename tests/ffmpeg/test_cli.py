@@ -14,7 +14,7 @@ from program import run
 
 from gpu_saliency import probe_clip
 from gpu_saliency._version import __version__
-from gpu_saliency.analysis.sidecar import read_sidecar, save_sidecar
+from gpu_saliency.analysis.sidecar import read_header, read_sidecar, save_sidecar
 from gpu_saliency.encode.ffmpeg import find_ffmpeg, probe_ffmpeg
 from gpu_saliency.errors import ToolMissingError
 
@@ -126,6 +126,22 @@ def test_sidecar_is_reused_and_gives_the_same_file(clip: Path, tmp_path: Path) -
     assert first["roi"] == second["roi"]
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert not (tmp_path / "a.mp4.saliency.npz").exists()
+
+
+def test_the_sidecar_of_a_deleted_output_is_replaced(clip: Path, tmp_path: Path) -> None:
+    """One of another output, or another file of that name, is not; nor is one beside an output that exists."""
+    output, sidecar = tmp_path / "a.mp4", tmp_path / "a.mp4.saliency.npz"
+    command = ["encode", clip, output, "--prove", "none"]
+    assert run(*command, "--crf", 30).code == 0
+    assert f"{output}: exists" in run(*command).err
+    output.unlink()
+    assert run(*command, "--crf", 20).code == 0
+    assert read_header(sidecar).encodes["a.mp4"]["crf"] == 20
+    other = tmp_path / "b.mp4.saliency.npz"
+    for content in (sidecar.read_bytes(), b"notes"):
+        other.write_bytes(content)
+        assert f"{other}: exists" in run("encode", clip, tmp_path / "b.mp4", "--prove", "none").err
+        assert other.read_bytes() == content
 
 
 def test_stale_sidecars_are_refused_with_the_reason(clip: Path, tmp_path: Path) -> None:
