@@ -24,8 +24,8 @@ ADDED: Final = {
     "LICENSE": "project/license.txt",
     "SECURITY.md": "project/security-policy.md",
     "gpu_saliency/models/LICENSE-APACHE-2.0.txt": "models/LICENSE-APACHE-2.0.txt",
-    "gpu_saliency/models/saliency_best_v1.md": "models/saliency_best_v1.md",
-    "gpu_saliency/models/saliency_fast_v1.md": "models/saliency_fast_v1.md",
+    "gpu_saliency/models/saliency_best_v2.md": "models/saliency_best_v2.md",
+    "gpu_saliency/models/saliency_fast_v2.md": "models/saliency_fast_v2.md",
 }
 """Path on the site of each file that the site takes from outside of docs/, by its path in the repository."""
 MESSAGES: Final = "reference/messages.md"

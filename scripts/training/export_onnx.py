@@ -1,7 +1,7 @@
 """Export a checkpoint's averaged weights as an ONNX file that keeps the project's contract; the file is verified, then renamed.
 
-    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_fast_v1.onnx [--pack]
-    python scripts/training/export_onnx.py UNPACKED.onnx gpu_saliency/models/saliency_fast_v1.onnx --pack
+    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_fast_v2.onnx [--pack]
+    python scripts/training/export_onnx.py UNPACKED.onnx gpu_saliency/models/saliency_fast_v2.onnx --pack
 
 Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
 multiples of 16. ``--pack`` stores the large weights in 16 bits (saliency_training/packing.py); inference stays float32.
@@ -42,14 +42,18 @@ class ExportError(RuntimeError):
     """The written file breaks the contract or computes other maps than its source."""
 
 
-def load_average(checkpoint: Path, gaze_inside: float | None = None) -> tuple[Network, tuple[int, int]]:
-    """The averaged network of a checkpoint written by train_saliency.py, in evaluation mode, and its default size.
+def load_average(
+    checkpoint: Path, gaze_inside: float | None = None, gaze_ceiling: float | None = None
+) -> tuple[Network, tuple[int, int]]:
+    """The averaged network of a checkpoint of a training script, in evaluation mode, and its default size.
 
-    ``gaze_inside`` overrides the checkpoint's: it belongs to no weight."""
+    ``gaze_inside`` and ``gaze_ceiling`` override the checkpoint's: they belong to no weight."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.parse(state["config"])
     if gaze_inside is not None:
         settings = replace(settings, gaze_inside=gaze_inside)
+    if gaze_ceiling is not None:
+        settings = replace(settings, gaze_ceiling=gaze_ceiling)
     net = build_network(settings)
     net.load_state_dict(state["average"])
     net.eval()
@@ -136,6 +140,13 @@ def _write(model: Any, path: Path, reference: Callable[[Tensor], Tensor], packed
     return verify(path, reference, TOLERANCE_PACKED if packed else TOLERANCE)
 
 
+def _size(text: str) -> tuple[int, int]:
+    width, height = (int(side) for side in text.split("x"))
+    if width % SIZE_MULTIPLE or height % SIZE_MULTIPLE:
+        raise ValueError(text)
+    return width, height
+
+
 def main() -> None:
     """Parse, export, print the size and the difference of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -143,14 +154,16 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--pack", action="store_true", help="store the large weights in 16 bits")
     parser.add_argument("--gaze-inside", type=float, help="0..1, instead of the checkpoint's (settings.py)")
+    parser.add_argument("--gaze-ceiling", type=float, help="0..1, instead of the checkpoint's (settings.py)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="default size of the input, instead of the checkpoint's")
     args = parser.parse_args()
     if args.source.suffix == ".onnx":
-        if not args.pack or args.gaze_inside is not None:
+        if not args.pack or any(value is not None for value in (args.gaze_inside, args.gaze_ceiling, args.size)):
             parser.error("an ONNX file can only be packed (--pack)")
         worst = pack_file(args.source, args.output)
     else:
-        net, size = load_average(args.source, args.gaze_inside)
-        worst = export(net, args.output, size, packed=args.pack)
+        net, size = load_average(args.source, args.gaze_inside, args.gaze_ceiling)
+        worst = export(net, args.output, args.size or size, packed=args.pack)
     print(f"{args.output}: {args.output.stat().st_size} bytes, within {worst:.1e} of {args.source}")
 
 

@@ -16,8 +16,8 @@ from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, WITHDRAWN_
 
 _FOLDER = DEFAULT_MODEL.parent
 _FLOAT32 = {
-    "saliency_fast_v1": (0.0259, 0.0296, 0.0656, 0.9975, 0.9944, 0.9987, 0.1081, 0.0329, 0.0264),
-    "saliency_best_v1": (0.0215, 0.0281, 0.0770, 0.9974, 0.9934, 0.9986, 0.1021, 0.0353, 0.0144),
+    "saliency_fast_v2": (0.0259, 0.0296, 0.0656, 0.9975, 0.9944, 0.9987, 0.1081, 0.0329, 0.0264),
+    "saliency_best_v2": (0.0215, 0.0281, 0.0770, 0.9974, 0.9934, 0.9986, 0.1021, 0.0353, 0.0144),
 }
 """Maps of the disc along line 72 at the columns `_COLUMNS`, computed with the float32 weights before they were packed."""
 _COLUMNS = (40, 52, 64, 76, 112, 148, 160, 172, 196)
@@ -88,6 +88,6 @@ def test_a_model_that_is_no_longer_shipped_is_refused(name: str, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError) as caught:
         find_model(name)
-    assert str(caught.value) == (f"{name}: is no longer shipped (use saliency_fast_v1 or saliency_best_v1, or give an ONNX file)")
+    assert str(caught.value) == (f"{name}: is no longer shipped (use saliency_fast_v2 or saliency_best_v2, or give an ONNX file)")
     (tmp_path / name).touch()
     assert find_model(name) == Path(name)
