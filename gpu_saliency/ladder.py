@@ -18,6 +18,7 @@ from gpu_saliency.encode.readback import key_frame_times
 from gpu_saliency.errors import EncodeError, OutputError, UsageError, setting
 from gpu_saliency.pipeline import encode_clip
 from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.process import signals
 from gpu_saliency.progress import Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import EncodeResult
@@ -152,6 +153,7 @@ def encode_ladder(request: LadderRequest, observer: Observer | None = None) -> L
         check_destinations(prepare_encode(one.clip, one.encode), one)
     results, times = [], dict[Path, tuple[float, ...]]()
     for number, one in enumerate(encodes, 1):
+        signals.resumed()
         observer.say(f"rung {number} of {len(encodes)}: {one.output_path.name}")
         results.append(encode_clip(one, observer))
         times[one.output_path] = key_frame_times(one.output_path)

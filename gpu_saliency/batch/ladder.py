@@ -19,6 +19,7 @@ from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.encode.readback import key_frame_times
 from gpu_saliency.ladder import check_key_frames, keyint_of, ladder_json
 from gpu_saliency.pipeline import analyse_request, encode_clip
+from gpu_saliency.process import signals
 from gpu_saliency.progress import Advance, Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 
@@ -48,6 +49,7 @@ def encode_ladder(order: Order, make_request: MakeRequest, observer: Observer) -
     encodes, journal, maps = _encodes(order, make_request), _journal(order), Path(order.maps)
     results = []
     for number, (spec, request) in enumerate(encodes, 1):
+        signals.resumed()
         result = journal.finished(spec)
         if result is None:
             part = _Part(observer, f"rung {number} of {len(encodes)}: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpu_saliency.cli.batch_options import JobLimits
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
+from gpu_saliency.cli.ladder_options import LadderOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.serve_options import ServerOptions, WatchOptions
@@ -16,6 +17,7 @@ def serve(
     server: ServerOptions,
     watched: WatchOptions,
     work: JobLimits,
+    ladder: LadderOptions,
     options: SharedEncodeOptions,
     report: RunOptions,
 ) -> None:
@@ -26,4 +28,4 @@ def serve(
         raise ToolMissingError(
             f"serve: {error.name or error} is not installed", cure="run pip install 'gpu-saliency[serve]'"
         ) from error
-    run_serve(server, watched, work, options, report)
+    run_serve(server, watched, work, ladder, options, report)

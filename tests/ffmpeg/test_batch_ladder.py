@@ -1,4 +1,4 @@
-"""Jobs of ``batch`` that are ladders: one analysis, key frames at the same times, kills, bad rungs, what is finished is not made again."""
+"""Jobs of ``batch`` that are ladders: one analysis, key frames at the same times, kills, bad rungs, what is not made again."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_files_are_those_of_ladder(clips: Path, undisturbed: dict[str, bytes
 
 
 def test_lists_bad_rungs_and_what_is_finished(clips: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    """A list as JSONL and one as CSV; a ladder with a rung that fails in the middle; then more rungs, and one output that is gone."""
+    """A list as JSONL and one as CSV; bad rungs beside good ones; then one rung more, and one output that is gone."""
     c0, c1 = str(clips / "c0.mp4"), str(clips / "c1.mp4")
     rows: list[dict[str, object]] = [
         {"src": c0, "rungs": [{"crf": 26, "name": "source"}, {"scale": "64x48", "crf": 30}, "-2:32:bitrate=50k"]},
@@ -205,7 +205,7 @@ def test_a_killed_ladder_goes_on(clips: Path, undisturbed: dict[str, bytes], tmp
         check_unchanged()
     status = run("batch", "status", "--out-dir", out)
     assert "outputs finished)" in status.out
-    code, lines, err = _batch(clips, out, *RUNGS)
+    code, _, err = _batch(clips, out, *RUNGS)
     assert code == 0, err
     check_unchanged()
     assert len(finished) == 6
