@@ -44,7 +44,8 @@ class Journal:
             return None
         if "result" in entry:
             return entry["result"] if entry["state"] == file_state(spec.output) else None
-        return appeared(spec, entry["before"]) if entry["boot"] == _boot() else None
+        found = appeared(spec, entry["before"]) if entry["boot"] == _boot() else None
+        return None if found is None else found | {name: found["encode"].get(name) for name in ("encoder", "scale")}
 
     def made(self, spec: JobSpec) -> dict[str, Any] | None:
         """The entry of an encode that is finished, also where its source is gone by now; else ``None``."""

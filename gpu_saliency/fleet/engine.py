@@ -149,7 +149,8 @@ class FleetEngine:
                 self._forget(report.job)
             if isinstance(report, Ended):
                 self._deaths.pop(nodes.get(worker, ""), None)
-                refresh(Path(order.spec.output).parent)
+                for folder in {Path(output).parent for output in order.spec.outputs}:
+                    refresh(folder)
             found.append(report)
         return found
 

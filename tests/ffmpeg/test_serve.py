@@ -103,7 +103,7 @@ def test_a_job_from_submission_to_download(service: Service, clips: Path, tmp_pa
 
 
 def test_a_ladder_from_submission_to_download(service: Service, tmp_path: Path) -> None:
-    """Two outputs; bad rungs, and one that leads out; then a ladder that is cancelled in its second output and goes on."""
+    """Two outputs; bad rungs, and paths that lead out."""
     job: dict[str, Any] = {"source": "short.mp4", "output": "ladder/{name}.{rung}.mp4", "options": QUICK}
     rungs: list[object] = [{"scale": "64x48", "crf": 30.0}, "source:name=full"]
     status, taken = service.ask("POST", "/api/jobs", job | {"rungs": rungs})
@@ -141,6 +141,9 @@ def test_a_ladder_from_submission_to_download(service: Service, tmp_path: Path) 
         assert service.send("GET", f"/api/jobs/{number}/outputs/{one}")[0] == 404
     assert service.ask("POST", "/api/jobs", job | {"rungs": rungs})[1]["new"] == 0
 
+
+@pytest.mark.slow
+def test_a_cancelled_ladder_goes_on_after_what_is_finished(service: Service) -> None:
     slow = {"source": "long.mp4", "options": QUICK | {"every": 1000}, "rungs": ["64x36", "source:preset=placebo"]}
     number = service.ask("POST", "/api/jobs", slow)[1]["jobs"][0]["id"]
     service.wait_for_step(number, "rung 2 of 2: encoding")
