@@ -22,13 +22,12 @@ from gpu_saliency.process import signals
 from gpu_saliency.progress import Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import EncodeResult
+from gpu_saliency.rungs import DIFFER
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 
 KEY_SECONDS = 2
 """Default distance of key frames in seconds: segments of 2, 4 or 6 seconds begin at key frames then."""
-DIFFER = "key_frames_differ"
-"""The evidence of an error that another try does not mend."""
 _TICK = 0.0011
 """Seconds by which times of equal frames may differ between containers; Matroska stores milliseconds."""
 

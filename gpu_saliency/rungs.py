@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gpu_saliency.errors import SourceMissingError, UsageError
-from gpu_saliency.untrusted.regular import read_regular
-from gpu_saliency.untrusted.strict_json import parse_json
 
 KEYS = (
     "name",
@@ -26,6 +24,8 @@ KEYS = (
 )
 """What a rung may say; all else it takes from the settings of the whole ladder."""
 MOST_RUNGS = 64
+DIFFER = "key_frames_differ"
+"""The evidence of an error that another try does not mend: the outputs of a ladder have key frames at different times."""
 _MOST_BYTES = 1_000_000
 _TEXT_CURE = "such as 1280x720:crf=23, 854:-2:bitrate=900k or source:encoder=libx265"
 _OBJECT_CURE = 'such as [{"scale": "1280x720", "crf": 23}]'
@@ -70,6 +70,8 @@ def read_rungs(given: object) -> list[dict[str, Any]]:
         if not given.lstrip().startswith("["):
             given = [word for word in _BETWEEN.split(given) if word]
         else:
+            from gpu_saliency.untrusted.strict_json import parse_json  # the help needs neither
+
             try:
                 given = parse_json(given.encode())
             except ValueError as error:
@@ -90,6 +92,9 @@ def _read_one(one: object) -> dict[str, Any]:
 
 def read_rungs_file(file: Path) -> list[dict[str, Any]]:
     """The rungs in a JSON file, a list of objects. Raises `SourceMissingError` or `UsageError`."""
+    from gpu_saliency.untrusted.regular import read_regular
+    from gpu_saliency.untrusted.strict_json import parse_json
+
     try:
         found = parse_json(read_regular(file, _MOST_BYTES))
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, Interrupted, OutputError, ToolMissingError
-from gpu_saliency.ladder import DIFFER
+from gpu_saliency.rungs import DIFFER
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
 """Seconds before the second try, and the most before any; each wait is twice the one before."""

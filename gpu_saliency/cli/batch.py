@@ -29,8 +29,8 @@ def batch(
     place: PlaceOptions,
     work: WorkOptions,
     fleet: FleetOptions,
-    ladder: LadderOptions,
     options: SharedEncodeOptions,
+    ladder: LadderOptions,
     everything: Annotated[
         bool, typer.Option("--all", help="With cancel: all jobs that are queued or running.", rich_help_panel=BATCH)
     ] = False,

@@ -17,8 +17,8 @@ def serve(
     server: ServerOptions,
     watched: WatchOptions,
     work: JobLimits,
-    ladder: LadderOptions,
     options: SharedEncodeOptions,
+    ladder: LadderOptions,
     report: RunOptions,
 ) -> None:
     """Run a server that takes jobs over HTTP, with a page, metrics and watched folders; options of encode hold for all jobs."""
