@@ -47,6 +47,11 @@ class Journal:
         found = appeared(spec, entry["before"]) if entry["boot"] == _boot() else None
         return None if found is None else found | {name: found["encode"].get(name) for name in ("encoder", "scale")}
 
+    def is_of_others(self, spec: JobSpec) -> bool:
+        """Whether the output was finished, and another file has its name now."""
+        entry, state = self._entries.get(spec.output, {}), file_state(spec.output)
+        return "result" in entry and state is not None and state != entry["state"]
+
     def made(self, spec: JobSpec) -> dict[str, Any] | None:
         """The entry of an encode that is finished, also where its source is gone by now; else ``None``."""
         entry = self._entries.get(spec.output, {})

@@ -31,7 +31,8 @@ def plan_ladder(order: Order, make_request: MakeRequest, observer: Observer) -> 
 
     Returns the number of frames.
     """
-    encodes, journal = _encodes(order, make_request), _journal(order)
+    journal = _journal(order)
+    encodes = _encodes(order, make_request, journal)
     undone = [(spec, request) for spec, request in encodes if journal.finished(spec) is None]
     for _, request in undone:
         check_destinations(prepare_encode(request.clip, request.encode), request)
@@ -46,7 +47,8 @@ def encode_ladder(order: Order, make_request: MakeRequest, observer: Observer) -
     An output that an earlier try has finished stays as it is. Returns the result as ``ladder --json`` prints it.
     """
     started = time.perf_counter()
-    encodes, journal, maps = _encodes(order, make_request), _journal(order), Path(order.maps)
+    journal, maps = _journal(order), Path(order.maps)
+    encodes = _encodes(order, make_request, journal)
     results = []
     for number, (spec, request) in enumerate(encodes, 1):
         signals.resumed()
@@ -67,12 +69,15 @@ def encode_ladder(order: Order, make_request: MakeRequest, observer: Observer) -
     return ladder_json(results, keyint, shared, time.perf_counter() - started)
 
 
-def _encodes(order: Order, make_request: MakeRequest) -> Encodes:
-    """The encodes of the ladder with the requests for them: of one clip, with the same distance of key frames."""
+def _encodes(order: Order, make_request: MakeRequest, journal: Journal) -> Encodes:
+    """The encodes of the ladder with the requests for them: of one clip, with the same distance of key frames.
+
+    An output that was finished, and that somebody has changed since, is not replaced unless the user allows it.
+    """
     found: Encodes = []
     clip = None
     for spec in order.spec.encodes():
-        request = make_request(spec, order.replaces, clip)
+        request = make_request(spec, order.replaces and not journal.is_of_others(spec), clip)
         clip = request.clip
         found.append((spec, replace(request, encode=replace(request.encode, keyint=keyint_of(clip, request.encode)))))
     return found

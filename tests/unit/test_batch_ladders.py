@@ -227,8 +227,10 @@ def test_the_journal(tmp_path: Path) -> None:
         assert [one.done for one in made.outputs] == [True, False]
         assert [one.done for one in queue.jobs()[0].outputs] == [True, False]
         assert Journal(file, queue.jobs()[0].made).finished(first) is not None
+    assert not Journal(file, made.made).is_of_others(first)
     Path(first.output).write_text("something else")
     assert Journal(file, made.made).finished(first) is None
+    assert Journal(file, made.made).is_of_others(first)
     file.write_text("{")
     assert read_journal(file) == {}
     assert split_states(file_states(job.outputs), 2)[1] is None
