@@ -25,7 +25,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from gpu_saliency.texts import hide_secrets
 
@@ -129,6 +129,11 @@ class GpuSaliencyError(Exception):
         subject = "" if self.setting is None else setting(self.setting, value) + ": "
         cure = None if self._cure is None else hide_secrets(spell_all(self._cure, spell))
         return hide_secrets(spell_all(subject + self._problem, spell)), cure
+
+    def inside(self, place: str) -> Self:
+        """The same error with the ``place`` where it was found before its text, such as one of several outputs."""
+        subject = "" if self.setting is None else setting(self.setting, self.value) + ": "
+        return type(self)(f"{place}: {subject}{self._problem}", cure=self._cure, evidence=self.evidence)
 
     def line(self, spell: Spelling = spell_python) -> str:
         """The error as one line: ``subject: problem (cure)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from gpu_saliency.encode.readback import key_frame_times
 from gpu_saliency.errors import EncodeError, OutputError, UsageError, setting
 from gpu_saliency.pipeline import encode_clip
 from gpu_saliency.plan.policy import RoiPolicy
+from gpu_saliency.process import signals
 from gpu_saliency.progress import Observer
 from gpu_saliency.request import EncodeRequest, check_destinations
 from gpu_saliency.results import EncodeResult
+from gpu_saliency.rungs import DIFFER
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.frame_rate import parse_frame_rate
 
@@ -76,9 +78,7 @@ class LadderRequest:
     @property
     def keyint(self) -> int:
         """Frames from one key frame to the next, in all outputs."""
-        settings = self.rungs[0].settings
-        rate = self.clip.frame_rate if settings.fps is None else parse_frame_rate(settings.fps, "fps")
-        return settings.keyint or max(1, round(KEY_SECONDS * rate))
+        return keyint_of(self.clip, self.rungs[0].settings)
 
     @property
     def sidecar(self) -> Path:
@@ -113,13 +113,24 @@ class LadderResult:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``ladder --json`` prints; docs/result.md describes it."""
-        return {
-            "version": __version__,
-            "keyint": self.keyint,
-            "key_frames": [round(at, 6) for at in self.key_frames],
-            "rungs": [rung.to_json() for rung in self.rungs],
-            "seconds": round(self.seconds, 3),
-        }
+        return ladder_json([rung.to_json() for rung in self.rungs], self.keyint, self.key_frames, self.seconds)
+
+
+def ladder_json(rungs: Sequence[Mapping[str, Any]], keyint: int, key_frames: Sequence[float], seconds: float) -> dict[str, Any]:
+    """The object of a ladder from those of its encodes."""
+    return {
+        "version": __version__,
+        "keyint": keyint,
+        "key_frames": [round(at, 6) for at in key_frames],
+        "rungs": list(rungs),
+        "seconds": round(seconds, 3),
+    }
+
+
+def keyint_of(clip: Clip, settings: EncodeSettings) -> int:
+    """Frames from one key frame to the next in the outputs of a ladder with ``settings``; by default `KEY_SECONDS` of them."""
+    rate = clip.frame_rate if settings.fps is None else parse_frame_rate(settings.fps, "fps")
+    return settings.keyint or max(1, round(KEY_SECONDS * rate))
 
 
 def encode_ladder(request: LadderRequest, observer: Observer | None = None) -> LadderResult:
@@ -139,12 +150,21 @@ def encode_ladder(request: LadderRequest, observer: Observer | None = None) -> L
         raise OutputError(f"{folder}: cannot be made: {error.strerror}", cure=cure) from error
     for one in encodes:
         check_destinations(prepare_encode(one.clip, one.encode), one)
-    results, times = [], list[tuple[float, ...]]()
+    results, times = [], dict[Path, tuple[float, ...]]()
     for number, one in enumerate(encodes, 1):
+        signals.resumed()
         observer.say(f"rung {number} of {len(encodes)}: {one.output_path.name}")
         results.append(encode_clip(one, observer))
-        times.append(key_frame_times(one.output_path))
-        if len(times[-1]) != len(times[0]) or any(abs(a - b) > _TICK for a, b in zip(times[-1], times[0], strict=True)):
-            problem = f"{one.output_path}: its key frames are at other times than those of {encodes[0].output_path.name}"
-            raise EncodeError(problem, cure=f"give {setting('fps')}, which makes the frame rate constant")
-    return LadderResult(tuple(results), request.keyint, times[0], time.perf_counter() - started)
+        times[one.output_path] = key_frame_times(one.output_path)
+        shared = check_key_frames(times)
+    return LadderResult(tuple(results), request.keyint, shared, time.perf_counter() - started)
+
+
+def check_key_frames(times: Mapping[Path, tuple[float, ...]]) -> tuple[float, ...]:
+    """The times of the key frames that all outputs have, from those of each. Raises `EncodeError` where they differ."""
+    (first, shared), *others = times.items()
+    for output, found in others:
+        if len(found) != len(shared) or any(abs(a - b) > _TICK for a, b in zip(found, shared, strict=True)):
+            problem = f"{output}: its key frames are at other times than those of {first.name}"
+            raise EncodeError(problem, cure=f"give {setting('fps')}, which makes the frame rate constant", evidence={DIFFER: True})
+    return shared

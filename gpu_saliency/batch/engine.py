@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gpu_saliency.batch.stages import Order
+from gpu_saliency.batch.order import Order
 
 
 @dataclass(frozen=True, slots=True)

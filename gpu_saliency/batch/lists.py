@@ -23,7 +23,7 @@ _CLIPS = """
 SUFFIXES = frozenset("." + name for name in _CLIPS.split())
 """Suffixes by which a file in a folder counts as a clip."""
 _MAX_BYTES = 1 << 28
-_OWN = ("src", "output")
+_OWN = ("src", "output", "rungs", "rung")
 
 
 class BadJobError(ValueError):
@@ -42,7 +42,11 @@ class Listed:
     base: Path = Path()
     """The folder from which paths in the options count."""
     output: str | None = None
-    """Path below the output folder; ``None``: by the template."""
+    """Path below the output folder; ``None``: by the template. Of a ladder it is a template itself."""
+    outputs: tuple[str, ...] | None = None
+    """The paths of a ladder's outputs where they are known, in the order of the rungs."""
+    rungs: object = None
+    """The rungs of a ladder as they were written (see `read_rungs`); ``None``: those of all jobs, ``False``: none."""
     options: Mapping[str, str | bool] = field(default_factory=dict)
     """By flag without dashes; ``False`` takes back an option that holds for all jobs."""
     priority: int = 0
@@ -156,8 +160,16 @@ def _listed(where: str, row: Any, base: Path) -> Listed:
         raise BadJobError("has no src")
     if output is not None and (not isinstance(output, str) or not output):
         raise BadJobError("output is not a path")
-    options = {_option_name(key): _value(key, value) for key, value in row.items() if key not in _OWN and value is not None}
-    return Listed(where, base / source, base=base, output=output, options=options)
+    named = {_option_name(key): (key, value) for key, value in row.items() if value is not None}
+    options = {name: _value(*given) for name, given in named.items() if name not in _OWN}
+    rungs = [value for name, (_, value) in named.items() if name in ("rungs", "rung")]
+    if len(rungs) > 1:
+        raise BadJobError("has both rungs and rung: give one of them")
+    return Listed(where, base / source, base=base, output=output, options=options, rungs=_rungs(rungs[0]) if rungs else None)
+
+
+def _rungs(value: object) -> object:
+    return False if value in (False, "false", []) else value
 
 
 def _option_name(key: str) -> str:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from gpu_saliency.errors import UsageError
+from gpu_saliency.rungs import rung_name
 
 DEFAULT_TEMPLATE = "{folder}/{name}.mp4"
-_FIXED = ("name", "ext", "folder", "number")
+LADDER_TEMPLATE = "{folder}/{name}-{rung}.mp4"
+"""Names the outputs of a ladder where no template is given."""
+_FIXED = ("name", "ext", "folder", "number", "rung")
 _DEFAULTS = {"encoder": "libx264", "crf": "default", "preset": "default", "roi-channel": "best", "bitrate": "default"}
 """What stands for options that a job does not give."""
 
@@ -37,15 +40,30 @@ def _fields(template: str) -> list[str]:
     return [name for _, name, _, _ in parts if name is not None]
 
 
+def ladder_template(template: str) -> str:
+    """The template for the outputs of a ladder, where ``template`` is the one of single encodes."""
+    return LADDER_TEMPLATE if template == DEFAULT_TEMPLATE else template
+
+
 def fill_template(
-    template: str, source: Path, folder: str, number: int, options: Mapping[str, str | bool], known: frozenset[str]
+    template: str,
+    source: Path,
+    folder: str,
+    number: int,
+    options: Mapping[str, str | bool],
+    known: frozenset[str],
+    *,
+    rung: str | None = None,
+    confined: bool = True,
 ) -> PurePosixPath:
-    """The output's path below the output folder.
+    """The output's path below the output folder; with ``confined=False`` it may be any path.
 
     ``folder`` is the source's folder below the one that was given, ``number`` counts the jobs from 1, ``known`` are the names of
-    all options. Raises `UsageError` for names in braces that are none of these, and for values that no file name can have.
+    all options, ``rung`` is the name of a ladder's output (``None``: the size). Raises `UsageError` for names in braces that are
+    none of these, and for values that no file name can have.
     """
     values = {"name": source.stem, "ext": source.suffix.removeprefix("."), "folder": folder or ".", "number": f"{number:05d}"}
+    values["rung"] = rung or rung_name(str(options.get("scale") or "") or None, "", "")
     for field in _fields(template):
         name = field.replace("_", "-")
         if field in _FIXED:
@@ -59,6 +77,6 @@ def fill_template(
             cure = f"leave {{{field}}} out of it"
             raise UsageError(f"cannot hold {field}={values[field]}, which is a path", setting="name", value=template, cure=cure)
     path = os.path.normpath(template.format_map(values))
-    if path.startswith(("/", "../")) or path in (".", ".."):
+    if path in (".", "..") or (confined and path.startswith(("/", "../"))):
         raise UsageError("leads out of the output folder", setting="name", value=template, cure="give a name below it")
     return PurePosixPath(path)

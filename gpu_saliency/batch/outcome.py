@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_saliency.errors import EncodeError, GpuSaliencyError, Interrupted, OutputError, ToolMissingError
+from gpu_saliency.rungs import DIFFER
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
 """Seconds before the second try, and the most before any; each wait is twice the one before."""
@@ -24,7 +25,8 @@ FINAL, PASSING, FULL = "final", "passing", "full"
 def kind_of(error: BaseException) -> str:
     """Which of `FINAL`, `PASSING` and `FULL` an error of a stage is.
 
-    Usage, sources, models, maps and sidecars stay as they are; a proof that refused the encode does too. An encoder that failed, a
+    Usage, sources, models, maps and sidecars stay as they are; a proof that refused the encode, and key frames that
+    differ between the rungs of a ladder, do too. An encoder that failed, a
     lack of memory, processes or open files, and defects may pass.
     """
     numbers = {one.errno for one in _chain(error) if isinstance(one, OSError) and one.errno is not None}
@@ -34,7 +36,7 @@ def kind_of(error: BaseException) -> str:
     if numbers & _LACKING or isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS):
         return PASSING
     if isinstance(error, EncodeError):
-        return FINAL if "proof" in error.evidence else PASSING
+        return FINAL if {"proof", DIFFER} & error.evidence.keys() else PASSING
     if isinstance(error, Interrupted):
         return PASSING
     if isinstance(error, ToolMissingError) or (

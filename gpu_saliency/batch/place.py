@@ -41,6 +41,11 @@ def maps_file(folder: Path, job: int) -> Path:
     return folder / f"{job}.saliency.npz"
 
 
+def journal_file(maps: Path) -> Path:
+    """The journal of a ladder, beside its maps ``maps``: which outputs are finished."""
+    return maps.with_name(maps.name.partition(".")[0] + ".rungs.json")
+
+
 def parse_shard(text: str | None) -> tuple[int, int]:
     """Read ``3/16``. Raises `UsageError`."""
     if text is None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpu_saliency.analysis.sidecar import sidecar_beside
-from gpu_saliency.analysis.sidecar.read import read_header
 from gpu_saliency.batch.engine import Advanced, Ended, Engine, Failed, Lost, Report
-from gpu_saliency.batch.job import file_state
+from gpu_saliency.batch.job import file_states
+from gpu_saliency.batch.journal import move_journal
+from gpu_saliency.batch.order import Order
 from gpu_saliency.batch.outcome import DEFAULT_TRIES, PASSING, judge, lost_error
-from gpu_saliency.batch.outputs import finished_unnoticed
+from gpu_saliency.batch.outputs import finished_unnoticed, remove_stray_sidecars
 from gpu_saliency.batch.place import maps_file
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
-from gpu_saliency.batch.stages import STAGES, Order
+from gpu_saliency.batch.stages import STAGES
 from gpu_saliency.errors import GpuSaliencyError, OutputError, UsageError
 from gpu_saliency.process import temporary
 
@@ -116,12 +115,12 @@ class BatchRun:
                     self._failed(job, lost_error("cancelled"), PASSING, (), is_over=True)
                     continue
                 if stage == "encode":
-                    job = replace(job, before=file_state(job.spec.output))
+                    job = replace(job, before=file_states(job.spec.outputs))
                     self._queue.note_before(job.id, job.before)
                 self._running[job.id] = job
                 self._view.started(job, stage)
                 try:
-                    self._engine.start(Order(job.id, job.spec, stage, str(self._maps(job)), replaces=job.is_lost))
+                    self._engine.start(Order(job.id, job.spec, stage, str(self._maps(job)), job.is_lost, job.made))
                 except OSError as error:
                     self._handle(Lost(job.id, stage, f"no worker can be started: {error.strerror or error}"))
 
@@ -147,7 +146,8 @@ class BatchRun:
         self._finish(job, result)
 
     def _finish(self, job: Job, result: dict[str, Any]) -> None:
-        self._queue.finish(job.id, result, file_state(job.spec.output))
+        job = move_journal(self._queue, job, self._settings.maps)
+        self._queue.finish(job.id, result, file_states(job.spec.outputs))
         self._remove_maps(job)
         self._view.ended(replace(job, state="done", result=result, finished=time.time(), error=None, last_words=()))
 
@@ -175,10 +175,11 @@ class BatchRun:
                 self._full = OutputError(error["message"], cure="free some space and run the same command again; no job is lost")
                 self.drain()
             return
+        job = move_journal(self._queue, job, self._settings.maps)
         self._queue.fail(job.id, state, error, last_words, job.tries)
         self._remove_maps(job)
         if is_lost or job.is_lost:
-            _remove_strays(job)
+            remove_stray_sidecars(job)
         self._view.ended(replace(job, state=state, finished=time.time()))
 
     def _lost(self, job: Job, report: Lost) -> None:
@@ -210,7 +211,7 @@ class BatchRun:
             if job.owner is not None and job.owner != self._owner and job.owner.is_alive:
                 cure = "wait for it, or end it"
                 raise UsageError(f"{self._queue.path}: process {job.owner.pid} works on it", cure=cure)
-        for folder in {self._settings.maps, *(Path(job.spec.output).parent for job in jobs)}:
+        for folder in {self._settings.maps, *(Path(output).parent for job in jobs for output in job.spec.outputs)}:
             with contextlib.suppress(OSError):
                 temporary.sweep(folder)
         for job in jobs:
@@ -223,14 +224,3 @@ class BatchRun:
                 is_lost = job.is_lost or job.stage == "encode"
                 self._queue.put_back(job.id, tries=job.tries, not_before=0, is_lost=is_lost, stage=self._stage(job))
         return len(jobs)
-
-
-def _remove_strays(job: Job) -> None:
-    """Remove the sidecar that a lost encode left without its output."""
-    output = Path(job.spec.output)
-    sidecar = sidecar_beside(output)
-    if job.before is not None or "sidecar" in job.spec.options or os.path.lexists(output):
-        return
-    with contextlib.suppress(OSError, ValueError, GpuSaliencyError):
-        if set(read_header(sidecar).encodes) == {output.name}:
-            sidecar.unlink()

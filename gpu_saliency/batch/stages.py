@@ -1,49 +1,26 @@
 """The two stages of a job, as functions: ``plan`` makes the maps, ``encode`` makes the file. A stage knows no engine and no queue.
 
 The maps go from one to the other as a sidecar in a folder that both can read: nothing else travels. An encode whose sidecar is
-missing makes the maps itself.
+missing makes the maps itself. A job that is a ladder has one plan stage, and makes all its files in one encode stage (ladder.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gpu_saliency.analysis.sidecar import save_sidecar
-from gpu_saliency.batch.job import JobSpec
+from gpu_saliency.batch.ladder import encode_ladder, plan_ladder
+from gpu_saliency.batch.order import MakeRequest, Order
 from gpu_saliency.batch.outputs import flush
 from gpu_saliency.encode.job import EncodeJob
 from gpu_saliency.encode.prepare import prepare_encode
 from gpu_saliency.errors import UnsupportedEncoderError
 from gpu_saliency.pipeline import analyse_request, encode_clip
 from gpu_saliency.progress import Observer
-from gpu_saliency.request import EncodeRequest, check_destinations
-
-MakeRequest = Callable[[JobSpec, bool], EncodeRequest]
-"""Makes the request of a job; the second argument says that its output may be replaced. It is the command line's to know how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a stage gets: plain data, so that any engine can carry it."""
-
-    job: int
-    spec: JobSpec
-    stage: str
-    maps: str
-    """Path of the sidecar between the stages."""
-    replaces: bool = False
-    """Whether an earlier, lost encode of this job may have left files under the names of its output and sidecar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a stage takes of a machine, for engines that place work; a fraction of a device is shared."""
-
-    cores: float
-    gpus: float = 0.0
+from gpu_saliency.request import check_destinations
 
 
 def run_plan(order: Order, make_request: MakeRequest, observer: Observer) -> dict[str, Any]:
@@ -51,7 +28,9 @@ def run_plan(order: Order, make_request: MakeRequest, observer: Observer) -> dic
 
     Returns the number of frames, ``None`` where a plain encode needs no maps.
     """
-    request = make_request(order.spec, order.replaces)
+    if order.spec.rungs:
+        return plan_ladder(order, make_request, observer)
+    request = make_request(order.spec, order.replaces, None)
     try:
         job: EncodeJob = prepare_encode(request.clip, request.encode)
     except UnsupportedEncoderError:
@@ -68,10 +47,12 @@ def run_plan(order: Order, make_request: MakeRequest, observer: Observer) -> dic
 def run_encode(order: Order, make_request: MakeRequest, observer: Observer) -> dict[str, Any]:
     """Encode with the maps of the plan stage; the output is on the disk when this returns. Raises any `GpuSaliencyError`.
 
-    Returns the result as ``encode --json`` prints it.
+    Returns the result as ``encode --json`` prints it, of a ladder as ``ladder --json`` does.
     """
+    if order.spec.rungs:
+        return encode_ladder(order, make_request, observer)
     maps = Path(order.maps)
-    request = replace(make_request(order.spec, order.replaces), analysed=maps if maps.exists() else None)
+    request = replace(make_request(order.spec, order.replaces, None), analysed=maps if maps.exists() else None)
     result = encode_clip(request, observer)
     flush(request.output_path, request.sidecar_path)
     return result.to_json()

@@ -8,6 +8,7 @@ import typer
 
 from gpu_saliency.cli.batch_options import BATCH, FleetOptions, PlaceOptions, WorkOptions
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
+from gpu_saliency.cli.ladder_options import LadderOptions
 from gpu_saliency.cli.option_groups import changed_arguments, with_groups
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.errors import UsageError
@@ -29,6 +30,7 @@ def batch(
     work: WorkOptions,
     fleet: FleetOptions,
     options: SharedEncodeOptions,
+    ladder: LadderOptions,
     everything: Annotated[
         bool, typer.Option("--all", help="With cancel: all jobs that are queued or running.", rich_help_panel=BATCH)
     ] = False,
@@ -41,9 +43,9 @@ def batch(
     if action == "run":
         from gpu_saliency.cli.batch_run import run_batch
 
-        run_batch(rest, place, work, fleet, options, report)
+        run_batch(rest, place, work, fleet, ladder, options, report)
         return
-    given = [flag for flag, _ in changed_arguments(work) + changed_arguments(fleet) + changed_arguments(options)]
+    given = [flag for group in (work, fleet, ladder, options) for flag, _ in changed_arguments(group)]
     if given:
         raise UsageError(f"{given[0]} has no effect with {action}", cure="leave it out")
     from gpu_saliency.cli.batch_actions import cancel_jobs, retry_jobs, show_status

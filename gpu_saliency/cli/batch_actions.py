@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpu_saliency.batch.journal import move_journal, with_journal
 from gpu_saliency.batch.place import Place
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import BAD, STATES, Job
@@ -18,7 +19,8 @@ _SHOWN = 20
 def show_status(place: Place, report: RunOptions) -> None:
     """Print the numbers of jobs by state, those that run, and those that failed."""
     with Queue(place.queue, create=False) as queue:
-        counts, running, bad = queue.counts(), queue.jobs(["running"]), queue.jobs(BAD)
+        counts, bad = queue.counts(), queue.jobs(BAD)
+        running = [with_journal(job, place.maps) for job in queue.jobs(["running"])]
     is_alive = any(job.owner is not None and job.owner.is_alive for job in running)
     result = {
         "queue": str(place.queue),
@@ -30,7 +32,7 @@ def show_status(place: Place, report: RunOptions) -> None:
     rows = [("queue", str(place.queue)), ("jobs", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))]
     if running and not is_alive:
         rows.append(("run", "has ended without finishing its jobs: the same command goes on with them"))
-    rows += [("running", f"{job.id} {job.stage} {job.spec.source}") for job in running[:_SHOWN]]
+    rows += [("running", f"{job.id} {job.stage} {job.spec.source}{_outputs(job)}") for job in running[:_SHOWN]]
     rows += [(job.state, _reason(job)) for job in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         rows.append(("more", f"{len(bad) - _SHOWN} with --json"))
@@ -40,7 +42,13 @@ def show_status(place: Place, report: RunOptions) -> None:
 def _reason(job: Job) -> str:
     error = job.error or {}
     cure = f" ({error['cure']})" if error.get("cure") else ""
-    return f"{job.id} {job.spec.source}: {error.get('message')}{cure}"
+    return f"{job.id} {job.spec.source}{_outputs(job)}: {error.get('message')}{cure}"
+
+
+def _outputs(job: Job) -> str:
+    """Of a ladder, how many outputs are finished."""
+    made = sum(one.done for one in job.outputs)
+    return f" ({made} of {counted(len(job.outputs), 'output')} finished)" if job.spec.rungs else ""
 
 
 def retry_jobs(place: Place, words: Sequence[str], report: RunOptions) -> None:
@@ -57,6 +65,9 @@ def cancel_jobs(place: Place, words: Sequence[str], report: RunOptions, *, every
         raise UsageError("cancel needs jobs", cure=f"give numbers or files, or {setting('all', True)}")
     with Queue(place.queue, create=False) as queue:
         chosen = queue.cancel(_matched(queue, words))
+        for number in chosen:
+            if (job := queue.job(number)) is not None and job.state == "cancelled":
+                move_journal(queue, job, place.maps)
     report.show({"queue": str(place.queue), "jobs": chosen}, f"{counted(len(chosen), 'job')} cancelled")
 
 

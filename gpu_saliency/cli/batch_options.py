@@ -94,7 +94,7 @@ class WorkOptions(JobLimits):
     name: Annotated[
         str,
         typer.Option(
-            help="Path of each output below --out-dir, with {name}, {ext}, {folder}, {number} and options such as {crf}.",
+            help="Path of each output below --out-dir, with {name}, {ext}, {folder}, {number}, {rung} and options such as {crf}.",
             rich_help_panel=BATCH,
         ),
     ] = DEFAULT_TEMPLATE

@@ -21,6 +21,7 @@ from gpu_saliency.cli.batch_options import FleetOptions, PlaceOptions, WorkOptio
 from gpu_saliency.cli.batch_view import BatchView
 from gpu_saliency.cli.batch_worker import check_job
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
+from gpu_saliency.cli.ladder_options import LadderOptions
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.reporter import CliReporter
 from gpu_saliency.errors import Interrupted, JobsFailedError, UsageError
@@ -36,6 +37,7 @@ def run_batch(
     where: PlaceOptions,
     work: WorkOptions,
     fleet: FleetOptions,
+    ladder: LadderOptions,
     options: SharedEncodeOptions,
     report: RunOptions,
 ) -> None:
@@ -48,7 +50,7 @@ def run_batch(
         raise UsageError(f"{words[1]}: only one JOBS can be given", cure="put a pattern in quotes, or give a folder or a list")
     check_template(work.name)
     place, reporter = where.place(), report.reporter()
-    shared = job_options(options)
+    shared, rungs = job_options(options), ladder.asked()
     listed = _without_outputs(read_jobs(words[0]), Path(words[0]).absolute(), where.out_dir.absolute()) if words else JobList(())
     if not words and not place.queue.exists():
         raise UsageError("no jobs are given, and there are none from before", cure="give a folder, a pattern or a list of clips")
@@ -76,6 +78,7 @@ def run_batch(
             options=shared,
             known=job_option_names(),
             check=check_job,
+            rungs=rungs,
             threads=sizes.threads,
             shard=parse_shard(where.shard),
         )

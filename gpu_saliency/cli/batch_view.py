@@ -71,7 +71,7 @@ class BatchView:
         self._ended += 1
         self._write(json.dumps(job.to_json()))
         if job.state == "done":
-            self._frames += job.frames or 0
+            self._frames += (job.frames or 0) * len(job.spec.outputs)
         elif job.state != "cancelled":
             self.bad += 1
             error = job.error or {}

@@ -12,8 +12,9 @@ from gpu_saliency.batch.job import JobSpec
 from gpu_saliency.cli.encode_call import EncodeCall
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.spelling import spell_flag
-from gpu_saliency.errors import UsageError, shortened
+from gpu_saliency.errors import GpuSaliencyError, UsageError, shortened
 from gpu_saliency.request import EncodeRequest
+from gpu_saliency.source.clip import Clip
 
 MODULE = "gpu_saliency.cli.batch_worker"
 
@@ -52,20 +53,39 @@ def _arguments(spec: JobSpec) -> list[str]:
     return words
 
 
-def make_request(spec: JobSpec, replaces: bool) -> EncodeRequest:
-    """The request of a job; ``replaces`` allows it to replace its output. Raises `SourceError` or `UsageError`."""
-    request = parse_job(spec).request()
+def make_request(spec: JobSpec, replaces: bool, clip: Clip | None) -> EncodeRequest:
+    """The request of an encode; ``replaces`` allows it to replace its output. Raises `SourceError` or `UsageError`.
+
+    ``clip`` is the source where it was probed with the same options before.
+    """
+    request = parse_job(spec).request(clip)
     return replace(request, overwrite=True) if replaces else request
 
 
 def check_job(spec: JobSpec) -> None:
-    """Raise `GpuSaliencyError` if no clip can be encoded with the options of ``spec``."""
-    _check_options(tuple(sorted(spec.options.items())))
+    """Raise `GpuSaliencyError` if no clip can be encoded with the options of ``spec``; it names the rung of a ladder."""
+    if not spec.rungs:
+        _check_options(tuple(sorted(spec.options.items())))
+        return
+    for rung, one in zip(spec.rungs, spec.encodes(), strict=True):
+        try:
+            _check_options(tuple(sorted(one.options.items())), in_ladder=True)
+        except GpuSaliencyError as error:
+            raise error.inside(f"rung {rung.name}") from None
 
 
 @functools.lru_cache(maxsize=256)
-def _check_options(options: tuple[tuple[str, str | bool], ...]) -> None:
-    parse_job(JobSpec("source", "output.mp4", dict(options))).options.check()
+def _check_options(options: tuple[tuple[str, str | bool], ...], *, in_ladder: bool = False) -> None:
+    given: dict[str, str | bool] = {"keyint": str(_ANY_KEYINT)} if in_ladder else {}
+    given |= dict(options)
+    shared = parse_job(JobSpec("source", "output.mp4", given)).options
+    shared.check()
+    if in_ladder:
+        shared.check_has_roi()
+
+
+_ANY_KEYINT = 48
+"""Stands for the distance of key frames where it depends on the clip."""
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from gpu_saliency.errors import MapsError
 
 if TYPE_CHECKING:
     from gpu_saliency.request import EncodeRequest
+    from gpu_saliency.source.clip import Clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +60,15 @@ class SharedEncodeOptions:
     ] = False
     overwrite: Annotated[bool, overwrite_option("output", RUN)] = False
 
-    def request_of(self, src: Path, output: Path) -> EncodeRequest:
-        """Probe the clip ``src`` and make the library's request. Raises `SourceError` or `UsageError`."""
+    def request_of(self, src: Path, output: Path, clip: Clip | None = None) -> EncodeRequest:
+        """Probe the clip ``src``, if it is not known, and make the library's request. Raises `SourceError` or `UsageError`."""
         from gpu_saliency.request import EncodeRequest
 
         settings = self._settings()
-        return EncodeRequest(clip=self.source.probe(src), output=output, **settings)
+        return EncodeRequest(clip=self.source.probe(src) if clip is None else clip, output=output, **settings)
 
     def check(self) -> None:
         """Raise any `GpuSaliencyError` for options that fit no clip; none is read."""
-        from gpu_saliency.encode.encoders import encoder_spec
         from gpu_saliency.model.file import describe_model
         from gpu_saliency.request import check_settings
         from gpu_saliency.source.frame_rate import parse_frame_rate
@@ -81,8 +81,15 @@ class SharedEncodeOptions:
         self.source.used()
         if self.source.framerate is not None:
             parse_frame_rate(self.source.framerate)
-        if made["encode"].roi_channel != "prefilter" and not made["fallback_plain"]:
-            encoder_spec(made["encode"].encoder)
+        if not made["fallback_plain"]:
+            self.check_has_roi()
+
+    def check_has_roi(self) -> None:
+        """Raise `UnsupportedEncoderError` where no channel can bring an ROI to the encoder."""
+        from gpu_saliency.encode.encoders import encoder_spec
+
+        if self.settings.roi_channel != "prefilter":
+            encoder_spec(self.settings.encoder)
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -107,7 +114,7 @@ class EncodeCall:
     files: SourceAndOutput
     options: SharedEncodeOptions
 
-    def request(self) -> EncodeRequest:
-        """Probe the clip and make the library's request. Raises `SourceError` or `UsageError`."""
+    def request(self, clip: Clip | None = None) -> EncodeRequest:
+        """Probe the clip, if it is not known, and make the library's request. Raises `SourceError` or `UsageError`."""
         source = self.files.path()
-        return self.options.request_of(source, self.files.target(source, self.options.settings.encoder))
+        return self.options.request_of(source, self.files.target(source, self.options.settings.encoder), clip)

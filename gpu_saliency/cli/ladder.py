@@ -11,6 +11,7 @@ import typer
 from gpu_saliency.choices import PROVE, VERIFY
 from gpu_saliency.cli.encode_options import EncodeOptions
 from gpu_saliency.cli.in_out import SourceFile
+from gpu_saliency.cli.ladder_options import LadderOptions
 from gpu_saliency.cli.option_groups import with_groups
 from gpu_saliency.cli.options import ENCODE, RUN, RunOptions, SourceOptions, StrictSource, overwrite_option
 from gpu_saliency.cli.saliency_options import GpuOptions, MapsOptions, PlanOptions
@@ -25,17 +26,7 @@ def ladder(
     *,
     files: SourceFile,
     out_dir: Annotated[Path, typer.Option(help="Folder for the outputs; made if it does not exist.", rich_help_panel=ENCODE)],
-    rung: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="An output: SIZE:KEY=VALUE:..., such as 1280x720:crf=23; give it again for more.",
-            show_default=False,
-            rich_help_panel=ENCODE,
-        ),
-    ] = None,
-    rungs: Annotated[
-        Path | None, typer.Option(help="JSON file with a list of outputs.", show_default=False, rich_help_panel=ENCODE)
-    ] = None,
+    outputs: LadderOptions,
     suffix: Annotated[
         str, typer.Option(help="Suffix of all outputs, which selects the container.", rich_help_panel=ENCODE)
     ] = ".mp4",
@@ -60,7 +51,7 @@ def ladder(
     request = LadderRequest(
         clip=source.probe(src),
         folder=out_dir,
-        rungs=rungs_of(rung or [], rungs, settings.settings(), src.stem),
+        rungs=rungs_of(outputs.asked(), settings.settings(), src.stem),
         suffix=suffix,
         analysis=analysis.settings(gpu),
         policy=plan.policy(),

@@ -21,6 +21,7 @@ from gpu_saliency.cli.batch_options import JobLimits, job_option_names, job_opti
 from gpu_saliency.cli.batch_worker import MODULE, check_job
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
 from gpu_saliency.cli.in_out import default_output
+from gpu_saliency.cli.ladder_options import LadderOptions
 from gpu_saliency.cli.options import RunOptions
 from gpu_saliency.cli.serve_options import ServerOptions, WatchOptions, described_options
 from gpu_saliency.cli.spelling import spell_flag
@@ -37,7 +38,12 @@ from gpu_saliency.serve.watch import Watched, Watcher
 
 
 def run_serve(
-    server: ServerOptions, watched: WatchOptions, work: JobLimits, options: SharedEncodeOptions, report: RunOptions
+    server: ServerOptions,
+    watched: WatchOptions,
+    work: JobLimits,
+    ladder: LadderOptions,
+    options: SharedEncodeOptions,
+    report: RunOptions,
 ) -> None:
     """Serve until a signal. Raises `UsageError` or `OutputError`."""
     check_template(watched.name)
@@ -52,7 +58,7 @@ def run_serve(
         stack.enter_context(only_run(place.lock))
         token, file = _token(server, state)
         Queue(place.queue).__exit__()  # so that its errors end the command
-        service = make_service(_setup(work, options, report, roots, place, least, token), report.reporter())
+        service = make_service(_setup(work, ladder, options, report, roots, place, least, token), report.reporter())
         watcher = _watcher(watched, service, place, report)
         listener = stack.enter_context(bind(server.host, server.port))
         port = listener.getsockname()[1]
@@ -73,6 +79,7 @@ def _token(server: ServerOptions, state: Path) -> tuple[str | None, str | None]:
 
 def _setup(
     work: JobLimits,
+    ladder: LadderOptions,
     options: SharedEncodeOptions,
     report: RunOptions,
     roots: Roots,
@@ -100,6 +107,7 @@ def _setup(
             options=shared,
             known=known,
             check=check_job,
+            rungs=ladder.asked(),
             threads=sizes.threads,
             skips_outputs=False,
         ),

@@ -90,7 +90,7 @@ class WatchOptions:
     name: Annotated[
         str,
         typer.Option(
-            help="Path of each output below --watch-out, with {name}, {ext}, {folder}, {number} and options such as {crf}.",
+            help="Path of each output below --watch-out, with {name}, {ext}, {folder}, {number}, {rung} and options such as {crf}.",
             rich_help_panel=WATCH,
         ),
     ] = DEFAULT_TEMPLATE

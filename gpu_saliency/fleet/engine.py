@@ -15,7 +15,8 @@ from typing import Any
 
 from gpu_saliency.batch.engine import Advanced, Ended, Lost, Report
 from gpu_saliency.batch.local.wire import order_line, read_report
-from gpu_saliency.batch.stages import STAGES, Order
+from gpu_saliency.batch.order import Order
+from gpu_saliency.batch.stages import STAGES
 from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
 from gpu_saliency.fleet.checks import NodeChecks, refresh
 from gpu_saliency.fleet.cluster import Cluster, first_line
@@ -148,7 +149,8 @@ class FleetEngine:
                 self._forget(report.job)
             if isinstance(report, Ended):
                 self._deaths.pop(nodes.get(worker, ""), None)
-                refresh(Path(order.spec.output).parent)
+                for folder in {Path(output).parent for output in order.spec.outputs}:
+                    refresh(folder)
             found.append(report)
         return found
 

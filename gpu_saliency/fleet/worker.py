@@ -14,7 +14,7 @@ from typing import Any
 from gpu_saliency.batch.engine import Advanced, Lost, Report
 from gpu_saliency.batch.local.pool import Limits, LocalPool
 from gpu_saliency.batch.local.wire import read_order, report_line
-from gpu_saliency.batch.stages import Order
+from gpu_saliency.batch.order import Order
 from gpu_saliency.fleet.queue_actor import CANCEL, LEAVE
 
 _TELL_SECONDS = 2.0

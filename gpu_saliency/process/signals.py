@@ -40,6 +40,7 @@ class _State:
     """``off``, ``starting``: nothing has begun, ``working``, or ``finishing``: a first signal no longer changes the result."""
     is_handled = False
     is_raised = False
+    is_late = False
     held = 0
     route: Callable[[], None] | None = None
     exit_code = EXIT_CODE
@@ -60,7 +61,7 @@ def at_end(act: Callable[[], None]) -> None:
 def install(phase: str = "starting") -> None:
     """Handle the signals from now on; call it in the main thread. A signal that is ignored (``nohup``) stays ignored."""
     _state.phase, _state.is_handled, _state.held, _state.exit_code = phase, False, 0, EXIT_CODE
-    _state.is_raised = _state.is_patient = False
+    _state.is_raised = _state.is_patient = _state.is_late = False
     for number in _SIGNALS:
         if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             _before[number] = signal.signal(number, _handle)
@@ -121,6 +122,14 @@ def finishing() -> None:
         _state.phase = "finishing"
 
 
+def resumed() -> None:
+    """State that more work follows what was published: a first signal interrupts it again, also one that came meanwhile."""
+    if _state.phase == "finishing":
+        _state.phase = "working"
+        if _state.is_late and threading.current_thread() is threading.main_thread():
+            _interrupt()
+
+
 def interrupted() -> bool:
     """Whether a signal has raised `KeyboardInterrupt`. Libraries turn it into other errors, such as a failed import."""
     return _state.is_raised
@@ -178,6 +187,7 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     if _state.phase == "starting":
         end_now()
     if _state.phase != "working" or _state.is_handled:
+        _state.is_late = True
         return
     if _state.held:
         _pending.append(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -63,7 +64,7 @@ def _route(service: Service, path: str, methods: dict[str, Endpoint]) -> Route:
             problem = problem_of(error, service.spell)
             return refusal(RequestError(status_of(error), problem.kind, problem.message, problem.cure))
 
-    return Route(path.replace("{id}", "{id:int}"), handle, methods=list(methods))
+    return Route(re.sub(r"{(\w+)}", r"{\1:int}", path), handle, methods=list(methods))
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:

@@ -44,6 +44,8 @@ class Endpoint:
 
 
 _JOB = "/api/jobs/{id}"
+_FILE = {200: "application/octet-stream", 206: "application/octet-stream", 416: "text/plain"}
+_RANGE = {"Range": "One part of the file, such as bytes=0-999; others are answered with the whole file."}
 ENDPOINTS = (
     Endpoint(
         "POST",
@@ -59,13 +61,9 @@ ENDPOINTS = (
     Endpoint("POST", f"{_JOB}/cancel", jobs_api.cancel_job, {200: JobView}, (*_NO_JOB, 409, 503)),
     Endpoint("POST", f"{_JOB}/retry", jobs_api.retry_job, {200: JobView}, (*_NO_JOB, 409, 503)),
     Endpoint("GET", f"{_JOB}/result", jobs_api.show_result, {200: dict[str, Any]}, (*_NO_JOB, 409, 503)),
+    Endpoint("GET", f"{_JOB}/output", jobs_api.send_output, _FILE, (*_NO_JOB, 403, 409, 503), headers=_RANGE),
     Endpoint(
-        "GET",
-        f"{_JOB}/output",
-        jobs_api.send_output,
-        {200: "application/octet-stream", 206: "application/octet-stream", 416: "text/plain"},
-        (*_NO_JOB, 403, 409, 503),
-        headers={"Range": "One part of the file, such as bytes=0-999; others are answered with the whole file."},
+        "GET", f"{_JOB}/outputs/{{number}}", jobs_api.send_one_of_the_outputs, _FILE, (*_NO_JOB, 403, 409, 503), headers=_RANGE
     ),
     Endpoint(
         "GET",

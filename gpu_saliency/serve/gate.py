@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from gpu_saliency.batch.engine import Ended, Engine, Failed, Lost, Report
 from gpu_saliency.batch.job import JobSpec
+from gpu_saliency.batch.order import Order
 from gpu_saliency.batch.outcome import FINAL
-from gpu_saliency.batch.stages import Order
 from gpu_saliency.errors import GpuSaliencyError, Spelling
 
 Measure = Callable[[Report, float], None]

@@ -13,7 +13,7 @@ from gpu_saliency.batch.queue.row import Job
 from gpu_saliency.errors import GpuSaliencyError
 from gpu_saliency.serve.answers import RequestError, answer, problem_of, read_json, read_query, status_of
 from gpu_saliency.serve.service import Service
-from gpu_saliency.serve.shapes import MOST_NUMBER, Accepted, Change, JobPage, JobView, Listing, RefusedJob
+from gpu_saliency.serve.shapes import MOST_NUMBER, Accepted, Change, JobPage, JobView, Listing, RefusedJob, asked_rungs
 from gpu_saliency.serve.submission import Taken, Wanted
 
 
@@ -24,7 +24,8 @@ async def submit(service: Service, request: Request) -> Response:
     given = await read_json(request, service.shapes.body)
     is_list = isinstance(given, list)
     wanted = [
-        Wanted(one.source, one.output, service.table.texts(one.options), one.priority) for one in (given if is_list else [given])
+        Wanted(one.source, one.output, service.table.texts(one.options), one.priority, asked_rungs(one.rungs))
+        for one in (given if is_list else [given])
     ]
     taken = await service.store.write(lambda queue: service.desk.take(queue, wanted))
     for one in taken:
@@ -88,7 +89,7 @@ async def retry_job(service: Service, request: Request) -> Response:
 
 
 async def show_result(service: Service, request: Request) -> Response:
-    """What ``encode --json`` prints."""
+    """What ``encode --json`` prints, or of a ladder ``ladder --json``."""
     job = await _job(service, request)
     if job.state != "done" or job.result is None:
         raise RequestError(409, "state", f"job {job.id} is {job.state}: it has no result")
@@ -96,11 +97,25 @@ async def show_result(service: Service, request: Request) -> Response:
 
 
 async def send_output(service: Service, request: Request) -> Response:
-    """The encoded file, or a range of it."""
+    """The encoded file, or a range of it; of a ladder the first one."""
+    return _send(service, request, await _job(service, request), 1)
+
+
+async def send_one_of_the_outputs(service: Service, request: Request) -> Response:
+    """An encoded file by its number in ``outputs``, or a range of it; also of a ladder that was not finished."""
     job = await _job(service, request)
-    if job.state != "done":
-        raise RequestError(409, "state", f"job {job.id} is {job.state}: it has no output")
-    return _Opened(service, job, _is_one_range(request.headers.get("range", "")))
+    number = int(request.path_params["number"])
+    if not 1 <= number <= len(job.outputs):
+        raise RequestError(404, "no-output", f"job {job.id} has no output {number}", f"it has 1 to {len(job.outputs)}")
+    return _send(service, request, job, number)
+
+
+def _send(service: Service, request: Request, job: Job, number: int) -> Response:
+    output = job.outputs[number - 1]
+    if not output.done:
+        which = f"output {number}" if job.spec.rungs else "output"
+        raise RequestError(409, "state", f"job {job.id} is {job.state}: it has no {which}")
+    return _Opened(service, output.path, _is_one_range(request.headers.get("range", "")))
 
 
 async def _job(service: Service, request: Request) -> Job:
@@ -132,10 +147,10 @@ def _is_one_range(header: str) -> bool:
 class _Opened(FileResponse):
     """Sends a file that is opened and checked first: what is sent is what was checked."""
 
-    def __init__(self, service: Service, job: Job, takes_range: bool) -> None:
+    def __init__(self, service: Service, path: str, takes_range: bool) -> None:
         self._takes_range = takes_range
-        self._file = service.roots.open(job.spec.output)
-        name = os.path.basename(job.spec.output).encode("utf-8", "replace").decode()  # noqa: PTH119
+        self._file = service.roots.open(path)
+        name = os.path.basename(path).encode("utf-8", "replace").decode()  # noqa: PTH119
         try:
             super().__init__(
                 f"/proc/self/fd/{self._file.fileno()}",

@@ -74,8 +74,8 @@ class OptionTable:
 
     def files(self, spec: JobSpec) -> list[str]:
         """All paths that a job reads or writes by name."""
-        files = [spec.source, spec.output, *(value for _, value in self.paths(spec.options))]
-        return files if "sidecar" in spec.options else [*files, str(sidecar_beside(Path(spec.output)))]
+        files = [spec.source, *spec.outputs, *(value for _, value in self.paths(spec.options))]
+        return files if "sidecar" in spec.options else [*files, *(str(sidecar_beside(Path(one))) for one in spec.outputs)]
 
 
 def _text(value: Any) -> str | bool:

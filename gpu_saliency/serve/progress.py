@@ -70,9 +70,9 @@ class Progress:
         with self._lock:
             self._running.pop(job.id, None)
             self.ended_jobs[job.state] += 1
-            self.frames_total += (job.frames or 0) if job.state == "done" else 0
+            self.frames_total += (job.frames or 0) * len(job.spec.outputs) if job.state == "done" else 0
         self._hub.publish("job", id=job.id, state=job.state, stage=job.stage)
-        line = f"job {job.id}: {job.state}: {job.spec.output if job.state == 'done' else job.spec.source}"
+        line = f"job {job.id}: {job.state}: {', '.join(job.spec.outputs) if job.state == 'done' else job.spec.source}"
         if job.state in ("failed", "quarantined"):
             message = str((job.error or {}).get("message"))
             self._reporter.warn(f"{line}: {message.removeprefix(f'{job.spec.source}: ')}")

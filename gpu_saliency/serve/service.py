@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpu_saliency.batch.journal import move_journal
 from gpu_saliency.batch.place import maps_file
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
@@ -66,4 +67,5 @@ class Service:
         job = queue.job(number)
         if chosen and job is not None and job.state == "cancelled":
             maps_file(self.maps, number).unlink(missing_ok=True)
+            move_journal(queue, job, self.maps)
         return bool(chosen)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gpu_saliency.batch.queue.row import Job
+from gpu_saliency.rungs import KEYS, MOST_RUNGS
 
 MOST_JOBS = 1000
 """Most jobs in one request."""
@@ -19,6 +20,20 @@ Seconds = Annotated[float, Meta(description="Seconds since the epoch.")]
 _PathText = Annotated[str, Meta(min_length=1, max_length=4096, description="Absolute, or from the first allowed folder.")]
 
 
+class OutputView(Struct):
+    """One output of a job."""
+
+    number: int
+    """From 1, in the order of the rungs."""
+    path: str
+    rung: str | None
+    """The name of the rung of a ladder."""
+    options: dict[str, str | bool]
+    """Those of the rung's own."""
+    done: bool
+    """Whether it is complete and on the disk; also of a job that has failed or was cancelled."""
+
+
 class JobView(Struct):
     """A job and what is known of it."""
 
@@ -27,6 +42,8 @@ class JobView(Struct):
     stage: Literal["plan", "encode"]
     source: str
     output: str
+    """Of a ladder the first one."""
+    outputs: list[OutputView]
     options: dict[str, str | bool]
     priority: int
     tries: int
@@ -48,6 +65,7 @@ class JobView(Struct):
             stage=job.stage,  # type: ignore[arg-type]
             source=job.spec.source,
             output=job.spec.output,
+            outputs=[OutputView(number, one.path, one.rung, one.options, one.done) for number, one in enumerate(job.outputs, 1)],
             options=dict(job.spec.options),
             priority=job.priority,
             tries=job.tries,
@@ -59,6 +77,37 @@ class JobView(Struct):
             last_words=list(job.last_words),
             cancel=job.cancel,
         )
+
+
+_Text = Annotated[str, Meta(max_length=4096)]
+
+
+class Rung(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One output of a ladder; what it does not say it takes from the options of the job."""
+
+    name: _Text | None = None
+    """Stands for `{rung}` in the path of the output; by default the size, such as 1280x720."""
+    scale: _Text | None = None
+    """The size, such as 1280x720 or 1280:-2."""
+    crop: _Text | None = None
+    encoder: _Text | None = None
+    preset: _Text | int | None = None
+    crf: _Text | int | float | None = None
+    bitrate: _Text | int | None = None
+    encoder_params: _Text | None = None
+    output_pix_fmt: _Text | None = None
+    audio_codec: _Text | None = None
+    audio_bitrate: _Text | int | None = None
+
+
+Rungs = Annotated[
+    list[Rung | _Text],
+    Meta(
+        max_length=MOST_RUNGS,
+        description="The outputs of a ladder, as objects or as texts such as 1280x720:crf=23; none: a single encode. "
+        "The output of the job is a template then, such as out/a-{rung}.mp4.",
+    ),
+]
 
 
 class Problem(Struct):
@@ -149,6 +198,13 @@ class Status(Struct):
     roots: list[str]
 
 
+def asked_rungs(given: list[Rung | str] | None) -> object:
+    """The rungs of a submission as `gpu_saliency.rungs.read_rungs` reads them; ``None``: the server's, ``False``: none."""
+    if not given:
+        return None if given is None else False
+    return [one if isinstance(one, str) else {key: getattr(one, key) for key in KEYS} for one in given]
+
+
 @dataclass(frozen=True, slots=True)
 class JobShapes:
     """The types of a submission, which depend on the options of this version."""
@@ -166,6 +222,7 @@ class JobShapes:
                 ("source", _PathText),
                 ("output", _PathText | None, None),
                 ("options", options, msgspec.field(default_factory=options)),
+                ("rungs", Rungs | None, None),
                 ("priority", Priority, 0),
             ],
             forbid_unknown_fields=True,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpu_saliency.batch.job import file_state
+from gpu_saliency.batch.job import Options, file_state
 from gpu_saliency.batch.lists import SUFFIXES
-from gpu_saliency.batch.names import fill_template
+from gpu_saliency.batch.names import fill_template, ladder_template
 from gpu_saliency.batch.queue.queue import Queue
+from gpu_saliency.batch.rungs import make_rungs
 from gpu_saliency.errors import DiskLowError, GpuSaliencyError, QueueError
 from gpu_saliency.progress import Reporter
 from gpu_saliency.serve.submission import Desk, Taken, Wanted
@@ -113,7 +114,14 @@ class Watcher(threading.Thread):
         self._number += 1
         below = os.path.relpath(path.parent, folder)
         rules = self._desk.rules
-        name = fill_template(
-            self._watched.template, path, "" if below == "." else below, self._number, rules.options, self._watched.known
-        )
-        return Wanted(str(path), str(self._watched.out_dir / name), {})
+        folder_below = "" if below == "." else below
+
+        def name_output(name: str | None, options: Options) -> str:
+            template = self._watched.template if name is None else ladder_template(self._watched.template)
+            filled = fill_template(template, path, folder_below, self._number, options, self._watched.known, rung=name)
+            return str(self._watched.out_dir / filled)
+
+        if not rules.rungs:
+            return Wanted(str(path), name_output(None, rules.options), {})
+        outputs = tuple(rung.output for rung in make_rungs(rules.rungs, rules.options, name_output))
+        return Wanted(str(path), None, {}, outputs=outputs)

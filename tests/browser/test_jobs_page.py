@@ -28,8 +28,8 @@ def _state(page: Page, number: int) -> str | None:
     return None if row is None else row.get_attribute("data-state")
 
 
-def _submit(page: Page, source: str, output: str) -> None:
-    for name, value in (("source", source), ("output", output), ("options", OPTIONS)):
+def _submit(page: Page, source: str, output: str, rungs: str = "") -> None:
+    for name, value in (("source", source), ("output", output), ("options", OPTIONS), ("rungs", rungs)):
         page.set(name, value)
     page.chrome.find_element(By.CSS_SELECTOR, "#submit button").click()
 
@@ -75,6 +75,18 @@ def test_the_page_of_the_jobs(chrome: webdriver.Chrome, tmp_path: Path) -> None:
         page.wait(lambda: service.job(2)["tries"] == 1 and service.job(2)["state"] == "failed")
         page.chrome.find_element(By.CSS_SELECTOR, "#filters button").click()
         page.wait(lambda: _row(page, 1) is not None)
+
+        _submit(page, "<b>clip.mp4", "out/{rung}.mp4", "source:crf=30\n64x48:name=small")
+        page.wait(lambda: _state(page, 3) == "done")
+        ladder = _row(page, 3)
+        assert ladder is not None
+        assert "→ source.mp4, small.mp4" in ladder.text
+        buttons = [one.text for one in ladder.find_elements(By.CSS_SELECTOR, ".download")]
+        assert buttons == ["Download source", "Download small"]
+        single = _row(page, 1)
+        assert single is not None
+        assert [one.text for one in single.find_elements(By.CSS_SELECTOR, ".download")] == ["Download"]
+        page.set("rungs", "")
 
         colours = set()
         for theme in ("light", "dark"):

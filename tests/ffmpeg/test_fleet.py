@@ -234,6 +234,19 @@ def test_two_workers_make_the_same_files(node: RayNodes, clips: Path, undisturbe
     assert (again.code, again.lines) == (0, [])
 
 
+def test_ladders_are_the_same_files(node: RayNodes, clips: Path, tmp_path: Path) -> None:
+    rungs = ("--rung", "source:crf=26", "--rung", "64x48:crf=30", "--keyint", 6)
+    plain = subprocess.run(_command(clips, tmp_path / "plain", *rungs), capture_output=True, text=True, timeout=HANG_SECONDS)
+    assert plain.returncode == 0, plain.stderr
+    done = _Batch(node, clips, tmp_path / "out", *rungs).end()
+    assert (done.code, done.states) == (0, ["done"] * COUNT), done.err
+    assert all(one["done"] for line in done.lines for one in line["outputs"])
+    files = _files(tmp_path / "out")
+    assert files == _files(tmp_path / "plain")
+    assert len(files) == 2 * 2 * COUNT
+    _nothing_runs(node)
+
+
 def _workers_gpus(node: RayNodes) -> set[tuple[str, str | None]]:
     found = set()
     for pid in node.work():

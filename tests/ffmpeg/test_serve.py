@@ -102,6 +102,74 @@ def test_a_job_from_submission_to_download(service: Service, clips: Path, tmp_pa
     assert service.metric('gpu_saliency_free_bytes{folder="' + str(service.root) + '"}') > 0
 
 
+def test_a_ladder_from_submission_to_download(service: Service, tmp_path: Path) -> None:
+    """Two outputs; bad rungs, and paths that lead out."""
+    job: dict[str, Any] = {"source": "short.mp4", "output": "ladder/{name}.{rung}.mp4", "options": QUICK}
+    rungs: list[object] = [{"scale": "64x48", "crf": 30.0}, "source:name=full"]
+    status, taken = service.ask("POST", "/api/jobs", job | {"rungs": rungs})
+    assert (status, taken["new"]) == (201, 1)
+    number = taken["jobs"][0]["id"]
+    names = ["short.64x48.mp4", "short.full.mp4"]
+    assert [one["path"] for one in taken["jobs"][0]["outputs"]] == [str(service.root / "ladder" / name) for name in names]
+    for bad, expected, words in (
+        (["64x48:crf=99"], 422, "rung 64x48: crf=99: out of range"),
+        (["64x48:speed=1"], 422, "has no key speed"),
+        ([{"speed": 1}], 422, "speed"),
+        (["64x48", "64x48"], 422, "two are named 64x48"),
+        (["64x48:name=../../x"], 422, "is no name of a file"),
+        (["64x48:encoder=libvvenc"], 2, "rung 64x48-libvvenc"),
+        ("64x48", 422, ""),
+    ):
+        status, refused = service.ask("POST", "/api/jobs", job | {"output": "bad/{rung}.mp4", "rungs": bad})
+        assert status in (expected, 422), refused
+        assert words in refused["error"]["message"]
+    for output in ("../{rung}.mp4", f"{tmp_path}/{{rung}}.mp4"):
+        assert service.ask("POST", "/api/jobs", job | {"output": output, "rungs": rungs})[0] == 403
+    # A single encode must not take an output of a ladder that waits or is done.
+    assert service.ask("POST", "/api/jobs", job | {"output": f"ladder/{names[1]}"})[0] == 409
+    done = service.wait_for(number, "done", "failed")
+    assert [(one["number"], one["rung"], one["done"]) for one in done["outputs"]] == [(1, "64x48", True), (2, "full", True)]
+    status, result = service.ask("GET", f"/api/jobs/{number}/result")
+    assert not list(validator("ladder").iter_errors(result))
+    assert [(one["output"]["width"], one["output"]["height"]) for one in result["rungs"]] == [(64, 48), (96, 64)]
+    for one, name in enumerate(names, 1):
+        status, headers, content = service.send("GET", f"/api/jobs/{number}/outputs/{one}")
+        assert (status, content) == (200, (service.root / "ladder" / name).read_bytes())
+        assert headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert service.send("GET", f"/api/jobs/{number}/output")[2] == (service.root / "ladder" / names[0]).read_bytes()
+    for one in (0, 3, 10**30):
+        assert service.send("GET", f"/api/jobs/{number}/outputs/{one}")[0] == 404
+    assert service.ask("POST", "/api/jobs", job | {"rungs": rungs})[1]["new"] == 0
+
+
+@pytest.mark.slow
+def test_a_cancelled_ladder_goes_on_after_what_is_finished(service: Service) -> None:
+    slow = {"source": "long.mp4", "options": QUICK | {"every": 1000}, "rungs": ["64x36", "source:preset=placebo"]}
+    number = service.ask("POST", "/api/jobs", slow)[1]["jobs"][0]["id"]
+    service.wait_for_step(number, "rung 2 of 2: encoding")
+    first = service.root / "long.roi-64x36.mp4"
+    made = first.stat().st_mtime_ns
+    assert service.ask("POST", f"/api/jobs/{number}/cancel")[0] == 200
+    cancelled = service.wait_for(number, "cancelled", "done", "failed")
+    assert [(one["path"], one["done"]) for one in cancelled["outputs"]] == [
+        (str(first), True),
+        (str(service.root / "long.roi-source.mp4"), False),
+    ]
+    assert service.send("GET", f"/api/jobs/{number}/outputs/1")[0] == 200
+    assert service.send("GET", f"/api/jobs/{number}/outputs/2")[0] == 409
+    wait_until(lambda: strays(service.root) == [], "temporary files are removed")
+    assert not [name for name in _files(service.root) if name.startswith("long.roi-source")]
+    assert _files(service.state / "maps") == set()
+    # Tried again, it goes on with the second.
+    service.ask("POST", f"/api/jobs/{number}/retry")
+    service.wait_for_step(number, "rung 2 of 2: encoding")
+    service.ask("POST", f"/api/jobs/{number}/cancel")
+    service.wait_for(number, "cancelled", "done", "failed")
+    assert first.stat().st_mtime_ns == made
+    for path in service.root.glob("long.roi-*"):
+        path.unlink()
+
+
 def test_cancel_in_mid_encode_and_a_folder_that_becomes_a_link(service: Service, tmp_path: Path) -> None:
     """One job encodes, another waits with its maps; then the other's folder leads elsewhere, and the first is cancelled."""
     before = _files(service.root)

@@ -355,3 +355,31 @@ def test_a_terminal_that_closes(tmp_path: Path) -> None:
         one.send(signal.SIGHUP)
         one.send(signal.SIGHUP)
         one.check()
+
+
+_SEVERAL = """
+import os, signal
+from gpu_saliency.process import signals
+
+signals.install()
+with signals.working():
+    signals.finishing()  # the first of several results is about to be published
+    if {during}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        signals.resumed()
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("nothing ended it")
+    except KeyboardInterrupt:
+        print("interrupted")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("during", [True, False])
+def test_while_more_results_are_to_come(during: bool) -> None:
+    """A signal ends the work after the first of several results, also one that came while that was published."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SEVERAL.format(during=during)], capture_output=True, text=True, timeout=HANG_SECONDS
+    )
+    assert done.stdout == "interrupted\n", done.stderr

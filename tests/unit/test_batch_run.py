@@ -13,12 +13,12 @@ import pytest
 from gpu_saliency.batch import outcome
 from gpu_saliency.batch.engine import Advanced, Ended, Failed, Lost, Report
 from gpu_saliency.batch.job import JobSpec
+from gpu_saliency.batch.order import Order
 from gpu_saliency.batch.outcome import FINAL, FULL, PASSING
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.queue import Queue
 from gpu_saliency.batch.queue.row import Job
 from gpu_saliency.batch.run import BatchRun, RunSettings
-from gpu_saliency.batch.stages import Order
 from gpu_saliency.errors import OutputError, UsageError
 
 Answer = Callable[[Order], Report]

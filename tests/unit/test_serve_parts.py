@@ -14,9 +14,9 @@ pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 from gpu_saliency.batch.engine import Advanced, Ended, Failed, Report
 from gpu_saliency.batch.job import JobSpec
+from gpu_saliency.batch.order import Order
 from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.queue import VERSION, Queue
-from gpu_saliency.batch.stages import Order
 from gpu_saliency.cli.encode_call import SharedEncodeOptions
 from gpu_saliency.cli.option_groups import flags_of
 from gpu_saliency.cli.run_serve import spell_field
@@ -286,10 +286,12 @@ def test_a_queue_of_the_version_before_is_upgraded(tmp_path: Path) -> None:
         queue.add([(JobSpec("s", "/out/0"), None)])
     with sqlite3.connect(path) as database:
         database.executescript("DROP INDEX next; ALTER TABLE jobs DROP COLUMN priority; PRAGMA user_version = 1;")
+        database.executescript("DROP TABLE places; ALTER TABLE jobs DROP COLUMN made;")
         database.execute("CREATE INDEX next ON jobs (state, stage, id)")
     database.close()
     with Queue(path) as queue:
         assert [(job.spec.output, job.priority) for job in queue.jobs()] == [("/out/0", 0)]
+        assert queue.find(JobSpec("s", "/out/0").place) is not None
         assert queue.claim("plan", Owner.current()) is not None
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA user_version").fetchone()[0] == VERSION

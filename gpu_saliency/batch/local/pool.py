@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from gpu_saliency.batch.engine import Advanced, Failed, Lost, Report
 from gpu_saliency.batch.local.machine import memory_of, resident, visible_gpus
 from gpu_saliency.batch.local.worker import Worker
+from gpu_saliency.batch.order import Order
 from gpu_saliency.batch.outcome import FINAL
-from gpu_saliency.batch.stages import Order
 from gpu_saliency.process import children
 
 MOST_JOBS = 200

@@ -11,8 +11,9 @@ from typing import IO
 from gpu_saliency.analysis.devices import keep_devices
 from gpu_saliency.batch.engine import Advanced, Ended, Failed, Report
 from gpu_saliency.batch.local.wire import read_order, report_line
+from gpu_saliency.batch.order import MakeRequest, Order
 from gpu_saliency.batch.outcome import kind_of
-from gpu_saliency.batch.stages import STAGES, MakeRequest, Order
+from gpu_saliency.batch.stages import STAGES
 from gpu_saliency.errors import GpuSaliencyError, Spelling
 from gpu_saliency.process import children, guard, signals, temporary
 from gpu_saliency.progress import Message, Observer, Progress

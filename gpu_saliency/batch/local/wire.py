@@ -8,7 +8,7 @@ from typing import Any
 
 from gpu_saliency.batch.engine import Advanced, Ended, Failed, Lost, Report
 from gpu_saliency.batch.job import JobSpec
-from gpu_saliency.batch.stages import Order
+from gpu_saliency.batch.order import Order
 
 
 def order_line(order: Order) -> str:
@@ -19,7 +19,7 @@ def order_line(order: Order) -> str:
 def read_order(line: str) -> Order:
     """Read what `order_line` wrote."""
     fields: dict[str, Any] = json.loads(line)
-    return Order(**fields | {"spec": JobSpec(**fields["spec"])})
+    return Order(**fields | {"spec": JobSpec.from_fields(fields["spec"])})
 
 
 _KINDS: dict[str, type[Report]] = {"advanced": Advanced, "ended": Ended, "failed": Failed, "lost": Lost}

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gpu_saliency.batch.engine import Failed, Report
 from gpu_saliency.batch.local.wire import order_line, read_report
-from gpu_saliency.batch.stages import Order
+from gpu_saliency.batch.order import Order
 from gpu_saliency.process import children
 from gpu_saliency.texts import hide_secrets, printable
 

@@ -22,7 +22,7 @@ from gpu_saliency.batch.queue.owner import Owner
 from gpu_saliency.batch.queue.row import BAD, Job
 from gpu_saliency.errors import QueueError
 
-VERSION = 2
+VERSION = 3
 STAGES = ("plan", "encode")
 _BUSY_SECONDS = 30
 _SCHEMA = f"""
@@ -31,8 +31,11 @@ CREATE TABLE jobs (
     state TEXT NOT NULL DEFAULT 'queued', stage TEXT NOT NULL DEFAULT '{STAGES[0]}', tries INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0, boot TEXT, pid INTEGER, pid_started INTEGER, before TEXT,
     is_lost INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0, error TEXT, last_words TEXT, result TEXT, frames INTEGER,
-    output_state TEXT, submitted REAL NOT NULL, started REAL, finished REAL, priority INTEGER NOT NULL DEFAULT 0
+    output_state TEXT, submitted REAL NOT NULL, started REAL, finished REAL, priority INTEGER NOT NULL DEFAULT 0,
+    made TEXT
 ) STRICT;
+CREATE TABLE places (place TEXT PRIMARY KEY, job INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX places_of ON places (job);
 CREATE INDEX next ON jobs (state, stage, priority DESC, id);
 PRAGMA user_version = {VERSION};
 """
@@ -41,7 +44,13 @@ _UPGRADES = {
         "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
         "DROP INDEX next",
         "CREATE INDEX next ON jobs (state, stage, priority DESC, id)",
-    )
+    ),
+    2: (
+        "ALTER TABLE jobs ADD COLUMN made TEXT",
+        "CREATE TABLE places (place TEXT PRIMARY KEY, job INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE INDEX places_of ON places (job)",
+        "INSERT INTO places SELECT place, id FROM jobs",
+    ),
 }
 """What makes the next version of a database of each older one."""
 _RESET = "state = 'queued', stage = 'plan', tries = 0, not_before = 0, cancel = 0, error = NULL, last_words = NULL, result = NULL"
@@ -87,26 +96,43 @@ class Queue:
 
         ``priorities`` has those that are not 0, by the job's `JobSpec.place`.
 
-        A job that is there with the same output is replaced and begins anew; it may replace its files.
+        A job that is there with one of the same outputs is replaced and begins anew; it may replace its files.
         """
         now = time.time()
         with self._reported(), self._writing():
-            return [
-                self._db.execute(
-                    "INSERT INTO jobs (place, spec, source_state, submitted, priority) VALUES (?, ?, ?, ?, ?) "
-                    "ON CONFLICT (place) DO UPDATE SET spec = excluded.spec, source_state = excluded.source_state, "
-                    "submitted = excluded.submitted, priority = excluded.priority, started = NULL, finished = NULL, "
-                    f"is_lost = max(is_lost, state = 'done'), {_RESET} "
-                    "RETURNING id",
-                    (spec.place, spec.to_json(), source_state, now, (priorities or {}).get(spec.place, 0)),
-                ).fetchone()[0]
-                for spec, source_state in specs
-            ]
+            return [self._add(spec, source_state, now, (priorities or {}).get(spec.place, 0)) for spec, source_state in specs]
+
+    def _add(self, spec: JobSpec, source_state: str | None, now: float, priority: int) -> int:
+        marks = ", ".join("?" * len(spec.places))
+        found = self._db.execute(f"SELECT DISTINCT job FROM places WHERE place IN ({marks})", spec.places).fetchall()
+        if len(found) > 1:
+            numbers = " and ".join(str(row[0]) for row in found)
+            raise QueueError(f"{spec.output}: its outputs belong to the jobs {numbers}", cure="give other outputs")
+        values = (spec.place, spec.to_json(), source_state, now, priority)
+        if found:
+            job: int = found[0][0]
+            self._db.execute(
+                "UPDATE jobs SET place = ?, spec = ?, source_state = ?, submitted = ?, priority = ?, started = NULL, "
+                f"finished = NULL, is_lost = max(is_lost, state = 'done'), {_RESET} WHERE id = ?",
+                (*values, job),
+            )
+            self._db.execute("DELETE FROM places WHERE job = ?", (job,))
+        else:
+            job = self._db.execute(
+                "INSERT INTO jobs (place, spec, source_state, submitted, priority) VALUES (?, ?, ?, ?, ?) RETURNING id", values
+            ).fetchone()[0]
+        self._db.executemany("INSERT INTO places VALUES (?, ?)", [(place, job) for place in spec.places])
+        return job
 
     def find(self, place: str) -> tuple[Job, str | None, str | None] | None:
-        """The job whose output has the hash ``place``, with the states of its source at submission and of its output at the end."""
+        """The job of which an output has the hash ``place``.
+
+        With it come the states of its source at submission (`file_state`) and of its outputs at the end (`file_states`).
+        """
         with self._reported():
-            row = self._db.execute("SELECT * FROM jobs WHERE place = ?", (place,)).fetchone()
+            row = self._db.execute(
+                "SELECT jobs.* FROM places JOIN jobs ON jobs.id = places.job WHERE places.place = ?", (place,)
+            ).fetchone()
         return None if row is None else (Job.of(row), row["source_state"], row["output_state"])
 
     def claim(self, stage: str, owner: Owner) -> Job | None:
@@ -125,15 +151,19 @@ class Queue:
         return None if row is None else Job.of(row)
 
     def note_before(self, job: int, state: str | None) -> None:
-        """Store the state of the output's file before an encode begins."""
+        """Store the state of the outputs' files before an encode begins (`file_states`)."""
         self._set(job, before=state)
 
     def advance(self, job: int, stage: str, frames: int | None) -> None:
         """The stage before ``stage`` is done: the job waits for ``stage``."""
         self._set(job, "AND state = 'running'", state="queued", stage=stage, frames=frames)
 
+    def keep_made(self, job: int, made: Mapping[str, Any]) -> None:
+        """Store which outputs of a ladder are finished (`gpu_saliency.batch.journal`)."""
+        self._set(job, made=json.dumps(made))
+
     def finish(self, job: int, result: dict[str, Any] | None, output_state: str | None) -> None:
-        """The job is done, and its output is on the disk."""
+        """The job is done, and its outputs are on the disk."""
         fields: dict[str, Any] = {
             "result": None if result is None else json.dumps(result),
             "output_state": output_state,
@@ -237,7 +267,7 @@ class Queue:
         wanted = os.path.normpath(Path(word).absolute())
         found = []
         for job in self._jobs(""):
-            paths = (job.spec.source, job.spec.output)
+            paths = (job.spec.source, *job.spec.outputs)
             if wanted in paths or word in {Path(path).name for path in paths}:
                 found.append(job.id)
         return found

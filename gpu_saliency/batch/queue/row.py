@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gpu_saliency.batch.job import JobSpec
@@ -14,6 +15,19 @@ STATES = ("queued", "running", "done", "failed", "quarantined", "cancelled")
 ENDED = ("done", "failed", "quarantined", "cancelled")
 BAD = ("failed", "quarantined")
 """States that make the exit code of a batch one of failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """One output of a job."""
+
+    path: str
+    rung: str | None
+    """The name of the rung of a ladder."""
+    options: dict[str, str | bool]
+    """Those of the rung's own."""
+    done: bool
+    """Whether it is complete and on the disk. While a job runs, it says what was so when its last stage ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +47,7 @@ class Job:
     owner: Owner | None
     """The process that runs it; of a job that is not running, the last one that lost it."""
     before: str | None
-    """State of the output's file before the encode began (`file_state`)."""
+    """State of the outputs' files before the encode began (`file_states`)."""
     is_lost: bool
     """Whether the last encode ended without a word, so that its files may be there."""
     cancel: bool
@@ -43,7 +57,7 @@ class Job:
     last_words: tuple[str, ...]
     """The last lines of its worker's stderr, after a failure."""
     result: dict[str, Any] | None
-    """What the encode returned, as ``encode --json`` has it."""
+    """What the encode returned, as ``encode --json`` has it, or ``ladder --json``."""
     frames: int | None
     started: float | None
     finished: float | None
@@ -51,6 +65,8 @@ class Job:
     submitted: float = 0.0
     priority: int = 0
     """Jobs of a higher one go first."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """Of a ladder, the outputs that were finished when its last stage ended, with what its journal says of each."""
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Job:
@@ -75,7 +91,18 @@ class Job:
             finished=row["finished"],
             submitted=row["submitted"],
             priority=row["priority"],
+            made=json.loads(row["made"]) if row["made"] else {},
         )
+
+    @property
+    def outputs(self) -> list[OutputState]:
+        """The outputs, and which of them are finished."""
+        is_done = self.state == "done"
+        if not self.spec.rungs:
+            return [OutputState(self.spec.output, None, {}, is_done)]
+        return [
+            OutputState(rung.output, rung.name, dict(rung.options), is_done or rung.output in self.made) for rung in self.spec.rungs
+        ]
 
     def to_json(self, *, result: bool = True) -> dict[str, Any]:
         """The object that ``batch --json`` prints for a job."""
@@ -85,6 +112,7 @@ class Job:
             "stage": self.stage,
             "source": self.spec.source,
             "output": self.spec.output,
+            "outputs": [asdict(one) for one in self.outputs],
             "options": dict(self.spec.options),
             "tries": self.tries,
             "error": self.error,

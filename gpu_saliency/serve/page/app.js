@@ -124,9 +124,11 @@ function optionsOf(text) {
 element("submit").onsubmit = async (event) => {
   event.preventDefault();
   const output = element("output").value.trim();
+  const rungs = element("rungs").value.split(/\s+/).filter(Boolean);
   const job = { source: element("source").value.trim(), options: optionsOf(element("options").value), priority: Number(element("priority").value) };
+  const more = { ...(output ? { output } : {}), ...(rungs.length ? { rungs } : {}) };
   try {
-    const taken = await ask("api/jobs", "POST", output ? { ...job, output } : job);
+    const taken = await ask("api/jobs", "POST", { ...job, ...more });
     for (const one of taken.jobs) stale.add(one.id);
     element("submit-error").textContent = "";
     element("source").value = element("output").value = "";

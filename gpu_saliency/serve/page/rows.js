@@ -29,7 +29,6 @@ function make(onError) {
   };
   part("cancel").onclick = act("/cancel", "POST");
   part("retry").onclick = act("/retry", "POST");
-  part("download").onclick = () => download(`api/jobs/${row.dataset.id}/output`, row.dataset.output).catch(onError);
   const rank = row.querySelector(".rank input");
   rank.onchange = act("", "PATCH", () => ({ priority: Number(rank.value) }));
   part("details").onclick = async () => {
@@ -46,6 +45,22 @@ function make(onError) {
   return row;
 }
 
+// One button for each output that is complete; those of a ladder have the names of its rungs.
+function showDownloads(place, job, onError) {
+  const done = job.outputs.filter((one) => one.done);
+  const key = `${job.id} ${done.map((one) => one.path).join(" ")}`;
+  if (place.dataset.key === key) return;
+  place.dataset.key = key;
+  place.replaceChildren(...done.map((one) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "download";
+    button.textContent = one.rung === null ? "Download" : `Download ${one.rung}`;
+    button.onclick = () => download(`api/jobs/${job.id}/outputs/${one.number}`, nameOf(one.path)).catch(onError);
+    return button;
+  }));
+}
+
 // Shows a job in its row, which is made if there is none; `onError` gets the errors of its buttons.
 export function show(job, onError = () => {}) {
   let row = rows.get(job.id);
@@ -58,11 +73,11 @@ export function show(job, onError = () => {}) {
   const part = (name) => row.querySelector(`.${name}`);
   row.dataset.id = job.id;
   row.dataset.state = job.state;
-  row.dataset.output = nameOf(job.output);
   part("number").textContent = `#${job.id}`;
   part("source").textContent = nameOf(job.source);
-  part("output").textContent = `→ ${nameOf(job.output)}`;
-  part("name").title = `${job.source} → ${job.output}`;
+  const paths = job.outputs.map((one) => one.path);
+  part("output").textContent = `→ ${paths.map(nameOf).join(", ")}`;
+  part("name").title = `${job.source} → ${paths.join(", ")}`;
   part("pill").textContent = job.cancel && job.state === "running" ? "being cancelled" : job.state;
   part("pill").className = `pill ${job.state}`;
   part("times").textContent = timesOf(job);
@@ -71,7 +86,7 @@ export function show(job, onError = () => {}) {
   part("cancel").hidden = !isOpen;
   part("cancel").disabled = job.cancel;
   part("retry").hidden = !["failed", "quarantined", "cancelled"].includes(job.state);
-  part("download").hidden = job.state !== "done";
+  showDownloads(part("downloads"), job, onError);
   part("rank").hidden = job.state !== "queued";
   row.querySelector(".rank input").value = job.priority;
   const isBad = job.state === "failed" || job.state === "quarantined";
