@@ -24,6 +24,9 @@ def main() -> None:
     """Run ``gpu-saliency`` and exit."""
     _open_missing()
     try:
+        from gpu_saliency.process import arenas
+
+        arenas.limit_arenas()
         from gpu_saliency.process import signals
 
         signals.install()

@@ -3,16 +3,23 @@
     scripts/soak --minutes 30 [--settle 5] [--out DIR]
 
 Each round plans a generated clip, encodes it, writes the overlay of the preview, serves the preview's page to a client that reads
-pictures, and meets an error. A thread samples memory (RSS and PSS), descriptors, threads, child processes and files in the folders
-for output and temporary files. DIR (default: soak-out) receives ``soak.json`` and ``soak.svg``; the table on stdout has the slope
-of each series by least squares over the samples after ``--settle`` minutes. The exit status is 1 if the PSS rises by more than
-``--most`` MiB a minute, or files are left.
+pictures, and meets an error. A thread samples memory (RSS, PSS and its anonymous part), descriptors, threads, child processes and
+files in the folders for output and temporary files. The PSS also changes when other processes begin or end to use the same
+libraries; the anonymous part does not. Between two rounds, when no thread or child works, the main thread notes what is held: the
+bytes that the C library has given out and the blocks of Python's allocator. A leak raises these; free memory that the C library
+keeps does not.
+
+DIR (default: soak-out) receives ``soak.json`` and ``soak.svg``; the table on stdout has the slope of each series by least squares
+over the samples after ``--settle`` minutes. The exit status is 1 if the PSS or what is held rises by more than ``--most`` MiB a
+minute, or files are left.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import io
 import json
 import os
@@ -22,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -32,6 +40,8 @@ import numpy as np  # noqa: E402
 from clips import make_clip  # noqa: E402
 from svg_plot import Line, Plot, draw  # noqa: E402
 from waiting import wait_until  # noqa: E402
+
+from gpu_saliency.process.arenas import limit_arenas  # noqa: E402
 
 PICTURES = 10
 """Pictures that the client of the page reads in each round."""
@@ -45,11 +55,24 @@ class Sample:
     minute: float
     rss_mib: float
     pss_mib: float
+    anonymous_mib: float
+    """The part of the PSS that comes from no file."""
     descriptors: int
     threads: int
     children: int
     files: int
     """In the folders for temporary files and for output, those between two steps included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is in use between two rounds."""
+
+    minute: float
+    held_mib: float
+    """Given out by the C library and not freed."""
+    python_blocks: int
+    """Blocks of Python's allocator, each at most 512 bytes."""
 
 
 @dataclass(slots=True)
@@ -67,12 +90,30 @@ class Rounds:
 def take_sample(minute: float, folders: list[Path]) -> Sample:
     """Read the state of this process from /proc."""
     rollup = dict(line.split(":", 1) for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    rss, pss = (int(rollup[name].split()[0]) / 1024 for name in ("Rss", "Pss"))
+    rss, pss, anonymous = (int(rollup[name].split()[0]) / 1024 for name in ("Rss", "Pss", "Pss_Anon"))
     own = Path("/proc/self")
     tasks = list((own / "task").iterdir())
     children = sum(len((task / "children").read_text().split()) for task in tasks)
     files = sum(len(found) for folder in folders for _, _, found in os.walk(folder))
-    return Sample(minute, rss, pss, len(list((own / "fd").iterdir())), len(tasks), children, files)
+    return Sample(minute, rss, pss, anonymous, len(list((own / "fd").iterdir())), len(tasks), children, files)
+
+
+class _MallInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc's malloc.h."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    )
+
+
+def take_held(minute: float) -> Held:
+    """Collect Python's garbage and read what is left in use (all heaps and single mappings)."""
+    gc.collect()
+    read = ctypes.CDLL(None).mallinfo2
+    read.restype = _MallInfo
+    info = read()
+    return Held(minute, (info.uordblks + info.hblkhd) / 2**20, sys.getallocatedblocks())
 
 
 class Sampler(threading.Thread):
@@ -192,17 +233,17 @@ def one_round(clip: Path, folder: Path, rounds: Rounds) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def slopes(samples: list[Sample], settle: float) -> dict[str, float]:
+def slopes(samples: Sequence[Sample | Held], settle: float) -> dict[str, float]:
     """Rise of each series per minute, by least squares over the samples after ``settle`` minutes; empty with fewer than 10."""
     late = [one for one in samples if one.minute >= settle]
     if len(late) < 10:
         return {}
     minutes = np.array([one.minute for one in late])
-    names = [one.name for one in fields(Sample) if one.name != "minute"]
+    names = [one.name for one in fields(late[0]) if one.name != "minute"]
     return {name: float(np.polyfit(minutes, [getattr(one, name) for one in late], 1)[0]) for name in names}
 
 
-def picture(samples: list[Sample], rising: dict[str, float], settle: float) -> str:
+def picture(samples: list[Sample], held: list[Held], rising: dict[str, float], settle: float) -> str:
     """The SVG with a panel for memory and one for counts."""
     points = [(one.minute, one) for one in samples]
     slope = rising.get("pss_mib")
@@ -211,9 +252,9 @@ def picture(samples: list[Sample], rising: dict[str, float], settle: float) -> s
     def line(name: str, key: str, colour: int) -> Line:
         return Line(name, [(minute, float(getattr(one, key))) for minute, one in points], colour=colour)
 
-    memory = Plot(
-        f"Memory of the process{text}", "minutes", "MiB", [line("RSS", "rss_mib", 0), line("PSS", "pss_mib", 1)], legend_top=False
-    )
+    lines = [line("RSS", "rss_mib", 0), line("PSS", "pss_mib", 1), line("anonymous", "anonymous_mib", 2)]
+    lines.append(Line("in use between rounds", [(one.minute, one.held_mib) for one in held], colour=3))
+    memory = Plot(f"Memory of the process{text}", "minutes", "MiB", lines, legend_top=False)
     keys = ("descriptors", "threads", "children", "files")
     counts = Plot(
         "Descriptors, threads, child processes, files", "minutes", "number", [line(key, key, at) for at, key in enumerate(keys)]
@@ -237,31 +278,35 @@ def main() -> int:
     tempfile.tempdir = str(temporary)
     # A shell starts programs in the background with Ctrl-C ignored; here it ends the page's server.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    rounds, started = Rounds(), time.monotonic()
+    limit_arenas()  # as the program does at its start
+    rounds, held, started = Rounds(), list[Held](), time.monotonic()
     try:
         clip = make_clip(place / "clip.mkv", size="320x192", seconds=2, audio=True)
         sampler = Sampler([output, temporary])
         sampler.start()
         while time.monotonic() - started < 60 * asked.minutes:
             one_round(clip, output, rounds)
+            held.append(take_held((time.monotonic() - started) / 60))
             now = sampler.samples[-1] if sampler.samples else None
             memory = "" if now is None else f", {now.pss_mib:.0f} MiB PSS, {now.descriptors} descriptors, {now.threads} threads"
-            print(f"{time.monotonic() - started:.0f} s: {rounds.plans} rounds{memory}", file=sys.stderr, flush=True)
+            done = f"{time.monotonic() - started:.0f} s: {rounds.plans} rounds, {held[-1].held_mib:.2f} MiB in use between them"
+            print(done + memory, file=sys.stderr, flush=True)
         sampler.stop()
         left = sorted(str(path.relative_to(place)) for folder in (output, temporary) for path in folder.rglob("*"))
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    rising = slopes(sampler.samples, asked.settle)
+    rising = slopes(sampler.samples, asked.settle) | slopes(held, asked.settle)
     facts = {"minutes": asked.minutes, "settle": asked.settle, "rounds": asdict(rounds), "slope_per_minute": rising, "left": left}
     facts["samples"] = [asdict(one) for one in sampler.samples]
+    facts["held"] = [asdict(one) for one in held]
     (asked.out / "soak.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (asked.out / "soak.svg").write_text(picture(sampler.samples, rising, asked.settle))
+    (asked.out / "soak.svg").write_text(picture(sampler.samples, held, rising, asked.settle))
     print(f"{rounds}; left behind: {', '.join(left) or 'nothing'}")
     for name, slope in rising.items():
-        values = [getattr(one, name) for one in sampler.samples]
+        values = [getattr(one, name) for one in (sampler.samples if hasattr(sampler.samples[0], name) else held)]
         span = f"from {values[0]:9.1f} to {values[-1]:9.1f}, at most {max(values):9.1f}"
-        print(f"{name:12} {span}; {slope:+8.3f} a minute after minute {asked.settle:g}")
-    return int(bool(left) or rising.get("pss_mib", 0.0) > asked.most)
+        print(f"{name:13} {span}; {slope:+8.3f} a minute after minute {asked.settle:g}")
+    return int(bool(left) or any(rising.get(name, 0.0) > asked.most for name in ("pss_mib", "held_mib")))
 
 
 if __name__ == "__main__":

@@ -90,8 +90,9 @@ _ANY_KEYINT = 48
 
 def main() -> None:
     """Serve the pool that started this process."""
-    from gpu_saliency.process import signals
+    from gpu_saliency.process import arenas, signals
 
+    arenas.limit_arenas()
     signals.install()
     from gpu_saliency.batch.local.serve import serve
     from gpu_saliency.process.stalls import set_stall_timeout

@@ -19,6 +19,7 @@ import numpy as np
 from gpu_saliency.encode.audio import AudioCoding, audio_coding
 from gpu_saliency.errors import OutputError, setting
 from gpu_saliency.source.clip import Clip, libav_reason, open_clip, video_stream_of
+from gpu_saliency.source.reading import ended
 
 _TRIAL_PACKETS = 400
 """Packets of the source's start in which the trial looks for one of each stream; a subtitle may come later."""
@@ -221,14 +222,15 @@ def _first_packets(
     found: dict[int, list[av.Packet[av.stream.Stream]]] = {s.index: [] for s in streams if s.type != "attachment"}
     missing = set(found)
     try:
-        for count, packet in enumerate(source.demux() if missing else ()):
-            index = packet.stream_index
-            if packet.size and index in missing and not is_damaged(source.streams[index], packet):
-                found[index].append(packet)
-                if len(found[index]) == most or is_cover(source.streams[index]):
-                    missing.discard(index)
-            if not missing or count >= _TRIAL_PACKETS:
-                break
+        with ended(source.demux()) as packets:
+            for count, packet in enumerate(packets if missing else ()):
+                index = packet.stream_index
+                if packet.size and index in missing and not is_damaged(source.streams[index], packet):
+                    found[index].append(packet)
+                    if len(found[index]) == most or is_cover(source.streams[index]):
+                        missing.discard(index)
+                if not missing or count >= _TRIAL_PACKETS:
+                    break
     except av.FFmpegError:  # the analysis or the copy reports a damaged source
         pass
     return found

@@ -17,6 +17,7 @@ import av.video.stream
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.nal_units import length_size, nal_units, obus, unescape
+from gpu_saliency.source.reading import ended
 
 HDR10_PLUS, DOLBY_VISION, VIVID, OTHER = "HDR10+", "Dolby Vision", "HDR Vivid", "SMPTE ST 2094-10"
 _PACKETS = 24
@@ -69,12 +70,13 @@ def _in_packets(container: av.container.InputContainer, video: av.video.stream.V
                 if not container.duration:
                     return
                 container.seek((container.start_time or 0) + container.duration * place // _PLACES)
-            for packet in islice(container.demux(video), _PACKETS if place == 0 else 2):
-                if packet.has_sidedata("dynamic_hdr10_plus"):
-                    yield HDR10_PLUS
-                if packet.has_sidedata("dovi_conf"):
-                    yield DOLBY_VISION
-                yield from _in_packet(bytes(packet), codec, lengths)
+            with ended(container.demux(video)) as packets:
+                for packet in islice(packets, _PACKETS if place == 0 else 2):
+                    if packet.has_sidedata("dynamic_hdr10_plus"):
+                        yield HDR10_PLUS
+                    if packet.has_sidedata("dovi_conf"):
+                        yield DOLBY_VISION
+                    yield from _in_packet(bytes(packet), codec, lengths)
         except av.FFmpegError:  # the analysis reports a damaged source
             return
 

@@ -15,6 +15,7 @@ import av.video.stream
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.h264_sps import is_always_progressive
+from gpu_saliency.source.reading import ended
 
 TOP_FIRST, BOTTOM_FIRST = "tff", "bff"
 _BY_NUMBER = {2: TOP_FIRST, 3: BOTTOM_FIRST, 4: TOP_FIRST, 5: BOTTOM_FIRST}
@@ -89,11 +90,12 @@ def _first(container: av.container.InputContainer, video: av.video.stream.VideoS
 
 
 def _frames(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
-    for packet in container.demux(video):
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:  # the analysis counts and reports them
-            continue
+    with ended(container.demux(video)) as packets:
+        for packet in packets:
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:  # the analysis counts and reports them
+                continue
 
 
 def _order_of_frame(frame: av.VideoFrame | None) -> str | None:

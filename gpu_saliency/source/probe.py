@@ -20,6 +20,7 @@ from gpu_saliency.source.identity import FileIdentity
 from gpu_saliency.source.orientation import orientation_of
 from gpu_saliency.source.rate import clock_rate, is_bare
 from gpu_saliency.source.raw import RAW_SUFFIXES, probe_raw
+from gpu_saliency.source.reading import ended
 
 MAX_SECONDS = 10**8
 """Latest start of a clip: three years."""
@@ -147,16 +148,16 @@ def _first_frame(path: Path, container: av.container.InputContainer, video: av.v
     """Decode the first frame: it has the rotation, and a valid header does not prove that it exists. Raises `SourceError`."""
     cure = "give an intact file"
     reason = None
-    packets = container.demux(video)
     try:
-        for packet in packets:
-            try:
-                frames = packet.decode()
-            except av.FFmpegError as error:  # a recording may begin between two key frames
-                reason = reason or libav_reason(error)
-                continue
-            if frames:
-                return frames[0]
+        with ended(container.demux(video)) as packets:
+            for packet in packets:
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError as error:  # a recording may begin between two key frames
+                    reason = reason or libav_reason(error)
+                    continue
+                if frames:
+                    return frames[0]
     except (av.FFmpegError, OSError) as error:
         reason = reason or libav_reason(error)
     if reason is None:

@@ -9,6 +9,8 @@ import av
 import av.container
 import av.video.stream
 
+from gpu_saliency.source.reading import ended
+
 BARE_BITSTREAMS = frozenset(
     [
         "avs2",
@@ -56,8 +58,9 @@ def clock_rate(container: av.container.InputContainer, video: av.video.stream.Vi
 def _measured(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> Fraction | None:
     """The rate by the mean distance of the first decode times. Seeks back to the start."""
     try:
-        packets = islice((packet for packet in container.demux(video) if packet.size), _PACKETS)
-        stamps = [packet.dts for packet in packets if packet.dts is not None]
+        with ended(container.demux(video)) as packets:
+            filled = islice((packet for packet in packets if packet.size), _PACKETS)
+            stamps = [packet.dts for packet in filled if packet.dts is not None]
         container.seek(0)
     except av.FFmpegError:
         return None

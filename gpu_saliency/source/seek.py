@@ -14,6 +14,7 @@ from gpu_saliency.errors import SourceError
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
 from gpu_saliency.source.damage import Damage
 from gpu_saliency.source.packets import PacketReader
+from gpu_saliency.source.reading import ended
 from gpu_saliency.source.span import Span
 
 _NEAR = 48
@@ -31,7 +32,8 @@ def key_frame_before(clip: Clip, pts: int) -> int | None:
         video = video_stream_of(container, clip.stream)
         try:
             container.seek(pts, stream=video)
-            return next((packet.pts for packet in container.demux(video) if packet.is_keyframe), None)
+            with ended(container.demux(video)) as packets:
+                return next((packet.pts for packet in packets if packet.is_keyframe), None)
         except av.FFmpegError:
             return None
 

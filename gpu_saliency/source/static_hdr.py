@@ -10,6 +10,7 @@ import av
 from av.sidedata.sidedata import SideData
 
 from gpu_saliency.source.clip import Clip, open_clip, video_stream_of
+from gpu_saliency.source.reading import ended
 
 _DISPLAY = struct.Struct("=20i2i")
 """AVMasteringDisplayMetadata (libavutil/mastering_display_metadata.h): ten fractions, and whether the chromaticities and the
@@ -38,7 +39,8 @@ def static_hdr(clip: Clip) -> StaticHdr:
         return StaticHdr()
     with open_clip(clip) as container:
         try:
-            frame = next(container.decode(video_stream_of(container, clip.stream)))
+            with ended(container.decode(video_stream_of(container, clip.stream))) as frames:
+                frame = next(frames)
         except (av.FFmpegError, StopIteration):  # the analysis reports a damaged source
             return StaticHdr()
         display, light = (frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
