@@ -38,12 +38,12 @@ _TITLE = """\
 def make_page() -> str:
     """Return the text of the page."""
     introduction = _prose(
-        "Gain and cost of the defaults (mapping `attention`, offset -3), measured through the product's own encodes and compared with "
-        "plain encodes of the same settings. The figures of gaze with libx264 and of objects are those of the default model, "
-        "saliency_fast_v2; all others are those of saliency_fast_v1, the default until 2026-11-26. Each section names the script, the date and the machine; "
-        "no figure depends on the machine's speed. A BD-rate is the change of the bits at equal quality in per cent, over several "
-        "base qualities, by monotone cubics: **negative is fewer bits**. What the metrics are: [score.md](score.md). What the "
-        "mappings are: [roi-mapping.md](roi-mapping.md)."
+        "Gain and cost of the defaults (mapping `attention`, offset -3), measured through the product's own encodes and compared "
+        "with plain encodes of the same settings. The figures of gaze with libx264 and of objects are those of the default model, "
+        "saliency_fast_v2; all others are those of saliency_fast_v1, the default until 2026-11-26. Each section names the script, "
+        "the date and the machine; no figure depends on the machine's speed. A BD-rate is the change of the bits at equal quality "
+        "in per cent, over several base qualities, by monotone cubics: **negative is fewer bits**. What the metrics are: "
+        "[score.md](score.md). What the mappings are: [roi-mapping.md](roi-mapping.md)."
     )
     sections = [_TITLE + introduction, _gaze({name: _read(name) for name in GAZE_RUNS}), _frontier(_read("frontier"))]
     sections += [_objects(_read("bd_rate_attention")), _whole(_read("whole_frame")), _banding(_read("cambi"))]
