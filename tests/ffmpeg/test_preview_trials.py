@@ -113,7 +113,7 @@ def test_a_comparison_for_the_page(encodes: tuple[Server, Path]) -> None:
     viewer.send(type="measure", what="compare")
     found = viewer.until("measurement", state="done")["comparison"]
     assert (found["first"], found["frames"], found["policy"]) == (18, 24, RoiPolicy().to_json())
-    assert abs(found["size_change"]) < 0.2
+    assert abs(found["size_change"]) < 0.3  # one second of a small clip, without the size correction
     assert found["size_change"] == pytest.approx(found["planned_bytes"] / found["plain_bytes"] - 1)
     pairs = [viewer.until("pair") for _ in range(24)]
     assert [pair["frame"] for pair in pairs] == list(range(18, 42))
