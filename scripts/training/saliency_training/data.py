@@ -1,4 +1,7 @@
-"""Training data: reads folders or tars, caches one uint8 memory map per set, draws batches in a resumable order."""
+"""Training data: reads folders or tars, caches one uint8 memory map per set, draws batches in a resumable order.
+
+PyTorch is imported where tensors are made: evaluation reads data without it.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 MASK_SET = "train_s224"
 FIXATION_SET = "train_fixation_s224"
@@ -70,10 +76,14 @@ class CachedSet:
     @property
     def device(self) -> torch.device:
         """Where `take` puts its tensors."""
-        return self.images.device if isinstance(self.images, Tensor) else torch.device("cpu")
+        import torch
+
+        return torch.device("cpu") if isinstance(self.images, np.ndarray) else self.images.device
 
     def on(self, device: torch.device | None) -> CachedSet:
         """A copy in the memory of ``device``, or this set without one."""
+        import torch
+
         if device is None:
             return self
         images, truths = (torch.from_numpy(np.array(part)).to(device) for part in (self.images, self.truths))
@@ -86,9 +96,11 @@ class CachedSet:
 
 
 def _rows(part: NDArray[np.uint8] | Tensor, index: NDArray[np.intp]) -> Tensor:
-    if isinstance(part, Tensor):
-        return part[torch.from_numpy(index).to(part.device, non_blocking=True)]
-    return torch.from_numpy(part[index])
+    import torch
+
+    if isinstance(part, np.ndarray):
+        return torch.from_numpy(part[index])
+    return part[torch.from_numpy(index).to(part.device, non_blocking=True)]
 
 
 def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> CachedSet:
