@@ -89,7 +89,8 @@ def test_plan_preview_and_compare_share_the_maps(clip: Path, tmp_path: Path) -> 
     entry = str(only_entry())
     assert run("plan", "--src", clip, "--sidecar", tmp_path / "q.npz", "--json").json["reused_from"] == entry
     assert (tmp_path / "p.npz").read_bytes() == (tmp_path / "q.npz").read_bytes()
-    assert "reused from the cache" in run("preview", clip, "--output", tmp_path / "sheet.png").err
+    shown = run("preview", clip, "--output", tmp_path / "sheet.png", "--verbose").err
+    assert f"reused from {entry}" in shown.replace("\n", "")
     done = run("compare", "--src", clip, "--output", tmp_path / "c", "--crf-ladder", "30,40", "--preset", "ultrafast", "--pairs", 0)
     assert f"reused {entry}" in done.err.replace("\n", "")
 

@@ -33,17 +33,7 @@ from saliency_training.run import Run  # noqa: E402
 from saliency_training.settings import Augmentation, Composites, Phase, Settings, progress  # noqa: E402
 from saliency_training.warm_start import load_onnx, mix, unfold  # noqa: E402
 
-_SETTINGS = (
-    "student_v1",
-    "student_v2_stage1",
-    "student_v2_stage2",
-    "student_v2_stage3",
-    "fast_v1",
-    "best_v1",
-    "fast_v2",
-    "best_v2",
-)
-_CONFIGS = [_SCRIPTS / "configs" / f"saliency_{name}.toml" for name in _SETTINGS]
+_CONFIGS = sorted((_SCRIPTS / "configs").glob("saliency_*.toml"))
 _CEILING = 0.5
 _WIDTH, _HEIGHT = 256, 192
 
