@@ -18,6 +18,7 @@ import export_onnx  # noqa: E402
 import train_together  # noqa: E402
 from PIL import Image  # noqa: E402
 from saliency_training.network import Logits  # noqa: E402
+from saliency_training.run import move_average  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
 
 _CONFIGS = Path(__file__).parents[2] / "scripts" / "training" / "configs"
@@ -111,3 +112,23 @@ def test_shrinking_averages_areas() -> None:
     x = torch.zeros(1, 1, 8, 8)
     x[..., ::2] = 1
     assert torch.allclose(train_together.shrunk(x, (4, 4))[..., 1:-1], torch.full((1, 1, 4, 2), 0.5), atol=0.1)
+
+
+def test_masks_and_teacher_share_the_weight() -> None:
+    """With weight 1 the masks do not count, with 0 they do."""
+    settings = replace(Settings.load(_SMALL), fixation_weight=0.0, gaze_weight=0.0)
+    student, teacher = _logits(1.0, -1.0), _logits(2.0, 0.0)
+    masks = torch.zeros(2, 4, 1, 16, 16)
+    masks[1, :2] = 1
+    for weight, equal in ((1.0, True), (0.0, False)):
+        a, b = (float(train_together.taught_loss(student, teacher, truths, _PHASE, settings, weight)) for truths in masks)
+        assert (a == pytest.approx(b)) == equal
+
+
+def test_the_average_moves_by_its_decay() -> None:
+    old, new = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    for net, value in ((old, 1.0), (new, 3.0)):
+        torch.nn.init.constant_(net.weight, value)
+        torch.nn.init.constant_(net.running_mean, value)
+    move_average(old, new, 0.75)
+    assert old.weight.tolist() == old.running_mean.tolist() == [1.5, 1.5]
