@@ -28,6 +28,8 @@ ADDED: Final = {
     "gpu_saliency/models/saliency_fast_v2.md": "models/saliency_fast_v2.md",
 }
 """Path on the site of each file that the site takes from outside of docs/, by its path in the repository."""
+UNSEARCHED: Final = tuple(f"models/saliency_{name}.md" for name in ("best_v1", "fast_v1", "student_v1", "student_v2"))
+"""Pages that the search leaves out: every page of the site transfers its index, and these are about models no longer shipped."""
 MESSAGES: Final = "reference/messages.md"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
@@ -41,8 +43,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_unused: object) -> str:
-    """Turn links that hold in the repository into links that hold on the site."""
+    """Turn links that hold in the repository into links that hold on the site, and leave pages out of the search."""
     place = page.file.src_uri
+    if place in UNSEARCHED:
+        page.meta["search"] = {"exclude": True}
     origin = next((path for path, site in ADDED.items() if site == place), f"docs/{place}")
 
     def rewritten(match: re.Match[str]) -> str:

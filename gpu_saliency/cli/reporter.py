@@ -20,6 +20,7 @@ from gpu_saliency.texts import hide_secrets, printable
 
 _EVENT_SECONDS = 0.5
 """Least time between two events of progress."""
+_LOGGER = logging.getLogger("gpu_saliency")
 
 
 class CliReporter(Reporter):
@@ -96,6 +97,7 @@ class CliReporter(Reporter):
     def end(self, exit_code: int) -> None:
         """The last event of the run."""
         self._event("end", exit_code=exit_code, seconds=round(time.monotonic() - self._started, 3))
+        _stop_listening()
         if self._log is not None:
             self._log.close()
 
@@ -135,8 +137,12 @@ class _Commands(logging.Handler):
 
 
 def _listen(reporter: CliReporter) -> None:
-    logger = logging.getLogger("gpu_saliency")
-    for handler in [one for one in logger.handlers if isinstance(one, _Commands)]:
-        logger.removeHandler(handler)
-    logger.addHandler(_Commands(reporter))
-    logger.setLevel(logging.DEBUG)
+    _stop_listening()
+    _LOGGER.addHandler(_Commands(reporter))
+    _LOGGER.setLevel(logging.DEBUG)
+
+
+def _stop_listening() -> None:
+    """Otherwise a second run in this process would show its details by the first run's reporter."""
+    for handler in [one for one in _LOGGER.handlers if isinstance(one, _Commands)]:
+        _LOGGER.removeHandler(handler)

@@ -55,6 +55,12 @@ def test_off_a_terminal_results_go_to_stdout_and_nothing_to_stderr(clip: Path, t
     assert done.err == ""
 
 
+def test_details_end_with_the_run_that_asked_for_them(clip: Path, tmp_path: Path) -> None:
+    arguments = ("encode", "--src", clip, "--prove", "none", "--device", "cpu")
+    assert "running: " in run(*arguments, "--output", tmp_path / "first.mp4", "--verbose").err
+    assert run(*arguments, "--output", tmp_path / "second.mp4").err == ""
+
+
 def test_dry_run_prints_what_the_encode_executes(clip: Path, tmp_path: Path) -> None:
     """The printed command, with the printed graph in the file that it names, writes the same video packets as the encode.
 

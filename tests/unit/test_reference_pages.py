@@ -67,8 +67,9 @@ def test_flags_in_the_texts_for_beginners_exist(page: str) -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= _flags() | foreign
 
 
-def test_the_page_of_python_names_has_all() -> None:
-    listed = re.findall(r"^::: gpu_saliency\.(\w+)$", (ROOT / "docs/reference/python.md").read_text(encoding="utf-8"), re.MULTILINE)
+def test_the_pages_of_python_names_have_all() -> None:
+    text = "".join((ROOT / f"docs/reference/{page}.md").read_text(encoding="utf-8") for page in ("python", "python-results"))
+    listed = re.findall(r"^::: gpu_saliency\.(\w+)$", text, re.MULTILINE)
     assert sorted(listed) == sorted(set(gpu_saliency.__all__) - {"__version__"})
 
 
