@@ -5,7 +5,8 @@
 Every batch is made once, at the large network's sizes, and shrunk for the small one as frames are shrunk in use. The small network
 learns the masks and densities, mixed with the large one's maps by its ``loss.teacher`` (Hinton et al., "Distilling the knowledge
 in a neural network", 2015); so pictures with masks teach it gaze, and pictures with fixations objects. The schedule follows the
-clock. OUT receives the averaged weights of both, at the end and at each share of the schedule given by ``--save-at``.
+clock. OUT receives the averaged weights of both, at the end and at each share of the schedule given by ``--save-at``. With
+``--fixed-large`` the large network keeps the weights it starts from and only teaches.
 """
 
 from __future__ import annotations
@@ -52,15 +53,21 @@ def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size[::-1], mode="bilinear", antialias=True)
 
 
-def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: float) -> Tensor:
-    """One step of both, at the share ``done`` of the schedule; returns their losses and the parts of the large one's, ``[5]``."""
+def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: float, *, fixed: bool = False) -> Tensor:
+    """One step of both, at the share ``done`` of the schedule; returns their losses and the parts of the large one's, ``[5]``.
+
+    ``fixed``: the large network is not trained.
+    """
     step, phase, small_phase = large.step, large.settings.phase(done), small.settings.phase(done)
     lr = large.settings.learning_rate(step, done), small.settings.learning_rate(step, done)
-    with torch.autocast(images.device.type, torch.bfloat16):
-        logits = large.net.logits(images)
+    with torch.set_grad_enabled(not fixed), torch.autocast(images.device.type, torch.bfloat16):
+        logits = (large.average if fixed else large.net).logits(images)
     losses = truth_losses(logits, truths, phase, large.settings)
     large_loss = total(losses, large.settings)
-    large.update(large_loss, lr[0])
+    if fixed:
+        large.step += 1
+    else:
+        large.update(large_loss, lr[0])
 
     size = small_phase.sizes[step % len(small_phase.sizes)]
     assert logits.gaze is not None
@@ -74,15 +81,23 @@ def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: flo
 
 
 def train(
-    runs: tuple[Run, Run], sets: Sets, seed: int, minutes: float, save_at: Sequence[float], out: Path, configs: list[str]
+    runs: tuple[Run, Run],
+    sets: Sets,
+    seed: int,
+    minutes: float,
+    save_at: Sequence[float],
+    out: Path,
+    configs: list[str],
+    *,
+    fixed: bool,
 ) -> None:
-    """Train until the schedule ends, printing the losses and saving averages."""
+    """Train until the schedule ends, printing the losses and saving averages. ``fixed``: of the small network alone."""
     large, small = runs
     began, sums, left = time.monotonic(), torch.zeros(5, device=sets.masks.device), sorted(save_at)
     cuda = sets.masks.device.type == "cuda"
     while (done := progress(large.step, large.settings.steps, time.monotonic() - began, minutes * 60)) < 1:
         images, truths = batch(large.step, large.settings.phase(done), sets, seed, large.settings)
-        sums += train_step(large, small, images, truths, done)
+        sums += train_step(large, small, images, truths, done, fixed=fixed)
         if cuda and large.step % _SYNCHRONISE_EVERY == 0:
             torch.cuda.synchronize()
         large.seconds = small.seconds = time.monotonic() - began
@@ -117,9 +132,12 @@ def main() -> None:
     parser.add_argument("--save-at", type=float, nargs="*", default=[], metavar="SHARE", help="also save at these shares, 0..1")
     parser.add_argument("--encoders", type=Path, nargs=2, metavar=("LARGE.pt", "SMALL.pt"), help="pretrained encoders in files")
     parser.add_argument("--from-weights", type=Path, nargs=2, metavar=("LARGE.pt", "SMALL.pt"), help="averages to start from")
+    parser.add_argument("--fixed-large", action="store_true", help="train the small network alone; needs --from-weights")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; cuda does without cuDNN (saliency_training/plain_kernels.py)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    if args.fixed_large and not args.from_weights:
+        parser.error("--fixed-large needs --from-weights")
 
     torch.manual_seed(args.seed)
     device = torch.device(args.device)
@@ -135,7 +153,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     counts = [parameter_count(run.net) for run in (large, small)]
     print(f"{counts} parameters, {len(sets.masks)} masks, {len(sets.fixations)} fixation images", flush=True)
-    train((large, small), sets, args.seed, args.max_minutes, args.save_at, args.out, configs)
+    train((large, small), sets, args.seed, args.max_minutes, args.save_at, args.out, configs, fixed=args.fixed_large)
 
 
 if __name__ == "__main__":

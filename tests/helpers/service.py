@@ -25,11 +25,12 @@ Answer = tuple[int, Any]
 class Service:
     """A server for the files in ``folder/root``; it runs until the end of the block, which sends SIGTERM."""
 
-    def __init__(self, folder: Path, *arguments: object, **variables: str) -> None:
+    def __init__(self, folder: Path, *arguments: object, within: tuple[object, ...] = (), **variables: str) -> None:
+        """``within``: the start of a command that runs the server, such as one that gives it mounts of its own."""
         self.root, self.state = folder / "root", folder / "state"
         self.root.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "gpu_saliency", "serve", "--root", self.root, "--state", self.state, "--port", 0]
-        words = [*map(str, command), "--min-free", "1M", "--tries", "2", *map(str, arguments)]
+        words = [*map(str, (*within, *command)), "--min-free", "1M", "--tries", "2", *map(str, arguments)]
         self._ended: tuple[int, str] | None = None
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=os.environ | variables)

@@ -88,6 +88,23 @@ def test_both_are_trained_and_can_be_exported(
         before, after = (export_onnx.load_average(tmp_path / folder / f"{which}_last.pt")[0] for folder in ("out", "again"))
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(before.parameters(), after.parameters(), strict=True))
 
+    # A third stage trains the small network alone.
+    small.write_text(re.sub("peak_lr = .*", "peak_lr = 1e-2", small.read_text()))
+    alone = [*map(str, options[:4]), "--out", str(tmp_path / "alone"), "--from-weights", *weights, "--fixed-large"]
+    monkeypatch.setattr("sys.argv", ["train_together.py", str(large), str(small), *alone])
+    train_together.main()
+    for which, moves in (("large", False), ("small", True)):
+        before, after = (torch.load(tmp_path / of / f"{which}_last.pt", weights_only=True)["average"] for of in ("out", "alone"))
+        assert any(not torch.equal(before[key], after[key]) for key in before) == moves
+
+
+def test_a_fixed_large_network_needs_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ["--data", str(tmp_path), "--cache", str(tmp_path), "--out", str(tmp_path / "out"), "--fixed-large"]
+    monkeypatch.setattr("sys.argv", ["train_together.py", str(_LARGE), str(_SMALL), *options])
+    with pytest.raises(SystemExit):
+        train_together.main()
+    assert not (tmp_path / "out").exists()
+
 
 def _logits(objects: float, gaze: float) -> Logits:
     level = torch.zeros(4, 1, 16, 16)
