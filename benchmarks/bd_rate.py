@@ -1,7 +1,7 @@
 """Measures BD-rate inside and outside the true masks for each encoder, with the model's plan and with the true plan.
 
     python benchmarks/bd_rate.py --clips DIR [--encoders libx264,libaom-av1/prefilter,...] [--model ONNX] [--offset -3]
-        [--plans model,truth,masks] [--background fast|best] [--json OUT]
+        [--plans model,truth,masks] [--background fast|best] [--roi-params k=v[:k=v]] [--json OUT]
 
 DIR holds the DAVIS clips and masks (benchmarks/davis.py). Each clip is encoded whole at three base qualities: as a plain encode,
 with the model's plan, and with a plan made from the true masks at the frames of the model's maps, which shows the limit of the
@@ -80,10 +80,11 @@ def measure(path: Path, name: str, options: argparse.Namespace) -> list[Row]:
         "masks": lambda: load_saliency_sidecar(clip, AnalysisSettings(maps=path.with_name(f"{path.stem}_masks")))[0],
     }
     plans = {name: job.plan(sidecars[name](), policy) for name in options.plans}
+    own = prepare_encode(clip, replace(settings, encoder_params=options.roi_params)).timed_like(sidecar)
     plain = curve(job, next(iter(plans.values())), masks, qualities, plain=True)
     rows = []
     for saliency, plan in plans.items():
-        roi = curve(job, plan, masks, qualities, plain=False)
+        roi = curve(own, plan, masks, qualities, plain=False)
         size = float(np.mean([100 * (b.video_bytes / a.video_bytes - 1) for a, b in zip(plain, roi, strict=True)]))
         inside, outside = bd_rate(plain, roi, "inside_db"), bd_rate(plain, roi, "outside_db")
         clip_name = path.stem.removeprefix("davis_")
@@ -138,6 +139,7 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
         "segments": options.segments,
         "mapping": options.mapping,
         "background": options.background,
+        "roi_params": options.roi_params,
         "settings": SETTINGS,
     }
 
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--mapping", choices=MAPPINGS, default=DEFAULT_MAPPING)
     parser.add_argument("--background", choices=BACKGROUNDS, help="of the prefilter; the default follows the preset")
     parser.add_argument("--segments", default=DEFAULT_SEGMENTS)
+    parser.add_argument("--roi-params", default="", help="encoder parameters of the ROI encodes alone")
     parser.add_argument("--plans", type=lambda text: text.split(","), default=["model", "truth"], metavar="model,truth,masks")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

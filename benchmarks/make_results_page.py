@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from channel_curves import draw_curves
 from svg_plot import Line, Plot, draw
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -53,7 +54,11 @@ def make_page() -> str:
 
 def make_pictures() -> dict[str, str]:
     """Return the SVG of each plot by its file name."""
-    return {"frontier.svg": _draw_frontier(_read("frontier")), "whole-frame.svg": _draw_whole(_read("whole_frame"))}
+    return {
+        "channel-curves.svg": draw_curves(),
+        "frontier.svg": _draw_frontier(_read("frontier")),
+        "whole-frame.svg": _draw_whole(_read("whole_frame")),
+    }
 
 
 def _read(name: str) -> Facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 # Colours that people with common kinds of colour blindness can distinguish: Okabe and Ito, "Color Universal Design", 2008.
@@ -40,7 +41,7 @@ class Plot:
     lines: Sequence[Line]
     log_x: bool = False
     legend_top: bool = True
-    """Whether the legend is at the upper right, not at the lower right."""
+    """Whether the legend is rather at the upper right than at the lower right; it moves where it would hide lines."""
 
 
 def draw(plots: Sequence[Plot], columns: int = 1, width: int = 720, height: int = 460) -> str:
@@ -80,10 +81,39 @@ def _panel(plot: Plot, width: int, height: int) -> list[str]:
     found.append(
         f'<text x="18" y="{middle:.1f}" text-anchor="middle" transform="rotate(-90 18 {middle:.1f})">{escape(plot.y)}</text>'
     )
-    for line in plot.lines:
-        found += _line(line, [(at_x(x), at_y(y)) for x, y in line.points])
-    top = _TOP + 26 if plot.legend_top else height - _BOTTOM - 20 * len(plot.lines) - 2
-    return found + _legend(plot.lines, width - _RIGHT - 10, top)
+    places = [[(at_x(x), at_y(y)) for x, y in line.points] for line in plot.lines]
+    for line, own in zip(plot.lines, places, strict=True):
+        found += _line(line, own)
+    return found + _legend(plot.lines, *_free_place(plot, places, (width, height)))
+
+
+def _free_place(plot: Plot, places: Sequence[Sequence[Point]], size: tuple[int, int]) -> Point:
+    """Right end and top of the legend: where it hides least of the lines, and of such places the nearest to its usual one."""
+    box_width, box_height = _legend_size(plot.lines)
+    right, top, bottom = size[0] - _RIGHT - 10, _TOP + 10, size[1] - _BOTTOM - 10 - box_height
+    usual = top if plot.legend_top else bottom
+    shown = [point for line in places for point in _along(line)]
+    candidates = [(x, y) for x in _between(_LEFT + 10 + box_width, right) for y in _between(top, bottom)]
+
+    def hidden(place: Point) -> tuple[int, float]:
+        x, y = place
+        inside = sum(x - box_width - 6 <= a <= x + 6 and y - 6 <= b <= y + box_height + 6 for a, b in shown)
+        return inside, right - x + abs(usual - y)
+
+    return min(candidates, key=hidden)
+
+
+def _between(low: float, high: float) -> list[float]:
+    return [low + (high - low) * step / 8 for step in range(9)]
+
+
+def _along(line: Sequence[Point]) -> list[Point]:
+    """Points of ``line``, at most 5 pixels from each other."""
+    found = list(line[-1:])
+    for (x, y), (end_x, end_y) in pairwise(line):
+        count = math.ceil(math.hypot(end_x - x, end_y - y) / 5) or 1
+        found += [(x + (end_x - x) * step / count, y + (end_y - y) * step / count) for step in range(count)]
+    return found
 
 
 def _line(line: Line, places: list[Point]) -> list[str]:
@@ -98,16 +128,20 @@ def _line(line: Line, places: list[Point]) -> list[str]:
     return found
 
 
+def _legend_size(lines: Sequence[Line]) -> Point:
+    return 50 + max(len(line.name) for line in lines) * _SIZE * 0.56, 20 * len(lines) + 8
+
+
 def _legend(lines: Sequence[Line], right: float, top: float) -> list[str]:
     """The names of the lines on white."""
-    width = 50 + max(len(line.name) for line in lines) * _SIZE * 0.56
-    box = f'x="{right - width:.1f}" y="{top - 16}" width="{width:.1f}" height="{20 * len(lines) + 8}"'
+    width, height = _legend_size(lines)
+    box = f'x="{right - width:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height}"'
     found = [f'<rect {box} fill="#ffffff" stroke="{_GRID}"/>']
     for number, line in enumerate(lines):
-        y = top + 20 * number
+        y = top + 16 + 20 * number
         dash = ' stroke-dasharray="6 4"' if line.dashed else ""
         start = right - width + 8
-        found.append(f'<path d="M{start:.1f} {y}h24" stroke="{COLOURS[line.colour]}" stroke-width="2"{dash}/>')
+        found.append(f'<path d="M{start:.1f} {y:.1f}h24" stroke="{COLOURS[line.colour]}" stroke-width="2"{dash}/>')
         found.append(_text(start + 32, y + 5, line.name, "start"))
     return found
 

@@ -39,3 +39,22 @@ def test_a_plot_places_its_points_within_its_panel(log_x: bool) -> None:
     texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "a < b" in texts
     assert "x & y" in texts
+
+
+def _legend_box(lines: list[Line]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the only rectangle but the ground."""
+    root = ElementTree.fromstring(draw([Plot("title", "x", "y", lines)], width=400, height=300))
+    box = list(root.iter("{http://www.w3.org/2000/svg}rect"))[1].attrib
+    x, y = float(box["x"]), float(box["y"])
+    return x, y, x + float(box["width"]), y + float(box["height"])
+
+
+def test_a_legend_moves_away_from_lines() -> None:
+    """It stays at the upper right beside a falling line, and leaves it for a rising one."""
+    falling, rising = Line("a", [(0, 1), (1, 0)]), Line("a", [(0, 0), (1, 1)])
+    assert _legend_box([falling])[2] == pytest.approx(400 - 20 - 10)
+    left, top, right, bottom = _legend_box([rising])
+    assert right < 400 - 20 - 10 or top > 60
+    # The line crosses the panel, 70 to 380 by 244 to 40, from corner to corner.
+    along = [(70 + 310 * share, 244 - 204 * share) for share in (number / 100 for number in range(101))]
+    assert not any(left <= x <= right and top <= y <= bottom for x, y in along)
