@@ -16,7 +16,7 @@ from svg_plot import Line, Plot, draw
 PANELS = (
     ("libsvtav1", "svtav1-map", None, ("bd_rate_av1.json",)),
     ("libsvtav1", "prefilter", "fast", ("bd_rate_av1.json",)),
-    ("libaom-av1", "prefilter", "fast", ("bd_rate_av1.json", "bd_rate_aom.json")),
+    ("libaom-av1", "prefilter", "fast", ("bd_rate_av1.json",)),
     ("libvvenc", "prefilter", "fast", ("bd_rate_vvenc.json",)),
 )
 """Encoder, channel, background (None: any), files with the figures."""
