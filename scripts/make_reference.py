@@ -12,6 +12,7 @@ import typer.main
 from gpu_saliency import errors
 from gpu_saliency.cli import app
 from gpu_saliency.cli.help_texts import CODES
+from gpu_saliency.encode.channels.addroi import AddRoi
 from gpu_saliency.encode.encoders import ENCODERS, HARDWARE, EncoderSpec
 from gpu_saliency.model.shipped import SHIPPED_MODELS
 
@@ -227,7 +228,10 @@ def _encoder_row(spec: EncoderSpec) -> list[str]:
         crf = f"{default}{scale.low:g} to {scale.high:g}{', whole' if scale.whole else ''}"
     preset = f"`{spec.preset_default}`, `{spec.presets[0]}` to `{spec.presets[-1]}`" if spec.presets else ""
     containers = ", ".join(f"`{suffix}`" for suffix in spec.suffixes) or "any that ffmpeg accepts"
-    channels = ", ".join(f"[`{one.name}`](../channels.md#{one.name})" for one in spec.channels)
+    channels = ", ".join(
+        f"[`{one.name}`](../channels.md#{one.name})" + (" (patched ffmpeg)" if isinstance(one, AddRoi) and one.switch else "")
+        for one in spec.channels
+    )
     return [f"`{spec.name}`", spec.codec or "", channels, crf, preset, "two passes" if spec.passes else "one pass", containers]
 
 

@@ -128,7 +128,7 @@ def part_command(
         return [*command, *y4m_arguments(job), output]
     rate = job.shaped.frame_rate
     command += ["-enc_time_base", f"{rate.denominator}/{rate.numerator}"]
-    command += encoder_arguments(job, crf, job.params | delivery.params)
+    command += [*encoder_arguments(job, crf, job.params | delivery.params), *delivery.arguments]
     return [*command, *further, output]
 
 

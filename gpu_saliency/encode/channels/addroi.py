@@ -1,6 +1,6 @@
 """The channel ``addroi``: ffmpeg's filter ``addroi`` attaches regions to frames; libx264, libx265, libvpx, QSV and VAAPI read them.
 
-libaom, SVT-AV1, VVenC and NVENC do not read them. `addroi_graph` builds the filters.
+libaom, SVT-AV1 and VVenC do not read them, NVENC in a patched ffmpeg only. `addroi_graph` builds the filters.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import ClassVar
 
 from gpu_saliency.encode.channels.addroi_graph import Scale, addroi_graph, filter_count
 from gpu_saliency.encode.channels.base import OWN_FFMPEG, Channel, Delivery
+from gpu_saliency.encode.ffmpeg import encoder_options
 from gpu_saliency.encode.parts import Part, split_by_cost
 from gpu_saliency.encode.target import EncodeTarget, Params
-from gpu_saliency.errors import GpuSaliencyError, ToolMissingError
+from gpu_saliency.errors import GpuSaliencyError, ToolMissingError, setting
 from gpu_saliency.plan.roi import RoiPlan
 
 MAX_FILTERS = 3000
@@ -42,12 +43,17 @@ class AddRoi(Channel):
     """Whether ffmpeg's wrapper truncates offsets to whole steps; if so, this channel rounds them first."""
     keep_regions: Callable[[EncodeTarget], Params] | None = None
     """Returns the encoder parameters with which it uses regions; raises `UsageError` for settings with which it drops them."""
+    switch: str = ""
+    """Private option of the encoder in a patched ffmpeg, which turns regions on; without the option it reads none."""
     name: ClassVar[str] = "addroi"
     has_offsets: ClassVar[bool] = True
 
     def obstacle(self, target: EncodeTarget) -> GpuSaliencyError | None:
         if "addroi" not in target.ffmpeg.filters:
             return ToolMissingError(f"{target.ffmpeg.path}: has no filter addroi", cure=OWN_FFMPEG)
+        if self.switch and self.switch not in encoder_options(target.ffmpeg.path, target.encoder):
+            problem = f"{target.encoder} of this ffmpeg reads no regions: it has no option {self.switch}"
+            return ToolMissingError(problem, cure=f"give a patched ffmpeg (VMAFx/pelorus) by {setting('ffmpeg_bin')}")
         return None
 
     def parameters(self, target: EncodeTarget) -> Params:
@@ -59,7 +65,8 @@ class AddRoi(Channel):
         return split_by_cost(plan, costs, MAX_FILTERS)
 
     def deliver_plan(self, target: EncodeTarget, plan: RoiPlan, part: Part, folder: Path, quality: float | None) -> Delivery:
-        return Delivery(addroi_graph(plan, self.scale(target.bit_depth)))
+        arguments = (f"-{self.switch}", "1") if self.switch else ()
+        return Delivery(addroi_graph(plan, self.scale(target.bit_depth)), arguments=arguments)
 
     def scale(self, bit_depth: int) -> Scale:
         return Scale(self.qp_range(bit_depth), self.steps_per_qp, self.is_whole)

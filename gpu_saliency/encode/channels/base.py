@@ -26,6 +26,8 @@ class Delivery:
     """Text of a filter graph with one open input and one open output, both in the encoder's pixel format."""
     params: Params = field(default_factory=dict)
     """Further parameters of the encoder."""
+    arguments: tuple[str, ...] = ()
+    """Further options of ffmpeg for the encoder."""
     program: tuple[str, ...] = ()
     """Command of an encoder outside ffmpeg that reads y4m from standard input; the run appends the path of the output."""
 
