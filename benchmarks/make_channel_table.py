@@ -45,7 +45,7 @@ LINES = (
     Line("libsvtav1", "prefilter", "bd_rate_av1.json", "prefilter best", "best"),
     Line("libaom-av1", "prefilter", "bd_rate_av1.json", "prefilter fast", "fast", gaze="gaze_aom.json"),
     Line("libaom-av1", "prefilter", "bd_rate_av1.json", "prefilter best", "best"),
-    Line("libaom-av1", "rate-guide", "bd_rate_student_v1.json", "", words="an estimate of the rates before the encode"),
+    Line("libaom-av1", "rate-guide", "bd_rate_rate_guide.json", "", words="an estimate of the rates before the encode"),
     Line("libvvenc", "prefilter", "bd_rate_vvenc.json", "prefilter, 10 bits", "fast", gaze="gaze_vvenc.json"),
 )
 

@@ -1,8 +1,7 @@
 """libaom-av1: uses the prefilter, or rate-guided delta-q if the user forces it.
 
-Measured by ``benchmarks/bd_rate.py`` over four clips: both channels improve the inside by the same amount, and rate-guided delta-q
-loses less outside. But its gain varies between clips and can be a loss, it does not keep the size, and grain hides its effect; so
-it is not the default.
+Measured by ``benchmarks/bd_rate.py`` over four clips: rate-guided delta-q improves the inside more on average. But its gain varies
+between clips and can be a loss, it does not keep the size, and grain hides its effect; so it is not the default.
 """
 
 from __future__ import annotations
