@@ -6,21 +6,19 @@ true masks in full lines and outside of them in dashed ones. ``make_results_page
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from make_channel_table import read
 from svg_plot import Line, Plot, draw
 
 PANELS = (
-    ("libsvtav1", "svtav1-map", None, ("bd_rate_av1.json",)),
-    ("libsvtav1", "prefilter", "fast", ("bd_rate_av1.json",)),
-    ("libaom-av1", "prefilter", "fast", ("bd_rate_av1.json",)),
-    ("libvvenc", "prefilter", "fast", ("bd_rate_vvenc.json",)),
+    ("libsvtav1", "svtav1-map", None, "bd_rate_av1.json"),
+    ("libsvtav1", "prefilter", "fast", "bd_rate_av1.json"),
+    ("libaom-av1", "prefilter", "fast", "bd_rate_av1.json"),
+    ("libvvenc", "prefilter", "fast", "bd_rate_vvenc.json"),
 )
-"""Encoder, channel, background (None: any), files with the figures."""
-_MEASURED = Path(__file__).parents[1] / "docs" / "measured"
+"""Encoder, channel, background (None: any), file with the figures."""
 _PLANS = ("plain encode", "model's plan", "plan of the true masks")
 
 
@@ -29,20 +27,19 @@ def draw_curves() -> str:
     return draw([_panel(*one) for one in PANELS], columns=2, width=620, height=560)
 
 
-def _panel(encoder: str, channel: str, background: str | None, files: tuple[str, ...]) -> Plot:
-    """The curves of one channel over all clips of ``files``."""
+def _panel(encoder: str, channel: str, background: str | None, name: str) -> Plot:
+    """The curves of one channel over all clips of the file ``name``."""
     rows = [
         row
-        for name in files
-        for row in json.loads((_MEASURED / name).read_text(encoding="utf-8"))["rows"]
+        for row in read(name)["rows"]
         if (row["encoder"], row["channel"]) == (encoder, channel) and background in (None, row.get("background", background))
     ]
     model, truth = ([row for row in rows if row["saliency"] == plan] for plan in ("model", "truth"))
     curves = ([row["plain"] for row in model], [row["roi"] for row in model], [row["roi"] for row in truth])
     lines = [
-        Line(f"{name}, {side}", _mean(clips, side), dashed=side == "outside", colour=colour)
+        Line(f"{plan}, {side}", _mean(clips, side), dashed=side == "outside", colour=colour)
         for side in ("inside", "outside")
-        for colour, (name, clips) in enumerate(zip(_PLANS, curves, strict=True))
+        for colour, (plan, clips) in enumerate(zip(_PLANS, curves, strict=True))
     ]
     title = f"{encoder}, {channel}{'' if background is None else ' ' + background}, {len(model)} clips"
     return Plot(title, "size, kB (logarithmic)", "luma PSNR, dB", lines, log_x=True, legend_top=False)
