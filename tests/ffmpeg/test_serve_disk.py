@@ -26,15 +26,16 @@ def _fill(path: Path) -> None:
 @pytest.fixture
 def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
     """A server whose root, and with the parameter ``True`` also its state folder, is a disk of 12 MiB."""
-    disk = tmp_path if request.param else tmp_path / "root"
-    (tmp_path / "root").mkdir()
+    root = tmp_path / "root"
+    root.mkdir()
+    disk = tmp_path if request.param else root
     mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(disk)]
     tried = subprocess.run(["unshare", "--mount", *mount], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         pytest.skip(f"no mount namespace, or no tmpfs in it: {tried.stderr.strip()}")
     clip = tmp_path.with_name(f"{tmp_path.name}.mp4")
     make_clip(clip, size="320x180", seconds=20)
-    script = f'{" ".join(mount)} && mkdir -p {tmp_path}/root && cp {clip} {tmp_path}/root/clip.mp4 && exec "$@"'
+    script = f'{" ".join(mount)} && mkdir -p {root} && cp {clip} {root / "clip.mp4"} && exec "$@"'
     within = ("unshare", "--mount", "sh", "-c", script, "sh")
     with Service(tmp_path, "--encode-workers", 1, "--plan-workers", 1, within=within) as service:
         service.token = _inside(service, service.state / "token").read_text().strip()
@@ -43,7 +44,7 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
 
 def _inside(service: Service, path: Path) -> Path:
     """``path`` as the server sees it, with its mounts."""
-    return Path(f"/proc/{service.process.pid}/root{path}")
+    return Path("/proc", str(service.process.pid), "root", path.relative_to("/"))
 
 
 @pytest.mark.slow
