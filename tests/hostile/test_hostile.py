@@ -12,10 +12,10 @@ from fuzzing.summary import summary_lines
 
 SEED = 1
 CASES = {
-    "source": 80,
-    "options": 30,
-    "sidecar": 30,
-    "model": 26,
+    "source": 60,
+    "options": 24,
+    "sidecar": 24,
+    "model": 20,
     "playlist": 18,
     "signal": 8,
     "kill": 4,
@@ -23,7 +23,7 @@ CASES = {
     "limit": 6,
     "stream": 5,
 }
-"""Number of cases by kind: each container meets 4 mutations. ``scripts/fuzz`` runs as many as one likes."""
+"""Number of cases by kind: each container meets 3 mutations. ``scripts/fuzz`` runs as many as one likes."""
 
 ONCE_FAILED = ("source:1:122", "signal:1:6")
 """Cases of longer campaigns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ EXEMPT = {
 """Flags that a file may name, by path."""
 
 
-def flags() -> set[str]:
+@cache
+def flags() -> frozenset[str]:
     """All long flags of all verbs."""
     program: Any = typer.main.get_command(app)
     options = [option for command in program.commands.values() for option in command.params]
-    return {flag for option in options for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--")}
+    return frozenset(flag for option in options for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
 
 
 def named_settings(tree: ast.AST) -> Iterator[tuple[str, str | None]]:

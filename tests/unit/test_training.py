@@ -230,20 +230,21 @@ def test_losses_at_known_points() -> None:
 
 
 def test_augmentation_keeps_image_and_mask_together(squares: CachedSet) -> None:
-    x, y = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0))
+    x, y, whole = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0))
     assert (x.shape, y.shape) == ((6, 3, 96, 128), (6, 1, 96, 128))
     luma = x.mean(1, keepdim=True)
     for image, mask in zip(luma, y, strict=True):
         assert image[mask > 0.9].mean() > image[mask < 0.1].mean()
-    again, _ = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0))
+    again = augment(*squares.take(np.arange(6)), (128, 96), torch.Generator().manual_seed(0)).images
     assert torch.equal(x, again)
+    assert whole.tolist() == [False] * 6 or 0 < int(whole.sum()) < 6
 
 
 def test_dark_and_letterboxed_samples(squares: CachedSet) -> None:
     """All samples are darkened and letterboxed: the bars are black and their mask is 0."""
     rng = torch.Generator().manual_seed(0)
     more = Augmentation(letterbox=1.0, dark=1.0)
-    x, y = augment(*squares.take(np.arange(6)), (128, 96), rng, more=more)
+    x, y, _ = augment(*squares.take(np.arange(6)), (128, 96), rng, more=more)
     rgb = x * IMAGENET_STD + IMAGENET_MEAN
     assert rgb.mean() < 0.25
     for image, mask in zip(rgb, y, strict=True):

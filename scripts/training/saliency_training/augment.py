@@ -7,6 +7,7 @@ generator of that device.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -56,8 +57,10 @@ def _centre(centroid: Tensor, half: Tensor, rng: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(len(half), generator=rng, device=rng.device)
 
 
-def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> Tensor:
+def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_gaze: int) -> tuple[Tensor, Tensor]:
     """Draw affine matrices ``[N, 2, 3]``: whole frame, zoom-in on a part that holds the truth's centroid, or zoom-out.
+
+    Returns them and ``[N]``, which says of which samples the whole frame is kept.
 
     A share ``whole_frames`` of the samples stays whole frames. The last ``whole_gaze`` samples stay whole more often and are
     never zoomed out.
@@ -82,7 +85,7 @@ def _geometry(truths: Tensor, rng: torch.Generator, whole_frames: float, whole_g
     flip = torch.where(torch.rand(count, generator=rng, device=rng.device) < 0.5, -1.0, 1.0)
     zero = torch.zeros_like(zoom)
     rows = (sx * flip, zero, _centre(cx, sx, rng), zero, sy, _centre(cy, sy, rng))
-    return torch.stack(rows, dim=1).view(count, 2, 3)
+    return torch.stack(rows, dim=1).view(count, 2, 3), whole
 
 
 def _light(x: Tensor, rng: torch.Generator) -> Tensor:
@@ -164,6 +167,17 @@ def _letterbox(x: Tensor, y: Tensor, share: float, rng: torch.Generator) -> tupl
     return x.masked_fill(black, 0), y.masked_fill(black, 0)
 
 
+class Augmented(NamedTuple):
+    """Samples of a batch."""
+
+    images: Tensor
+    """``[N, 3, H, W]``, ImageNet-normalised R'G'B'."""
+    truths: Tensor
+    """``[N, C, H, W]``, in 0..1."""
+    whole: Tensor
+    """``[N]``: whether the sample shows the whole frame, mirrored or not."""
+
+
 def augment(
     images: Tensor,
     truths: Tensor,
@@ -172,18 +186,15 @@ def augment(
     fixations: int = 0,
     more: Augmentation = _PLAIN,
     whole_frames: float = 0.3,
-) -> tuple[Tensor, Tensor]:
-    """Augment images ``[N, 3, h, w]`` and truths ``[N, 1, h, w]``, both in 0..1.
+) -> Augmented:
+    """Augment images ``[N, 3, h, w]`` and truths ``[N, C, h, w]``, both in 0..1.
 
-    Returns normalised images ``[N, 3, H, W]`` and truths ``[N, 1, H, W]`` in 0..1. ``size`` is (width, height). Zooming out
-    mirrors the image and its mask at the edges, so that subjects become small and leave the centre, as in video. The last
-    ``fixations`` truths are densities.
+    ``size`` is (width, height). The first channel of the truths is a mask or, of the last ``fixations`` samples, a density; it
+    alone decides where a sample is cropped. Zooming out mirrors the image and its truths at the edges, so that subjects become
+    small and leave the centre, as in video.
     """
-    grid = F.affine_grid(
-        _geometry(truths, rng, whole_frames, fixations if more.whole_gaze else 0),
-        [len(images), 4, size[1], size[0]],
-        align_corners=False,
-    )
+    matrices, whole = _geometry(truths[:, :1], rng, whole_frames, fixations if more.whole_gaze else 0)
+    grid = F.affine_grid(matrices, [len(images), 4, size[1], size[0]], align_corners=False)
     both = F.grid_sample(torch.cat((images, truths), 1), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     x, y = both[:, :3], both[:, 3:].clamp(0, 1)
     x = _light(x, rng)
@@ -191,7 +202,7 @@ def augment(
         x = _dim(x, more.dark, rng)
     if more.letterbox:
         x, y = _letterbox(x, y, more.letterbox, rng)
-    return normalised(_degrade(x, rng)), y
+    return Augmented(normalised(_degrade(x, rng)), y, whole)
 
 
 def normalised(x: Tensor) -> Tensor:

@@ -65,4 +65,4 @@ def batch(step: int, phase: Phase, sets: Sets, seed: int, settings: Settings) ->
         looked_at, densities = fixations.take(gaze)
         images, truths = torch.cat((images, looked_at)), torch.cat((truths, densities))
     size = phase.sizes[step % len(phase.sizes)]
-    return augment(images, truths, size, rng, len(gaze), settings.augmentation, phase.whole_frames)
+    return augment(images, truths, size, rng, len(gaze), settings.augmentation, phase.whole_frames)[:2]

@@ -65,3 +65,20 @@ def _gaze_tensor(graph: Any) -> tuple[str, float]:
     if len(found) != 1:
         raise GazeOutputError(f"{len(found)} inputs of the last Max are a map times a constant below 1; exactly one is expected")
     return found[0]
+
+
+def publish_objects(model: Any) -> str:
+    """Add the objects that the final ``Max`` takes, ``[N, 1, H, W]`` in 0..1, as an output; return its name.
+
+    The file must have the output ``gaze_map``. Raises `GazeOutputError`.
+    """
+    graph = model.graph
+    if [value.name for value in graph.output] != [SALIENCY, GAZE]:
+        raise GazeOutputError(f"outputs {[value.name for value in graph.output]}: {SALIENCY} and {GAZE} are expected")
+    made_by = {name: node for node in graph.node for name in node.output}
+    last = made_by[SALIENCY]
+    objects = [str(name) for name in last.input if GAZE not in made_by[name].input]
+    if last.op_type != "Max" or len(objects) != 1:
+        raise GazeOutputError(f"{SALIENCY} is not the larger of objects and of a share of {GAZE}")
+    graph.output.append(helper.make_tensor_value_info(objects[0], TensorProto.FLOAT, ["N", 1, "H", "W"]))
+    return objects[0]

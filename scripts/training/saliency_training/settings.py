@@ -27,6 +27,8 @@ class Phase:
     """Fixation images of everyday scenes with several objects (OSIE)."""
     crowds: int = 0
     """Fixation images of crowds (EyeCrowd)."""
+    pseudo_video: int = 0
+    """Frames of pseudo-video with a mask (`saliency_training.pseudo_video`), for train_taught.py alone."""
     whole_frames: float = 0.3
     """Share of the samples that are neither zoomed nor cropped, 0..1."""
 
@@ -89,6 +91,8 @@ class Settings:
     """(width, height): default input size written to the exported file."""
     stored_size: tuple[int, int]
     """(width, height) to which the images are decoded before training."""
+    trained_size: tuple[int, int]
+    """(width, height) to which train_taught.py shrinks the decoded images before it augments them."""
     gaze_ceiling: float
     """Upper bound of the gaze decoder's part of the map; 0: no gaze decoder, fixations train the object map."""
     gaze_inside: float
@@ -107,7 +111,7 @@ class Settings:
     gaze_weight: float
     """Weight of `gaze_loss` on the gaze decoder's logits."""
     teacher_weight: float
-    """Weight of the losses against the maps of a larger network (train_together.py), 0..1; the masks keep the rest."""
+    """Weight of the losses against a teacher's maps (train_together.py, train_taught.py), 0..1; the masks keep the rest."""
     composites: Composites
     augmentation: Augmentation
     phases: tuple[Phase, ...]
@@ -126,7 +130,8 @@ class Settings:
         settings = cls(
             shape=_shape(network),
             default_size=tuple(network.pop("default_size", (256, 144))),
-            stored_size=tuple(network.pop("stored_size", (256, 192))),
+            stored_size=(stored := tuple(network.pop("stored_size", (256, 192)))),
+            trained_size=tuple(network.pop("trained_size", stored)),
             encoder_rate=optimiser.pop("encoder_rate", 1.0),
             gaze_ceiling=network.pop("gaze_ceiling", 0.0),
             gaze_inside=network.pop("gaze_inside", 1.0),
