@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from saliency_training.gaze_output import GAZE, SALIENCY
 from saliency_training.joined import join_gaze
+from saliency_training.sessions import cpu_session
 
 from gpu_saliency.files import publish
 
@@ -39,15 +38,9 @@ def join_files(large: Path, small: Path, output: Path, scale: float) -> None:
         _verify(large, temporary)
 
 
-def _session(path: Path) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def _verify(large: Path, path: Path) -> None:
     """Where both say an object, the maps are equal; elsewhere they differ only by gaze."""
-    before, after = _session(large), _session(path)
+    before, after = cpu_session(large), cpu_session(path)
     rng = np.random.default_rng(0)
     for width, height in _SIZES:
         for batch in _BATCHES:

@@ -11,7 +11,7 @@ import argparse
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,22 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 from saliency_training.batches import Sets
+from saliency_training.data import PSEUDO_VIDEO_SET, save_array
 from saliency_training.pseudo_video import KEPT, sequence
 
-NAME = "pseudo_video"
+
+@cache
+def _sets(data: Path, folder: Path, size: tuple[int, int]) -> Sets:
+    """The sets, opened once in each process: this reads the index, which takes longer than a sequence."""
+    return Sets.load(data, folder, size)
 
 
-def _sequence(index: int, data: Path, cache: Path, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _sequence(
+    index: int, data: Path, folder: Path, size: tuple[int, int], seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Sequence ``index``: object, scene and texture are drawn from the sets."""
     torch.set_num_threads(1)
-    sets = Sets.load(data, cache, size)
+    sets = _sets(data, folder, size)
     rng = np.random.default_rng((seed, index))
     image, mask = sets.masks.take(rng.integers(len(sets.masks), size=1))
     scenes, _ = sets.fixations.take(rng.integers(len(sets.fixations), size=2))
@@ -45,7 +52,7 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     Sets.load(args.data, args.cache, (width, height))  # decoded once, before the processes start
-    make = partial(_sequence, data=args.data, cache=args.cache, size=(width, height), seed=args.seed)
+    make = partial(_sequence, data=args.data, folder=args.cache, size=(width, height), seed=args.seed)
     count = args.sequences * len(KEPT)
     images, truths = np.empty((count, height, width, 3), np.uint8), np.empty((count, height, width), np.uint8)
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
@@ -54,9 +61,8 @@ def main() -> None:
             part = slice(i * len(KEPT), (i + 1) * len(KEPT))
             images[part], truths[part] = frames, masks
     for part_name, values in (("images", images), ("truths", truths)):
-        path = args.cache / f"{NAME}_{args.size}_{part_name}.npy"
-        np.save(path.with_suffix(".partial.npy"), values)
-        path.with_suffix(".partial.npy").rename(path)
+        path = args.cache / f"{PSEUDO_VIDEO_SET}_{args.size}_{part_name}.npy"
+        save_array(path, values)
         print(f"{path}: {values.shape}")
 
 

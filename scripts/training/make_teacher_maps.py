@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
+from saliency_training.data import save_array
 from saliency_training.teacher import MAP_SIZE, Frames, Member, taught_maps
 
 _BATCH = 8
@@ -53,8 +54,7 @@ def main() -> None:
     named: dict[str, NDArray[Any]] = {"objects": objects, "gaze": gaze}
     for name, maps in named.items():
         path = args.out / f"{args.images.stem}_{name}.npy"
-        np.save(path.with_suffix(".partial.npy"), maps)
-        path.with_suffix(".partial.npy").rename(path)
+        save_array(path, maps)
         print(f"{path}: {maps.shape}, mean {float(maps.astype(np.float32).mean()):.4f}")
 
 

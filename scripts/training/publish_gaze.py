@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from saliency_training.gaze_output import GAZE, SALIENCY, publish_gaze
+from saliency_training.sessions import cpu_session
 
 from gpu_saliency.files import publish
 
@@ -37,14 +37,8 @@ def publish_file(source: Path, output: Path) -> float:
         return _verify(source, temporary, ceiling)
 
 
-def _session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def _verify(source: Path, path: Path, ceiling: float) -> float:
-    before, after = _session(source), _session(path)
+    before, after = cpu_session(source), cpu_session(path)
     if [value.name for value in after.get_outputs()] != [SALIENCY, GAZE]:
         raise PublishError(f"{path}: outputs {[value.name for value in after.get_outputs()]}")
     rng, means = np.random.default_rng(0), []

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from saliency_training.batches import Sets, batch
 from saliency_training.losses import gaze_loss, mask_loss
-from saliency_training.network import Logits, parameter_count
+from saliency_training.network import Logits, parameter_count, shrunk
 from saliency_training.run import Run, total, truth_losses
 from saliency_training.settings import Phase, Settings, progress
 from torch import Tensor
@@ -46,11 +46,6 @@ def taught_loss(logits: Logits, teacher: Logits, truths: Tensor, phase: Phase, s
     if logits.gaze is not None and gaze is not None:
         loss = loss + weight * settings.gaze_weight * gaze_loss(logits.gaze, torch.sigmoid(gaze.float()))
     return loss
-
-
-def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """``[N, C, H, W]`` at ``size`` (width, height), averaging areas."""
-    return F.interpolate(x, size=size[::-1], mode="bilinear", antialias=True)
 
 
 def train_step(large: Run, small: Run, images: Tensor, truths: Tensor, done: float, *, fixed: bool = False) -> Tensor:

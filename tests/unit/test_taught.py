@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +121,6 @@ def test_truth_and_maps_move_with_the_picture() -> None:
         assert truths[:, channel].numpy() == pytest.approx(found[:, 0].numpy(), abs=2e-3)
 
 
-def _settings(**changes: float) -> Settings:
-    return replace(Settings.load(_CONFIG), **changes)  # type: ignore[arg-type]
-
-
 def _loss(weight: float, *, objects: float = 0.5, gaze: float = 0.5, whole: bool = True) -> float:
     """Loss of a batch of two masks and a density, whose teacher says ``objects`` and ``gaze`` everywhere."""
     truths = torch.zeros(3, 3, 16, 16)
@@ -135,7 +130,7 @@ def _loss(weight: float, *, objects: float = 0.5, gaze: float = 0.5, whole: bool
         torch.linspace(-2, 2, 768).view(3, 1, 16, 16), torch.zeros(3, 1, 1, 1), torch.linspace(-1, 2, 768).view(3, 1, 16, 16)
     )
     flags = torch.tensor([whole, whole, True])
-    return float(stored_loss(logits, TaughtBatch(torch.zeros(3, 3, 16, 16), truths, flags, 2), _settings(), weight))
+    return float(stored_loss(logits, TaughtBatch(torch.zeros(3, 3, 16, 16), truths, flags, 2), Settings.load(_CONFIG), weight))
 
 
 def test_the_teacher_counts_by_its_weight_and_its_gaze_on_whole_frames_alone() -> None:
@@ -183,8 +178,8 @@ def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "stored_size": [96, 64],
         "trained_size": [80, 48],
         "sizes": [[64, 48]],
+        "steps": 3,
     }
-    tiny |= {"steps": 3}
     lines = _CONFIG.read_text().splitlines()
     config = tmp_path / "tiny.toml"
     config.write_text("\n".join(f"{key} = {tiny[key]}" if (key := line.split(" = ")[0]) in tiny else line for line in lines))

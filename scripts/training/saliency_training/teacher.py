@@ -19,6 +19,7 @@ from PIL import Image
 
 from gpu_saliency.model.contract import IMAGENET_MEAN, IMAGENET_STD
 from saliency_training.gaze_output import GAZE, publish_objects
+from saliency_training.sessions import cpu_session
 
 MAP_SIZE = (192, 112)
 """(width, height) of the ensemble's maps: both decoders of the networks work at a half or a quarter of their input."""
@@ -43,11 +44,7 @@ class Member:
     def __post_init__(self) -> None:
         model = onnx.load(str(self.path))
         object.__setattr__(self, "_objects", publish_objects(model))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        object.__setattr__(self, "_session", session)
+        object.__setattr__(self, "_session", cpu_session(model.SerializeToString(), threads=1))
 
     @classmethod
     def parse(cls, text: str) -> Member:
