@@ -28,6 +28,7 @@ from saliency_training.settings import Phase, Settings  # noqa: E402
 from saliency_training.taught import TaughtBatch, TaughtSet, stored_loss  # noqa: E402
 from saliency_training.teacher import MAP_SIZE, Member, taught_maps  # noqa: E402
 from saliency_training.warm_start import load_onnx  # noqa: E402
+from training_sets import changed_settings, small_sets  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = _ROOT / "scripts" / "training" / "configs" / "saliency_fast_v3.toml"
@@ -144,25 +145,9 @@ def test_the_teacher_counts_by_its_weight_and_its_gaze_on_whole_frames_alone() -
     assert _loss(0.5) != pytest.approx(_loss(0.5, whole=False))
 
 
-def _data(folder: Path) -> Path:
-    """Six pictures with a bright square, its mask, and a density on it."""
-    rng = np.random.default_rng(0)
-    for name, source in (("train_s224", "DUTS-TR"), ("train_fixation_s224", "OSIE")):
-        for part in ("images", "masks"):
-            (folder / name / part).mkdir(parents=True)
-        for i in range(6):
-            image, mask = rng.integers(40, 90, (64, 96, 3), np.uint8), np.zeros((64, 96), np.uint8)
-            place = slice(8 + 3 * i, 30 + 3 * i)
-            image[place, place], mask[place, place] = 230, 255
-            Image.fromarray(image).save(folder / name / "images" / f"{i}.jpg")
-            Image.fromarray(mask).save(folder / name / "masks" / f"{i}.png")
-        (folder / name / "index.csv").write_text("id,width,height,source\n" + "".join(f"{i},96,64,{source}\n" for i in range(6)))
-    return folder
-
-
 def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Pseudo-video, the teacher's maps of all three sets, the shipped weights, three steps from them; the weights move."""
-    data, cache, maps = _data(tmp_path / "data"), tmp_path / "cache", tmp_path / "maps"
+    data, cache, maps = small_sets(tmp_path / "data"), tmp_path / "cache", tmp_path / "maps"
 
     def run(module: object, *options: object) -> None:
         monkeypatch.setattr("sys.argv", ["script", *map(str, options)])
@@ -184,9 +169,7 @@ def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "sizes": [[64, 48]],
         "steps": 3,
     }
-    lines = _CONFIG.read_text().splitlines()
-    config = tmp_path / "tiny.toml"
-    config.write_text("\n".join(f"{key} = {tiny[key]}" if (key := line.split(" = ")[0]) in tiny else line for line in lines))
+    config = changed_settings(_CONFIG, tmp_path / "tiny.toml", tiny)
     run(weights_of_onnx, _FAST, config, tmp_path / "start.pt", "--data", data, "--cache", cache)
     net, _ = load_average(tmp_path / "start.pt")
     x = torch.randn(2, 3, 64, 96)

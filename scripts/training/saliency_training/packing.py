@@ -49,7 +49,7 @@ def quantise(weight: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np
 
 
 def weights(graph: Any) -> dict[str, NDArray[Any]]:
-    """The constant tensors of ``graph`` by the name under which nodes use them, packed ones as float32."""
+    """The constant tensors of ``graph`` by the name under which nodes use them, packed and int8 ones as float32."""
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if not all(name in tensors for name in node.input):
@@ -60,6 +60,9 @@ def weights(graph: Any) -> dict[str, NDArray[Any]]:
             tensors[node.output[0]] = tensors[node.input[0]].astype(np.float32)
         elif node.op_type == "Mul" and node.input[0].endswith(_WIDE):
             tensors[node.output[0]] = tensors[node.input[0]] * tensors[node.input[1]]
+        elif node.op_type == "DequantizeLinear":  # of quantise_onnx.py: codes, a scale for each output channel, zeros
+            codes, scale = (tensors[name] for name in node.input[:2])
+            tensors[node.output[0]] = codes.astype(np.float32) * scale.reshape(-1, *[1] * (codes.ndim - 1))
     return tensors
 
 
