@@ -40,9 +40,9 @@ def make_page() -> str:
     """Return the text of the page."""
     introduction = _prose(
         "Gain and cost of the defaults (mapping `attention`, offset -3), measured through the product's own encodes and compared "
-        "with plain encodes of the same settings. The figures of gaze with libx264 and of objects are those of the default model, "
-        "saliency_fast_v2; all others are those of saliency_fast_v1, the default until 2026-11-26. Each section names the script, "
-        "the date and the machine; no figure depends on the machine's speed. A BD-rate is the change of the bits at equal quality "
+        "with plain encodes of the same settings. The first section and that of objects name the model of each figure; all "
+        "others are those of saliency_fast_v1, the default until 2026-11-26. Each section names the script, the date and the "
+        "machine; no figure depends on the machine's speed. A BD-rate is the change of the bits at equal quality "
         "in per cent, over several base qualities, by monotone cubics: **negative is fewer bits**. What the metrics are: "
         "[score.md](score.md). What the mappings are: [roi-mapping.md](roi-mapping.md)."
     )
@@ -91,8 +91,17 @@ def _gaze(runs: dict[str, Facts]) -> str:
         encoder = facts["settings"].split(" ")[0]
         for plan, found in facts["plans"].items():
             numbers = (f"{found[name][0]:+.1f} ± {found[name][1]:.1f}" for name in ("gaze", "frame", "size"))
-            rows.append([f"`{encoder}`", str(len(facts["pictures"])), f"`{plan}`", *numbers])
-    head = ["Encoder", "Photographs", "Mapping, offset", "BD-rate, weighted by gaze", "BD-rate, whole frame", "Size at equal CRF"]
+            model = next(part for part in facts["settings"].split(", ") if part.startswith("saliency_"))
+            rows.append([f"`{encoder}`", model, str(len(facts["pictures"])), f"`{plan}`", *numbers])
+    head = [
+        "Encoder",
+        "Model",
+        "Photographs",
+        "Mapping, offset",
+        "BD-rate, weighted by gaze",
+        "BD-rate, whole frame",
+        "Size at equal CRF",
+    ]
     text = _prose(
         "Photographs with recorded gaze, panned one pixel a frame, 24 frames, preset medium, CRF 24, 30, 36 and 42. The luma "
         "error is weighted by the density of the recorded gaze, which no plan knows; each photograph is judged by a curve that "
@@ -160,7 +169,7 @@ def _objects(facts: Facts) -> str:
             rows.append([f"`{mean['encoder']}`", *ranges])
     text = _prose(
         "Four DAVIS 2016 clips of 854x480, three base qualities: BD-rate of luma PSNR inside and outside of the true "
-        "object masks, with the model's plan; mean over the clips, and the range."
+        f"object masks, with the plan of {Path(facts['model']).stem}; mean over the clips, and the range."
     )
     table = _table(["Encoder", "Inside", "Outside", "Size at equal CRF"], rows)
     return (

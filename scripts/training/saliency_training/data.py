@@ -9,8 +9,9 @@ import csv
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,28 +39,42 @@ class Pair:
     truth: bytes
 
 
-def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[Pair]:
-    """Yield the pairs of the set ``name`` in the order of its index, from ``data/name/`` or else ``data/name.tar``."""
+@contextmanager
+def _opened(data: Path, name: str, archive: Path | None = None) -> Iterator[Callable[[str], bytes]]:
+    """A function that reads a file of the set ``name`` by its path in it, from ``data/name/`` or else from its tar."""
     folder, archive = data / name, archive or data / f"{name}.tar"
     if folder.is_dir():
-        for row in csv.DictReader((folder / "index.csv").read_text().splitlines()):
-            image = (folder / "images" / f"{row['id']}.jpg").read_bytes()
-            yield Pair(row["id"], row["source"], image, (folder / "masks" / f"{row['id']}.png").read_bytes())
+        yield lambda path: (folder / path).read_bytes()
         return
     if not archive.is_file():
         raise FileNotFoundError(f"{data}: neither {name}/ nor {archive.name} found (give the folder that holds one of them)")
     with tarfile.open(archive) as tar:
-        members = {str(Path(*Path(m.name).parts[-2:])): m for m in tar.getmembers() if m.isfile()}
-        index = next(m for key, m in members.items() if key.endswith("index.csv"))
+        # The folder that all files are in has another name than the set in some archives.
+        members = {str(Path(*Path(m.name).parts[1:])): m for m in tar.getmembers() if m.isfile()}
 
-        def content(member: tarfile.TarInfo) -> bytes:
-            handle = tar.extractfile(member)
+        def content(path: str) -> bytes:
+            handle = tar.extractfile(members[path])
             assert handle is not None
             return handle.read()
 
-        for row in csv.DictReader(content(index).decode().splitlines()):
-            image = content(members[f"images/{row['id']}.jpg"])
-            yield Pair(row["id"], row["source"], image, content(members[f"masks/{row['id']}.png"]))
+        yield content
+
+
+def _rows_of(read: Callable[[str], bytes]) -> list[dict[str, str]]:
+    return list(csv.DictReader(read("index.csv").decode().splitlines()))
+
+
+def read_pairs(data: Path, name: str, archive: Path | None = None) -> Iterator[Pair]:
+    """Yield the pairs of the set ``name`` in the order of its index, from ``data/name/`` or else ``data/name.tar``."""
+    with _opened(data, name, archive) as read:
+        for row in _rows_of(read):
+            yield Pair(row["id"], row["source"], read(f"images/{row['id']}.jpg"), read(f"masks/{row['id']}.png"))
+
+
+def sources(data: Path, name: str) -> NDArray[np.str_]:
+    """The source data set of every pair of the set ``name``, in the order of its index."""
+    with _opened(data, name) as read:
+        return np.array([row["source"] for row in _rows_of(read)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +155,6 @@ def cached_set(data: Path, name: str, cache: Path, size: tuple[int, int]) -> Cac
         found = stored_set(cache, name, size)
         assert found is not None
     return found
-
-
-def sources(data: Path, name: str) -> NDArray[np.str_]:
-    """The source data set of every pair of the set ``name``, in the order of its index."""
-    return np.array([pair.source for pair in read_pairs(data, name)])
 
 
 def draw(count: int, total: int, step: int, seed: int) -> NDArray[np.intp]:
