@@ -15,7 +15,7 @@ _GROWTH = 1.5
 _PATIENCE = 4
 """After this many calls twice the tolerance is close enough: some encodes do not follow the quality in order."""
 _INTERPOLATIONS = 3
-"""After this many measurements between two bounds the middle is taken, which ends a search on a bent curve."""
+"""After this many measurements between two bounds every other one is in the middle, which ends a search on a bent curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def search_falling(
                 break
             inside += 1
             share = (tried[above] - target) / (tried[above] - tried[below])
-            x = above + (0.5 if inside > _INTERPOLATIONS else share) * (below - above)
+            middle = inside > _INTERPOLATIONS and (inside - _INTERPOLATIONS) % 2 == 1
+            x = above + (0.5 if middle else share) * (below - above)
             x = min(max(grid.nearest(x), above + grid.step), below - grid.step)
         else:
             edge, sign = (above, 1) if above is not None else (below, -1)

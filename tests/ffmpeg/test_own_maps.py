@@ -227,7 +227,22 @@ def test_an_exported_plan_can_be_given_as_maps(clip: Clip, tmp_path: Path) -> No
     # From given maps the way there and back is exact.
     export_plan(b, second, "npz", tmp_path / "q.npz")
     third = analyse(clip, tmp_path / "q.npz")
+    np.testing.assert_array_equal(third.track.gaze, second.track.gaze)
     np.testing.assert_array_equal(build_roi_plan(third).qp_offset, b.qp_offset)
+
+
+@pytest.mark.parametrize("least", [0, 1, 2, 3])
+def test_the_least_densities_come_back_as_they_were(clip: Clip, tmp_path: Path, least: int) -> None:
+    """A track stores ``round(255 * sqrt(density / 64))``; the steps next to 0 are exported and read as themselves."""
+    looked_at = np.full((FRAMES, HEIGHT, WIDTH), 64 * (least / 255) ** 2, np.float32)
+    share = (1 - float(looked_at[0, 0, 0]) * 0.75) / 0.25
+    looked_at[:, :, : WIDTH // 4] = share  # the mean is 1
+    np.savez(tmp_path / "in.npz", gaze=looked_at)
+    first = analyse(clip, tmp_path / "in.npz")
+    assert first.track.gaze is not None
+    assert first.track.gaze.min() == least
+    export_plan(build_roi_plan(first), first, "npz", tmp_path / "out.npz")
+    np.testing.assert_array_equal(analyse(clip, tmp_path / "out.npz").track.gaze, first.track.gaze)
 
 
 def test_the_exports_agree(clip: Clip, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ MAX_DENSITY = 64.0
 """Density of given gaze, as a multiple of the frame's mean, that the track stores as 1; more is cut off."""
 _OBJECT, _FLOOR, _BETA = 6.0, 0.2, 0.5
 """Those of the shipped models' curve."""
-_LEAST_DENSITY = 1e-4
+_LEAST_DENSITY = 1e-6
+"""Below the least that a track stores, so that an exported density comes back as it was: `AttentionCurve` reads 0 as this."""
 
 
 def _gaze_curve(object_weight: float) -> AttentionCurve:
