@@ -25,7 +25,7 @@ from saliency_training.pseudo_video import KEPT, sequence
 
 @cache
 def _sets(data: Path, folder: Path, size: tuple[int, int]) -> Sets:
-    """The sets, opened once in each process: this reads the index, which takes longer than a sequence."""
+    """The sets, opened once in each process, not once for each sequence."""
     return Sets.load(data, folder, size)
 
 

