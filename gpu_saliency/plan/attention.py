@@ -29,7 +29,7 @@ DEFAULT_CURVE = AttentionCurve(
     floor=0.2,
     beta=0.5,
 )
-"""For models without a curve of their own: that of the shipped models, fitted to 70 photographs with recorded gaze."""
+"""For models without a curve of their own: that of saliency_fast_v1, fitted to 70 photographs with recorded gaze."""
 
 RATE_SHARE_POWER = 0.6
 """Exponent of the rate shares in the balance: activity overstates how much the bits of blocks differ."""
