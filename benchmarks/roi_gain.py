@@ -35,7 +35,7 @@ from gpu_saliency.plan.build import build_roi_plan
 from gpu_saliency.plan.policy import DEFAULT_MAPPING, DEFAULT_OFFSET, MAPPINGS, RoiPolicy
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import prove_encode
-from gpu_saliency.proof.verdict import INSIDE_BELOW
+from gpu_saliency.proof.judge import INSIDE_BELOW
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 

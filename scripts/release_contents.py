@@ -7,7 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 20_000_000
+MOST_BYTES = 25_000_000
+"""Most bytes of a wheel or an sdist. The two models have 21 MB of them; the rest is for code and documentation."""
 _WHEEL_NEEDS = (
     "gpu_saliency/__main__.py",
     "gpu_saliency/py.typed",

@@ -19,8 +19,9 @@ from gpu_saliency.errors import SourceError, UsageError, setting
 from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.process.temporary import temporary_folder
 from gpu_saliency.proof.compare import compare_error, compare_qp
+from gpu_saliency.proof.judge import judge
 from gpu_saliency.proof.qp import ENCODE_AGAIN, exports_qp
-from gpu_saliency.proof.verdict import LEAST_CONTRAST, PlaceProof, Proof, judge
+from gpu_saliency.proof.verdict import LEAST_CONTRAST, PlaceProof, Proof
 from gpu_saliency.source.formats import open_file
 
 LOOKAHEAD_FRAMES = 60

@@ -1,19 +1,13 @@
-"""`Proof` and `judge`: summarise the realised changes in a few numbers and a verdict."""
+"""`Proof`: the realised changes in a few numbers, and the verdict."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_saliency.plan.roi import RoiPlan
-from gpu_saliency.proof.compare import Comparison
-
-INSIDE_BELOW = -0.5
-"""Effective offset in QP below which a block counts as inside, as in `RoiPlan.statistics`."""
 LEAST_SHARE = {"QP": 0.3, "dB": 0.1}
 """Least `Proof.share` for the verdict "moved", by unit."""
 NO_SHARE = {"QP": 0.3, "dB": 0.05}
@@ -23,6 +17,8 @@ LEAST_BLOCKS = 8
 """Least number of measured blocks inside, and outside, for a verdict."""
 LEAST_CONTRAST = 0.5
 """Least planned difference in QP, inside minus outside, that can be proven."""
+ERRORS = 2.0
+"""Number of standard errors of `Proof.share` that a verdict allows for: about 95 % of repeated measurements lie within as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,8 @@ class Proof:
     """Video bytes of the ROI encode divided by those of the plain encode; ``None`` for an excerpt."""
     excerpt_size_ratio: float | None
     """The same ratio for an excerpt; approximate, since the first packets in decode order may contain later frames."""
+    share_error: float | None
+    """Standard error of `share`, from the scatter of the changes on either side; ``None`` with fewer than two blocks on a side."""
     change: NDArray[np.float64] = field(repr=False, compare=False)
     """Realised change ``[segments, rows, cols]`` in ``unit``, NaN where not measured; not in `to_json`."""
     places: tuple[PlaceProof, ...] = ()
@@ -94,29 +92,37 @@ class Proof:
 
         ``None`` if a side has no measured block, or the planned difference is below `LEAST_CONTRAST`.
         """
-        if self.inside_planned is None or self.outside_planned is None:
-            return None
         if self.inside_change is None or self.outside_change is None:
             return None
-        planned = self.inside_planned - self.outside_planned
-        if abs(planned) < LEAST_CONTRAST:
-            return None
-        return (self.inside_change - self.outside_change) / planned
+        planned = contrast(self.inside_planned, self.outside_planned)
+        return None if planned is None else (self.inside_change - self.outside_change) / planned
 
     @property
     def moved(self) -> bool | None:
         """The verdict: whether bits moved as planned. True for a `share` of `LEAST_SHARE` or more, false below `NO_SHARE`.
 
-        ``None`` means unknown: a share between the two, a plan (almost) without contrast, or too few measured blocks inside or
-        outside. A place where they did not move makes the verdict false.
+        ``None`` means unknown: a share between the two, a plan (almost) without contrast, too few measured blocks inside or
+        outside, or a scatter too large for the share (`is_too_rough`). A place where they did not move makes the verdict false.
         """
         if any(place.moved is False for place in self.places):
             return False
-        if self.share is None or self.has_few_blocks:
+        if self.share is None or self.has_few_blocks or self.is_too_rough:
             return None
         if NO_SHARE[self.unit] <= self.share < LEAST_SHARE[self.unit]:
             return None
         return self.share >= LEAST_SHARE[self.unit]
+
+    @property
+    def is_too_rough(self) -> bool:
+        """Whether the measured share agrees with both verdicts within `ERRORS` standard errors.
+
+        A share large enough for "moved" must differ from 0, and one small enough for "not moved" from `LEAST_SHARE`. Equal encodes
+        have no scatter, so a plan that did not reach the encoder is found on any clip.
+        """
+        if self.share is None or self.share_error is None:
+            return False
+        scatter = ERRORS * self.share_error
+        return self.share - scatter <= 0 if self.share >= LEAST_SHARE[self.unit] else self.share + scatter >= LEAST_SHARE[self.unit]
 
     @property
     def has_few_blocks(self) -> bool:
@@ -136,7 +142,7 @@ class Proof:
         if still is not None:
             found = "its encode equals a plain one" if still.share is None else f"{still.share:+.2f} QP per planned QP"
             return f"Bits did not move as planned at frame {still.start}: {found}."
-        if self.moved is None and (self.share is None or self.has_few_blocks):
+        if self.moved is None and (self.share is None or self.has_few_blocks or self.is_too_rough):
             return f"Undecided over {self.frames} frames: {self._why_undecided()}."
         what = "QP" if self.unit == "QP" else "dB of error"
         verdict = {True: "moved as planned", False: "did not move as planned", None: "moved so slightly that it proves little"}
@@ -161,66 +167,14 @@ class Proof:
             return "no block could be measured"
         if self.has_few_blocks:
             return f"only {self.blocks_inside} blocks inside and {self.blocks_outside} outside could be measured"
+        if self.share is not None and self.share_error is not None:
+            value, error = f"{self.share:.2f} {self.unit}", f"{self.share_error:.2f}"
+            return f"the change per planned QP is {value} with a standard error of {error}, which is too large for a verdict"
         return "the plan treats all blocks (almost) alike"
 
 
-def judge(plan: RoiPlan, comparison: Comparison, size_ratio: float | None) -> Proof:
-    """Compare the measured changes with ``plan``; each block is weighted by the number of frames in which it was measured.
-
-    ``size_ratio`` is the size of the ROI encode divided by that of the plain encode, over the compared frames.
-    """
-    effective = plan.qp_offset + plan.recentre.astype(np.float64)[:, None, None]
-    reached = (plan.segment_start < comparison.start + comparison.frames) & (plan.segment_end > comparison.start)
-    below = _split(effective[reached])
-    inside = effective < below
-    measured = comparison.weight > 0
-    whole = comparison.frames >= plan.frame_count
-    correlation, slope = _regress(effective[measured], comparison.change[measured], comparison.weight[measured])
-    return Proof(
-        unit=comparison.unit,
-        frames=comparison.frames,
-        whole_clip=whole,
-        blocks=int(measured.sum()),
-        blocks_planned=int(effective[reached].size),
-        inside_below=below,
-        inside_planned=_mean(effective, comparison.weight, inside),
-        outside_planned=_mean(effective, comparison.weight, ~inside),
-        inside_change=_mean(comparison.change, comparison.weight, inside),
-        outside_change=_mean(comparison.change, comparison.weight, ~inside),
-        blocks_inside=int((measured & inside).sum()),
-        blocks_outside=int((measured & ~inside).sum()),
-        correlation=correlation,
-        slope=slope,
-        size_ratio=size_ratio if whole else None,
-        excerpt_size_ratio=None if whole else size_ratio,
-        change=comparison.change,
-    )
-
-
-def _split(effective: NDArray[np.float64]) -> float:
-    """The effective offset that divides inside from outside.
-
-    It is `INSIDE_BELOW`, or the middle of the plan's range if all blocks are on one side of it.
-    """
-    low, high = float(effective.min()), float(effective.max())
-    return INSIDE_BELOW if low < INSIDE_BELOW <= high else (low + high) / 2
-
-
-def _mean(values: NDArray[np.float64], weight: NDArray[np.int64], where: NDArray[np.bool_]) -> float | None:
-    where = where & (weight > 0)
-    return float(np.average(values[where], weights=weight[where])) if where.any() else None
-
-
-def _regress(
-    planned: NDArray[np.float64], realised: NDArray[np.float64], weight: NDArray[np.int64]
-) -> tuple[float | None, float | None]:
-    """Weighted Pearson correlation and slope of ``realised`` on ``planned``, all ``[N]``."""
-    if len(planned) < 2:
-        return None, None
-    share = weight / weight.sum()
-    x, y = planned - share @ planned, realised - share @ realised
-    xx, yy, xy = (float(share @ (p * q)) for p, q in ((x, x), (y, y), (x, y)))
-    # The limit excludes a constant plan, of which the variance is only rounding error.
-    if xx < 1e-9:
-        return None, None
-    return (xy / math.sqrt(xx * yy) if yy > 1e-9 else None), xy / xx
+def contrast(inside: float | None, outside: float | None) -> float | None:
+    """The planned difference inside minus outside; ``None`` if a side has no measured block or it is below `LEAST_CONTRAST`."""
+    if inside is None or outside is None or abs(inside - outside) < LEAST_CONTRAST:
+        return None
+    return inside - outside

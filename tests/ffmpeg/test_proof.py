@@ -22,8 +22,8 @@ from gpu_saliency.plan.roi import RoiPlan
 from gpu_saliency.proof import Proof, prove_encode, write_picture
 from gpu_saliency.proof.block_error import block_error, read_errors
 from gpu_saliency.proof.compare import Comparison
+from gpu_saliency.proof.judge import judge
 from gpu_saliency.proof.qp import exports_qp, read_qp, sent_qp
-from gpu_saliency.proof.verdict import judge
 from gpu_saliency.source.clip import Clip
 from gpu_saliency.source.probe import probe_clip
 
@@ -314,8 +314,27 @@ def test_the_verdict_follows_the_share(clip: Clip, unit: str, share: float, move
     change = plan.qp_offset.astype(np.float64) * share
     proof = judge(plan, Comparison(change, np.ones(change.shape, np.int64), FRAMES, unit), 1.0)
     assert proof.share == pytest.approx(share)
+    assert proof.share_error == pytest.approx(0, abs=1e-9)
     assert proof.moved is moved
     assert words in proof.summary()
+
+
+@pytest.mark.parametrize(
+    ("share", "scatter", "moved"),
+    [(0.12, 1, True), (0.12, 3, None), (0.02, 1, False), (0.02, 3, None), (-0.5, 3, False), (1, 3, True), (0, 0, False)],
+)
+def test_a_share_that_its_scatter_cannot_tell_is_undecided(clip: Clip, share: float, scatter: float, moved: bool | None) -> None:
+    """320x192: 120 blocks inside and as many outside, whose changes lie by turns ``scatter`` dB above and below their mean."""
+    plan = plan_of(clip, left_half(clip, -4))
+    assert plan.qp_offset.shape == (1, 12, 20)
+    turns = np.where(np.arange(12) % 2, 1, -1)[:, None]
+    change = plan.qp_offset * share + scatter * turns
+    proof = judge(plan, Comparison(change, np.ones(change.shape, np.int64), FRAMES, "dB"), 1.0)
+    assert proof.share == pytest.approx(share)
+    # Each side's mean has the standard error scatter / sqrt(119); the planned difference is 4 QP.
+    assert proof.share_error == pytest.approx(scatter * (2 / 119) ** 0.5 / 4)
+    assert proof.moved is moved
+    assert ("with a standard error of" in proof.summary()) == (moved is None)
 
 
 def test_a_plan_that_only_worsens_is_split_in_its_middle(clip: Clip) -> None:
