@@ -12,8 +12,8 @@ MOST_BYTES = 25_000_000
 _WHEEL_NEEDS = (
     "gpu_saliency/__main__.py",
     "gpu_saliency/py.typed",
-    "gpu_saliency/models/saliency_fast_v2.onnx",
-    "gpu_saliency/models/saliency_best_v2.onnx",
+    "gpu_saliency/models/saliency_fast_v3.onnx",
+    "gpu_saliency/models/saliency_best_v3.onnx",
     "gpu_saliency/models/LICENSE-APACHE-2.0.txt",
     "gpu_saliency/preview/web/page/index.html",
     "gpu_saliency/serve/page/index.html",

@@ -24,11 +24,13 @@ ADDED: Final = {
     "LICENSE": "project/license.txt",
     "SECURITY.md": "project/security-policy.md",
     "gpu_saliency/models/LICENSE-APACHE-2.0.txt": "models/LICENSE-APACHE-2.0.txt",
-    "gpu_saliency/models/saliency_best_v2.md": "models/saliency_best_v2.md",
-    "gpu_saliency/models/saliency_fast_v2.md": "models/saliency_fast_v2.md",
+    "gpu_saliency/models/saliency_best_v3.md": "models/saliency_best_v3.md",
+    "gpu_saliency/models/saliency_fast_v3.md": "models/saliency_fast_v3.md",
 }
 """Path on the site of each file that the site takes from outside of docs/, by its path in the repository."""
-UNSEARCHED: Final = tuple(f"models/saliency_{name}.md" for name in ("best_v1", "fast_v1", "student_v1", "student_v2"))
+UNSEARCHED: Final = tuple(
+    f"models/saliency_{name}.md" for name in ("best_v1", "best_v2", "fast_v1", "fast_v2", "student_v1", "student_v2")
+)
 """Pages that the search leaves out: every page of the site transfers its index, and these are about models no longer shipped."""
 MESSAGES: Final = "reference/messages.md"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")

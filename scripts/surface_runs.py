@@ -109,7 +109,7 @@ SUCCESSES = (
     ),
     _json("recommend-saliency", "recommend-saliency", *_QUICK[1:]),
     _json("plan", "plan", "--src", "clip.mp4", "--device", "cpu", varying=("size_bytes",)),
-    _json("plan with a policy", "plan", "--src", "clip.mp4", "--saliency-model", "saliency_best_v2", varying=("size_bytes",)),
+    _json("plan with a policy", "plan", "--src", "clip.mp4", "--saliency-model", "saliency_best_v3", varying=("size_bytes",)),
     _json("inspect", "inspect", "roi.mp4", "--picture", "picture.png"),
     _json("inspect --frames", "inspect", "roi.mp4", "--frames", "8"),
     _json("preview sheet", *_PREVIEW, "--output", "sheet.png"),

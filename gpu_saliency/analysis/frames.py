@@ -29,7 +29,7 @@ _GIVE_FRAMES = "give uint8 R'G'B' of shape [N, H, W, 3], or an iterable of [H, W
 def saliency_maps(
     frames: NDArray[np.uint8] | Iterable[Frame],
     *,
-    model: str | os.PathLike[str] = "saliency_fast_v2",
+    model: str | os.PathLike[str] = "saliency_fast_v3",
     kind: MapKind = "saliency",
     size: MapSize = "frame",
     batch_size: int | None = None,

@@ -9,8 +9,8 @@ from pathlib import Path
 from gpu_saliency.errors import ModelError
 
 SHIPPED_FOLDER = Path(str(importlib.resources.files("gpu_saliency"))) / "models"
-DEFAULT_MODEL = SHIPPED_FOLDER / "saliency_fast_v2.onnx"
-SHIPPED_MODELS = ("saliency_fast_v2", "saliency_best_v2")
+DEFAULT_MODEL = SHIPPED_FOLDER / "saliency_fast_v3.onnx"
+SHIPPED_MODELS = ("saliency_fast_v3", "saliency_best_v3")
 """Names that `find_model` accepts instead of a path."""
 WITHDRAWN_MODELS = frozenset(
     {
@@ -21,6 +21,8 @@ WITHDRAWN_MODELS = frozenset(
         "saliency_best_v1_fp16",
         "saliency_fast_v1",
         "saliency_best_v1",
+        "saliency_fast_v2",
+        "saliency_best_v2",
     }
 )
 """Names that earlier versions shipped; docs/models keeps the figures of those without a suffix."""

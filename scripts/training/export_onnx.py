@@ -1,7 +1,7 @@
 """Export a checkpoint's averaged weights as an ONNX file that keeps the project's contract; the file is verified, then renamed.
 
-    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_fast_v2.onnx [--pack]
-    python scripts/training/export_onnx.py UNPACKED.onnx gpu_saliency/models/saliency_fast_v2.onnx --pack
+    python scripts/training/export_onnx.py CHECKPOINT.pt gpu_saliency/models/saliency_fast_v3.onnx [--pack]
+    python scripts/training/export_onnx.py UNPACKED.onnx gpu_saliency/models/saliency_fast_v3.onnx --pack
 
 Input ``input`` float32 [N, 3, H, W], ImageNet-normalised R'G'B'; output ``saliency_map`` [N, 1, H, W] in 0..1; H and W
 multiples of 16. ``--pack`` stores the large weights in 16 bits (saliency_training/packing.py); inference stays float32.

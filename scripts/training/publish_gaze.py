@@ -1,6 +1,6 @@
 """Publish the gaze map of a saliency model as its second output; the file is verified, then renamed.
 
-    python scripts/training/publish_gaze.py gpu_saliency/models/saliency_fast_v2.onnx OUTPUT.onnx
+    python scripts/training/publish_gaze.py gpu_saliency/models/saliency_fast_v3.onnx OUTPUT.onnx
 
 Works on packed files (saliency_training/packing.py) and on those of export_onnx.py. ``saliency_map`` stays the first output and is
 bit-identical on noise of several sizes; ``gaze_map`` must lie in 0..1 and ``saliency_map >= ceiling * gaze_map``.

@@ -26,7 +26,7 @@ def test_the_clip_plays(page: Page) -> None:
     assert "of 24 fps shown" in page.text("counter")
     assert "frames skipped in this view; delay " in page.text("counter")
     assert page.text("name") == "cut.mp4"
-    assert page.text("facts") == "640x360, 24 fps, model saliency_fast_v2"
+    assert page.text("facts") == "640x360, 24 fps, model saliency_fast_v3"
     assert page.text("state") == "Analysed: 96 frames, 16 maps"
     assert page.chrome.title == "cut.mp4 - gpu-saliency preview"
 

@@ -120,7 +120,7 @@ def test_what_decides_the_maps_decides_the_entry(clip: Path, tmp_path: Path) -> 
     encode(clip, "a.mp4")
     model = Path(shutil.copy(DEFAULT_MODEL, tmp_path / "same.onnx"))
     assert came_from(encode(clip, "b.mp4", "--saliency-model", model)) == str(only_entry())
-    changes: list[tuple[object, ...]] = [("--every", 2), ("--duration", 0.25), ("--saliency-model", "saliency_best_v2")]
+    changes: list[tuple[object, ...]] = [("--every", 2), ("--duration", 0.25), ("--saliency-model", "saliency_best_v3")]
     for number, flags in enumerate(changes):
         assert came_from(encode(clip, f"c{number}.mp4", *flags)) is None
     assert len(map_cache().entries()) == 4

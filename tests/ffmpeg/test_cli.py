@@ -251,10 +251,10 @@ def test_a_shipped_model_is_named_without_a_path(tmp_path: Path, monkeypatch: py
     """From any folder; a file of that name takes precedence; an unknown name is refused."""
     source = make_clip(tmp_path / "in.mp4", seconds=0.5)
     monkeypatch.chdir(tmp_path)
-    done = run("plan", "--src", source, "--saliency-model", "saliency_best_v2", "--json")
-    assert (done.code, done.json["model"]["name"]) == (0, "saliency_best_v2"), done.err
-    (tmp_path / "saliency_best_v2").write_text("no model")
-    assert run("plan", "--src", source, "--saliency-model", "saliency_best_v2", "--overwrite").code == 65
+    done = run("plan", "--src", source, "--saliency-model", "saliency_best_v3", "--json")
+    assert (done.code, done.json["model"]["name"]) == (0, "saliency_best_v3"), done.err
+    (tmp_path / "saliency_best_v3").write_text("no model")
+    assert run("plan", "--src", source, "--saliency-model", "saliency_best_v3", "--overwrite").code == 65
     done = run("plan", "--src", source, "--saliency-model", "saliency_student_v2", "--overwrite")
     assert done.code == 65
     assert "saliency_student_v2: is no longer shipped" in done.err

@@ -202,7 +202,7 @@ def test_a_sidecar_belongs_to_its_maps(clip: Clip, tmp_path: Path) -> None:
     for settings, words in (
         (AnalysisSettings(maps=other), "was made from saliency maps first .*, not from saliency maps other"),
         (AnalysisSettings(maps=first, maps_kind="gaze"), "not from gaze maps first"),
-        (AnalysisSettings(), "was made from saliency maps first .*, not from model saliency_fast_v2"),
+        (AnalysisSettings(), "was made from saliency maps first .*, not from model saliency_fast_v3"),
     ):
         with pytest.raises(GpuSaliencyError, match=words):
             load_saliency_sidecar(clip, settings, path)

@@ -112,7 +112,7 @@ CASES = [
         "boxes beyond the clip", _maps(_boxes([{**BOX, "frame": 2}, {**BOX, "frame": 99}])), 65, "map for frame 99, the clip has 12"
     ),
     Case(
-        "a model too", _maps(_sparse, "--saliency-model", "saliency_fast_v2"), 64, "contradicts --saliency-model saliency_fast_v2"
+        "a model too", _maps(_sparse, "--saliency-model", "saliency_fast_v3"), 64, "contradicts --saliency-model saliency_fast_v3"
     ),
     Case("a GPU too", _maps(_sparse, "--device", "cuda"), 64, "contradicts --device: no model runs"),
     Case("unknown kind", _maps(_sparse, "--maps-kind", "faces"), 64, "--maps-kind faces: unknown"),

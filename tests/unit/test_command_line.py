@@ -112,7 +112,7 @@ def test_shell_completion_completes_encoders_presets_and_models() -> None:
 
     assert completed("gpu-saliency encode --encoder libx") == ["libx264", "libx265"]
     assert completed("gpu-saliency encode --encoder libsvtav1 --preset 1") == ["1", "10", "11", "12", "13"]
-    assert completed("gpu-saliency plan --saliency-model saliency_b") == ["saliency_best_v2"]
+    assert completed("gpu-saliency plan --saliency-model saliency_b") == ["saliency_best_v3"]
 
 
 @pytest.mark.parametrize(

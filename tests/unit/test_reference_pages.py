@@ -17,6 +17,7 @@ import gpu_saliency
 from gpu_saliency.cli import app
 from gpu_saliency.encode.encoders import ENCODERS
 from gpu_saliency.errors import GpuSaliencyError
+from gpu_saliency.model.shipped import SHIPPED_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -87,7 +88,7 @@ def test_the_notebook_has_the_cells_of_its_source() -> None:
     assert all(cell.text in page for cell in cells)
 
 
-@pytest.mark.parametrize("name", [*OUTSIDE, *(f"gpu_saliency/models/saliency_{one}_v2.md" for one in ("fast", "best"))])
+@pytest.mark.parametrize("name", [*OUTSIDE, *(f"gpu_saliency/models/{one}.md" for one in SHIPPED_MODELS)])
 def test_links_lead_to_files_and_headings(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for target, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text)):

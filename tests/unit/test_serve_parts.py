@@ -99,7 +99,7 @@ def test_every_option_of_encode_has_a_place() -> None:
     texts = table.texts(job.options)
     assert texts == {"crf": "26", "no-audio": True, "saliency-offset": "-3", "maps": "m", "duration": "1:00"}
     assert list(table.paths(texts)) == [("maps", "m")]
-    assert list(table.paths({"maps": "/operator/maps", "saliency-model": "saliency_fast_v2"})) == []
+    assert list(table.paths({"maps": "/operator/maps", "saliency-model": "saliency_fast_v3"})) == []
     assert table.files(JobSpec("/s", "/o.mp4", {"sidecar": "/x"})) == ["/s", "/o.mp4", "/x"]
     assert table.files(JobSpec("/s", "/o.mp4", {})) == ["/s", "/o.mp4", "/o.mp4.saliency.npz"]
     wrong: list[Any] = [

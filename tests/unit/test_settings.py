@@ -45,7 +45,7 @@ def test_bad_gpu_values_are_refused_at_once(values: dict[str, Any], problem: str
         GpuSettings(**values)
 
 
-@pytest.mark.parametrize("model", ["saliency_fast_v2", str(DEFAULT_MODEL), DEFAULT_MODEL, PurePosixPath(DEFAULT_MODEL)])
+@pytest.mark.parametrize("model", ["saliency_fast_v3", str(DEFAULT_MODEL), DEFAULT_MODEL, PurePosixPath(DEFAULT_MODEL)])
 def test_a_model_is_a_name_or_a_path(model: Any) -> None:
     assert AnalysisSettings(model=model).model_path == DEFAULT_MODEL
     assert AnalysisSettings(model=model) == AnalysisSettings()

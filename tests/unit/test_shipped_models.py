@@ -16,8 +16,8 @@ from gpu_saliency.model.shipped import DEFAULT_MODEL, SHIPPED_MODELS, WITHDRAWN_
 
 _FOLDER = DEFAULT_MODEL.parent
 _FLOAT32 = {
-    "saliency_fast_v2": (0.0423, 0.0475, 0.1124, 0.9994, 0.9989, 0.9998, 0.0639, 0.0541, 0.0419),
-    "saliency_best_v2": (0.0020, 0.0026, 0.0263, 0.9979, 0.9988, 0.9997, 0.0061, 0.0031, 0.0022),
+    "saliency_fast_v3": (0.0316, 0.0357, 0.0919, 0.9976, 0.9981, 0.9995, 0.0522, 0.0438, 0.0288),
+    "saliency_best_v3": (0.0049, 0.0060, 0.0263, 0.9979, 0.9988, 0.9997, 0.0099, 0.0073, 0.0060),
 }
 """Maps of the disc along line 72 at the columns `_COLUMNS`, computed with the float32 weights before they were packed."""
 _COLUMNS = (40, 52, 64, 76, 112, 148, 160, 172, 196)
@@ -88,6 +88,6 @@ def test_a_model_that_is_no_longer_shipped_is_refused(name: str, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError) as caught:
         find_model(name)
-    assert str(caught.value) == (f"{name}: is no longer shipped (use saliency_fast_v2 or saliency_best_v2, or give an ONNX file)")
+    assert str(caught.value) == (f"{name}: is no longer shipped (use saliency_fast_v3 or saliency_best_v3, or give an ONNX file)")
     (tmp_path / name).touch()
     assert find_model(name) == Path(name)

@@ -32,7 +32,7 @@ from training_sets import changed_settings, small_sets  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = _ROOT / "scripts" / "training" / "configs" / "saliency_fast_v3.toml"
-_FAST = _ROOT / "gpu_saliency" / "models" / "saliency_fast_v2.onnx"
+_FAST = _ROOT / "gpu_saliency" / "models" / "saliency_fast_v3.onnx"
 _SIZE = (96, 64)
 
 

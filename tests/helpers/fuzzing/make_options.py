@@ -62,8 +62,8 @@ _known = st.sampled_from(
             "cuda",
         ),
         *(
-            "saliency_fast_v2",
-            "saliency_best_v2",
+            "saliency_fast_v3",
+            "saliency_best_v3",
             "addroi",
             "prefilter",
             "ultrafast",
