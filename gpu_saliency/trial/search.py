@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MOST_CALLS = 8
 _LONGEST_JUMP = 10.0
@@ -25,10 +25,12 @@ class Grid:
     low: float
     high: float
     step: float
+    finest: float | None = None
+    """A smaller step, for between two neighbours around the target of which neither is close to it; ``None``: there is none."""
 
     def nearest(self, x: float) -> float:
         """The value of the grid nearest to ``x``."""
-        return min(max(round(x / self.step) * self.step, self.low), self.high)
+        return min(max(round(round(x / self.step) * self.step, 9), self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def search_falling(
 
     ``guess`` is tried first, ``slope`` (negative) is the expected change per unit of ``x``. The search ends at a value within
     ``tolerance`` (twice of it after `_PATIENCE` calls), at two neighbours around the target, at an end of the grid, or after
-    ``most_calls``. With ``at_least`` the result is the largest measured ``x`` of which the value is ``target`` or more, if there
-    is one.
+    ``most_calls``. If neither of the neighbours is within the tolerance, it goes on between them in steps of ``grid.finest``. With
+    ``at_least`` the result is the largest measured ``x`` of which the value is ``target`` or more, if there is one.
     """
     tried: dict[float, float] = {}
     inside, outside, wanted = 0, 0, tolerance
@@ -71,7 +73,10 @@ def search_falling(
             break
         if above is not None and below is not None:
             if below - above < 1.5 * grid.step:
-                break
+                is_close = any(_is_close(value, target, tolerance, at_least=at_least) for value in tried.values())
+                if grid.finest is None or is_close or at_least:
+                    break
+                grid = replace(grid, step=grid.finest, finest=None)
             inside += 1
             share = (tried[above] - target) / (tried[above] - tried[below])
             middle = inside > _INTERPOLATIONS and (inside - _INTERPOLATIONS) % 2 == 1

@@ -66,6 +66,22 @@ def test_a_bend_just_beyond_a_bound_is_found() -> None:
     assert len(calls) < MOST_CALLS
 
 
+@pytest.mark.parametrize(("finest", "x", "value"), [(None, 32.25, 80.81), (0.05, 32.4, 79.8)])
+def test_a_steep_curve_is_searched_in_finer_steps(finest: float | None, x: float, value: float) -> None:
+    """The quality falls by 1.68 between two neighbours, 0.81 above the target and 0.87 below it."""
+    measured = {26.75: 93.65, 30.75: 84.54, 31.75: 81.76, 32.25: 80.81, 32.5: 79.13, 34.5: 71.86, 36.75: 59.17}
+    calls: list[float] = []
+
+    def vmaf(x: float) -> float:
+        calls.append(x)
+        return float(np.interp(x, list(measured), list(measured.values())))
+
+    found = search_falling(vmaf, 80, Grid(1, 51, 0.25, finest), guess=36.75, slope=-1.3, tolerance=0.15)
+    assert found.x == x
+    assert found.value == pytest.approx(value, abs=0.01)
+    assert len(calls) <= MOST_CALLS
+
+
 @pytest.mark.parametrize("target", [15.2, 13, 11.5])
 def test_a_size_is_found_too(target: float) -> None:
     found = search_falling(size, target, Grid(1, 51, 0.1), guess=23, slope=-0.115, tolerance=0.01)
