@@ -67,8 +67,11 @@ def test_the_page_of_the_jobs(chrome: webdriver.Chrome, tmp_path: Path) -> None:
 
         row.find_element(By.CSS_SELECTOR, ".details").click()
         page.wait(lambda: '"bitrate_kbps"' in row.text or '"encode"' in row.text)
-        page.chrome.find_element(By.CSS_SELECTOR, "#filters button.failed").click()
+        only_failed = page.chrome.find_element(By.CSS_SELECTOR, "#filters button.failed")
+        only_failed.click()
         page.wait(lambda: _row(page, 1) is None and _row(page, 2) is not None)
+        page.wait(lambda: only_failed.get_attribute("aria-pressed") == "true")
+        assert page.chrome.switch_to.active_element == only_failed  # new numbers do not replace the buttons
         again = _row(page, 2)
         assert again is not None
         again.find_element(By.CSS_SELECTOR, ".retry").click()

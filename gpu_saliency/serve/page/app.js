@@ -27,21 +27,26 @@ function failed(error) {
 
 const amount = (bytes) => (bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`);
 
+// The buttons are made once: one that is replaced loses the focus, and a click that is on its way.
+const filters = new Map([null, ...STATES].map((state) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = state ?? "";
+  button.onclick = () => { filter = state; load().catch(failed); };
+  return [state, button];
+}));
+element("filters").append(...filters.values());
+
 function showStatus(status) {
   const free = Math.min(...Object.values(status.free_bytes));
   const speed = status.frames_per_second > 0 ? `${status.frames_per_second.toFixed(1)} frames/s, ` : "";
   element("facts").textContent = `${speed}${amount(free)} free, version ${status.version}`;
   element("roots").textContent = `Files below ${status.roots.join(", ")}. Relative paths count from the first.`;
   const total = STATES.reduce((sum, state) => sum + status.counts[state], 0);
-  element("filters").replaceChildren(...[null, ...STATES].map((state) => {
-    const button = document.createElement("button");
-    button.type = "button";
+  for (const [state, button] of filters) {
     button.textContent = state === null ? `all ${total}` : `${state} ${status.counts[state]}`;
-    button.className = state ?? "";
     button.setAttribute("aria-pressed", String(state === filter));
-    button.onclick = () => { filter = state; load().catch(failed); };
-    return button;
-  }));
+  }
   for (const one of status.running) advance({ ...one, id: one.job });
 }
 
