@@ -71,6 +71,13 @@ def _about(facts: Facts, name: str, command: str) -> str:
     return f"{where}: `benchmarks/{command}`; [figures](measured/{name}.json).\n"
 
 
+def _model(facts: Facts) -> str:
+    """The name of the model of a measurement; gaze.py writes it among the settings."""
+    if "model" in facts:
+        return Path(facts["model"]).stem
+    return next(part for part in str(facts["settings"]).split(", ") if part.startswith("saliency_"))
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -91,8 +98,7 @@ def _gaze(runs: dict[str, Facts]) -> str:
         encoder = facts["settings"].split(" ")[0]
         for plan, found in facts["plans"].items():
             numbers = (f"{found[name][0]:+.1f} ± {found[name][1]:.1f}" for name in ("gaze", "frame", "size"))
-            model = next(part for part in facts["settings"].split(", ") if part.startswith("saliency_"))
-            rows.append([f"`{encoder}`", model, str(len(facts["pictures"])), f"`{plan}`", *numbers])
+            rows.append([f"`{encoder}`", _model(facts), str(len(facts["pictures"])), f"`{plan}`", *numbers])
     head = [
         "Encoder",
         "Model",
@@ -135,8 +141,8 @@ def _frontier(facts: Facts) -> str:
             rows.append([PLAN_KINDS[kind], str(offset), *numbers])
     text = _prose(
         f"Gain against loss as the offset grows, on the first {len(facts['pictures'])} of these photographs, libx264 "
-        "medium, with the default limit of 4 QP on what a block may lose. *Saliency alone* is `attention` without the "
-        "gaze map, as for models with one output. *Recorded gaze* is `attention` from the recorded density itself: what a "
+        f"medium, {_model(facts)}, with the default limit of 4 QP on what a block may lose. *Saliency alone* is `attention` "
+        "without the gaze map, as for models with one output. *Recorded gaze* is `attention` from the recorded density itself: what a "
         "perfect model would reach. In the plot, further down is more gain, further right is more loss; the numbers at "
         "the points are offsets."
     )
@@ -169,7 +175,7 @@ def _objects(facts: Facts) -> str:
             rows.append([f"`{mean['encoder']}`", *ranges])
     text = _prose(
         "Four DAVIS 2016 clips of 854x480, three base qualities: BD-rate of luma PSNR inside and outside of the true "
-        f"object masks, with the plan of {Path(facts['model']).stem}; mean over the clips, and the range."
+        f"object masks, with the plan of {_model(facts)}; mean over the clips, and the range."
     )
     table = _table(["Encoder", "Inside", "Outside", "Size at equal CRF"], rows)
     return (
@@ -190,8 +196,8 @@ def _whole(facts: Facts) -> str:
                 [f"`{row['encoder']}`", *([f"**{text}**" for text in (name, *numbers)] if row is mean else (name, *numbers))]
             )
     text = _prose(
-        "The same clips at four base qualities, preset medium, VMAF at the clip's own size. BD-rates of the whole frame, "
-        "without masks or gaze; and the change of VMAF v0.6.1 NEG at equal size."
+        f"The same clips at four base qualities, preset medium, with the plan of {_model(facts)}, VMAF at the clip's own size. "
+        "BD-rates of the whole frame, without masks or gaze; and the change of VMAF v0.6.1 NEG at equal size."
     )
     picture = "![VMAF against size, plain and ours, for each clip and encoder](pictures/whole-frame.svg)\n"
     about = _about(facts, "whole_frame", "whole_frame.py --clips DIR")

@@ -17,7 +17,7 @@ from gpu_saliency.trial.trial import Trial, Trials
 VMAF_STEP, SIZE_STEP = 0.25, 0.1
 """Of the base quality, where the encoder accepts fractions. They change VMAF by about 0.3, and the size by about 1 %."""
 _FINEST_STEP = 0.05
-"""The smallest of the same, for pictures such as grain, where `VMAF_STEP` changes VMAF by up to 2."""
+"""The smallest step of the same, for pictures such as grain, where `VMAF_STEP` changes VMAF by up to 2."""
 VMAF_TOLERANCE = 0.15
 """VMAF; a trial this close to the target ends the search."""
 SIZE_TOLERANCE = 0.01
@@ -36,7 +36,8 @@ def quality_grid(job: EncodeJob, asked_by: str, value: object, step: float = VMA
         problem = f"the quality scale of {job.encoder} is not known"
         raise UsageError(problem, setting=asked_by, value=value, cure="use an encoder that doctor lists")
     # 0 is lossless in some encoders, where offsets have no effect.
-    return Grid(max(quality.low, 1.0), quality.high, *((1.0,) if quality.whole else (step, _FINEST_STEP)))
+    low = max(quality.low, 1.0)
+    return Grid(low, quality.high, 1.0) if quality.whole else Grid(low, quality.high, step, _FINEST_STEP)
 
 
 def search_vmaf(
