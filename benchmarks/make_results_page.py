@@ -142,8 +142,8 @@ def _frontier(facts: Facts) -> str:
     text = _prose(
         f"Gain against loss as the offset grows, on the first {len(facts['pictures'])} of these photographs, libx264 "
         f"medium, {_model(facts)}, with the default limit of 4 QP on what a block may lose. *Saliency alone* is `attention` "
-        "without the gaze map, as for models with one output. *Recorded gaze* is `attention` from the recorded density itself: what a "
-        "perfect model would reach. In the plot, further down is more gain, further right is more loss; the numbers at "
+        "without the gaze map, as for models with one output. *Recorded gaze* is `attention` from the recorded density itself: "
+        "what a perfect model would reach. In the plot, further down is more gain, further right is more loss; the numbers at "
         "the points are offsets."
     )
     picture = "![Gain for gaze against loss for the whole frame, by mapping and offset](pictures/frontier.svg)\n"
